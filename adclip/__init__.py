@@ -1,0 +1,35 @@
+"""From a raw T1 scan to CN / MCI / AD, MMSE and a heatmap, with prompt-tuned image-text models.
+
+The public names load on first use, so `import adclip` costs nothing. `adclip.preprocess`, `adclip.synthesize_reports`,
+`adclip.simulate`, `adclip.finetune`, `adclip.predict`, `adclip.explain` and `adclip.demo` are the modules behind the
+commands; each has one function of the same name that takes one config from `adclip.config`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_VERBS = ("demo", "explain", "finetune", "predict", "preprocess", "simulate", "synthesize_reports")
+_NAMES = {"Predictor": "adclip.inference", "load_base": "adclip.model.build"}
+
+__all__ = ["Predictor", "__version__", "load_base", *_VERBS]  # noqa: PLE0604 - the verbs are submodules
+
+if TYPE_CHECKING:
+    from adclip.inference import Predictor
+    from adclip.model.build import load_base
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name on first use (PEP 562)."""
+    if name in _VERBS:
+        return importlib.import_module(f"adclip.{name}")
+    if name in _NAMES:
+        return getattr(importlib.import_module(_NAMES[name]), name)
+    raise AttributeError(f"module 'adclip' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
