@@ -1,0 +1,320 @@
+"""Every error a user can meet, each with its remedy.
+
+An error carries two texts, `problem` and `remedy`, and its exit code. Wording lives in named constructors next to the
+class, so that raising reads well and tests are stable. Exactly two positional arguments are used throughout, so the
+errors survive pickling into and out of worker processes.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+EXIT_OK = 0
+EXIT_DEFECT = 1
+EXIT_INPUT = 2
+EXIT_PARTIAL = 3
+EXIT_MISSING = 4
+EXIT_INTERRUPTED = 130
+
+
+class AdclipError(Exception):
+    """Base of all expected failures.
+
+    Parameters
+    ----------
+    problem : str
+        Which file, row or flag, and what is wrong with it. Never a clinical value.
+    remedy : str
+        What the user can do next.
+    """
+
+    exit_code: int = EXIT_DEFECT
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        super().__init__(problem, remedy)
+        self.problem = problem
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return self.problem
+
+
+class InputError(AdclipError, ValueError):
+    """Something the user gave is wrong (exit code 2)."""
+
+    exit_code = EXIT_INPUT
+
+
+class ConfigError(InputError):
+    """A setting has an impossible value."""
+
+    @classmethod
+    def bad_value(cls, flag: str, why: str, remedy: str = "") -> ConfigError:
+        return cls(f"{flag}: {why}", remedy or "see `--help` of the command for the accepted values")
+
+
+class ScanError(InputError):
+    """A file is not a usable T1 scan."""
+
+    @classmethod
+    def missing(cls, path: Path | str) -> ScanError:
+        return cls(f"{path}: no such file or folder", "check the path; quote it if it contains spaces")
+
+    @classmethod
+    def unknown_kind(cls, path: Path | str) -> ScanError:
+        return cls(f"{path}: not a NIfTI file name", "give a .nii or .nii.gz file, or convert it first")
+
+    @classmethod
+    def empty_file(cls, path: Path | str) -> ScanError:
+        return cls(f"{path}: the file is empty", "copy or download it again")
+
+    @classmethod
+    def not_gzip(cls, path: Path | str) -> ScanError:
+        return cls(
+            f"{path}: named .gz, but its content is not gzip",
+            "if it is an uncompressed NIfTI, rename it to .nii; otherwise get the file again",
+        )
+
+    @classmethod
+    def damaged_gzip(cls, path: Path | str, why: str) -> ScanError:
+        return cls(f"{path}: the gzip stream is damaged ({why})", "copy or download it again; it cannot be repaired")
+
+    @classmethod
+    def not_nifti(cls, path: Path | str) -> ScanError:
+        return cls(f"{path}: no NIfTI header found", "convert the scan to NIfTI, e.g. with dcm2niix")
+
+    @classmethod
+    def truncated(cls, path: Path | str, expected: int, found: int) -> ScanError:
+        return cls(
+            f"{path}: the header promises {expected} bytes of voxels, the file holds {found}",
+            "copy or download it again; it was cut short",
+        )
+
+    @classmethod
+    def too_large(cls, path: Path | str, voxels: int, cap: int) -> ScanError:
+        return cls(
+            f"{path}: the header asks for {voxels:,} voxels, the cap is {cap:,}",
+            "a T1 head needs far fewer; check that the header is not damaged",
+        )
+
+    @classmethod
+    def not_3d(cls, path: Path | str, shape: tuple[int, ...]) -> ScanError:
+        return cls(
+            f"{path}: expected a 3D image, found shape {shape}",
+            "give one 3D T1 volume; from a series take one, e.g. `fslroi IN OUT 0 1`",
+        )
+
+    @classmethod
+    def bad_type(cls, path: Path | str, kind: str) -> ScanError:
+        return cls(f"{path}: voxels are {kind}, not plain numbers", "export the scan with one real value per voxel")
+
+    @classmethod
+    def not_finite(cls, path: Path | str, count: int) -> ScanError:
+        return cls(f"{path}: {count} voxels are NaN or infinite", "replace them (e.g. `fslmaths IN -nan OUT`) or export again")
+
+    @classmethod
+    def constant(cls, path: Path | str) -> ScanError:
+        return cls(f"{path}: all voxels have the same value", "the file holds no image; export the scan again")
+
+    @classmethod
+    def label_map(cls, path: Path | str, values: int) -> ScanError:
+        return cls(
+            f"{path}: only {values} distinct values, this looks like a label map or a mask",
+            "give the T1 scan itself, not its segmentation",
+        )
+
+    @classmethod
+    def ct_like(cls, path: Path | str) -> ScanError:
+        return cls(f"{path}: intensities look like CT (Hounsfield units)", "adclip reads T1-weighted MRI only")
+
+    @classmethod
+    def bad_affine(cls, path: Path | str, why: str) -> ScanError:
+        return cls(f"{path}: the affine is unusable ({why})", "export the scan again with a valid sform or qform")
+
+    @classmethod
+    def bad_voxel_size(cls, path: Path | str, sizes: tuple[float, ...]) -> ScanError:
+        shown = " x ".join(f"{size:.3g}" for size in sizes)
+        return cls(f"{path}: voxel size {shown} mm is impossible for a head scan", "check the header's pixdim and units")
+
+    @classmethod
+    def no_brain(cls, path: Path | str, why: str) -> ScanError:
+        return cls(f"{path}: no brain found ({why})", "check that this is a T1-weighted head scan")
+
+    @classmethod
+    def registration_failed(cls, path: Path | str, why: str) -> ScanError:
+        return cls(f"{path}: alignment to the MNI template failed ({why})", "check the field of view and the orientation")
+
+    @classmethod
+    def no_scans(cls, path: Path | str) -> ScanError:
+        return cls(f"{path}: no .nii or .nii.gz scans in this folder", "give the folder that holds the scans")
+
+    @classmethod
+    def not_preprocessed(cls, path: Path | str) -> ScanError:
+        return cls(f"{path}: not an adclip derivative", "run `adclip preprocess INPUT --out DIR` first and give DIR")
+
+    @classmethod
+    def wrong_grid(cls, path: Path | str, found: tuple[int, ...], wanted: tuple[int, ...]) -> ScanError:
+        return cls(
+            f"{path}: preprocessed on a grid of {found}, the model needs {wanted}",
+            "preprocess the raw scan again for this model",
+        )
+
+
+class TableError(InputError):
+    """A metadata table is unusable."""
+
+    @classmethod
+    def missing_file(cls, path: Path | str) -> TableError:
+        return cls(f"{path}: no such table", "check the path")
+
+    @classmethod
+    def unreadable(cls, path: Path | str, why: str) -> TableError:
+        return cls(f"{path}: not a readable table ({why})", "give a CSV, TSV or JSON table in UTF-8")
+
+    @classmethod
+    def no_column(cls, path: Path | str, column: str, present: Iterable[str]) -> TableError:
+        close = difflib.get_close_matches(column, list(present), n=1)
+        meant = f"did you mean `{close[0]}`? " if close else ""
+        return cls(f"{path}: no column `{column}`", f"{meant}rename the column or map it: `--column {column}=YOURS`")
+
+    @classmethod
+    def bad_cell(cls, path: Path | str, line: int, column: str, why: str, remedy: str = "") -> TableError:
+        return cls(
+            f"{path} line {line}, column `{column}`: {why}", remedy or "correct the cell, or leave it empty if unknown"
+        )
+
+    @classmethod
+    def bad_row(cls, path: Path | str, line: int, why: str) -> TableError:
+        return cls(f"{path} line {line}: {why}", "check quotes and separators of that row; save the table again")
+
+    @classmethod
+    def same_column(cls, path: Path | str, column: str, names: Iterable[str]) -> TableError:
+        shown = ", ".join(f"`{name}`" for name in names)
+        return cls(f"{path}: columns {shown} all mean `{column}`", f"keep one, or choose: `--column {column}=YOURS`")
+
+    @classmethod
+    def no_known_column(cls, path: Path | str, hints: Iterable[str]) -> TableError:
+        return cls(
+            f"{path}: no column name is known to adclip",
+            "; ".join(list(hints)[:3]) or "name the columns as in the documentation, or map them: `--column age_years=YOURS`",
+        )
+
+    @classmethod
+    def ambiguous(cls, path: Path | str, who: str, lines: Iterable[int]) -> TableError:
+        shown = ", ".join(str(line) for line in lines)
+        return cls(
+            f"{path}: lines {shown} all match {who}",
+            "keep one row, or add a `session_id` column that tells them apart",
+        )
+
+    @classmethod
+    def no_rows(cls, path: Path | str, why: str) -> TableError:
+        return cls(f"{path}: {why}", "check that the table and the scans belong together")
+
+
+class ReportError(InputError):
+    """A text is not a report of adclip's templates."""
+
+    @classmethod
+    def not_a_report(cls, position: int) -> ReportError:
+        return cls(
+            f"report text leaves the template at character {position}", "give the text as `adclip synthesize-reports` wrote it"
+        )
+
+
+class LeakError(InputError):
+    """The answer would leak into the input, or subjects straddle a split."""
+
+    @classmethod
+    def subject_in_two_parts(cls, subject: str, parts: Iterable[str]) -> LeakError:
+        return cls(
+            f"subject `{subject}` stands in more than one part of the split: {', '.join(sorted(parts))}",
+            "keep all visits of a subject in one part; delete the split file to draw a new one",
+        )
+
+    @classmethod
+    def same_image(cls, first: Path | str, second: Path | str) -> LeakError:
+        return cls(
+            f"{first} and {second}: the same image under two subject ids",
+            "remove one of them, or give both rows the same `subject_id`",
+        )
+
+
+class OutputError(InputError):
+    """The output place cannot be used."""
+
+    @classmethod
+    def exists(cls, path: Path | str) -> OutputError:
+        return cls(f"{path}: exists already", "choose another --out, or add --overwrite")
+
+    @classmethod
+    def bad_id(cls, kind: str, text: str) -> OutputError:
+        return cls(f"{kind} `{text[:80]}`: ids may use only letters, digits, `.`, `_`, `-`, up to 64", "rename it")
+
+
+class CheckpointError(InputError):
+    """A model folder is unusable."""
+
+    @classmethod
+    def missing(cls, path: Path | str) -> CheckpointError:
+        return cls(f"{path}: not an adclip model folder", "give the RUN folder that `adclip finetune --out RUN` wrote")
+
+    @classmethod
+    def damaged(cls, path: Path | str, why: str) -> CheckpointError:
+        return cls(f"{path}: {why}", "copy the folder again or train again with `adclip finetune`")
+
+    @classmethod
+    def newer_schema(cls, path: Path | str, found: int, known: int) -> CheckpointError:
+        return cls(f"{path}: written by a newer adclip (schema {found}, known {known})", "upgrade: `pip install -U adclip`")
+
+    @classmethod
+    def keys_differ(cls, path: Path | str, missing: Iterable[str], unknown: Iterable[str]) -> CheckpointError:
+        lack, extra = sorted(missing), sorted(unknown)
+        return cls(
+            f"{path}: weights do not fit the model; missing {lack[:5]}, unknown {extra[:5]}",
+            "use the base model named in adapter.json, or train again",
+        )
+
+    @classmethod
+    def other_base(cls, path: Path | str, wanted: str, found: str) -> CheckpointError:
+        return cls(f"{path}: made for base weights {wanted[:12]}, found {found[:12]}", "install the adclip version that wrote it")
+
+
+class WeightsError(AdclipError):
+    """Base weights are absent or not the ones expected (exit code 4)."""
+
+    exit_code = EXIT_MISSING
+
+    @classmethod
+    def unknown_base(cls, name: str, known: Iterable[str]) -> WeightsError:
+        return cls(f"no base model `{name}`", f"choose one of: {', '.join(known)}")
+
+    @classmethod
+    def hash_differs(cls, path: Path | str) -> WeightsError:
+        return cls(f"{path}: SHA-256 differs from the recorded one", "reinstall adclip: the file is damaged")
+
+
+class MissingPackageError(AdclipError):
+    """An optional package is needed (exit code 4)."""
+
+    exit_code = EXIT_MISSING
+
+    @classmethod
+    def needed(cls, package: str, extra: str) -> MissingPackageError:
+        return cls(f"the package `{package}` is not installed", f"pip install 'adclip[{extra}]'")
+
+
+class DeviceError(AdclipError):
+    """The requested device is not there, or is too small (exit code 4)."""
+
+    exit_code = EXIT_MISSING
+
+    @classmethod
+    def absent(cls, device: str) -> DeviceError:
+        return cls(f"--device {device}: not available on this machine", "use --device cpu, or --device auto")
+
+    @classmethod
+    def out_of_memory(cls, device: str) -> DeviceError:
+        return cls(f"{device}: out of memory", "use a smaller --batch-size, or --device cpu")
