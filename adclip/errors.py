@@ -174,10 +174,18 @@ class TableError(InputError):
         return cls(f"{path}: not a readable table ({why})", "give a CSV, TSV or JSON table in UTF-8")
 
     @classmethod
-    def no_column(cls, path: Path | str, column: str, present: Iterable[str]) -> TableError:
-        close = difflib.get_close_matches(column, list(present), n=1)
-        meant = f"did you mean `{close[0]}`? " if close else ""
-        return cls(f"{path}: no column `{column}`", f"{meant}rename the column or map it: `--column {column}=YOURS`")
+    def no_column(cls, path: Path | str, column: str, present: Iterable[str], likely: str | None = None) -> TableError:
+        likely = likely or next(iter(difflib.get_close_matches(column, list(present), n=1)), None)
+        meant = f"did you mean `{likely}`? " if likely else ""
+        yours = likely or "YOURS"
+        return cls(f"{path}: no column `{column}`", f'{meant}rename the column or map it: `--column "{column}={yours}"`')
+
+    @classmethod
+    def no_mapped_column(cls, path: Path | str, column: str, theirs: str, present: Iterable[str]) -> TableError:
+        names = list(present)
+        close = difflib.get_close_matches(theirs, names, n=1)
+        remedy = f"did you mean `{close[0]}`?" if close else f"its columns are: {', '.join(names[:20])}"
+        return cls(f"{path}: no column `{theirs}`, which `--column {column}={theirs}` asks for", remedy)
 
     @classmethod
     def bad_cell(cls, path: Path | str, line: int, column: str, why: str, remedy: str = "") -> TableError:
@@ -188,6 +196,10 @@ class TableError(InputError):
     @classmethod
     def bad_row(cls, path: Path | str, line: int, why: str) -> TableError:
         return cls(f"{path} line {line}: {why}", "check quotes and separators of that row; save the table again")
+
+    @classmethod
+    def named_twice(cls, path: Path | str, column: str) -> TableError:
+        return cls(f"{path}: the header names column `{column}` more than once", "give every column its own name")
 
     @classmethod
     def same_column(cls, path: Path | str, column: str, names: Iterable[str]) -> TableError:

@@ -105,7 +105,7 @@ def render(visit: Visit, style: str, label: str | None, keep: frozenset[str] | N
     Parameters
     ----------
     visit : Visit
-        Volumes in mm3; None, NaN and infinity count as unknown. Its diagnosis and scores are never read.
+        Volumes in mm3; None, NaN, infinity and what is not above 0 count as unknown. Its diagnosis and scores are never read.
     style : str
         ``paper4`` or ``paper6``.
     label : str or None
@@ -129,7 +129,8 @@ def render(visit: Visit, style: str, label: str | None, keep: frozenset[str] | N
     ----------
     .. [1] Cheng, Ray, Yang, 2025, arXiv:2509.07613: the template.
     """
-    parts, used = [], []
+    parts: list[str] = []
+    used: list[str] = []
     for column in fields_of(style):
         found = _measure(visit, column, keep)
         if found is None:
@@ -229,7 +230,7 @@ def _measure(
 
 def _known(visit: Visit, column: str) -> float | None:
     value = getattr(visit, column)
-    return float(value) if value is not None and math.isfinite(value) else None
+    return float(value) if value is not None and 0 < value < math.inf else None
 
 
 def _positions(text: str) -> tuple[str | None, list[tuple[str, int, int]]]:

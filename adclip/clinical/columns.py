@@ -1,0 +1,195 @@
+"""The canonical columns of a metadata table: their names, units, plausible ranges, and how one cell is read.
+
+A cell is text. It becomes a value of its column's type, None where it says that it is unknown, or a `CellError` that names
+the class of what stands there and never the thing itself, because clinical values must not reach logs.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from adclip.domain import Diagnosis
+from adclip.errors import OutputError
+from adclip.paths import check_id
+
+MISSING = frozenset({"", "n/a", "N/A", "NA", "nan", "NaN"})
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
+_NUMBER_WITH_UNIT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)\s*[A-Za-z%].*")
+_COMMA_NUMBER = re.compile(r"[+-]?[\d.]+(,\d+)+(\.\d+)?")
+
+
+class CellError(ValueError):
+    """What is wrong with one cell: `why` names the class of its content, `remedy` the next step."""
+
+    def __init__(self, why: str, remedy: str = "") -> None:
+        super().__init__(why, remedy)
+        self.why = why
+        self.remedy = remedy
+
+
+@dataclass(frozen=True)
+class Range:
+    """Plausible values of a number.
+
+    Parameters
+    ----------
+    low, high : float
+        Both ends included, in `unit`.
+    unit : str
+        As a person would write it.
+    allowed : tuple of float
+        If given, nothing else is accepted.
+    whole : bool
+        Whether the value becomes an int.
+    slips : mapping
+        Factor -> what a value looks like if multiplying it by the factor brings it into the range: the usual unit slips.
+    """
+
+    low: float
+    high: float
+    unit: str
+    allowed: tuple[float, ...] = ()
+    whole: bool = False
+    slips: Mapping[float, str] | None = None
+
+    def parse(self, cell: str) -> float | int:
+        """Return the number in `cell`, checked; never converted to another unit."""
+        value = _to_number(cell)
+        if self.allowed:
+            if value not in self.allowed:
+                shown = ", ".join(f"{item:g}" for item in self.allowed)
+                raise CellError(f"a number other than {shown}")
+        elif not self.low <= value <= self.high:
+            for factor, looks in (self.slips or {}).items():
+                if self.low <= value * factor <= self.high:
+                    raise CellError(f"looks like {looks}, the column is in {self.unit}", f"convert it to {self.unit}")
+            side = "below" if value < self.low else "above"
+            limit = self.low if value < self.low else self.high
+            raise CellError(f"a number {side} {limit:g}, the plausible limit in {self.unit}")
+        return int(value) if self.whole else value
+
+
+def _to_number(cell: str) -> float:
+    if _NUMBER.fullmatch(cell):
+        value = float(cell)
+        if math.isfinite(value):
+            return value
+        raise CellError("a number too large to hold")
+    if cell[0] in "<>≤≥":
+        raise CellError("a censored value where an exact number is needed")
+    if _COMMA_NUMBER.fullmatch(cell):
+        raise CellError("a number with a comma in it", "write decimals with a point and no thousands separators")
+    if _NUMBER_WITH_UNIT.fullmatch(cell):
+        raise CellError("a number followed by a unit or text", "leave only the number in the cell")
+    raise CellError("text where a number is needed")
+
+
+def _to_sex(cell: str) -> str:
+    if cell.upper() in ("F", "M"):
+        return cell.upper()
+    kind = "a number code" if _NUMBER.fullmatch(cell) else "text"
+    raise CellError(
+        f"{kind} other than F or M", "write F or M; codes such as 0/1 mean different things in different studies"
+    )
+
+
+def _to_diagnosis(cell: str) -> Diagnosis:
+    name = cell.upper()
+    if name == "NC":  # the method's word for the same group
+        return Diagnosis.CN
+    if name in Diagnosis.__members__:
+        return Diagnosis[name]
+    kind = "a number code" if _NUMBER.fullmatch(cell) else "text"
+    raise CellError(f"{kind} other than CN, MCI or AD", "write CN, MCI or AD, or leave it empty if unknown")
+
+
+def _to_date(cell: str) -> str:
+    try:
+        return date.fromisoformat(cell).isoformat()
+    except ValueError:
+        raise CellError("not a date in the form YYYY-MM-DD", "write year-month-day, e.g. 2012-05-31") from None
+
+
+def _to_id(prefix: str) -> Callable[[str], str]:
+    def parse(cell: str) -> str:
+        name = cell.removeprefix(prefix)
+        try:
+            return check_id("id", name)
+        except OutputError:  # its text quotes the id
+            raise CellError("not an id (letters, digits, `.`, `_`, `-`, up to 64 characters)", "rename it") from None
+
+    return parse
+
+
+def _volume(low: float, high: float) -> Callable[[str], float | int]:
+    # Bounds are wide on purpose, about half of the smallest and twice the largest human value over 20-95 years and over
+    # segmentation tools: they exist to catch a wrong unit, not an unusual brain.
+    return Range(low, high, "mm3", slips={1e3: "cm3 (ml)", 1e-3: "thousandths of mm3"}).parse
+
+
+# Canonical column -> how its cell is read. Names and units: the project's contract; scores by their definition.
+COLUMNS: dict[str, Callable[[str], Any]] = {
+    "subject_id": _to_id("sub-"),
+    "session_id": _to_id("ses-"),
+    "visit_date": _to_date,
+    "age_years": Range(0, 120, "years", slips={1 / 12: "months", 1 / 365.25: "days"}).parse,
+    "sex": _to_sex,
+    "education_years": Range(0, 40, "years").parse,
+    "apoe4_count": Range(0, 2, "alleles", allowed=(0, 1, 2), whole=True).parse,
+    "mmse": Range(0, 30, "points").parse,  # Folstein et al. 1975
+    "cdr_global": Range(0, 3, "points", allowed=(0, 0.5, 1, 2, 3)).parse,  # Morris 1993
+    "diagnosis": _to_diagnosis,
+    "icv_mm3": _volume(5e5, 2.5e6),
+    "hippocampus_mm3": _volume(1000, 20000),
+    "hippocampus_left_mm3": _volume(500, 10000),
+    "hippocampus_right_mm3": _volume(500, 10000),
+    "ventricles_mm3": _volume(1000, 500000),
+    "whole_brain_mm3": _volume(4e5, 2.2e6),
+    "entorhinal_mm3": _volume(300, 20000),
+    "fusiform_mm3": _volume(2000, 60000),
+    "middle_temporal_mm3": _volume(2000, 80000),
+    "scan": str,
+}
+SYNONYMS = {"participant_id": "subject_id"}  # BIDS, with its prefix `sub-`
+
+# Names that other tables use. Only ever suggested: a name says nothing of units and codes.
+_ELSEWHERE = {
+    "age": "age_years", "sex_code": "sex", "gender": "sex", "ptgender": "sex", "m/f": "sex", "educ": "education_years",
+    "education": "education_years", "pteducat": "education_years", "apoe4": "apoe4_count", "apoe": "apoe4_count",
+    "dx": "diagnosis", "group": "diagnosis", "label": "diagnosis", "mmscore": "mmse", "mmse_total": "mmse",
+    "cdr": "cdr_global", "cdglobal": "cdr_global", "cdrtot": "cdr_global", "icv": "icv_mm3", "etiv": "icv_mm3",
+    "hippocampus": "hippocampus_mm3", "hippocampal volume": "hippocampus_mm3", "ventricles": "ventricles_mm3",
+    "wholebrain": "whole_brain_mm3", "entorhinal": "entorhinal_mm3", "fusiform": "fusiform_mm3",
+    "midtemp": "middle_temporal_mm3", "subject": "subject_id", "ptid": "subject_id", "rid": "subject_id",
+    "id": "subject_id", "subject id": "subject_id", "mri id": "scan", "session": "session_id", "viscode": "session_id",
+    "visit": "session_id", "examdate": "visit_date", "filename": "scan", "file": "scan", "path": "scan",
+}  # fmt: skip
+
+
+def near_miss(name: str, wanted: Iterable[str] = tuple(COLUMNS)) -> str | None:
+    """Return the canonical column of `wanted` that an unknown column name probably means, or None."""
+    wanted = tuple(wanted)
+    folded = name.strip().lower()
+    if _ELSEWHERE.get(folded) in wanted:
+        return _ELSEWHERE[folded]
+    close = difflib.get_close_matches(re.sub(r"[\s/-]+", "_", folded), wanted, n=1, cutoff=0.8)
+    return close[0] if close else None
+
+
+def parse_cell(column: str, cell: str) -> Any:
+    """Return the value of one cell, or None where it is declared missing.
+
+    Raises
+    ------
+    CellError
+        If the content does not fit the column.
+    """
+    cell = cell.strip()
+    return None if cell in MISSING else COLUMNS[column](cell)
