@@ -1,0 +1,113 @@
+"""Exceptions to what the user reads: one problem, one remedy, one exit code."""
+
+from __future__ import annotations
+
+import errno
+import sys
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from adclip.errors import (
+    EXIT_DEFECT,
+    EXIT_INPUT,
+    EXIT_INTERRUPTED,
+    EXIT_MISSING,
+    AdclipError,
+    DeviceError,
+)
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_USERS_PLACE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What is wrong, what to do next, and the exit code of the contract."""
+
+    problem: str
+    remedy: str
+    exit_code: int
+
+
+def interrupted() -> Failure:
+    """Return the answer to Ctrl-C."""
+    return Failure("interrupted", "run the same command again; files already written are whole", EXIT_INTERRUPTED)
+
+
+def describe(error: Exception) -> Failure:
+    """Say what happened in the user's terms.
+
+    Parameters
+    ----------
+    error : Exception
+        Whatever a command let through.
+
+    Returns
+    -------
+    failure : Failure
+        Exit code 2 for wrong input or usage, 4 for something missing, 1 for a defect in adclip. The message of an
+        unexpected exception is left out, as it might repeat a value of a person; `--debug` shows it.
+    """
+    if isinstance(error, AdclipError):
+        return Failure(error.problem, error.remedy or "see `adclip --help`", error.exit_code)
+    if isinstance(error, typer.TyperException):
+        return _usage(error)
+    if isinstance(error, typer.Abort):
+        return interrupted()
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return Failure(f"{_where(error)}: no space left", "free some disk space, or choose another --out", EXIT_MISSING)
+    if isinstance(error, OSError) and error.errno in _USERS_PLACE:
+        why = (error.strerror or "cannot be used").lower()
+        return Failure(f"{_where(error)}: {why}", "choose another path, or correct its permissions", EXIT_INPUT)
+    if _out_of_memory(error):
+        return describe(DeviceError.out_of_memory("--device"))
+    if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("adclip"):
+        return Failure(
+            f"the package `{error.name.partition('.')[0]}` is not installed",
+            "install adclip again with its dependencies: `pip install --force-reinstall adclip`",
+            EXIT_MISSING,
+        )
+    return Failure(
+        f"a defect in adclip ({type(error).__name__}{_origin(error)})",
+        "run it again with --debug and report the traceback",
+        EXIT_DEFECT,
+    )
+
+
+def _usage(error: typer.TyperException) -> Failure:
+    """Rephrase what the option parser says; its hint is the command's own example line."""
+    message = error.format_message().rstrip(".")
+    context = getattr(error, "ctx", None)
+    if context is None:
+        return Failure(message, "see `adclip --help`", EXIT_INPUT)
+    path, example = context.command_path, getattr(context.command, "epilog", None)
+    lead = f"for example `{example.removeprefix('Example: ')}`; " if example else ""
+    return Failure(f"{path}: {message[:1].lower()}{message[1:]}", f"{lead}see `{path} --help`", EXIT_INPUT)
+
+
+def _where(error: OSError) -> str:
+    """Name the file without the folders above the current one, which may tell who works where."""
+    if not error.filename:
+        return "output"
+    path = Path(str(error.filename))
+    if path.is_relative_to(Path.cwd()):
+        return str(path.relative_to(Path.cwd()))
+    return path.name if path.is_absolute() else str(path)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    torch = sys.modules.get("torch")  # never imported just to ask
+    return isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError))
+
+
+def _origin(error: Exception) -> str:
+    """Name the last line of adclip's own code that was running."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        parts = Path(frame.filename).parts
+        if "adclip" in parts:
+            start = len(parts) - 1 - parts[::-1].index("adclip")
+            return f" in {'/'.join(parts[start:])}, line {frame.lineno}"
+    return ""

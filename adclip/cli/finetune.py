@@ -1,0 +1,111 @@
+"""`adclip finetune`: options in, a RUN folder on disk, its measured numbers out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adclip.cli import tables
+from adclip.cli.options import Columns, Device, Overwrite, Seed, Style, session_of
+from adclip.config import FinetuneConfig, PromptConfig
+
+PROMPTS, TRAINING, SPLIT = "What is added to the base model", "Training", "Held-out subjects"
+
+
+def finetune_command(
+    ctx: typer.Context,
+    scans: Annotated[Path, typer.Option(help="adclip derivatives folder with the scans.", show_default=False)],
+    table: Annotated[
+        Path, typer.Option(help="Metadata with subject_id, diagnosis and what the reports need.", show_default=False)
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="RUN", help="Folder for the tuned model.", show_default=False)
+    ],
+    base: Annotated[str, typer.Option(help="Base model.")] = FinetuneConfig.base,
+    style: Style = FinetuneConfig.style,
+    columns: Columns = None,
+    epochs: Annotated[
+        int, typer.Option(help="Passes over the training scans.", rich_help_panel=TRAINING)
+    ] = FinetuneConfig.epochs,
+    batch_size: Annotated[
+        int, typer.Option(help="Scans per step.", rich_help_panel=TRAINING)
+    ] = FinetuneConfig.batch_size,
+    learning_rate: Annotated[
+        float, typer.Option(help="Of AdamW, at the end of the warm-up.", rich_help_panel=TRAINING)
+    ] = FinetuneConfig.learning_rate,
+    weight_decay: Annotated[float, typer.Option(help="Of AdamW.", rich_help_panel=TRAINING)] = (
+        FinetuneConfig.weight_decay
+    ),
+    alpha: Annotated[
+        float, typer.Option(help="Weight of the MMSE loss.", rich_help_panel=TRAINING)
+    ] = FinetuneConfig.alpha,
+    visual_prompts: Annotated[
+        int, typer.Option(help="Learned tokens per block of the image tower; 0 for none.", rich_help_panel=PROMPTS)
+    ] = PromptConfig.visual_prompts,
+    prompt_depth: Annotated[
+        int | None,
+        typer.Option(help="Number of leading blocks with visual prompts; default all.", rich_help_panel=PROMPTS),
+    ] = PromptConfig.prompt_depth,
+    text_prompts: Annotated[
+        int, typer.Option(help="Learned tokens before the words of a report; 0 for none.", rich_help_panel=PROMPTS)
+    ] = PromptConfig.text_prompts,
+    mmse_token: Annotated[
+        bool, typer.Option(help="An extra token that learns the MMSE.", rich_help_panel=PROMPTS)
+    ] = PromptConfig.mmse_token,
+    cross_attention: Annotated[
+        bool, typer.Option(help="Let scan and report attend to each other.", rich_help_panel=PROMPTS)
+    ] = PromptConfig.cross_attention,
+    test_fraction: Annotated[
+        float, typer.Option(help="Share for the final numbers.", rich_help_panel=SPLIT)
+    ] = FinetuneConfig.test_fraction,
+    validation_fraction: Annotated[
+        float, typer.Option(help="Share that chooses the epoch.", rich_help_panel=SPLIT)
+    ] = FinetuneConfig.validation_fraction,
+    calibration_fraction: Annotated[
+        float, typer.Option(help="Share that sets temperature and intervals.", rich_help_panel=SPLIT)
+    ] = FinetuneConfig.calibration_fraction,
+    device: Device = FinetuneConfig.device,
+    seed: Seed = FinetuneConfig.seed,
+    overwrite: Overwrite = FinetuneConfig.overwrite,
+) -> None:
+    """Prompt-tune a base model on your own cohort.
+
+    The base stays frozen; a few learned tokens and projections adapt it. Subjects are split once, and never straddle
+    the split. RUN can be shared: individual data stay in RUN/private. An interrupted run continues.
+    """
+    config = FinetuneConfig(
+        scans=scans,
+        table=table,
+        out=out,
+        base=base,
+        style=style,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        prompts=PromptConfig(visual_prompts, prompt_depth, text_prompts, mmse_token, cross_attention),
+        alpha=alpha,
+        test_fraction=test_fraction,
+        validation_fraction=validation_fraction,
+        calibration_fraction=calibration_fraction,
+        columns=tuple(columns or ()),
+        device=device,
+        seed=seed,
+        overwrite=overwrite,
+    )
+    session = session_of(ctx)
+    with session.working() as on_event:
+        from adclip.finetune import finetune
+
+        result = finetune(config, on_event)
+    session.show([tables.as_record(result)], _draw)
+
+
+def _draw(records: Sequence[tables.Record]) -> None:
+    (record,) = records
+    tables.draw_pairs((name, tables.text(record.get(key))) for name, key in (("out", "out"), ("epochs", "epochs_run")))
+    tables.draw_metrics(record.get("metrics") or {}, record.get("baselines") or {})
+    tables.draw_notices(records)

@@ -1,0 +1,135 @@
+"""Options that several commands share, as annotated types, and the common ones that every command gets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer.core import TyperCommand
+
+from adclip.cli.session import Session
+from adclip.cli.settings import read_settings
+from adclip.config import REPORT_STYLES
+
+COMMON = "Common options"
+
+Inputs = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="INPUT...",
+        help=".nii or .nii.gz files, folders of scans, BIDS datasets, adclip derivatives, "
+        "or a CSV/TSV with a `scan` column.",
+        show_default=False,
+    ),
+]
+OutFolder = Annotated[Path, typer.Option("--out", "-o", help="Folder to write.", show_default=False)]
+Meta = Annotated[
+    Path | None, typer.Option("--meta", help="Metadata table (CSV, TSV or JSON); joined to the scans by row.")
+]
+Model = Annotated[str, typer.Option("--model", metavar="RUN", help="`builtin`, or the folder of a finished finetune.")]
+Subject = Annotated[
+    str | None, typer.Option("--subject", help="Subject whose row to use when nothing else joins scan and table.")
+]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option("--column", metavar="CANONICAL=THEIRS", help="Name of a column in your table; may be repeated."),
+]
+Style = Annotated[str, typer.Option("--style", metavar="|".join(REPORT_STYLES), help="Report style.")]
+Device = Annotated[
+    str, typer.Option("--device", metavar="auto|cpu|cuda|cuda:N|mps", help="Where to compute.", rich_help_panel=COMMON)
+]
+Seed = Annotated[int, typer.Option("--seed", help="Same seed, same result on a CPU.", rich_help_panel=COMMON)]
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite/--no-overwrite", help="Replace earlier results in --out.", rich_help_panel=COMMON),
+]
+
+
+def session_of(ctx: typer.Context) -> Session:
+    """Return the session that the root group made for this command line."""
+    session = ctx.obj
+    assert isinstance(session, Session)
+    return session
+
+
+def _set(ctx: typer.Context, param: typer.CallbackParam, value: bool) -> bool:
+    if value and isinstance(ctx.obj, Session):
+        setattr(ctx.obj, str(param.name), value)
+    return value
+
+
+def _use_settings(ctx: typer.Context, value: Path | None) -> Path | None:
+    """Put the config file beneath flags and environment, as the parser's own defaults."""
+    if not ctx.resilient_parsing:
+        ctx.default_map = read_settings(value, ctx.command)
+    return value
+
+
+def _common(
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.toml",
+            help="Settings file; without it `adclip.toml` in the current folder, if there.",
+            callback=_use_settings,
+            is_eager=True,
+            expose_value=False,
+            rich_help_panel=COMMON,
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            envvar="ADCLIP_JSON",
+            help="Results on stdout as JSON lines, nothing else there.",
+            callback=_set,
+            expose_value=False,
+            rich_help_panel=COMMON,
+        ),
+    ] = False,
+    quiet: Annotated[
+        bool,
+        typer.Option(
+            "--quiet",
+            "-q",
+            help="Only warnings and errors on stderr.",
+            callback=_set,
+            expose_value=False,
+            rich_help_panel=COMMON,
+        ),
+    ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose",
+            "-v",
+            help="More detail on stderr.",
+            callback=_set,
+            expose_value=False,
+            rich_help_panel=COMMON,
+        ),
+    ] = False,
+    debug: Annotated[
+        bool,
+        typer.Option(
+            "--debug",
+            help="Everything on stderr, with the traceback of an error.",
+            callback=_set,
+            is_eager=True,
+            expose_value=False,
+            rich_help_panel=COMMON,
+        ),
+    ] = False,
+) -> None:
+    """Carry the declarations; never called."""
+
+
+def common_options() -> list[typer.CallbackParam]:
+    """Return fresh `--config`, `--json`, `--quiet`, `--verbose` and `--debug` for one command."""
+    single = typer.Typer(add_completion=False)
+    single.command()(_common)
+    command = typer.main.get_command(single)
+    assert isinstance(command, TyperCommand)
+    return list(command.params)  # type: ignore[arg-type]

@@ -1,0 +1,49 @@
+"""`adclip predict`: options in, one prediction per scan out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adclip.cli import tables
+from adclip.cli.options import Columns, Device, Inputs, Meta, Model, Overwrite, Subject, session_of
+from adclip.config import PredictConfig
+
+
+def predict_command(
+    ctx: typer.Context,
+    inputs: Inputs,
+    meta: Meta = PredictConfig.meta,
+    model: Model = PredictConfig.model,
+    subject: Subject = PredictConfig.subject,
+    columns: Columns = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Also write predictions.jsonl and predictions.csv here.")
+    ] = PredictConfig.out,
+    device: Device = PredictConfig.device,
+    overwrite: Overwrite = PredictConfig.overwrite,
+) -> None:
+    """Predict CN / MCI / AD and the MMSE of each scan.
+
+    Raw scans are preprocessed on the way; adclip derivatives are taken as they are. Next to each answer stands what
+    the scan alone and the metadata alone would say. Diagnosis and test scores in the table are never used.
+    """
+    config = PredictConfig(
+        inputs=tuple(inputs),
+        meta=meta,
+        model=model,
+        subject=subject,
+        columns=tuple(columns or ()),
+        out=out,
+        device=device,
+        overwrite=overwrite,
+    )
+    session = session_of(ctx)
+    with session.working() as on_event:
+        from adclip.predict import predict
+
+        result = predict(config, on_event)
+    session.show([tables.as_record(item) for item in result.predictions], tables.draw_predictions)
+    session.finish(failed=result.failed, total=len(result.predictions))

@@ -1,0 +1,134 @@
+"""What one command line has in common: how much it says, and where its results and its words go."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from typing import Any
+
+import typer
+
+from adclip.cli.failures import Failure
+from adclip.errors import EXIT_INPUT, EXIT_PARTIAL
+from adclip.events import Event, Failed, OnEvent
+
+Record = Mapping[str, Any]
+
+
+class Session:
+    """State of one run of `adclip`, made by the root group and reached as `ctx.obj`.
+
+    Attributes
+    ----------
+    as_json, quiet, verbose, debug : bool
+        Set by the options of the same name.
+    """
+
+    def __init__(self) -> None:
+        self.as_json = self.quiet = self.verbose = self.debug = False
+        self._told: set[str] = set()
+        self._handler: logging.Handler | None = None
+
+    @contextmanager
+    def working(self) -> Iterator[OnEvent]:
+        """Draw the events of a verb on stderr, and keep whatever it prints away from stdout."""
+        from adclip.cli.console import LogHandler, progress
+
+        self._handler = LogHandler()
+        _set_levels(self._handler, verbose=self.verbose, debug=self.debug)
+        with _stdout_kept_clean(), progress(quiet=self.quiet) as draw:
+
+            def on_event(event: Event) -> None:
+                if isinstance(event, Failed):
+                    self._remember(event)
+                draw(event)
+
+            yield on_event
+
+    def show(self, records: Sequence[Record], draw: Callable[[Sequence[Record]], None]) -> None:
+        """Put the results on stdout: JSON lines with `--json`, else what `draw` makes of them."""
+        if not self.as_json:
+            draw(records)
+            return
+        import json
+
+        for record in records:
+            typer.echo(json.dumps(record, ensure_ascii=False, allow_nan=False))
+
+    def finish(self, *, failed: int, total: int) -> None:
+        """Leave with code 3 if some of several inputs failed, 2 if all did."""
+        if failed:
+            raise typer.Exit(EXIT_PARTIAL if failed < total else EXIT_INPUT)
+
+    def report(self, failure: Failure, error: Exception | None = None) -> None:
+        """Write `error:` and `hint:` to stderr, after the traceback if `--debug` asks for it.
+
+        A scan that failed was named already when it failed; it is not named twice.
+        """
+        from adclip.cli.console import tell
+
+        if error is not None and self.debug:
+            traceback.print_exception(error, file=sys.stderr)
+        if failure.problem not in self._told:
+            tell("error", failure.problem)
+            tell("hint", failure.remedy)
+
+    def close(self) -> None:
+        """Take the log handler away again."""
+        if self._handler is not None:
+            logging.getLogger().removeHandler(self._handler)
+
+    def _remember(self, event: Failed) -> None:
+        self._told |= {event.problem, f"{event.item}: {event.problem}"}
+
+
+def _set_levels(handler: logging.Handler, *, verbose: bool, debug: bool) -> None:
+    """Other people's libraries stay silent unless asked for; adclip's warnings always show."""
+    logging.captureWarnings(True)
+    if not (verbose or debug):
+        warnings.simplefilter("ignore")
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(logging.INFO if debug else logging.WARNING if verbose else logging.ERROR)
+    logging.getLogger("adclip").setLevel(logging.DEBUG if debug else logging.INFO if verbose else logging.WARNING)
+
+
+@contextmanager
+def _stdout_kept_clean() -> Iterator[None]:
+    """Send stray output of libraries to stderr, that of compiled code included.
+
+    Results are printed after this block, so `--json` leaves nothing but JSON lines on stdout.
+    """
+    with redirect_stdout(sys.stderr):
+        if sys.__stdout__ is None or sys.__stderr__ is None or not _is_real_stdout():
+            yield
+            return
+        kept = os.dup(1)
+        os.dup2(2, 1)
+        try:
+            yield
+        finally:
+            _flush_compiled_code()
+            os.dup2(kept, 1)
+            os.close(kept)
+
+
+def _is_real_stdout() -> bool:
+    try:
+        return sys.__stdout__ is not None and sys.__stdout__.fileno() == 1
+    except (OSError, ValueError):  # replaced by a test, or closed
+        return False
+
+
+def _flush_compiled_code() -> None:
+    """Empty C's own buffers while descriptor 1 still points to stderr; otherwise they would appear at exit."""
+    if os.name != "posix":
+        return
+    import ctypes
+
+    ctypes.CDLL(None).fflush(None)

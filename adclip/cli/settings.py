@@ -1,0 +1,101 @@
+"""The settings file: `--config FILE.toml`, else `adclip.toml` in the current folder."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from adclip.errors import ConfigError
+
+DEFAULT_FILE = Path("adclip.toml")
+NOT_IN_A_FILE = {"config", "help"}
+
+
+def read_settings(path: Path | None, command: Any) -> dict[str, Any]:
+    """Return what the settings file says to one command.
+
+    Parameters
+    ----------
+    path : Path or None
+        The file; None looks for `adclip.toml` in the current folder and is content without one.
+    command : typer command
+        Whose options are wanted.
+
+    Returns
+    -------
+    values : dict
+        Parameter name to value, for the parser's lowest-but-one layer of defaults.
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing or no TOML, or has a key that no command knows.
+
+    Notes
+    -----
+    Keys at the top of the file speak to every command that has such an option; a table `[finetune]` speaks to that
+    command alone and wins. Keys are option names, `learning-rate` or `learning_rate`. Paths count from the
+    current folder, as on the command line.
+    """
+    file = path or DEFAULT_FILE
+    if path is None and not file.is_file():
+        return {}
+    data = _read_toml(file)
+    from adclip.cli.main import COMMANDS
+
+    own = data.pop(command.name, {})
+    others = {name: data.pop(name) for name in list(data) if name in COMMANDS and isinstance(data[name], dict)}
+    if not isinstance(own, dict):
+        raise ConfigError.bad_value(str(file), f"`{command.name}` must be a table, `[{command.name}]`")
+    mine = _names(command)
+    everyone = mine | {key: value for name in COMMANDS for key, value in _names_of(name).items()} if data else mine
+    shared = _translate(file, data, everyone)
+    for name, table in others.items():
+        _translate(file, table, _names_of(name), name)
+    values = {key: value for key, value in shared.items() if key in set(mine.values())}
+    return values | _translate(file, own, mine, command.name)
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError.bad_value("--config", f"{file}: no such file", "check the path") from None
+    except UnicodeDecodeError:
+        raise ConfigError.bad_value("--config", f"{file}: not UTF-8 text", "save it as UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError.bad_value("--config", f"{file}: not valid TOML ({error})", "correct that line") from None
+
+
+def _names(command: Any) -> dict[str, str]:
+    """Map every accepted key to the parameter it sets."""
+    names: dict[str, str] = {}
+    for parameter in command.params:
+        spelled = [option.lstrip("-").replace("-", "_") for option in parameter.opts if option.startswith("--")]
+        names |= {key: parameter.name for key in (parameter.name, *spelled) if key not in NOT_IN_A_FILE}
+    return names
+
+
+def _names_of(name: str) -> dict[str, str]:
+    from adclip.cli.main import LazyCommand
+
+    return _names(LazyCommand(name).load())
+
+
+def _translate(file: Path, table: dict[str, Any], names: dict[str, str], section: str = "") -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        name = names.get(key.replace("-", "_"))
+        if name is None:
+            raise ConfigError.bad_value(str(file), f"unknown key `{key}`" + (f" in [{section}]" if section else ""),
+                                        _suggestion(key, names))  # fmt: skip
+        values[name] = value
+    return values
+
+
+def _suggestion(key: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(key.replace("-", "_"), list(known), n=1)
+    return f"did you mean `{close[0]}`?" if close else "keys are the names of options, see `--help` of the command"

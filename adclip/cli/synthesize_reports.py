@@ -1,0 +1,60 @@
+"""`adclip synthesize-reports`: options in, counts and a first look at the reports out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adclip.cli import tables
+from adclip.cli.options import Columns, Overwrite, Style, session_of
+from adclip.config import SynthesizeReportsConfig
+
+
+def synthesize_reports_command(
+    ctx: typer.Context,
+    table: Annotated[
+        Path, typer.Argument(metavar="TABLE", help="Metadata table: CSV, TSV or JSON.", show_default=False)
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help=".jsonl or .csv file to write.", show_default=False)
+    ],
+    style: Style = SynthesizeReportsConfig.style,
+    mode: Annotated[
+        str,
+        typer.Option(
+            metavar="train|candidate|predict",
+            help="Label phrase of the true class, one report per class, or no label phrase.",
+        ),
+    ] = SynthesizeReportsConfig.mode,
+    columns: Columns = None,
+    overwrite: Overwrite = SynthesizeReportsConfig.overwrite,
+) -> None:
+    """Write the synthetic report of every row of a metadata table.
+
+    A report says only what the row knows, and never a score that defines the diagnosis; the diagnosis itself stands
+    only in the label phrase. Every value can be traced to its column.
+    """
+    config = SynthesizeReportsConfig(
+        table=table, out=out, style=style, mode=mode, columns=tuple(columns or ()), overwrite=overwrite
+    )
+    session = session_of(ctx)
+    with session.working() as on_event:
+        from adclip.synthesize_reports import synthesize_reports
+
+        result = synthesize_reports(config, on_event)
+    session.show([tables.as_record(result)], _draw)
+
+
+def _draw(records: Sequence[tables.Record]) -> None:
+    (record,) = records
+    tables.draw_pairs((name.replace("_", " "), _show(value)) for name, value in record.items() if name != "rows")
+    for row in record.get("rows", [])[:3]:
+        tables.stdout().print(f"\n{tables.text(row.get('text'))}", soft_wrap=True)
+    tables.draw_notices(records)
+
+
+def _show(value: object) -> str:
+    return tables.counted(value) if isinstance(value, dict) else tables.text(value)

@@ -1,0 +1,164 @@
+"""What a person reads on stdout: tables and cards drawn from the records that `--json` would print."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from adclip.cli.console import one_line
+
+Record = Mapping[str, Any]
+STATUS_STYLES = {"ok": "green", "done": "green", "caution": "yellow", "refer": "yellow", "failed": "red"}
+BAR_CELLS = 24
+WIDE = 10_000  # columns; output that is not a terminal is never wrapped or cut
+
+
+def stdout() -> Console:
+    """Return a console on the present stdout that takes every text literally."""
+    width = None if sys.stdout.isatty() else WIDE
+    return Console(highlight=False, markup=False, emoji=False, width=width)
+
+
+def as_record(item: Any) -> Record:
+    """Return a plain dictionary from a record of the library."""
+    return item if isinstance(item, Mapping) else dict(item.to_dict())
+
+
+def number(value: Any, digits: int = 2) -> str:
+    """Return a number at fixed precision, or a dash where it is unknown."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return "-"
+    return f"{value:.{digits}f}"
+
+
+def text(value: Any) -> str:
+    """Return a cell: lists joined, unknown as a dash, always one line."""
+    if value is None or value == "" or value == []:
+        return "-"
+    if isinstance(value, list | tuple | set | frozenset):
+        return ", ".join(text(item) for item in value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return one_line(str(value))
+
+
+def draw_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print aligned columns; numbers to the right, nothing around them."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    cells = [list(row) for row in rows]
+    for index, header in enumerate(headers):
+        column = [row[index] for row in cells]
+        numeric = any(c != "-" for c in column) and all(c == "-" or c[:1].isdigit() or c[:1] == "-" for c in column)
+        table.add_column(header, justify="right" if numeric else "left", overflow="fold")
+    for row in cells:
+        table.add_row(*(Text(cell, style=STATUS_STYLES.get(cell, "")) for cell in row))
+    stdout().print(table)
+
+
+def draw_pairs(pairs: Iterable[tuple[str, str]]) -> None:
+    """Print `name  value` lines; a missing value leaves the line out."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in pairs:
+        if value != "-":
+            table.add_row(Text(name), Text(value))
+    stdout().print(table)
+
+
+def draw_notices(records: Iterable[Record]) -> None:
+    """Print each distinct notice once, below the results."""
+    for notice in dict.fromkeys(record["notice"] for record in records if record.get("notice")):
+        stdout().print(Text(str(notice), style="italic"), soft_wrap=True)
+
+
+def shares(values: Mapping[str, float] | None) -> str:
+    """Return `CN 0.20  MCI 0.50  AD 0.30`."""
+    return "  ".join(f"{name} {number(value)}" for name, value in values.items()) if values else "-"
+
+
+def counted(counts: object) -> str:
+    """Return `CN 12  MCI 20  AD 8`."""
+    if not isinstance(counts, Mapping) or not counts:
+        return "-"
+    return "  ".join(f"{text(name)} {text(count)}" for name, count in counts.items())
+
+
+def interval(value: Mapping[str, Any] | None, digits: int = 2) -> str:
+    """Return `0.81 (0.74 to 0.88)` from `value` or `estimate`, `low` and `high`."""
+    if not value:
+        return "-"
+    shown = number(value.get("value", value.get("estimate")), digits)
+    if value.get("low") is not None and value.get("high") is not None:
+        shown += f" ({number(value['low'], digits)} to {number(value['high'], digits)})"
+    return shown
+
+
+def draw_predictions(records: Sequence[Record]) -> None:
+    """Print one card for one scan, one table for several."""
+    if len(records) == 1 and records[0].get("status") != "failed":
+        _draw_card(records[0])
+    else:
+        classes = list(dict.fromkeys(name for record in records for name in record.get("probabilities") or {}))
+        draw_table(
+            ["scan", "status", "diagnosis", *classes, "MMSE", "flags"],
+            (
+                [
+                    text(record["scan"]),
+                    text(record["status"]),
+                    text(record.get("diagnosis")),
+                    *(number((record.get("probabilities") or {}).get(name)) for name in classes),
+                    interval(record.get("mmse"), 1),
+                    text(record.get("flags")),
+                ]
+                for record in records
+            ),
+        )
+    draw_notices(records)
+
+
+def _draw_card(record: Record) -> None:
+    probabilities = record.get("probabilities") or {}
+    mmse = record.get("mmse")
+    known = f"; {number(mmse['known'], 0)} in the table" if mmse and mmse.get("known") is not None else ""
+    draw_pairs(
+        [
+            ("scan", text(record["scan"])),
+            ("status", text(record["status"])),
+            ("diagnosis", text(record.get("diagnosis"))),
+            *(
+                (f"  {name}", f"{value:.2f} {'█' * round(value * BAR_CELLS)}".rstrip())
+                for name, value in probabilities.items()
+            ),
+            ("prediction set", text(record.get("prediction_set"))),
+            ("MMSE", f"{interval(mmse, 1)} of 30{known}" if mmse else "-"),
+            ("scan only", shares(record.get("scan_only"))),
+            ("metadata only", shares(record.get("metadata_only"))),
+            ("flags", text(record.get("flags"))),
+            ("report", text(record.get("report"))),
+            ("model", text((record.get("model") or {}).get("id"))),
+        ]
+    )
+
+
+def draw_metrics(metrics: Mapping[str, Any], baselines: Mapping[str, Any]) -> None:
+    """Print measured numbers beside what a plain baseline reaches on the same subjects."""
+    flat = {name: value for name, value in baselines.items() if isinstance(value, Mapping)}
+    draw_table(
+        ["metric", "model", *flat, "n"],
+        (
+            [text(name), interval(value), *(_of(baseline, name) for baseline in flat.values()), text(value.get("n"))]
+            for name, value in metrics.items()
+            if isinstance(value, Mapping)
+        ),
+    )
+
+
+def _of(baseline: Mapping[str, Any], metric: str) -> str:
+    found = baseline.get(metric)
+    return interval(found) if isinstance(found, Mapping) else number(found)
