@@ -6,11 +6,15 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
 from adclip.events import Advanced, Event, Failed, OnEvent, Started, Step, Warned
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 SECONDS_BETWEEN_LINES = 5.0
 STYLES = {"error": "bold red", "hint": "cyan", "warning": "yellow"}
@@ -112,11 +116,8 @@ class Lines(Troubles):
 class Bars(Troubles):
     """Draws for a terminal: one bar per task, words above them."""
 
-    def __init__(self, console: Console, bars: object) -> None:
-        from rich.progress import Progress, TaskID
-
+    def __init__(self, console: Console, bars: Progress) -> None:
         super().__init__(console)
-        assert isinstance(bars, Progress)
         self._bars = bars
         self._tasks: dict[str, TaskID] = {}
 

@@ -22,9 +22,9 @@ def demo_command(
     seed: Seed = DemoConfig.seed,
     overwrite: Overwrite = DemoConfig.overwrite,
 ) -> None:
-    """Run everything once on simulated heads: offline, on a CPU.
+    """Run everything once, on simulated heads.
 
-    Simulates a cohort, writes its reports, preprocesses a raw head, fine-tunes the builtin model, predicts and explains,
+    Needs no network and no GPU. Simulates a cohort, writes its reports, preprocesses a raw head, fine-tunes the builtin model, predicts and explains,
     and prints what was measured beside what is known to be true.
     """
     config = DemoConfig(out=out, subjects=subjects, epochs=epochs, device=device, seed=seed, overwrite=overwrite)

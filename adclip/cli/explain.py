@@ -28,7 +28,7 @@ def explain_command(
     seed: Seed = ExplainConfig.seed,
     overwrite: Overwrite = ExplainConfig.overwrite,
 ) -> None:
-    """Show where in the scan, and in which words, a prediction comes from.
+    """Show where in the scan a prediction comes from.
 
     For each scan a heatmap on its own grid and in MNI space, tables of regions and words, a faithfulness check and one
     self-contained HTML page are written to --out.

@@ -12,8 +12,6 @@ from adclip.cli import tables
 from adclip.cli.options import Columns, Device, Overwrite, Seed, Style, session_of
 from adclip.config import FinetuneConfig, PromptConfig
 
-PROMPTS, TRAINING, SPLIT = "What is added to the base model", "Training", "Held-out subjects"
-
 
 def finetune_command(
     ctx: typer.Context,
@@ -27,45 +25,33 @@ def finetune_command(
     base: Annotated[str, typer.Option(help="Base model.")] = FinetuneConfig.base,
     style: Style = FinetuneConfig.style,
     columns: Columns = None,
-    epochs: Annotated[
-        int, typer.Option(help="Passes over the training scans.", rich_help_panel=TRAINING)
-    ] = FinetuneConfig.epochs,
-    batch_size: Annotated[
-        int, typer.Option(help="Scans per step.", rich_help_panel=TRAINING)
-    ] = FinetuneConfig.batch_size,
+    epochs: Annotated[int, typer.Option(help="Passes over the training scans.")] = FinetuneConfig.epochs,
+    batch_size: Annotated[int, typer.Option(help="Scans per step.")] = FinetuneConfig.batch_size,
     learning_rate: Annotated[
-        float, typer.Option(help="Of AdamW, at the end of the warm-up.", rich_help_panel=TRAINING)
+        float, typer.Option(help="Of AdamW, at the end of the warm-up.")
     ] = FinetuneConfig.learning_rate,
-    weight_decay: Annotated[float, typer.Option(help="Of AdamW.", rich_help_panel=TRAINING)] = (
-        FinetuneConfig.weight_decay
-    ),
-    alpha: Annotated[
-        float, typer.Option(help="Weight of the MMSE loss.", rich_help_panel=TRAINING)
-    ] = FinetuneConfig.alpha,
+    weight_decay: Annotated[float, typer.Option(help="Of AdamW.")] = (FinetuneConfig.weight_decay),
+    alpha: Annotated[float, typer.Option(help="Weight of the MMSE loss.")] = FinetuneConfig.alpha,
     visual_prompts: Annotated[
-        int, typer.Option(help="Learned tokens per block of the image tower; 0 for none.", rich_help_panel=PROMPTS)
+        int, typer.Option(help="Learned tokens per block of the image tower; 0 for none.")
     ] = PromptConfig.visual_prompts,
     prompt_depth: Annotated[
         int | None,
-        typer.Option(help="Number of leading blocks with visual prompts; default all.", rich_help_panel=PROMPTS),
+        typer.Option(help="Number of leading blocks with visual prompts; default all."),
     ] = PromptConfig.prompt_depth,
     text_prompts: Annotated[
-        int, typer.Option(help="Learned tokens before the words of a report; 0 for none.", rich_help_panel=PROMPTS)
+        int, typer.Option(help="Learned tokens before the words of a report; 0 for none.")
     ] = PromptConfig.text_prompts,
-    mmse_token: Annotated[
-        bool, typer.Option(help="An extra token that learns the MMSE.", rich_help_panel=PROMPTS)
-    ] = PromptConfig.mmse_token,
+    mmse_token: Annotated[bool, typer.Option(help="An extra token that learns the MMSE.")] = PromptConfig.mmse_token,
     cross_attention: Annotated[
-        bool, typer.Option(help="Let scan and report attend to each other.", rich_help_panel=PROMPTS)
+        bool, typer.Option(help="Let scan and report attend to each other.")
     ] = PromptConfig.cross_attention,
-    test_fraction: Annotated[
-        float, typer.Option(help="Share for the final numbers.", rich_help_panel=SPLIT)
-    ] = FinetuneConfig.test_fraction,
+    test_fraction: Annotated[float, typer.Option(help="Share for the final numbers.")] = FinetuneConfig.test_fraction,
     validation_fraction: Annotated[
-        float, typer.Option(help="Share that chooses the epoch.", rich_help_panel=SPLIT)
+        float, typer.Option(help="Share that chooses the epoch.")
     ] = FinetuneConfig.validation_fraction,
     calibration_fraction: Annotated[
-        float, typer.Option(help="Share that sets temperature and intervals.", rich_help_panel=SPLIT)
+        float, typer.Option(help="Share that sets temperature and intervals.")
     ] = FinetuneConfig.calibration_fraction,
     device: Device = FinetuneConfig.device,
     seed: Seed = FinetuneConfig.seed,

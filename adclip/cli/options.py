@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
-from typer.core import TyperCommand
 
+from adclip.cli.commands import parse_with
 from adclip.cli.session import Session
 from adclip.cli.settings import read_settings
 from adclip.config import REPORT_STYLES
 
-COMMON = "Common options"
-
 Inputs = Annotated[
     list[Path],
     typer.Argument(
-        metavar="INPUT...",
+        metavar="INPUT",
         help=".nii or .nii.gz files, folders of scans, BIDS datasets, adclip derivatives, "
         "or a CSV/TSV with a `scan` column.",
         show_default=False,
@@ -36,21 +34,17 @@ Columns = Annotated[
     typer.Option("--column", metavar="CANONICAL=THEIRS", help="Name of a column in your table; may be repeated."),
 ]
 Style = Annotated[str, typer.Option("--style", metavar="|".join(REPORT_STYLES), help="Report style.")]
-Device = Annotated[
-    str, typer.Option("--device", metavar="auto|cpu|cuda|cuda:N|mps", help="Where to compute.", rich_help_panel=COMMON)
-]
-Seed = Annotated[int, typer.Option("--seed", help="Same seed, same result on a CPU.", rich_help_panel=COMMON)]
+Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|cuda:N|mps", help="Where to compute.")]
+Seed = Annotated[int, typer.Option("--seed", help="Same seed, same result on a CPU.")]
 Overwrite = Annotated[
     bool,
-    typer.Option("--overwrite/--no-overwrite", help="Replace earlier results in --out.", rich_help_panel=COMMON),
+    typer.Option("--overwrite/--no-overwrite", help="Replace earlier results in --out."),
 ]
 
 
 def session_of(ctx: typer.Context) -> Session:
     """Return the session that the root group made for this command line."""
-    session = ctx.obj
-    assert isinstance(session, Session)
-    return session
+    return cast(Session, ctx.obj)
 
 
 def _set(ctx: typer.Context, param: typer.CallbackParam, value: bool) -> bool:
@@ -75,7 +69,6 @@ def _common(
             callback=_use_settings,
             is_eager=True,
             expose_value=False,
-            rich_help_panel=COMMON,
         ),
     ] = None,
     as_json: Annotated[
@@ -86,30 +79,15 @@ def _common(
             help="Results on stdout as JSON lines, nothing else there.",
             callback=_set,
             expose_value=False,
-            rich_help_panel=COMMON,
         ),
     ] = False,
     quiet: Annotated[
         bool,
-        typer.Option(
-            "--quiet",
-            "-q",
-            help="Only warnings and errors on stderr.",
-            callback=_set,
-            expose_value=False,
-            rich_help_panel=COMMON,
-        ),
+        typer.Option("--quiet", "-q", help="Only warnings and errors on stderr.", callback=_set, expose_value=False),
     ] = False,
     verbose: Annotated[
         bool,
-        typer.Option(
-            "--verbose",
-            "-v",
-            help="More detail on stderr.",
-            callback=_set,
-            expose_value=False,
-            rich_help_panel=COMMON,
-        ),
+        typer.Option("--verbose", "-v", help="More detail on stderr.", callback=_set, expose_value=False),
     ] = False,
     debug: Annotated[
         bool,
@@ -119,7 +97,6 @@ def _common(
             callback=_set,
             is_eager=True,
             expose_value=False,
-            rich_help_panel=COMMON,
         ),
     ] = False,
 ) -> None:
@@ -128,8 +105,4 @@ def _common(
 
 def common_options() -> list[typer.CallbackParam]:
     """Return fresh `--config`, `--json`, `--quiet`, `--verbose` and `--debug` for one command."""
-    single = typer.Typer(add_completion=False)
-    single.command()(_common)
-    command = typer.main.get_command(single)
-    assert isinstance(command, TyperCommand)
-    return list(command.params)  # type: ignore[arg-type]
+    return cast(list[typer.CallbackParam], parse_with(_common).params)

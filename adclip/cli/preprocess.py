@@ -19,7 +19,7 @@ def preprocess_command(
     device: Device = PreprocessConfig.device,
     overwrite: Overwrite = PreprocessConfig.overwrite,
 ) -> None:
-    """Turn raw T1 scans into normalised volumes, with quality numbers.
+    """Turn raw T1 scans into normalised volumes.
 
     Each scan is skull-stripped, corrected for bias, aligned to MNI space and written to --out under BIDS derivative
     names, next to status.tsv. Scans that are done already are kept, so an interrupted run continues.

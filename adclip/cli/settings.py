@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from adclip.cli.commands import COMMANDS, LazyCommand
 from adclip.errors import ConfigError
 
 DEFAULT_FILE = Path("adclip.toml")
@@ -44,8 +45,6 @@ def read_settings(path: Path | None, command: Any) -> dict[str, Any]:
     if path is None and not file.is_file():
         return {}
     data = _read_toml(file)
-    from adclip.cli.main import COMMANDS
-
     own = data.pop(command.name, {})
     others = {name: data.pop(name) for name in list(data) if name in COMMANDS and isinstance(data[name], dict)}
     if not isinstance(own, dict):
@@ -80,8 +79,6 @@ def _names(command: Any) -> dict[str, str]:
 
 
 def _names_of(name: str) -> dict[str, str]:
-    from adclip.cli.main import LazyCommand
-
     return _names(LazyCommand(name).load())
 
 

@@ -26,7 +26,7 @@ def simulate_command(
     seed: Seed = SimulateConfig.seed,
     overwrite: Overwrite = SimulateConfig.overwrite,
 ) -> None:
-    """Make a cohort of simulated heads with known truth.
+    """Make a cohort of heads with known truth.
 
     Anatomy, disease, scanner and missing values are drawn from published distributions; volumes are measured on the
     simulated labels. The oracle printed at the end is the most that any model can find in the true volumes.

@@ -32,9 +32,9 @@ def synthesize_reports_command(
     columns: Columns = None,
     overwrite: Overwrite = SynthesizeReportsConfig.overwrite,
 ) -> None:
-    """Write the synthetic report of every row of a metadata table.
+    """Turn a metadata table into synthetic reports.
 
-    A report says only what the row knows, and never a score that defines the diagnosis; the diagnosis itself stands
+    A report says only what its row knows, and never a score that defines the diagnosis; the diagnosis itself stands
     only in the label phrase. Every value can be traced to its column.
     """
     config = SynthesizeReportsConfig(
