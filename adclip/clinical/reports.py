@@ -169,6 +169,12 @@ def candidates(visit: Visit, style: str, labels: Iterable[str], keep: frozenset[
     return [render(visit, style, label, keep) for label in labels]
 
 
+def measured_mm3(visit: Visit, column: str) -> float | None:
+    """Return a volume as a report would print it, before rounding: as given, else the sum of left and right, else None."""
+    found = _measure(visit, column)
+    return None if found is None else found[0]
+
+
 def spans(visit: Visit, report: Report) -> tuple[Span, ...]:
     """Trace every printed value of a report to the columns of the visit it was rendered from.
 

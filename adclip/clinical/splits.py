@@ -1,0 +1,216 @@
+"""Division of people into train, validation, calibration and test, with proof that nobody stands on two sides."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from adclip.domain import Diagnosis, Visit
+from adclip.errors import ConfigError, LeakError, TableError
+
+PARTS = ("train", "validation", "calibration", "test")
+_HEADER = ("subject_id", "part")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which part each subject belongs to.
+
+    Parameters
+    ----------
+    assignment : dict of str to str
+        Subject id -> one of `PARTS`.
+    """
+
+    assignment: dict[str, str]
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.assignment.values()) - set(PARTS))
+        if unknown:
+            raise ConfigError.bad_value("split", f"`{unknown[0]}` is not one of {', '.join(PARTS)}")
+
+    def part(self, name: str) -> tuple[str, ...]:
+        """Return the subject ids of one part, sorted."""
+        return tuple(sorted(subject for subject, part in self.assignment.items() if part == name))
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of subjects in each of `PARTS`."""
+        found = Counter(self.assignment.values())
+        return {name: found[name] for name in PARTS}
+
+    @property
+    def sha256(self) -> str:
+        """Fingerprint of the division, the same whatever the order of its subjects."""
+        return hashlib.sha256(self.to_tsv().encode()).hexdigest()
+
+    def to_tsv(self) -> str:
+        """Return the text of `splits.tsv`: columns subject_id and part, sorted by subject."""
+        stream = io.StringIO()
+        writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
+        writer.writerow(_HEADER)
+        writer.writerows(sorted(self.assignment.items()))
+        return stream.getvalue()
+
+    @classmethod
+    def from_tsv(cls, text: str, path: Path | str = "splits.tsv") -> Split:
+        """Rebuild from `to_tsv`.
+
+        Parameters
+        ----------
+        text : str
+            Content of the file.
+        path : Path or str
+            Its name, for messages.
+
+        Raises
+        ------
+        LeakError
+            If a subject stands in two parts.
+        TableError
+            If the text is not such a table.
+        """
+        rows = [row for row in csv.reader(io.StringIO(text), delimiter="\t") if row]
+        if not rows or tuple(rows[0]) != _HEADER or any(len(row) != 2 for row in rows):
+            raise TableError.unreadable(path, f"expected the two columns {' and '.join(_HEADER)}")
+        parts: dict[str, set[str]] = defaultdict(set)
+        for subject, part in rows[1:]:
+            if part not in PARTS:
+                raise TableError.unreadable(path, f"a part is not one of {', '.join(PARTS)}")
+            parts[part].add(subject)
+        prove_disjoint(parts)
+        return cls({subject: part for part, subjects in parts.items() for subject in subjects})
+
+
+def prove_disjoint(parts: Mapping[str, Iterable[str]]) -> None:
+    """Raise LeakError if any subject stands in more than one part.
+
+    Parameters
+    ----------
+    parts : mapping of str to iterable of str
+        Part name -> the subject ids whose data is about to be used there; repetition within a part is no leak.
+    """
+    seen: dict[str, str] = {}
+    for part, subjects in parts.items():
+        for subject in subjects:
+            other = seen.setdefault(subject, part)
+            if other != part:
+                raise LeakError.subject_in_two_parts(subject, (other, part))
+
+
+def split_by_subject(visits: Sequence[Visit], fractions: Mapping[str, float], seed: int) -> Split:
+    """Divide people at random, each diagnosis in proportion.
+
+    Parameters
+    ----------
+    visits : sequence of Visit
+        All visits of a subject go to the same part. A subject counts as the diagnosis of the earliest visit that has
+        one: by date, else by session id, else in the order given.
+    fractions : mapping of str to float
+        Part of `PARTS` -> share of subjects. Shares add up to 1; if ``train`` is absent it is what the others leave.
+    seed : int
+        Same seed, same division, whatever the order of `visits`.
+
+    Returns
+    -------
+    Split
+        Sizes differ from the asked shares by less than one subject, unless a class is so small that its last subject is
+        kept for training.
+
+    Raises
+    ------
+    ConfigError
+        If the shares are impossible.
+    TableError
+        If a visit has no subject id, or training would see no case of some diagnosis.
+
+    Notes
+    -----
+    The order within a class is that of SHA-256(seed, subject id), which is random, independent of any library's
+    generator, and leaves the others in place as well as it can when one person joins the study.
+    """
+    shares = _check_fractions(fractions)
+    by_subject: dict[str, list[Visit]] = defaultdict(list)
+    for visit in visits:
+        if not visit.subject_id:
+            raise TableError(
+                "a row has no subject id, so its visits cannot be kept together", "add a `subject_id` column"
+            )
+        by_subject[visit.subject_id].append(visit)
+    strata: dict[str, list[str]] = defaultdict(list)
+    for subject, theirs in by_subject.items():
+        strata[first_diagnosis(theirs) or ""].append(subject)
+
+    assignment: dict[str, str] = {}
+    owed = dict.fromkeys(shares, 0.0)  # rounding carried from class to class, so that it does not add up
+    for label in sorted(strata):
+        subjects = sorted(strata[label], key=lambda subject: hashlib.sha256(f"{seed}\0{subject}".encode()).digest())
+        sizes = _share_out(len(subjects), shares, owed)
+        parts = [part for part, size in sizes.items() for _ in range(size)]
+        assignment.update(zip(subjects, parts, strict=True))
+    split = Split(assignment)
+    prove_disjoint({part: split.part(part) for part in PARTS})
+    _require_every_class(visits, split)
+    return split
+
+
+def first_diagnosis(visits: Iterable[Visit]) -> Diagnosis | None:
+    """Return the diagnosis of a subject's earliest visit that has one."""
+    known = [visit for visit in visits if visit.diagnosis is not None]
+    if all(visit.visit_date for visit in known):
+        known.sort(key=lambda visit: visit.visit_date or "")
+    elif all(visit.session_id for visit in known):
+        known.sort(key=lambda visit: _natural(visit.session_id or ""))
+    return known[0].diagnosis if known else None
+
+
+def _natural(text: str) -> list[tuple[int, str]]:
+    """Sort key under which m6 precedes m12."""
+    return [(int(piece), "") if piece.isdigit() else (-1, piece) for piece in re.split(r"(\d+)", text) if piece]
+
+
+def _check_fractions(fractions: Mapping[str, float]) -> dict[str, float]:
+    for part, share in fractions.items():
+        if part not in PARTS:
+            raise ConfigError.bad_value("split", f"`{part}` is not one of {', '.join(PARTS)}")
+        if not 0 <= share <= 1:
+            raise ConfigError.bad_value("split", f"the share of {part} must be between 0 and 1")
+    held_out = sum(share for part, share in fractions.items() if part != "train")
+    train = fractions.get("train", 1 - held_out)
+    if abs(train + held_out - 1) > 1e-6 or train <= 0:
+        raise ConfigError.bad_value("split", "the shares must add up to 1 and leave subjects to train on")
+    return {part: train if part == "train" else fractions.get(part, 0.0) for part in PARTS}
+
+
+def _share_out(count: int, shares: Mapping[str, float], owed: dict[str, float]) -> dict[str, int]:
+    """Divide `count` subjects of one class; `owed` is updated with what rounding still owes to each part."""
+    quota = {part: count * share + owed[part] for part, share in shares.items()}
+    sizes = dict.fromkeys(shares, 0)
+    for _ in range(count):
+        neediest = max((part for part in shares if shares[part] > 0), key=lambda part: quota[part] - sizes[part])
+        sizes[neediest] += 1
+    if count and not sizes["train"]:
+        sizes[max(sizes, key=lambda part: sizes[part])] -= 1
+        sizes["train"] = 1
+    owed.update({part: quota[part] - sizes[part] for part in shares})
+    return sizes
+
+
+def _require_every_class(visits: Iterable[Visit], split: Split) -> None:
+    all_classes, trained = set(), set()
+    for visit in visits:
+        if visit.diagnosis is not None:
+            all_classes.add(visit.diagnosis)
+            if split.assignment[visit.subject_id] == "train":
+                trained.add(visit.diagnosis)
+    absent = [str(name) for name in Diagnosis if name in all_classes - trained]
+    if absent:
+        raise TableError(
+            f"no training subject has the diagnosis {', '.join(absent)}",
+            "add subjects of that group, lower the held-out shares, or try another --seed",
+        )
