@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -58,7 +60,7 @@ class Session:
         import json
 
         for record in records:
-            typer.echo(json.dumps(record, ensure_ascii=False, allow_nan=False))
+            typer.echo(json.dumps(_json_ready(record), allow_nan=False))
 
     def finish(self, *, failed: int, total: int) -> None:
         """Leave with code 3 if some of several inputs failed, 2 if all did."""
@@ -85,6 +87,19 @@ class Session:
 
     def _remember(self, event: Failed) -> None:
         self._told |= {event.problem, f"{event.item}: {event.problem}"}
+
+
+def _json_ready(value: Any) -> Any:
+    """Return strict JSON types: an undefined number (an AUC of one class, say) becomes null, a path text."""
+    if isinstance(value, Mapping):
+        return {str(key): _json_ready(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json_ready(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "item") and not isinstance(value, str):  # NumPy scalars
+        return _json_ready(value.item())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _set_levels(handler: logging.Handler, *, verbose: bool, debug: bool) -> None:

@@ -62,11 +62,11 @@ def _read_toml(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError.bad_value("--config", f"{file}: no such file", "check the path") from None
+        raise ConfigError.bad_value(str(file), "no such settings file", "check the path after --config") from None
     except UnicodeDecodeError:
-        raise ConfigError.bad_value("--config", f"{file}: not UTF-8 text", "save it as UTF-8") from None
+        raise ConfigError.bad_value(str(file), "not UTF-8 text", "save it as UTF-8") from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError.bad_value("--config", f"{file}: not valid TOML ({error})", "correct that line") from None
+        raise ConfigError.bad_value(str(file), f"not valid TOML ({error})", "correct that line") from None
 
 
 def _names(command: Any) -> dict[str, str]:

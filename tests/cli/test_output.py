@@ -1,0 +1,157 @@
+"""Results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from adclip.cli import tables
+from adclip.domain import BUILTIN_NOTICE, MmseEstimate, Prediction
+from adclip.events import Advanced, Failed, Started, Step, Warned
+
+OK = Prediction(
+    scan="a.nii",
+    status="ok",
+    diagnosis="MCI",
+    probabilities={"CN": 0.2, "MCI": 0.5, "AD": 0.3},
+    scan_only={"CN": 0.3, "MCI": 0.4, "AD": 0.3},
+    prediction_set=("MCI", "AD"),
+    mmse=MmseEstimate(26.04, 23.0, 29.0),
+    flags=("no_metadata_row",),
+    report="A photo of MCI",
+    model={"id": "builtin"},
+    notice=BUILTIN_NOTICE,
+)
+FAILED = Prediction(scan="b.nii", status="failed", error="b.nii: the file is empty", hint="copy it again")
+
+
+def events(on_event):
+    on_event(Step("read 2 scans"))
+    on_event(Started("scans", 2))
+    on_event(Advanced("scans", 1, "a.nii"))
+    on_event(Warned("a.nii", "no row in t.csv matches"))
+    on_event(Failed("b.nii", "b.nii: the file is empty", "copy it again"))
+    on_event(Advanced("scans", 2))
+    return SimpleNamespace(predictions=[OK, FAILED], failed=1)
+
+
+def test_json_is_one_strict_line_per_scan(run, stub):
+    stub("predict", events)
+    ran = run("predict", "a.nii", "b.nii", "--json")
+    assert ran.code == 3
+    records = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert records == [OK.to_dict(), FAILED.to_dict()]
+
+
+def test_undefined_numbers_become_null(run, stub):
+    metrics = {"auc": {"value": float("nan"), "low": None, "high": None, "n": 3}}
+    stub("finetune", SimpleNamespace(to_dict=lambda: {"out": "run1", "metrics": metrics}))
+    ran = run("finetune", "--scans", "s", "--table", "t", "--out", "run1", "--json")
+    assert json.loads(ran.stdout)["metrics"]["auc"]["value"] is None
+
+
+def test_words_go_to_stderr_as_plain_lines(run, stub):
+    stub("predict", events)
+    ran = run("predict", "a.nii", "b.nii")
+    assert ran.stderr.splitlines() == [
+        "read 2 scans",
+        "warning: a.nii: no row in t.csv matches",
+        "error: b.nii: the file is empty",
+        "hint: copy it again",
+        "scans: 2/2",
+    ]
+
+
+def test_quiet_keeps_warnings_and_failures(run, stub):
+    stub("predict", events)
+    ran = run("predict", "a.nii", "b.nii", "--quiet")
+    assert [line.split(":")[0] for line in ran.stderr.splitlines()] == ["warning", "error", "hint"]
+
+
+def test_card_of_one_scan(run, stub):
+    stub("predict", SimpleNamespace(predictions=[OK], failed=0))
+    page = run("predict", "a.nii").stdout
+    for words in ("a.nii", "MCI", "26.0 (23.0 to 29.0) of 30", "no_metadata_row", "A photo of MCI", BUILTIN_NOTICE):
+        assert words in page
+    assert "None" not in page
+
+
+def test_table_of_several_scans_has_one_line_each(run, stub):
+    many = [Prediction(scan=f"{'folder/' * 20}{i}.nii", status="ok", notice="n") for i in range(3)]
+    stub("predict", SimpleNamespace(predictions=many, failed=0))
+    page = run("predict", "x").stdout.splitlines()
+    assert len(page) == 1 + 3 + 1  # header, scans, the notice once
+
+
+def test_cells_are_never_read_as_markup(run, stub):
+    rows = [{"scan": "[bold]a[/bold].nii", "status": "done", "flags": []}]
+    stub("preprocess", SimpleNamespace(rows=rows))
+    assert "[bold]a[/bold].nii" in run("preprocess", "a", "--out", "x").stdout
+
+
+def test_finetune_shows_the_model_beside_its_baselines(run, stub):
+    value = {"value": 0.8, "low": 0.7, "high": 0.9, "n": 40}
+    record = {"out": "run1", "metrics": {"auc": value}, "baselines": {"metadata": {"auc": value}, "majority": {}}}
+    stub("finetune", SimpleNamespace(to_dict=lambda: record))
+    page = run("finetune", "--scans", "s", "--table", "t", "--out", "run1").stdout
+    assert page.count("0.80 (0.70 to 0.90)") == 2
+
+
+def test_other_pages_draw(run, stub):
+    auc = {"value": 0.85, "low": 0.8, "high": 0.9, "n": 20}
+    stub("simulate", SimpleNamespace(to_dict=lambda: {"out": "c", "subjects": 2, "counts": {"CN": 2}, "oracle": {"auc": auc}}))  # fmt: skip
+    assert "oracle auc" in run("simulate", "--out", "c").stdout
+    explained = SimpleNamespace(to_dict=lambda: {"scan": "a", "status": "ok", "target": "AD", "files": {"page": "a.html"}})
+    stub("explain", SimpleNamespace(explanations=[explained], failed=0))
+    assert "a.html" in run("explain", "a", "--out", "c").stdout
+    rows = [["AD vs CN", "0.85 (0.80 to 0.90)", 40]]
+    stub("demo", SimpleNamespace(to_dict=lambda: {"rows": rows, "predictions": [OK.to_dict()], "files": ["demo.html"]}))
+    page = run("demo").stdout
+    assert "0.85 (0.80 to 0.90)" in page and "demo.html" in page
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(None, "-"), ((), "-"), ([], "-"), (("a", "b"), "a, b"), (0.123456, "0.1235"), ("x\ny", "x y"), (0, "0")],
+)
+def test_text_of_a_cell(value, shown):
+    assert tables.text(value) == shown
+
+
+NOISY = """
+import ctypes, os, sys, types
+from adclip.cli.main import app
+from adclip.domain import Prediction
+
+def predict(config, on_event):
+    print("python noise")
+    os.write(1, b"descriptor noise\\n")
+    libc = ctypes.CDLL(None)
+    libc.puts(b"compiled noise")
+    return types.SimpleNamespace(predictions=[Prediction(scan="a.nii", status="ok")], failed=0)
+
+module = types.ModuleType("adclip.predict")
+module.predict = predict
+sys.modules["adclip.predict"] = module
+app(["predict", "a.nii", "--json"])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="loads the C library by its POSIX name")
+def test_noise_of_libraries_never_reaches_stdout():
+    done = subprocess.run([sys.executable, "-c", NOISY], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["scan"] == "a.nii"
+    for kind in ("python", "descriptor", "compiled"):
+        assert f"{kind} noise" in done.stderr
+
+
+def test_a_closed_pipe_is_no_defect(tmp_path):
+    script = tmp_path / "noisy.py"
+    script.write_text(NOISY.replace('"ok")]', '"ok")] * 20000'))
+    line = f"{sys.executable} {script} | head -n 1"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
+    assert "Traceback" not in done.stderr and "defect" not in done.stderr

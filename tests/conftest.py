@@ -1,0 +1,54 @@
+"""What every test gets: a cache folder of its own, no network, and the real data where they are."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything loads torch: same numbers whatever the machine
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the user's own cache and settings out of the tests."""
+    for name in [name for name in os.environ if name.startswith("ADCLIP_") and name != "ADCLIP_TEST_DATA"]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("ADCLIP_HOME", str(tmp_path_factory.mktemp("home")))
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse every connection that leaves this machine."""
+    real_connect = socket.socket.connect
+
+    def connect(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in ("127.0.0.1", "::1", "localhost"):
+            refuse(address)
+        real_connect(self, address)
+
+    def refuse(host: Any, *_args: Any, **_kwargs: Any) -> NoReturn:
+        raise AssertionError(f"a test tried to reach {host}; adclip works offline")
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """Root of the repository."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of real scans and tables (ADCLIP_TEST_DATA); tests that need it are skipped without it."""
+    folder = Path(os.environ.get("ADCLIP_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip("no real data: set ADCLIP_TEST_DATA")
+    return folder
