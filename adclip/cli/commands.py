@@ -60,9 +60,9 @@ COMMANDS = {
 
 
 def parse_with(function: Callable[..., None], **attributes: Any) -> TyperCommand:
-    """Build the option parser that the signature of `function` describes; ADCLIP_<OPTION> sets its options too."""
+    """Build the option parser that the signature of `function` describes."""
     single = typer.Typer(add_completion=False, rich_markup_mode=None)
-    single.command(context_settings={"auto_envvar_prefix": "ADCLIP"}, **attributes)(function)
+    single.command(**attributes)(function)
     return cast(TyperCommand, typer.main.get_command(single))
 
 
@@ -78,7 +78,10 @@ class LazyCommand(TyperCommand):
         command = parse_with(getattr(module, f"{module_name}_command"), name=self.name, epilog=self.epilog)
         command.params.extend(common_options())
         for parameter in command.params:
-            parameter.show_envvar = False  # type: ignore[attr-defined]  # said once, in `adclip --help`
+            long_names = [option for option in parameter.opts if option.startswith("--")]
+            if long_names:
+                parameter.envvar = "ADCLIP_" + long_names[0].lstrip("-").replace("-", "_").upper()
+                parameter.show_envvar = False  # type: ignore[attr-defined]  # said once, in `adclip --help`
         return command
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:

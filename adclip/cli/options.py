@@ -75,7 +75,6 @@ def _common(
         bool,
         typer.Option(
             "--json",
-            envvar="ADCLIP_JSON",
             help="Results on stdout as JSON lines, nothing else there.",
             callback=_set,
             expose_value=False,

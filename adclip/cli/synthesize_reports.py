@@ -45,16 +45,21 @@ def synthesize_reports_command(
         from adclip.synthesize_reports import synthesize_reports
 
         result = synthesize_reports(config, on_event)
-    session.show([tables.as_record(result)], _draw)
+    session.show([tables.as_record(result)], lambda records: _draw(records, result.rows))
 
 
-def _draw(records: Sequence[tables.Record]) -> None:
+def _draw(records: Sequence[tables.Record], first: Sequence[tables.Record]) -> None:
+    """Print the counts, and the first reports to look at."""
     (record,) = records
-    tables.draw_pairs((name.replace("_", " "), _show(value)) for name, value in record.items() if name != "rows")
-    for row in record.get("rows", [])[:3]:
-        tables.stdout().print(f"\n{tables.text(row.get('text'))}", soft_wrap=True)
+    gaps = {column: count for column, count in (record.get("missing") or {}).items() if count}
+    tables.draw_pairs(
+        [
+            ("out", tables.text(record["out"])),
+            ("reports", tables.text(record["reports"])),
+            ("classes", tables.counted(record.get("by_diagnosis"))),
+            ("unavailable", tables.counted(gaps)),
+            ("rows left out", tables.text(record.get("skipped") or None)),
+            *((f"report {index}", tables.text(row["text"])) for index, row in enumerate(first, start=1)),
+        ]
+    )
     tables.draw_notices(records)
-
-
-def _show(value: object) -> str:
-    return tables.counted(value) if isinstance(value, dict) else tables.text(value)

@@ -38,7 +38,7 @@ def number(value: Any, digits: int = 2) -> str:
 
 def text(value: Any) -> str:
     """Return a cell: lists joined, unknown as a dash, always one line."""
-    if value is None or value == "" or value == []:
+    if value is None or (isinstance(value, str | list | tuple) and not value):
         return "-"
     if isinstance(value, list | tuple | set | frozenset):
         return ", ".join(text(item) for item in value)
@@ -57,7 +57,7 @@ def draw_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         table.add_column(header, justify="right" if numeric else "left", overflow="fold")
     for row in cells:
         table.add_row(*(Text(cell, style=STATUS_STYLES.get(cell, "")) for cell in row))
-    stdout().print(table)
+    _write(table)
 
 
 def draw_pairs(pairs: Iterable[tuple[str, str]]) -> None:
@@ -68,7 +68,15 @@ def draw_pairs(pairs: Iterable[tuple[str, str]]) -> None:
     for name, value in pairs:
         if value != "-":
             table.add_row(Text(name), Text(value))
-    stdout().print(table)
+    _write(table)
+
+
+def _write(table: Table) -> None:
+    """Print without the blanks that pad the last column."""
+    console = stdout()
+    with console.capture() as drawn:
+        console.print(table)
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in drawn.get().splitlines()))
 
 
 def draw_notices(records: Iterable[Record]) -> None:
@@ -125,6 +133,7 @@ def draw_predictions(records: Sequence[Record]) -> None:
 def _draw_card(record: Record) -> None:
     probabilities = record.get("probabilities") or {}
     mmse = record.get("mmse")
+    block = "█" if stdout().encoding.startswith("utf") else "#"
     known = f"; {number(mmse['known'], 0)} in the table" if mmse and mmse.get("known") is not None else ""
     draw_pairs(
         [
@@ -132,7 +141,7 @@ def _draw_card(record: Record) -> None:
             ("status", text(record["status"])),
             ("diagnosis", text(record.get("diagnosis"))),
             *(
-                (f"  {name}", f"{value:.2f} {'█' * round(value * BAR_CELLS)}".rstrip())
+                (f"  {name}", f"{value:.2f} {block * round(value * BAR_CELLS)}".rstrip())
                 for name, value in probabilities.items()
             ),
             ("prediction set", text(record.get("prediction_set"))),

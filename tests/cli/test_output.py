@@ -105,7 +105,9 @@ def test_other_pages_draw(run, stub):
     auc = {"value": 0.85, "low": 0.8, "high": 0.9, "n": 20}
     stub("simulate", SimpleNamespace(to_dict=lambda: {"out": "c", "subjects": 2, "counts": {"CN": 2}, "oracle": {"auc": auc}}))  # fmt: skip
     assert "oracle auc" in run("simulate", "--out", "c").stdout
-    explained = SimpleNamespace(to_dict=lambda: {"scan": "a", "status": "ok", "target": "AD", "files": {"page": "a.html"}})
+    explained = SimpleNamespace(
+        to_dict=lambda: {"scan": "a", "status": "ok", "target": "AD", "files": {"page": "a.html"}}
+    )
     stub("explain", SimpleNamespace(explanations=[explained], failed=0))
     assert "a.html" in run("explain", "a", "--out", "c").stdout
     rows = [["AD vs CN", "0.85 (0.80 to 0.90)", 40]]

@@ -1,0 +1,94 @@
+"""The shape of the package: which way imports point, and what shipped code may not do."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "adclip"
+FILES = sorted(PACKAGE.rglob("*.py"))
+LONGEST_FILE = 300  # lines; more is a good moment to look for two ideas in one file
+FORBIDDEN_CALLS = {"eval", "exec", "print", "input", "compile", "__import__", "torch.load", "torch.save", "os.system"}
+FORBIDDEN_IMPORTS = {"pickle", "cPickle", "dill", "joblib", "shelve", "marshal", "cloudpickle"}
+FORBIDDEN_KEYWORDS = {"trust_remote_code", "allow_pickle"}
+HEAVY = {
+    "torch", "monai", "transformers", "deepbet", "picsl_greedy", "SimpleITK", "pandas", "sklearn", "scipy",
+    "matplotlib", "nilearn",
+}  # fmt: skip
+MAY_IMPORT_TORCH = {"model", "training"}
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def dotted(node: ast.expr) -> str:
+    if isinstance(node, ast.Attribute):
+        return f"{dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def imported(nodes: list[ast.stmt] | ast.Module) -> set[str]:
+    names = set()
+    for top in nodes.body if isinstance(nodes, ast.Module) else nodes:
+        for node in ast.walk(top):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names.add(node.module.partition(".")[0])
+    return names
+
+
+def test_import_contracts():
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
+    done = subprocess.run(
+        command, cwd=PACKAGE.parent, capture_output=True, text=True, env=os.environ | {"NO_COLOR": "1"}
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_shipped_code_runs_no_foreign_code(path):
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Call):
+            assert dotted(node.func) not in FORBIDDEN_CALLS, f"line {node.lineno}"
+            for keyword in node.keywords:
+                assert keyword.arg not in FORBIDDEN_KEYWORDS, f"line {node.lineno}"
+                shell = keyword.arg == "shell" and isinstance(keyword.value, ast.Constant) and keyword.value.value
+                assert not shell, f"line {node.lineno}"
+    assert not imported(tree_of(path)) & FORBIDDEN_IMPORTS
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_importing_a_module_is_cheap(path):
+    """Heavy packages are imported inside functions; only network and training code need torch in any case."""
+    at_import = [node for node in tree_of(path).body if isinstance(node, ast.Import | ast.ImportFrom)]
+    allowed = {"torch"} if path.relative_to(PACKAGE).parts[0] in MAY_IMPORT_TORCH else set()
+    assert not imported(at_import) & HEAVY - allowed
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_a_file_fits_in_the_head(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_FILE
+
+
+def test_no_drawer_for_odds_and_ends():
+    assert not [path for path in FILES if path.stem in {"utils", "helpers", "misc", "common"}]
+
+
+def test_public_names_exist():
+    import adclip
+
+    for name in adclip.__all__:
+        assert getattr(adclip, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = adclip.nonsense
