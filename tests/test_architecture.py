@@ -13,6 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "adclip"
 FILES = sorted(PACKAGE.rglob("*.py"))
 LONGEST_FILE = 300  # lines; more is a good moment to look for two ideas in one file
+CATALOGUES = {"config.py", "errors.py"}  # one idea, one entry after the other
 FORBIDDEN_CALLS = {"eval", "exec", "print", "input", "compile", "__import__", "torch.load", "torch.save", "os.system"}
 FORBIDDEN_IMPORTS = {"pickle", "cPickle", "dill", "joblib", "shelve", "marshal", "cloudpickle"}
 FORBIDDEN_KEYWORDS = {"trust_remote_code", "allow_pickle"}
@@ -76,7 +77,7 @@ def test_importing_a_module_is_cheap(path):
     assert not imported(at_import) & HEAVY - allowed
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
+@pytest.mark.parametrize("path", [path for path in FILES if name_of(path) not in CATALOGUES], ids=name_of)
 def test_a_file_fits_in_the_head(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_FILE
 
