@@ -139,6 +139,14 @@ class ScanError(InputError):
         return cls(f"{path}: voxel size {shown} mm is impossible for a head scan", "check the header's pixdim and units")
 
     @classmethod
+    def too_small(cls, path: Path | str, shape: tuple[int, ...], extent_mm: tuple[float, ...]) -> ScanError:
+        shown = " x ".join(f"{size:.0f}" for size in extent_mm)
+        return cls(
+            f"{path}: shape {shape} covers only {shown} mm, too little for a head",
+            "give the full 3D T1 scan, not a localiser or a slab",
+        )
+
+    @classmethod
     def no_brain(cls, path: Path | str, why: str) -> ScanError:
         return cls(f"{path}: no brain found ({why})", "check that this is a T1-weighted head scan")
 
