@@ -139,7 +139,7 @@ COLUMNS: dict[str, Callable[[str], Any]] = {
     "subject_id": _to_id("sub-"),
     "session_id": _to_id("ses-"),
     "visit_date": _to_date,
-    "age_years": Range(0, 120, "years", slips={1 / 12: "months", 1 / 365.25: "days"}).parse,
+    "age_years": Range(0, 120, "years").parse,
     "sex": _to_sex,
     "education_years": Range(0, 40, "years").parse,
     "apoe4_count": Range(0, 2, "alleles", allowed=(0, 1, 2), whole=True).parse,

@@ -32,7 +32,7 @@ PAPER = Visit(
 volumes = st.none() | st.floats(min_value=0.01, max_value=9e6, allow_nan=False)
 visits = st.builds(
     Visit,
-    **{column: volumes for column in (*fields_of("paper6"), "hippocampus_left_mm3", "hippocampus_right_mm3", "icv_mm3")},
+    **dict.fromkeys((*fields_of("paper6"), "hippocampus_left_mm3", "hippocampus_right_mm3", "icv_mm3"), volumes),
 )
 styles = st.sampled_from(["paper4", "paper6"])
 labels = st.sampled_from([None, "CN", "MCI", "AD"])
@@ -87,7 +87,9 @@ def test_bare_phrases_and_the_name_of_cn():
     assert [parse(bare_phrase(name)) for name in Diagnosis] == [(name, {}) for name in Diagnosis]
 
 
-@pytest.mark.parametrize("call", [lambda: fields_of("poem"), lambda: bare_phrase("NC"), lambda: render(PAPER, "paper6", "FTD")])
+@pytest.mark.parametrize(
+    "call", [lambda: fields_of("poem"), lambda: bare_phrase("NC"), lambda: render(PAPER, "paper6", "FTD")]
+)
 def test_unknown_styles_and_classes_are_refused(call):
     with pytest.raises(ConfigError):
         call()

@@ -63,7 +63,7 @@ def test_lines_are_those_of_the_file_after_blank_and_multiline_rows(write):
     assert table.lines == [3, 6]
 
 
-@pytest.mark.parametrize("token", sorted(MISSING) + ["  "])
+@pytest.mark.parametrize("token", [*sorted(MISSING), "  "])
 def test_missing_tokens_are_unknown_in_every_column(token):
     assert all(parse_cell(column, token) is None for column in COLUMNS)
 
@@ -135,7 +135,8 @@ def test_no_known_column_at_all(write):
 
 
 @pytest.mark.parametrize(
-    ("header", "column"), [("mmse,MMSE", "mmse"), ("note,mmse,note", "note"), ("participant_id,subject_id", "subject_id")]
+    ("header", "column"),
+    [("mmse,MMSE", "mmse"), ("note,mmse,note", "note"), ("participant_id,subject_id", "subject_id")],
 )
 def test_two_columns_of_one_meaning_are_refused(write, header, column):
     with pytest.raises(TableError) as caught:
@@ -151,7 +152,7 @@ def test_two_columns_of_one_meaning_are_refused(write, header, column):
     [
         ("age_years", "121", "above 120"),
         ("age_years", "-3.25", "below 0"),
-        ("age_years", "861.5", "months"),
+        ("age_years", "861.5", "limit in years"),
         ("age_years", "seventy", "text where a number"),
         ("age_years", "71 y", "followed by a unit"),
         ("age_years", "71,25", "comma"),
@@ -286,14 +287,18 @@ def test_a_plain_file_name_matches_wherever_the_scan_lies(tmp_path):
 
 
 def test_session_decides_and_is_never_borrowed(tmp_path):
-    table = table_of(tmp_path, Visit(subject_id="a", session_id="1"), Visit(subject_id="a", session_id="2"), Visit(subject_id="b"))
+    table = table_of(
+        tmp_path, Visit(subject_id="a", session_id="1"), Visit(subject_id="a", session_id="2"), Visit(subject_id="b")
+    )
     assert find_row(table, item("x.nii", "a", "2"), only_scan=False) is table.rows[1]
     assert find_row(table, item("x.nii", "a", "3"), only_scan=False) is None
     assert find_row(table, item("x.nii", "b", "3"), only_scan=False) is table.rows[2]
 
 
 def test_two_matches_name_their_lines(tmp_path):
-    table = table_of(tmp_path, Visit(subject_id="a", session_id="1"), Visit(subject_id="b"), Visit(subject_id="a", session_id="2"))
+    table = table_of(
+        tmp_path, Visit(subject_id="a", session_id="1"), Visit(subject_id="b"), Visit(subject_id="a", session_id="2")
+    )
     with pytest.raises(TableError, match="lines 2, 4 all match sub-a"):
         find_row(table, item("x.nii", "a"), only_scan=True)
 
