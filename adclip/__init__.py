@@ -15,7 +15,7 @@ __version__ = "0.1.0"
 _VERBS = ("demo", "explain", "finetune", "predict", "preprocess", "simulate", "synthesize_reports")
 _NAMES = {"Predictor": "adclip.inference", "load_base": "adclip.model.build"}
 
-__all__ = ["Predictor", "__version__", "load_base", *_VERBS]  # noqa: PLE0604 - the verbs are submodules
+__all__ = ["Predictor", "__version__", "load_base", *_VERBS]
 
 if TYPE_CHECKING:
     from adclip.inference import Predictor

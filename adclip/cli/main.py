@@ -50,8 +50,6 @@ class Root(TyperGroup):
             failure = describe(error)
             session.report(failure, error)
             code = failure.exit_code
-        finally:
-            session.close()
         if standalone_mode:
             raise SystemExit(code or 0)
         return code

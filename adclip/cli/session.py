@@ -34,16 +34,14 @@ class Session:
     def __init__(self) -> None:
         self.as_json = self.quiet = self.verbose = self.debug = False
         self._told: set[str] = set()
-        self._handler: logging.Handler | None = None
 
     @contextmanager
     def working(self) -> Iterator[OnEvent]:
         """Draw the events of a verb on stderr, and keep whatever it prints away from stdout."""
-        from adclip.cli.console import LogHandler, progress
+        from adclip.cli.console import progress
 
-        self._handler = LogHandler()
-        _set_levels(self._handler, verbose=self.verbose, debug=self.debug)
-        with _stdout_kept_clean(), progress(quiet=self.quiet) as draw:
+        logs = _logs_shown(verbose=self.verbose, debug=self.debug)
+        with logs, _stdout_kept_clean(), progress(quiet=self.quiet) as draw:
 
             def on_event(event: Event) -> None:
                 if isinstance(event, Failed):
@@ -80,11 +78,6 @@ class Session:
             tell("error", failure.problem)
             tell("hint", failure.remedy)
 
-    def close(self) -> None:
-        """Take the log handler away again."""
-        if self._handler is not None:
-            logging.getLogger().removeHandler(self._handler)
-
     def _remember(self, event: Failed) -> None:
         self._told |= {event.problem, f"{event.item}: {event.problem}"}
 
@@ -102,15 +95,27 @@ def _json_ready(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _set_levels(handler: logging.Handler, *, verbose: bool, debug: bool) -> None:
-    """Other people's libraries stay silent unless asked for; adclip's warnings always show."""
-    logging.captureWarnings(True)
-    if not (verbose or debug):
-        warnings.simplefilter("ignore")
-    root = logging.getLogger()
-    root.addHandler(handler)
-    root.setLevel(logging.INFO if debug else logging.WARNING if verbose else logging.ERROR)
-    logging.getLogger("adclip").setLevel(logging.DEBUG if debug else logging.INFO if verbose else logging.WARNING)
+@contextmanager
+def _logs_shown(*, verbose: bool, debug: bool) -> Iterator[None]:
+    """Show log records on stderr; other people's libraries stay silent unless asked for, adclip's warnings never do."""
+    from adclip.cli.console import LogHandler
+
+    everyone, own, handler = logging.getLogger(), logging.getLogger("adclip"), LogHandler()
+    before = everyone.level, own.level
+    everyone.addHandler(handler)
+    everyone.setLevel(logging.INFO if debug else logging.WARNING if verbose else logging.ERROR)
+    own.setLevel(logging.DEBUG if debug else logging.INFO if verbose else logging.WARNING)
+    with warnings.catch_warnings():
+        if not (verbose or debug):
+            warnings.simplefilter("ignore")
+        logging.captureWarnings(True)
+        try:
+            yield
+        finally:
+            logging.captureWarnings(False)
+            everyone.removeHandler(handler)
+            everyone.setLevel(before[0])
+            own.setLevel(before[1])
 
 
 @contextmanager

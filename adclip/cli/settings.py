@@ -55,7 +55,9 @@ def read_settings(path: Path | None, command: Any) -> dict[str, Any]:
     for name, table in others.items():
         _translate(file, table, _names_of(name), name)
     values = {key: value for key, value in shared.items() if key in set(mine.values())}
-    return values | _translate(file, own, mine, command.name)
+    values |= _translate(file, own, mine, command.name)
+    several = {parameter.name for parameter in command.params if parameter.nargs == -1 or parameter.multiple}
+    return {key: [value] if key in several and isinstance(value, str) else value for key, value in values.items()}
 
 
 def _read_toml(file: Path) -> dict[str, Any]:

@@ -77,6 +77,7 @@ def _write(table: Table) -> None:
     with console.capture() as drawn:
         console.print(table)
     sys.stdout.write("".join(f"{line.rstrip()}\n" for line in drawn.get().splitlines()))
+    sys.stdout.flush()
 
 
 def draw_notices(records: Iterable[Record]) -> None:

@@ -72,6 +72,24 @@ def test_quiet_keeps_warnings_and_failures(run, stub):
     assert [line.split(":")[0] for line in ran.stderr.splitlines()] == ["warning", "error", "hint"]
 
 
+def talkative(on_event):
+    import logging
+    import warnings
+
+    logging.getLogger("adclip.predict").info("detail")
+    logging.getLogger("elsewhere").warning("chatter")
+    warnings.warn("soon gone", UserWarning, stacklevel=1)
+    return SimpleNamespace(predictions=[], failed=0)
+
+
+@pytest.mark.parametrize(("flags", "shown"), [([], False), (["--verbose"], True)])
+def test_logs_show_with_verbose_only(run, stub, flags, shown):
+    stub("predict", talkative)
+    words = run("predict", "a.nii", *flags).stderr
+    for part in ("info adclip.predict: detail", "warning elsewhere: chatter", "soon gone"):
+        assert (part in words) is shown
+
+
 def test_card_of_one_scan(run, stub):
     stub("predict", SimpleNamespace(predictions=[OK], failed=0))
     page = run("predict", "a.nii").stdout

@@ -68,6 +68,19 @@ def test_inputs_can_stand_in_the_file(run, stub):
     assert calls[0].inputs == (Path("a.nii"), Path("b.nii"))
 
 
+def test_one_value_may_stand_for_a_list(run, finetune):
+    Path("adclip.toml").write_text('column = "mmse=MMSCORE"\n')
+    run(*ASKED)
+    assert finetune[0].columns == ("mmse=MMSCORE",)
+
+
+def test_every_option_has_a_variable_of_its_name(run, stub, monkeypatch):
+    calls = stub("simulate", SimpleNamespace(to_dict=lambda: {"out": "c"}))
+    monkeypatch.setenv("ADCLIP_SPACING", "2")
+    assert run("simulate", "--out", "c").code == 0
+    assert calls[0].spacing_mm == 2
+
+
 def test_json_from_the_environment(run, finetune, monkeypatch):
     monkeypatch.setenv("ADCLIP_JSON", "1")
     assert run(*ASKED).stdout.startswith("{")
