@@ -120,7 +120,7 @@ def synthesize_reports(config: SynthesizeReportsConfig, on_event: OnEvent = igno
                     rows.append(record)
             if done % stride == 0 or done == len(visits):
                 on_event(Advanced(TASK, done))
-    on_event(Step(f"wrote {reports} reports to {config.out.name}"))
+    on_event(Step(f"reports written to {config.out.name}: {reports}"))
     by_diagnosis = {str(name): counts[name] for name in Diagnosis if counts[name]}
     return SynthesizeResult(config.out, reports, by_diagnosis, missing, len(table.rows) - len(visits), rows)
 
@@ -133,7 +133,7 @@ def _choose_visits(table: Table, config: SynthesizeReportsConfig, on_event: OnEv
         raise TableError.no_rows(config.table, "no row has a diagnosis, which --mode train needs")
     if without:
         shown = ", ".join(map(str, without[:5])) + (", ..." if len(without) > 5 else "")
-        on_event(Warned(config.table.name, f"{len(without)} rows have no diagnosis and are left out (lines {shown})"))
+        on_event(Warned(config.table.name, f"rows without a diagnosis are left out: {len(without)} (lines {shown})"))
     return [visit for visit in table.rows if visit.diagnosis is not None]
 
 
