@@ -42,6 +42,7 @@ is one of these:
 | 3 | some inputs failed, the others are done |
 | 4 | something is missing: a device, disk space, a package; the hint says how to get it |
 | 130 | interrupted; run the same command again |
+| 141 | the reader of stdout stopped early, as `head` does |
 """
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -15,6 +17,7 @@ from adclip.cli.session import Session
 
 PROLOGUE = "From a raw T1 scan to CN / MCI / AD, MMSE and a heatmap. Research use only, not a medical device."
 EPILOGUE = "Options of a command can also stand in `adclip.toml`, or in variables: ADCLIP_BATCH_SIZE for --batch-size."
+EXIT_READER_GONE = 141  # 128 + SIGPIPE, what a shell shows for other tools
 
 
 class Root(TyperGroup):
@@ -53,6 +56,14 @@ class Root(TyperGroup):
         if standalone_mode:
             raise SystemExit(code or 0)
         return code
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; a reader that stops early (`| head`) ends it quietly, as it ends other Unix tools."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the exit has nothing to flush
+            raise typer.Exit(EXIT_READER_GONE) from None
 
 
 app = typer.Typer(

@@ -172,6 +172,7 @@ def test_noise_of_libraries_never_reaches_stdout():
 def test_a_closed_pipe_is_no_defect(tmp_path):
     script = tmp_path / "noisy.py"
     script.write_text(NOISY.replace('"ok")]', '"ok")] * 20000'))
-    line = f"{sys.executable} {script} | head -n 1"
+    line = f"{sys.executable} {script} | head -n 1; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
-    assert "Traceback" not in done.stderr and "defect" not in done.stderr
+    assert done.stdout.splitlines()[-1] == "141"
+    assert "Traceback" not in done.stderr and "Exception" not in done.stderr and "defect" not in done.stderr
