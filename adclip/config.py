@@ -1,0 +1,459 @@
+"""Settings of every verb, and of the network: frozen dataclasses that are checked when they are made."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Self
+
+from adclip.domain import InputContract
+from adclip.errors import ConfigError
+
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+LAST_TEXT_TOKEN = 482  # method: 512 positions of BERT less 30 prompts
+REPORT_STYLES = ("paper4", "paper6")
+DEFAULT_STYLE = "paper6"
+
+
+class Settings:
+    """Conversion to and from plain JSON types, shared by all config dataclasses."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types, paths as text."""
+        return {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+
+    def to_json(self) -> str:
+        """Return an indented JSON text."""
+        return json.dumps(self.to_dict(), indent=2)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Rebuild from `to_dict`; unknown keys are an error."""
+        known = {f.name for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        for key in data:
+            if key not in known:
+                raise ConfigError.bad_value(key, f"unknown setting of {cls.__name__}")
+        return cls(**data)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, StrEnum):
+        return str(value)
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, InputContract | Settings):
+        return value.to_dict()
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def check_device(device: str) -> None:
+    """Raise ConfigError unless `device` is auto, cpu, cuda, cuda:N or mps."""
+    if not _DEVICE.fullmatch(device):
+        raise ConfigError.bad_value("--device", f"`{device}` is not auto, cpu, cuda, cuda:N or mps")
+
+
+def check_at_least(flag: str, value: float, smallest: float) -> None:
+    """Raise ConfigError if `value` is below `smallest`."""
+    if value < smallest:
+        raise ConfigError.bad_value(flag, f"must be at least {smallest:g}, got {value:g}")
+
+
+def check_style(style: str) -> None:
+    """Raise ConfigError unless `style` is one of REPORT_STYLES."""
+    if style not in REPORT_STYLES:
+        raise ConfigError.bad_value("--style", f"`{style}` is not one of {', '.join(REPORT_STYLES)}")
+
+
+# ----------------------------------------------------------------------------------------------- the network
+
+
+@dataclass(frozen=True)
+class PromptConfig(Settings):
+    """The parts that prompt tuning adds; every one can be resized or switched off.
+
+    Parameters
+    ----------
+    visual_prompts : int
+        Tokens overwritten at each block (VPT-deep, Jia et al. 2022, arXiv:2203.12119); 20 in arXiv:2509.07613.
+    prompt_depth : int or None
+        Number of leading blocks that get prompts; None is all.
+    text_prompts : int
+        Tokens between [CLS] and the words; 30 in arXiv:2509.07613.
+    mmse_token : bool
+        Whether an auxiliary token learns the MMSE.
+    cross_attention : bool
+        Whether image and report attend to each other before they are compared.
+    """
+
+    visual_prompts: int = 20
+    prompt_depth: int | None = None
+    text_prompts: int = 30
+    mmse_token: bool = True
+    cross_attention: bool = True
+
+
+@dataclass(frozen=True)
+class ModelConfig(Settings):
+    """Sizes of both towers. The defaults are M3D-CLIP's (Bai et al. 2024, arXiv:2404.00578).
+
+    Parameters
+    ----------
+    contract : InputContract
+        Grid and intensity rule of the image tower.
+    patch : tuple of int
+        Patch size along D, H, W in voxels.
+    width, depth, heads, mlp_width : int
+        Of the image tower.
+    text_width, text_depth, text_heads, text_mlp_width, vocabulary, text_positions : int
+        Of the text tower.
+    embedding : int
+        Width of the shared space.
+    fusion_heads : int
+        Heads of the cross-attention.
+    """
+
+    contract: InputContract
+    patch: tuple[int, int, int] = (4, 16, 16)
+    width: int = 768
+    depth: int = 12
+    heads: int = 12
+    mlp_width: int = 3072
+    text_width: int = 768
+    text_depth: int = 12
+    text_heads: int = 12
+    text_mlp_width: int = 3072
+    vocabulary: int = 30522
+    text_positions: int = 512
+    embedding: int = 768
+    fusion_heads: int = 8
+
+    def __post_init__(self) -> None:
+        for size, part in zip(self.contract.shape, self.patch, strict=True):
+            if size % part:
+                raise ConfigError.bad_value("patch", f"{self.contract.shape} is not a multiple of {self.patch}")
+        for width, heads in ((self.width, self.heads), (self.text_width, self.text_heads),
+                             (self.embedding, self.fusion_heads)):  # fmt: skip
+            if width % heads:
+                raise ConfigError.bad_value("heads", f"width {width} is not a multiple of {heads} heads")
+
+    @property
+    def token_grid(self) -> tuple[int, int, int]:
+        """Patches along D, H, W."""
+        d, h, w = (size // part for size, part in zip(self.contract.shape, self.patch, strict=True))
+        return d, h, w
+
+    @property
+    def patches(self) -> int:
+        """Number of patch tokens."""
+        d, h, w = self.token_grid
+        return d * h * w
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Rebuild from `to_dict`."""
+        data = dict(data)
+        data["contract"] = InputContract.from_dict(data["contract"])
+        data["patch"] = tuple(data["patch"])
+        return super().from_dict(data)
+
+
+# 32 x 256 x 256 axial-first, patches 4 x 16 x 16 (M3DCLIPConfig). The box covers the MNI brain with about 10 mm to spare
+# above and below: 160 mm high, 204.8 mm square in plane.
+M3D_CLIP = ModelConfig(
+    contract=InputContract(shape=(32, 256, 256), spacing_mm=(5.0, 0.8, 0.8), center_mm=(0.0, -17.0, 5.0))
+)
+
+# The small size of the builtin model: 2.5 mm voxels, 20 mm patches, 640 tokens. The box holds the whole template brain
+# (x +-72, y -107..73, z -72..82 mm).
+SMALL = ModelConfig(
+    contract=InputContract(shape=(64, 80, 64), spacing_mm=(2.5, 2.5, 2.5), center_mm=(0.0, -17.0, 5.0)),
+    patch=(8, 8, 8),
+    width=128,
+    depth=6,
+    heads=4,
+    mlp_width=512,
+    text_width=128,
+    text_depth=3,
+    text_heads=4,
+    text_mlp_width=512,
+    vocabulary=0,  # filled from the vocabulary file when the model is built
+    embedding=128,
+    fusion_heads=4,
+)
+
+
+# ----------------------------------------------------------------------------------------------- the verbs
+
+
+@dataclass(frozen=True)
+class PreprocessConfig(Settings):
+    """Settings of `adclip preprocess`.
+
+    Parameters
+    ----------
+    inputs : tuple of Path
+        Scan files, folders of scans, or CSV/TSV lists with a `scan` column.
+    out : Path
+        Derivatives folder to write.
+    model : str
+        Model whose input contract sets the grid: `builtin` or a RUN folder.
+    device : str
+        Device of the brain extraction.
+    overwrite : bool
+        Whether earlier results are replaced.
+    """
+
+    inputs: tuple[Path, ...]
+    out: Path
+    model: str = "builtin"
+    device: str = "auto"
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        check_device(self.device)
+
+
+@dataclass(frozen=True)
+class SynthesizeReportsConfig(Settings):
+    """Settings of `adclip synthesize-reports`.
+
+    Parameters
+    ----------
+    table : Path
+        Metadata table.
+    out : Path
+        `.jsonl` or `.csv` to write.
+    style : str
+        Report style, see REPORT_STYLES.
+    mode : str
+        `train` (label phrase of the true class), `candidate` (one report per class), `predict` (no label phrase).
+    columns : tuple of str
+        Column mappings `canonical=theirs`.
+    overwrite : bool
+        Whether an existing file is replaced.
+    """
+
+    table: Path
+    out: Path
+    style: str = DEFAULT_STYLE
+    mode: str = "train"
+    columns: tuple[str, ...] = ()
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        check_style(self.style)
+        if self.mode not in ("train", "candidate", "predict"):
+            raise ConfigError.bad_value("--mode", f"`{self.mode}` is not train, candidate or predict")
+        if self.out.suffix not in (".jsonl", ".csv"):
+            raise ConfigError.bad_value("--out", f"`{self.out.name}` does not end in .jsonl or .csv")
+
+
+@dataclass(frozen=True)
+class SimulateConfig(Settings):
+    """Settings of `adclip simulate`.
+
+    Parameters
+    ----------
+    out : Path
+        Folder to write.
+    subjects : int
+        Number of people; one visit each.
+    preprocessed : bool
+        Write derivatives on the model grid directly instead of raw heads.
+    wide_age : bool
+        Ages 20-95 instead of the clinical range.
+    spacing_mm : float
+        Voxel size of raw heads, mm.
+    seed : int
+        Same seed, same bytes.
+    overwrite : bool
+        Whether an earlier cohort is replaced.
+    """
+
+    out: Path
+    subjects: int = 20
+    preprocessed: bool = False
+    wide_age: bool = False
+    spacing_mm: float = 1.0
+    seed: int = 0
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        check_at_least("--subjects", self.subjects, 1)
+        check_at_least("--spacing", self.spacing_mm, 0.5)
+        if self.spacing_mm > 3:
+            raise ConfigError.bad_value("--spacing", f"must be at most 3 mm, got {self.spacing_mm:g}")
+
+
+@dataclass(frozen=True)
+class FinetuneConfig(Settings):
+    """Settings of `adclip finetune`.
+
+    Parameters
+    ----------
+    scans : Path
+        adclip derivatives folder (`adclip preprocess --out` or `adclip simulate --preprocessed --out`).
+    table : Path
+        Metadata with `subject_id`, `diagnosis` and what the reports need.
+    out : Path
+        RUN folder to write.
+    base : str
+        Base model; `builtin`.
+    style : str
+        Report style, stored with the model.
+    epochs, batch_size : int
+        Passes over the training scans; scans per step.
+    learning_rate, weight_decay : float
+        AdamW (Loshchilov & Hutter 2019), cosine to zero after a warm-up of one tenth.
+    prompts : PromptConfig
+        What is added to the base.
+    alpha : float
+        Weight of the MMSE loss; 0.5 in arXiv:2509.07613.
+    test_fraction, validation_fraction, calibration_fraction : float
+        Shares of subjects; the rest trains.
+    columns : tuple of str
+        Column mappings `canonical=theirs`.
+    device : str
+        Where to train.
+    seed : int
+        Same seed, same weights on CPU.
+    overwrite : bool
+        Start anew even if `out` holds a finished run.
+    """
+
+    scans: Path
+    table: Path
+    out: Path
+    base: str = "builtin"
+    style: str = DEFAULT_STYLE
+    epochs: int = 10
+    batch_size: int = 8
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    prompts: PromptConfig = PromptConfig()
+    alpha: float = 0.5
+    test_fraction: float = 0.2
+    validation_fraction: float = 0.1
+    calibration_fraction: float = 0.15
+    columns: tuple[str, ...] = ()
+    device: str = "auto"
+    seed: int = 0
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        check_device(self.device)
+        check_style(self.style)
+        check_at_least("--epochs", self.epochs, 1)
+        check_at_least("--batch-size", self.batch_size, 1)
+        if self.learning_rate <= 0:
+            raise ConfigError.bad_value("--learning-rate", "must be above 0")
+        if self.test_fraction + self.validation_fraction + self.calibration_fraction >= 1:
+            raise ConfigError.bad_value("--test-fraction", "the held-out shares leave nothing to train on")
+
+
+@dataclass(frozen=True)
+class PredictConfig(Settings):
+    """Settings of `adclip predict`.
+
+    Parameters
+    ----------
+    inputs : tuple of Path
+        Raw scans, folders, lists or adclip derivatives.
+    meta : Path or None
+        Metadata table.
+    model : str
+        `builtin` or a RUN folder.
+    subject : str or None
+        Row to use when nothing else joins scan and table.
+    columns : tuple of str
+        Column mappings `canonical=theirs`.
+    out : Path or None
+        Also write predictions.jsonl and predictions.csv there.
+    device : str
+        Where to compute.
+    overwrite : bool
+        Whether earlier files in `out` are replaced.
+    """
+
+    inputs: tuple[Path, ...]
+    meta: Path | None = None
+    model: str = "builtin"
+    subject: str | None = None
+    columns: tuple[str, ...] = ()
+    out: Path | None = None
+    device: str = "auto"
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        check_device(self.device)
+
+
+@dataclass(frozen=True)
+class ExplainConfig(Settings):
+    """Settings of `adclip explain`.
+
+    Parameters
+    ----------
+    inputs, meta, model, subject, columns, device, overwrite
+        As for PredictConfig.
+    out : Path
+        Folder for heatmaps, figures and pages.
+    target : str or None
+        Class to explain (`CN`, `MCI`, `AD`) or `mmse`; None is the predicted class.
+    seed : int
+        Order of the random baseline of the faithfulness curve.
+    """
+
+    inputs: tuple[Path, ...]
+    out: Path
+    meta: Path | None = None
+    model: str = "builtin"
+    subject: str | None = None
+    columns: tuple[str, ...] = ()
+    target: str | None = None
+    device: str = "auto"
+    seed: int = 0
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        check_device(self.device)
+
+
+@dataclass(frozen=True)
+class DemoConfig(Settings):
+    """Settings of `adclip demo`.
+
+    Parameters
+    ----------
+    out : Path
+        Folder for everything the demo makes.
+    subjects : int
+        Size of the simulated cohort.
+    epochs : int
+        Passes of the fine-tuning.
+    device : str
+        Where to compute.
+    seed : int
+        Fixes cohort, split and training.
+    overwrite : bool
+        Replace an earlier demo.
+    """
+
+    out: Path = Path("adclip-demo")
+    subjects: int = 240
+    epochs: int = 4
+    device: str = "auto"
+    seed: int = 0
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        check_device(self.device)
+        check_at_least("--subjects", self.subjects, 120)
+        check_at_least("--epochs", self.epochs, 1)

@@ -1,0 +1,55 @@
+"""What long work reports while it runs: plain records that a terminal, a notebook or a test can listen to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Started:
+    """A task of known length begins."""
+
+    task: str
+    total: int
+
+
+@dataclass(frozen=True)
+class Advanced:
+    """One more unit of `task` is done; `detail` may name it."""
+
+    task: str
+    done: int
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A milestone worth one line of text."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Warned:
+    """Something the user should know about one item, though the work goes on."""
+
+    item: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Failed:
+    """One item failed and was left out; the others go on."""
+
+    item: str
+    problem: str
+    remedy: str
+
+
+Event = Started | Advanced | Step | Warned | Failed
+OnEvent = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:
+    """Listen to nothing: the library's default."""

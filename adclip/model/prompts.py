@@ -1,0 +1,54 @@
+"""Learnable tokens, and the one rule that says which parameters are ours."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+PROMPT_STD = 0.02  # truncated normal, as ViT's own tokens
+
+# The parts that prompt tuning trains; everything else belongs to the base and stays frozen.
+_ADAPTER_PREFIXES = (
+    "vision_encoder.cls_token",
+    "vision_encoder.mmse_token",
+    "vision_encoder.prompts",
+    "text_prompts",
+    "mm_vision_proj.",
+    "mm_language_proj.",
+    "cross_attention.",
+    "mmse_head.",
+    "logit_scale",
+)
+
+
+def is_adapter(name: str) -> bool:
+    """Tell whether the parameter `name` is trained, saved with the adapter and counted as ours."""
+    return name.startswith(_ADAPTER_PREFIXES)
+
+
+def adapter_state(network: nn.Module) -> dict[str, Tensor]:
+    """Return the adapter's parameters by name, detached and on the CPU."""
+    return {
+        name: parameter.detach().cpu().contiguous()
+        for name, parameter in network.named_parameters()
+        if is_adapter(name)
+    }
+
+
+def freeze_base(network: nn.Module) -> None:
+    """Let only the adapter's parameters be trained."""
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(is_adapter(name))
+
+
+def count_trainable(network: nn.Module) -> tuple[int, int]:
+    """Return the number of adapter parameters and of all parameters."""
+    sizes = [(is_adapter(name), parameter.numel()) for name, parameter in network.named_parameters()]
+    return sum(size for ours, size in sizes if ours), sum(size for _, size in sizes)
+
+
+def new_tokens(*shape: int) -> nn.Parameter:
+    """Return learnable tokens, truncated normal with standard deviation PROMPT_STD."""
+    tokens = nn.Parameter(torch.empty(*shape))
+    nn.init.trunc_normal_(tokens, std=PROMPT_STD)
+    return tokens

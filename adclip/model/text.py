@@ -1,0 +1,135 @@
+"""The text tower: a BERT from transformers, with prompts between [CLS] and the words, and its tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from adclip.config import LAST_TEXT_TOKEN, ModelConfig
+from adclip.errors import InputError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+
+@dataclass(frozen=True)
+class TokenBatch:
+    """Tokenised texts.
+
+    Parameters
+    ----------
+    ids : Tensor (T, L), int64
+        [CLS], words, [SEP], padding.
+    mask : Tensor (T, L), bool
+        False on padding.
+    words : Tensor (T, L), bool
+        True on [CLS] and words: what the cross-attention may look at.
+    """
+
+    ids: Tensor
+    mask: Tensor
+    words: Tensor
+
+    def to(self, device: torch.device) -> TokenBatch:
+        """Return a copy on `device`."""
+        return TokenBatch(self.ids.to(device), self.mask.to(device), self.words.to(device))
+
+
+@lru_cache(maxsize=4)
+def read_tokenizer(vocabulary: Path) -> Tokenizer:
+    """Build the uncased WordPiece tokenizer of BERT from a `vocab.txt` (one piece a line)."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordPiece
+    from tokenizers.normalizers import BertNormalizer
+    from tokenizers.pre_tokenizers import BertPreTokenizer
+    from tokenizers.processors import BertProcessing
+
+    pieces = vocabulary.read_text(encoding="utf-8").split("\n")
+    vocab = {piece: index for index, piece in enumerate(pieces) if piece}
+    tokenizer = Tokenizer(WordPiece(vocab, unk_token="[UNK]", max_input_chars_per_word=100))
+    tokenizer.normalizer = BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = BertPreTokenizer()
+    tokenizer.post_processor = BertProcessing(("[SEP]", vocab["[SEP]"]), ("[CLS]", vocab["[CLS]"]))
+    return tokenizer
+
+
+def tokenize(texts: Sequence[str], tokenizer: Tokenizer, limit: int = LAST_TEXT_TOKEN) -> TokenBatch:
+    """Tokenise texts and pad them to the longest.
+
+    Raises
+    ------
+    InputError
+        If a text has more than `limit` tokens; nothing is cut silently.
+    """
+    encoded = [tokenizer.encode(text).ids for text in texts]
+    longest = max(len(ids) for ids in encoded)
+    if longest > limit:
+        raise InputError(f"a report has {longest} tokens, the text tower takes {limit}", "use a shorter --style")
+    ids = torch.zeros((len(encoded), longest), dtype=torch.long)
+    mask = torch.zeros_like(ids, dtype=torch.bool)
+    words = torch.zeros_like(mask)
+    for row, pieces in enumerate(encoded):
+        ids[row, : len(pieces)] = torch.tensor(pieces)
+        mask[row, : len(pieces)] = True
+        words[row, : len(pieces) - 1] = True  # all but the closing [SEP]
+    return TokenBatch(ids, mask, words)
+
+
+def build_bert(config: ModelConfig) -> Any:
+    """Allocate a BertModel of the config's size, in float32 and without any download."""
+    from transformers import BertConfig, BertModel
+
+    settings = BertConfig(
+        vocab_size=config.vocabulary,
+        hidden_size=config.text_width,
+        num_hidden_layers=config.text_depth,
+        num_attention_heads=config.text_heads,
+        intermediate_size=config.text_mlp_width,
+        max_position_embeddings=config.text_positions,
+        layer_norm_eps=1e-12,
+        hidden_dropout_prob=0.0,  # frozen towers are not regularised
+        attention_probs_dropout_prob=0.0,
+    )
+    return BertModel(settings)
+
+
+def encode_words(bert: nn.Module, batch: TokenBatch, prompts: Tensor | None, *, mask_prompts: bool = False) -> Tensor:
+    """Run the text tower.
+
+    Parameters
+    ----------
+    bert : BertModel
+        The frozen tower.
+    batch : TokenBatch
+        Texts.
+    prompts : Tensor (n, width) or None
+        Learnable tokens in BERT's input embeddings. Order [CLS], prompts, words; position 0 for [CLS] and prompts, 1, 2,
+        ... for the words, so that words keep the positions they were taught on.
+    mask_prompts : bool
+        Hide the prompts from attention; the result then equals that without prompts.
+
+    Returns
+    -------
+    Tensor (T, L, width)
+        States of [CLS] and the words; the prompts' own states are dropped.
+    """
+    if prompts is None or prompts.shape[0] == 0:
+        plain: Tensor = bert(input_ids=batch.ids, attention_mask=batch.mask.long()).last_hidden_state
+        return plain
+    texts, length = batch.ids.shape
+    count = prompts.shape[0]
+    words = bert.embeddings.word_embeddings(batch.ids)  # type: ignore[union-attr, operator]
+    inputs = torch.cat([words[:, :1], prompts.expand(texts, -1, -1), words[:, 1:]], dim=1)
+    positions = torch.cat([torch.zeros(1 + count, dtype=torch.long), torch.arange(1, length)]).to(batch.ids.device)
+    shown = torch.full((texts, count), not mask_prompts, device=batch.ids.device)
+    mask = torch.cat([batch.mask[:, :1], shown, batch.mask[:, 1:]], dim=1)
+    states = bert(
+        inputs_embeds=inputs, position_ids=positions.expand(texts, -1), attention_mask=mask.long()
+    ).last_hidden_state
+    return torch.cat([states[:, :1], states[:, 1 + count :]], dim=1)

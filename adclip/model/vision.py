@@ -1,0 +1,183 @@
+"""The 3D image tower: a pre-norm ViT with M3D-CLIP's parameter names, deep prompts and an MMSE token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as functional
+from einops import rearrange
+from torch import Tensor, nn
+
+from adclip.config import ModelConfig, PromptConfig
+from adclip.model.prompts import new_tokens
+
+
+@dataclass
+class AttentionRecord:
+    """What one attention computed, kept for explaining.
+
+    Parameters
+    ----------
+    query, key, value : Tensor (B, heads, N, head width)
+        Keys and values may have another N than the queries.
+    output : Tensor (B, heads, N, head width)
+        Before the output projection; carries a gradient.
+    """
+
+    query: Tensor | None = None
+    key: Tensor | None = None
+    value: Tensor | None = None
+    output: Tensor | None = None
+
+    def keep(self, query: Tensor, key: Tensor, value: Tensor, output: Tensor) -> None:
+        """Store the tensors and make `output` ready for a gradient, also when nothing before it has one."""
+        if not output.requires_grad:
+            output.requires_grad_()
+        self.query, self.key, self.value, self.output = query, key, value, output
+
+
+@dataclass(frozen=True)
+class VisionStates:
+    """Final states of the image tower.
+
+    Parameters
+    ----------
+    cls : Tensor (B, width)
+    mmse : Tensor (B, width) or None
+        None when the tower has no MMSE token.
+    patches : Tensor (B, patches, width)
+        In token order (iD * H' + iH) * W' + iW.
+    """
+
+    cls: Tensor
+    mmse: Tensor | None
+    patches: Tensor
+
+
+class PatchEmbedding(nn.Module):
+    """Cut a volume into patches, flatten each in the order (d, h, w, channel), project, add positions."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.patch = config.patch
+        voxels = config.patch[0] * config.patch[1] * config.patch[2]
+        # index 1 of a two-part sequence is where M3D-CLIP's file has the projection
+        self.patch_embeddings = nn.ModuleList([nn.Identity(), nn.Linear(voxels, config.width)])
+        self.position_embeddings = nn.Parameter(torch.empty(1, config.patches, config.width))
+        nn.init.trunc_normal_(self.position_embeddings, std=0.02)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map (B, 1, D, H, W) to (B, patches, width)."""
+        pd, ph, pw = self.patch
+        patches = rearrange(images, "b c (d pd) (h ph) (w pw) -> b (d h w) (pd ph pw c)", pd=pd, ph=ph, pw=pw)
+        tokens: Tensor = self.patch_embeddings[1](patches) + self.position_embeddings
+        return tokens
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention with one bias-free qkv projection, split as (3, heads, head width)."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.out_proj = nn.Linear(width, width)
+
+    def forward(self, tokens: Tensor, record: AttentionRecord | None = None) -> Tensor:
+        """Map (B, N, width) to the same shape."""
+        query, key, value = rearrange(self.qkv(tokens), "b n (three h e) -> three b h n e", three=3, h=self.heads)
+        output = functional.scaled_dot_product_attention(query, key, value)
+        if record is not None:
+            record.keep(query, key, value, output)
+        projected: Tensor = self.out_proj(rearrange(output, "b h n e -> b n (h e)"))
+        return projected
+
+
+class FeedForward(nn.Module):
+    """Two linear layers with the exact (erf) GELU between them."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.linear1 = nn.Linear(width, hidden)
+        self.linear2 = nn.Linear(hidden, width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Map (B, N, width) to the same shape."""
+        result: Tensor = self.linear2(functional.gelu(self.linear1(tokens)))
+        return result
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(config.width)
+        self.attn = SelfAttention(config.width, config.heads)
+        self.norm2 = nn.LayerNorm(config.width)
+        self.mlp = FeedForward(config.width, config.mlp_width)
+
+    def forward(self, tokens: Tensor, record: AttentionRecord | None = None) -> Tensor:
+        """Map (B, N, width) to the same shape."""
+        tokens = tokens + self.attn(self.norm1(tokens), record)
+        result: Tensor = tokens + self.mlp(self.norm2(tokens))
+        return result
+
+
+class VisionTower(nn.Module):
+    """3D ViT whose token order is CLS, MMSE, prompts, patches.
+
+    Only CLS and patches have a meaning in the base; the positions belong to the patches alone.
+    """
+
+    def __init__(self, config: ModelConfig, prompts: PromptConfig | None) -> None:
+        super().__init__()
+        self.patch_embedding = PatchEmbedding(config)
+        self.cls_token = new_tokens(1, 1, config.width)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
+        self.norm = nn.LayerNorm(config.width)
+        self.mmse_token = new_tokens(1, 1, config.width) if prompts and prompts.mmse_token else None
+        depth = 0
+        if prompts and prompts.visual_prompts:
+            depth = config.depth if prompts.prompt_depth is None else min(prompts.prompt_depth, config.depth)
+        self.prompts = new_tokens(depth, prompts.visual_prompts, config.width) if depth and prompts else None
+
+    def forward(self, images: Tensor, record: AttentionRecord | None = None) -> VisionStates:
+        """Encode scans.
+
+        Parameters
+        ----------
+        images : Tensor (B, 1, D, H, W)
+            Values in [0, 1].
+        record : AttentionRecord, optional
+            Filled from the last block's attention.
+        """
+        return self.encode(self.patch_embedding(images), record)
+
+    def encode(self, patches: Tensor, record: AttentionRecord | None = None) -> VisionStates:
+        """Encode embedded patches (B, patches, width); see `forward`."""
+        batch = patches.shape[0]
+        front = [self.cls_token.expand(batch, -1, -1)]
+        if self.mmse_token is not None:
+            front.append(self.mmse_token.expand(batch, -1, -1))
+        first_prompt = len(front)
+        first_patch = first_prompt
+        if self.prompts is not None:
+            front.append(self.prompts[0].expand(batch, -1, -1))
+            first_patch += self.prompts.shape[1]
+        tokens = torch.cat([*front, patches], dim=1)
+        for index, block in enumerate(self.blocks):
+            if self.prompts is not None and 0 < index < self.prompts.shape[0]:
+                fresh = self.prompts[index].expand(batch, -1, -1)
+                tokens = torch.cat([tokens[:, :first_prompt], fresh, tokens[:, first_patch:]], dim=1)
+            tokens = block(tokens, record if index == len(self.blocks) - 1 else None)
+        tokens = self.norm(tokens)
+        mmse = tokens[:, 1] if self.mmse_token is not None else None
+        return VisionStates(tokens[:, 0], mmse, tokens[:, first_patch:])
+
+    @property
+    def first_patch(self) -> int:
+        """Index of the first patch in the token sequence."""
+        prompts = self.prompts.shape[1] if self.prompts is not None else 0
+        return 1 + (self.mmse_token is not None) + prompts

@@ -1,0 +1,92 @@
+"""Where adclip keeps things between runs, and how it writes files so that they are always whole."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from adclip.errors import OutputError
+
+_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def cache_folder() -> Path:
+    """Return the cache folder; `ADCLIP_HOME` wins over the platform's usual place."""
+    home = os.environ.get("ADCLIP_HOME")
+    if home:
+        return Path(home) / "cache"
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("adclip", appauthor=False))
+
+
+def check_id(kind: str, text: str) -> str:
+    """Return `text` if it may stand in a file name, else raise.
+
+    Raises
+    ------
+    OutputError
+        If it is not 1-64 characters of letters, digits, `.`, `_`, `-`, or is only dots.
+    """
+    if not _ID.fullmatch(text) or set(text) == {"."}:
+        raise OutputError.bad_id(kind, text)
+    return text
+
+
+@contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Give a temporary name beside `target`; on success flush it to disk and rename it into place.
+
+    The temporary name keeps the suffixes of `target`, because writers choose the format by them. On any error,
+    Ctrl-C included, the temporary file is removed and `target` is left as it was.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{secrets.token_hex(4)}.part.{target.name}")
+    try:
+        yield temporary
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write `text` as UTF-8, whole or not at all."""
+    with atomic_path(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_bytes(target: Path, data: bytes) -> None:
+    """Write `data`, whole or not at all."""
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(data)
+
+
+def claim_folder(out: Path, *, overwrite: bool, marker: str) -> Path:
+    """Make `out` ready to write into.
+
+    Parameters
+    ----------
+    out : Path
+        Folder to create or reuse.
+    overwrite : bool
+        Whether an earlier result may be replaced.
+    marker : str
+        Name of the file whose presence means that an earlier result is there.
+
+    Raises
+    ------
+    OutputError
+        If `out` is a file, or holds an earlier result and `overwrite` is false.
+    """
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"{out}: is a file, not a folder", "choose another --out")
+    if (out / marker).exists() and not overwrite:
+        raise OutputError.exists(out)
+    out.mkdir(parents=True, exist_ok=True)
+    return out
