@@ -50,10 +50,7 @@ def to_grid(
     from scipy import ndimage
 
     grid = contract.affine_xyz
-    if order == 0:
-        samples = (1, 1, 1)
-    else:
-        samples = _count_samples(affine, contract)
+    samples = (1, 1, 1) if order == 0 else _count_samples(affine, contract)
     fine = grid.copy()
     for axis, count in enumerate(samples):
         fine[:3, axis] /= count
