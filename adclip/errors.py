@@ -112,7 +112,9 @@ class ScanError(InputError):
 
     @classmethod
     def not_finite(cls, path: Path | str, count: int) -> ScanError:
-        return cls(f"{path}: {count} voxels are NaN or infinite", "replace them (e.g. `fslmaths IN -nan OUT`) or export again")
+        return cls(
+            f"{path}: {count} voxels are NaN or infinite", "replace them (e.g. `fslmaths IN -nan OUT`) or export again"
+        )
 
     @classmethod
     def constant(cls, path: Path | str) -> ScanError:
@@ -136,7 +138,9 @@ class ScanError(InputError):
     @classmethod
     def bad_voxel_size(cls, path: Path | str, sizes: tuple[float, ...]) -> ScanError:
         shown = " x ".join(f"{size:.3g}" for size in sizes)
-        return cls(f"{path}: voxel size {shown} mm is impossible for a head scan", "check the header's pixdim and units")
+        return cls(
+            f"{path}: voxel size {shown} mm is impossible for a head scan", "check the header's pixdim and units"
+        )
 
     @classmethod
     def too_small(cls, path: Path | str, shape: tuple[int, ...], extent_mm: tuple[float, ...]) -> ScanError:
@@ -152,7 +156,9 @@ class ScanError(InputError):
 
     @classmethod
     def registration_failed(cls, path: Path | str, why: str) -> ScanError:
-        return cls(f"{path}: alignment to the MNI template failed ({why})", "check the field of view and the orientation")
+        return cls(
+            f"{path}: alignment to the MNI template failed ({why})", "check the field of view and the orientation"
+        )
 
     @classmethod
     def no_scans(cls, path: Path | str) -> ScanError:
@@ -167,6 +173,13 @@ class ScanError(InputError):
         return cls(
             f"{path}: preprocessed on a grid of {found}, the model needs {wanted}",
             "preprocess the raw scan again for this model",
+        )
+
+    @classmethod
+    def wrong_contract(cls, path: Path | str) -> ScanError:
+        return cls(
+            f"{path}: preprocessed by other intensity rules than the model needs",
+            "preprocess the raw scan again for this model: `adclip preprocess INPUT --model RUN --out DIR`",
         )
 
 
@@ -186,7 +199,9 @@ class TableError(InputError):
         likely = likely or next(iter(difflib.get_close_matches(column, list(present), n=1)), None)
         meant = f"did you mean `{likely}`? " if likely else ""
         yours = likely or "YOURS"
-        return cls(f"{path}: no column `{column}`", f'{meant}rename the column or map it: `--column "{column}={yours}"`')
+        return cls(
+            f"{path}: no column `{column}`", f'{meant}rename the column or map it: `--column "{column}={yours}"`'
+        )
 
     @classmethod
     def no_mapped_column(cls, path: Path | str, column: str, theirs: str, present: Iterable[str]) -> TableError:
@@ -218,7 +233,8 @@ class TableError(InputError):
     def no_known_column(cls, path: Path | str, hints: Iterable[str]) -> TableError:
         return cls(
             f"{path}: no column name is known to adclip",
-            "; ".join(list(hints)[:3]) or "name the columns as in the documentation, or map them: `--column age_years=YOURS`",
+            "; ".join(list(hints)[:3])
+            or "name the columns as in the documentation, or map them: `--column age_years=YOURS`",
         )
 
     @classmethod
@@ -240,7 +256,8 @@ class ReportError(InputError):
     @classmethod
     def not_a_report(cls, position: int) -> ReportError:
         return cls(
-            f"report text leaves the template at character {position}", "give the text as `adclip synthesize-reports` wrote it"
+            f"report text leaves the template at character {position}",
+            "give the text as `adclip synthesize-reports` wrote it",
         )
 
 
@@ -287,7 +304,9 @@ class CheckpointError(InputError):
 
     @classmethod
     def newer_schema(cls, path: Path | str, found: int, known: int) -> CheckpointError:
-        return cls(f"{path}: written by a newer adclip (schema {found}, known {known})", "upgrade: `pip install -U adclip`")
+        return cls(
+            f"{path}: written by a newer adclip (schema {found}, known {known})", "upgrade: `pip install -U adclip`"
+        )
 
     @classmethod
     def keys_differ(cls, path: Path | str, missing: Iterable[str], unknown: Iterable[str]) -> CheckpointError:
@@ -299,7 +318,10 @@ class CheckpointError(InputError):
 
     @classmethod
     def other_base(cls, path: Path | str, wanted: str, found: str) -> CheckpointError:
-        return cls(f"{path}: made for base weights {wanted[:12]}, found {found[:12]}", "install the adclip version that wrote it")
+        return cls(
+            f"{path}: made for base weights {wanted[:12]}, found {found[:12]}",
+            "install the adclip version that wrote it",
+        )
 
 
 class WeightsError(AdclipError):

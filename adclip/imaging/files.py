@@ -22,7 +22,7 @@ from adclip.errors import ScanError
 from adclip.imaging.find import find_scans, is_nifti_name
 from adclip.paths import write_bytes
 
-__all__ = ["file_sha256", "find_scans", "read_volume", "to_source_order", "write_nifti"]
+__all__ = ["file_sha256", "find_scans", "read_volume", "read_voxels", "to_source_order", "write_nifti"]
 
 VOXEL_CAP = 512**3  # four times a 256^3 FreeSurfer volume along each doubled axis; nothing clinical is larger
 VOXEL_MM = (0.2, 8.0)  # 7 T research heads reach 0.25 mm; above 8 mm a hippocampus is one voxel
@@ -83,6 +83,27 @@ def read_volume(path: Path) -> Volume:
     orientation = nibabel.io_orientation(affine)
     array = np.ascontiguousarray(apply_orientation(values, orientation))
     return Volume(array=array, affine=affine @ inv_ornt_aff(orientation, values.shape), source=source)
+
+
+def read_voxels(path: Path) -> tuple[FloatArray, FloatArray]:
+    """Read a NIfTI file that adclip wrote, in the stored order and without looking at what the values mean.
+
+    Returns
+    -------
+    array : ndarray of shape (I, J, K), float32
+        Scaled values.
+    affine : ndarray of shape (4, 4)
+        Voxel index to millimetres.
+
+    Raises
+    ------
+    ScanError
+        If the file is missing, damaged or not 3D.
+    """
+    if not path.is_file():
+        raise ScanError.missing(path)
+    header, stored = _read_stored(path)
+    return _to_float(header, stored), _read_affine(path, header)
 
 
 def to_source_order(array_xyz: NDArray[Any], volume: Volume) -> NDArray[Any]:

@@ -15,42 +15,14 @@ PREPROC_SUFFIX = "_desc-preproc_T1w.nii.gz"
 GENERATOR = "adclip"
 
 # Words in a file name that say "not the scan itself" (BIDS suffixes, FreeSurfer, SynthSeg, MUSE, adclip's own maps).
-_DERIVED = frozenset(
-    {
-        "mask",
-        "brainmask",
-        "seg",
-        "dseg",
-        "probseg",
-        "label",
-        "labels",
-        "labelmap",
-        "aseg",
-        "aparc",
-        "dlmuse",
-        "muse",
-        "synthseg",
-        "parc",
-        "wmparc",
-        "xfm",
-        "warp",
-        "heatmap",
-        "bold",
-        "sbref",
-        "dwi",
-        "t2w",
-        "flair",
-        "pdw",
-        "t2star",
-        "epi",
-        "swi",
-        "angio",
-        "fieldmap",
-        "phasediff",
-        "magnitude1",
-        "magnitude2",
-    }  # fmt: skip
-)
+# fmt: off
+_DERIVED = frozenset({
+    "mask", "brainmask", "seg", "dseg", "probseg", "label", "labels", "labelmap", "aseg",
+    "aparc", "dlmuse", "muse", "synthseg", "parc", "wmparc", "xfm", "warp", "heatmap",
+    "bold", "sbref", "dwi", "t2w", "flair", "pdw", "t2star", "epi", "swi",
+    "angio", "fieldmap", "phasediff", "magnitude1", "magnitude2",
+})
+# fmt: on
 _NOT_RAW = frozenset({"derivatives", "sourcedata", "code"})  # BIDS folders that hold no raw scans
 _BIDS_NAME = re.compile(r"sub-(?P<sub>[^_/]+)(?:_ses-(?P<ses>[^_/]+))?(?:_|$)")
 _TABLES = (".csv", ".tsv")
