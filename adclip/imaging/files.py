@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import io
 import struct
 import zlib
 from pathlib import Path
@@ -20,11 +19,11 @@ from numpy.typing import DTypeLike, NDArray
 from adclip.domain import FloatArray, SourceGrid, Volume
 from adclip.errors import ScanError
 from adclip.imaging.find import find_scans, is_nifti_name
+from adclip.imaging.header import VOXEL_CAP, check_header, parse_header, read_affine
 from adclip.paths import write_bytes
 
 __all__ = ["file_sha256", "find_scans", "read_volume", "read_voxels", "to_source_order", "write_nifti"]
 
-VOXEL_CAP = 512**3  # four times a 256^3 FreeSurfer volume along each doubled axis; nothing clinical is larger
 VOXEL_MM = (0.2, 8.0)  # 7 T research heads reach 0.25 mm; above 8 mm a hippocampus is one voxel
 FEWEST_VOXELS = 16  # along any axis: below, it is a localiser or a slab
 FIELD_OF_VIEW_MM = 60.0  # shorter than any adult brain along any axis
@@ -36,7 +35,6 @@ SCANNER, MNI = 1, 4  # NIFTI_XFORM_SCANNER_ANAT, NIFTI_XFORM_MNI_152
 INT16_MAX = 32767
 
 _CHUNK = 1 << 22
-_HEADER_BYTES = {348: "nifti1", 540: "nifti2"}
 _SCL_SLOPE_OFFSET = 112  # nifti1.h: float scl_slope
 
 
@@ -69,7 +67,7 @@ def read_volume(path: Path) -> Volume:
     if path.stat().st_size == 0:
         raise ScanError.empty_file(path)
     header, stored = _read_stored(path)
-    affine = _read_affine(path, header)
+    affine = read_affine(path, header)
     sizes = np.linalg.norm(affine[:3, :3], axis=0)
     if not all(VOXEL_MM[0] <= size <= VOXEL_MM[1] for size in sizes):
         raise ScanError.bad_voxel_size(path, tuple(float(size) for size in sizes))
@@ -103,7 +101,7 @@ def read_voxels(path: Path) -> tuple[FloatArray, FloatArray]:
     if not path.is_file():
         raise ScanError.missing(path)
     header, stored = _read_stored(path)
-    return _to_float(header, stored), _read_affine(path, header)
+    return _to_float(header, stored), read_affine(path, header)
 
 
 def to_source_order(array_xyz: NDArray[Any], volume: Volume) -> NDArray[Any]:
@@ -210,8 +208,8 @@ def _open_gzip(raw: BinaryIO) -> BinaryIO:
 def _read_stream(path: Path, stream: BinaryIO, plain_size: int | None) -> tuple[Any, NDArray[Any]]:
     """Parse the header, compare it with the file, and only then allocate and read the voxels."""
     head = _read_exactly(stream, 540)
-    header = _parse_header(path, head)
-    shape, dtype = _check_header(path, header)
+    header = parse_header(path, head)
+    shape, dtype = check_header(path, header)
     offset = max(int(header["vox_offset"]), int(header["sizeof_hdr"]))
     wanted = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
     if plain_size is not None and plain_size < offset + wanted:
@@ -255,80 +253,6 @@ def _read_to_end(path: Path, stream: BinaryIO) -> None:
         extra += len(part)
         if extra > VOXEL_CAP:
             raise ScanError.damaged_gzip(path, "far more data than the header announces")
-
-
-def _parse_header(path: Path, head: bytes) -> Any:
-    import nibabel
-    from nibabel.spatialimages import HeaderDataError
-
-    if len(head) < 348:
-        raise ScanError.not_nifti(path)
-    sizes = {struct.unpack(order + "i", head[:4])[0] for order in "<>"}
-    kind = next((name for size, name in _HEADER_BYTES.items() if size in sizes), None)
-    magic = head[344:348] if kind == "nifti1" else head[4:8]
-    if kind is None or magic[:3] not in (b"n+1", b"n+2"):
-        raise ScanError.not_nifti(path)
-    try:
-        if kind == "nifti1":
-            return nibabel.Nifti1Header.from_fileobj(io.BytesIO(head[:348]), check=False)
-        return nibabel.Nifti2Header.from_fileobj(io.BytesIO(head), check=False)
-    except (HeaderDataError, ValueError):
-        raise ScanError.not_nifti(path) from None
-
-
-def _check_header(path: Path, header: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Return the 3D shape and the stored dtype, or raise what is wrong with them."""
-    from nibabel.spatialimages import HeaderDataError
-
-    axes = int(header["dim"][0])
-    if not 1 <= axes <= 7:
-        raise ScanError.not_nifti(path)
-    shape = tuple(int(size) for size in header["dim"][1 : axes + 1])
-    while len(shape) > 3 and shape[-1] == 1:
-        shape = shape[:-1]
-    if len(shape) != 3 or min(shape) < 2:
-        raise ScanError.not_3d(path, shape)
-    voxels = int(np.prod(shape, dtype=np.int64))
-    if voxels > VOXEL_CAP:
-        raise ScanError.too_large(path, voxels, VOXEL_CAP)
-    try:
-        dtype = header.get_data_dtype()
-    except HeaderDataError:
-        raise ScanError.bad_type(path, "of an unknown kind") from None
-    if dtype.fields is not None:
-        raise ScanError.bad_type(path, "colours (RGB)")
-    if dtype.kind == "c":
-        raise ScanError.bad_type(path, "complex")
-    if dtype.kind not in "iuf" or dtype.itemsize > 8:
-        raise ScanError.bad_type(path, f"of type {dtype}")
-    return shape, dtype
-
-
-def _read_affine(path: Path, header: Any) -> FloatArray:
-    """Return voxel-to-mm; the sform wins over the qform, as in nibabel, FSL and ITK-SNAP."""
-    from nibabel.spatialimages import HeaderDataError
-
-    candidates: dict[str, FloatArray] = {}
-    if header["sform_code"] > 0:
-        candidates["sform"] = np.asarray(header.get_sform(), dtype=np.float64)
-    if header["qform_code"] > 0:
-        try:
-            candidates["qform"] = np.asarray(header.get_qform(), dtype=np.float64)
-        except HeaderDataError:
-            if not candidates:
-                raise ScanError.bad_affine(path, "the qform is not a rotation") from None
-    if not candidates:
-        raise ScanError.bad_affine(path, "neither sform nor qform is set, so left and right are unknown")
-    affine = next(iter(candidates.values()))
-    if not np.isfinite(affine).all():
-        raise ScanError.bad_affine(path, "it holds NaN or infinite numbers")
-    sizes = np.linalg.norm(affine[:3, :3], axis=0)
-    if sizes.min() == 0 or abs(np.linalg.det(affine[:3, :3] / sizes)) < 0.5:
-        raise ScanError.bad_affine(path, "it is singular or strongly sheared")
-    hands = {bool(np.linalg.det(one[:3, :3]) > 0) for one in candidates.values() if np.isfinite(one).all()}
-    if len(hands) > 1:
-        raise ScanError.bad_affine(path, "sform and qform contradict each other about left and right")
-    return affine
 
 
 # ----------------------------------------------------------------------------------------------- values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -95,11 +96,7 @@ def measure_quality(
     scan_shape, scan_affine
         The scan's RAS+ grid, for its field of view.
     """
-    t1, affine = read_template()
-    identity = np.eye(4)
-    template = to_grid(t1, affine, identity, contract)
-    brain = to_grid((t1 > 0).astype(np.float32), affine, identity, contract) > 0.5
-    gray, white = (to_grid(read_tissue(kind), affine, identity, contract) > PURE for kind in ("gm", "wm"))
+    template, brain, gray, white = _template_on(contract)
     gray, white = gray & mask, white & mask
 
     both = float((mask & brain).sum())
@@ -127,11 +124,15 @@ def judge(
     >>> judge(0.5, 0.1, 1.5, 1400.0, 1.0, 1.05)
     ('fail', ('low_template_overlap', 'low_template_correlation'))
     """
-    inside = [
+    inside: list[tuple[str, bool, bool]] = [
         ("low_template_overlap", overlap >= OVERLAP[0], overlap >= OVERLAP[1]),
         ("low_template_correlation", correlation >= CORRELATION[0], correlation >= CORRELATION[1]),
         ("not_t1_contrast", contrast >= CONTRAST[0], contrast >= CONTRAST[1]),
-        ("unusual_brain_volume", *(low <= brain_ml <= high for low, high in BRAIN_ML)),
+        (
+            "unusual_brain_volume",
+            BRAIN_ML[0][0] <= brain_ml <= BRAIN_ML[0][1],
+            BRAIN_ML[1][0] <= brain_ml <= BRAIN_ML[1][1],
+        ),
         ("brain_cut_off", coverage >= COVERAGE[0], coverage >= COVERAGE[1]),
         ("impossible_scale", SCALE[0] <= scale <= SCALE[1], SCALE[0] <= scale <= SCALE[1]),
     ]
@@ -139,6 +140,20 @@ def judge(
     if not all(usable for _, usable, _ in inside):
         return "fail", reasons
     return ("warn" if reasons else "pass"), reasons
+
+
+@lru_cache(maxsize=2)
+def _template_on(
+    contract: InputContract,
+) -> tuple[FloatArray, NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return T1, brain, pure grey and pure white matter of the template on the contract's grid."""
+    t1, affine = read_template()
+
+    def on_grid(values: FloatArray) -> FloatArray:
+        return to_grid(values, affine, np.eye(4), contract)
+
+    brain = on_grid((t1 > 0).astype(np.float32)) > 0.5
+    return on_grid(t1), brain, on_grid(read_tissue("gm")) > PURE, on_grid(read_tissue("wm")) > PURE
 
 
 def _correlate(one: FloatArray, two: FloatArray) -> float:
@@ -156,5 +171,5 @@ def _coverage(
 ) -> float:
     matrix = np.linalg.inv(scan_to_mni @ scan_affine) @ contract.affine_xyz
     voxels = np.argwhere(brain) @ matrix[:3, :3].T + matrix[:3, 3]
-    inside = ((voxels >= -0.5) & (voxels <= np.array(scan_shape) - 0.5)).all(axis=1)
-    return float(inside.mean()) if len(inside) else 0.0
+    inside = np.all((voxels >= -0.5) & (voxels <= np.array(scan_shape) - 0.5), axis=1)
+    return float(np.mean(inside)) if voxels.size else 0.0
