@@ -63,6 +63,10 @@ class ScanError(InputError):
         return cls(f"{path}: no such file or folder", "check the path; quote it if it contains spaces")
 
     @classmethod
+    def unreadable(cls, path: Path | str) -> ScanError:
+        return cls(f"{path}: may not be read", "ask for permission to read it (`ls -l` shows who has it)")
+
+    @classmethod
     def unknown_kind(cls, path: Path | str) -> ScanError:
         return cls(f"{path}: not a NIfTI file name", "give a .nii or .nii.gz file, or convert it first")
 

@@ -175,7 +175,11 @@ def file_sha256(path: Path) -> str:
 
 def _read_stored(path: Path) -> tuple[Any, NDArray[Any]]:
     """Return the header and the stored numbers, shape (I, J, K), before any scaling."""
-    with path.open("rb") as raw:
+    try:
+        opened = path.open("rb")
+    except PermissionError:
+        raise ScanError.unreadable(path) from None
+    with opened as raw:
         zipped = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
         if not zipped and path.suffix.lower() == ".gz":

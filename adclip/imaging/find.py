@@ -100,7 +100,8 @@ def _is_ours(record: dict[str, object]) -> bool:
     return isinstance(generators, list) and any(isinstance(g, dict) and g.get("Name") == GENERATOR for g in generators)
 
 
-def _is_our_dataset(folder: Path) -> bool:
+def is_our_dataset(folder: Path) -> bool:
+    """Tell whether a folder is a derivatives dataset that adclip made."""
     try:
         record = json.loads((folder / "dataset_description.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -123,7 +124,7 @@ def _to_item(path: Path, subject_id: str = "", session_id: str | None = None) ->
 
 
 def _in_folder(folder: Path) -> list[ScanItem]:
-    ours = _is_our_dataset(folder)
+    ours = is_our_dataset(folder)
     bids = not ours and ((folder / "dataset_description.json").is_file() or any(folder.glob("sub-*/")))
     names = [path for path in _walk(folder, skip=_NOT_RAW if bids else frozenset()) if is_nifti_name(path.name)]
     if ours:
@@ -148,7 +149,7 @@ def _walk(folder: Path, skip: frozenset[str]) -> Iterator[Path]:
             continue
         if not path.is_dir():
             yield path
-        elif path.name not in skip and not path.is_symlink() and not _is_our_dataset(path):
+        elif path.name not in skip and not path.is_symlink() and not is_our_dataset(path):
             yield from _walk(path, skip)
 
 

@@ -149,11 +149,12 @@ def _template_on(
     """Return T1, brain, pure grey and pure white matter of the template on the contract's grid."""
     t1, affine = read_template()
 
-    def on_grid(values: FloatArray) -> FloatArray:
-        return to_grid(values, affine, np.eye(4), contract)
+    # Nearest voxel for the masks: averaging them as well would take seconds at the first scan and change no verdict.
+    def nearest(values: FloatArray) -> FloatArray:
+        return to_grid(values, affine, np.eye(4), contract, order=0)
 
-    brain = on_grid((t1 > 0).astype(np.float32)) > 0.5
-    return on_grid(t1), brain, on_grid(read_tissue("gm")) > PURE, on_grid(read_tissue("wm")) > PURE
+    gray, white = nearest(read_tissue("gm")) > PURE, nearest(read_tissue("wm")) > PURE
+    return to_grid(t1, affine, np.eye(4), contract), nearest(t1) > 0, gray, white
 
 
 def _correlate(one: FloatArray, two: FloatArray) -> float:

@@ -1,0 +1,255 @@
+"""Reading: every kind of bad file has its own answer, fast and without heavy imports; writing: same data, same bytes."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from adclip.errors import InputError, ScanError, TableError
+from adclip.imaging.files import find_scans, read_volume, read_voxels, to_source_order, write_nifti
+from adclip.imaging.header import VOXEL_CAP
+
+AFFINE = np.diag([3.0, 3.0, 3.0, 1.0])
+
+
+def noise(shape: tuple[int, ...] = (40, 42, 44)) -> np.ndarray:
+    return np.random.default_rng(0).normal(100, 20, shape).astype(np.float32)
+
+
+def save(path: Path, array: np.ndarray, affine: np.ndarray = AFFINE) -> Path:
+    nib.save(nib.Nifti1Image(array, affine), path)
+    return path
+
+
+def edit(path: Path, offset: int, form: str, *values: float) -> None:
+    data = bytearray(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
+    struct.pack_into(form, data, offset, *values)
+    path.write_bytes(gzip.compress(bytes(data)) if path.suffix == ".gz" else bytes(data))
+
+
+def rgb() -> np.ndarray:
+    return np.zeros((40, 40, 40), dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")])
+
+
+def ct() -> np.ndarray:
+    array = np.full((40, 40, 40), -1000, dtype=np.int16)
+    array[8:32, 8:32, 8:32] = np.random.default_rng(0).integers(0, 900, (24, 24, 24))
+    return array
+
+
+def labels() -> np.ndarray:
+    array = np.zeros((40, 40, 40), dtype=np.int16)
+    for code in range(1, 20):
+        array[code : code + 18, 5:35, 5:35] = code * 11
+    return array
+
+
+def with_nan() -> np.ndarray:
+    array = noise()
+    array[3, 3, 3:5] = np.nan
+    return array
+
+
+ARRAYS: dict[str, tuple[Callable[[], np.ndarray], str]] = {
+    "4D": (lambda: noise((20, 20, 20, 5)), "expected a 3D image"),
+    "2D": (lambda: noise((64, 64)), "expected a 3D image"),
+    "slice": (lambda: noise((64, 64, 1)), "expected a 3D image"),
+    "slab": (lambda: noise((64, 64, 8)), "too little for a head"),
+    "rgb": (rgb, "RGB"),
+    "complex": (lambda: noise().astype(np.complex64), "complex"),
+    "nan": (with_nan, "2 voxels are NaN"),
+    "constant": (lambda: np.full((40, 40, 40), 7, np.int16), "same value"),
+    "mask": (lambda: (noise() > 100).astype(np.uint8), "label map or a mask"),
+    "labels": (labels, "label map"),
+    "ct": (ct, "CT"),
+}
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_each_wrong_image_has_its_own_answer(name: str, tmp_path: Path) -> None:
+    make, words = ARRAYS[name]
+    path = save(tmp_path / "x.nii.gz", make())
+    with pytest.raises(ScanError, match=words) as caught:
+        read_volume(path)
+    assert caught.value.remedy
+
+
+def test_wrong_files_are_told_apart(tmp_path: Path) -> None:
+    good = save(tmp_path / "good.nii.gz", noise()).read_bytes()
+    flipped = bytearray(good)
+    flipped[len(good) // 2] ^= 1
+    cases = {
+        "empty.nii.gz": (b"", "is empty"),
+        "text.nii.gz": (b"hello there\n" * 100, "not gzip"),
+        "text.nii": (b"hello there\n" * 100, "no NIfTI header"),
+        "short.nii": (b"hi", "no NIfTI header"),
+        "cut.nii.gz": (good[: len(good) // 2], "damaged|promises"),
+        "tail.nii.gz": (good[:-4], "damaged"),
+        "flip.nii.gz": (bytes(flipped), "damaged"),
+        "cut.nii": (gzip.decompress(good)[:-1000], "promises"),
+        "zip.nii.gz": (gzip.compress(b"not an image" * 100), "no NIfTI header"),
+        "scan.mgz": (b"x", "not a NIfTI file name"),
+    }
+    for name, (data, words) in cases.items():
+        path = tmp_path / name
+        path.write_bytes(data)
+        with pytest.raises(ScanError, match=words):
+            read_volume(path)
+    with pytest.raises(ScanError, match="no such file"):
+        read_volume(tmp_path / "absent.nii.gz")
+
+
+def test_every_flipped_bit_of_the_stream_is_noticed(tmp_path: Path) -> None:
+    good = save(tmp_path / "good.nii.gz", noise((30, 30, 30))).read_bytes()
+    for position in np.random.default_rng(1).integers(20, len(good), 25):
+        bad = bytearray(good)
+        bad[position] ^= 1 << int(position % 8)
+        (tmp_path / "bad.nii.gz").write_bytes(bytes(bad))
+        with pytest.raises(ScanError):
+            read_volume(tmp_path / "bad.nii.gz")
+
+
+def test_a_lying_header_allocates_nothing(tmp_path: Path) -> None:
+    path = save(tmp_path / "big.nii.gz", noise())
+    edit(path, 42, "<3h", 30000, 30000, 30000)
+    began = time.perf_counter()
+    with pytest.raises(ScanError, match="the cap is"):
+        read_volume(path)
+    assert time.perf_counter() - began < 1
+    assert VOXEL_CAP < 30000**3
+
+
+def test_impossible_geometry_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.nii"
+    for offset, form, values, words in (
+        (252, "<2h", (0, 0), "left and right are unknown"),
+        (280, "<4f", (0, 0, 0, 0), "singular"),
+        (280, "<4f", (float("nan"), 0, 0, 0), "NaN"),
+        (280, "<4f", (-3, 0, 0, 0), "contradict"),
+        (280, "<4f", (30, 0, 0, 0), "voxel size"),
+    ):
+        save(path, noise())
+        edit(path, 252, "<2h", 1, 1)
+        edit(path, offset, form, *values)
+        with pytest.raises(ScanError, match=words):
+            read_volume(path)
+
+
+def test_a_trailing_axis_of_one_is_fine(tmp_path: Path) -> None:
+    assert read_volume(save(tmp_path / "x.nii.gz", noise()[..., None])).array.shape == (40, 42, 44)
+
+
+def test_bad_files_answer_without_heavy_imports(tmp_path: Path) -> None:
+    (tmp_path / "text.nii.gz").write_text("hello")
+    save(tmp_path / "four.nii.gz", noise((20, 20, 20, 3)))
+    code = (
+        "import sys, pathlib\nfrom adclip.imaging.prepare import prepare_scan\nfrom adclip.errors import ScanError\n"
+        "from adclip.config import SMALL\nfrom adclip.domain import ScanItem\nfrom adclip.imaging.brain import DeepbetStripper\n"
+        "for name in sys.argv[1:]:\n"
+        "    try: prepare_scan(ScanItem(pathlib.Path(name), 'x'), SMALL.contract, DeepbetStripper())\n"
+        "    except ScanError: continue\n"
+        "    raise SystemExit('accepted')\n"
+        "heavy = {'torch', 'monai', 'transformers', 'SimpleITK', 'scipy', 'pandas'} & set(sys.modules)\n"
+        "raise SystemExit(f'imported {heavy}' if heavy else 0)\n"
+    )
+    names = [str(tmp_path / name) for name in ("text.nii.gz", "four.nii.gz", "absent.nii.gz")]
+    done = subprocess.run([sys.executable, "-c", code, *names], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("codes", ["RAS", "LIA", "PSR", "SPL"])
+def test_any_stored_order_reads_the_same_and_finds_its_way_back(codes: str, tmp_path: Path) -> None:
+    array = noise()
+    affine = np.diag([2.0, 2.5, 3.0, 1.0])
+    affine[:3, 3] = (-30, 20, 7)
+    image = nib.Nifti1Image(array, affine)
+    change = nib.orientations.ornt_transform(nib.io_orientation(affine), nib.orientations.axcodes2ornt(codes))
+    stored = image.as_reoriented(change)
+    nib.save(stored, tmp_path / "x.nii.gz")
+    volume = read_volume(tmp_path / "x.nii.gz")
+    np.testing.assert_array_equal(volume.array, array)
+    np.testing.assert_allclose(volume.affine, affine, atol=1e-4)
+    np.testing.assert_array_equal(to_source_order(volume.array, volume), np.asarray(stored.dataobj))
+
+
+def test_scaled_integers_equal_their_float_copy(tmp_path: Path) -> None:
+    path = save(tmp_path / "x.nii", np.random.default_rng(0).integers(0, 255, (40, 40, 40)).astype(np.uint8))
+    edit(path, 112, "<2f", 17.514570, 3.25)
+    save(tmp_path / "copy.nii", np.asarray(nib.load(path).dataobj).astype(np.float32))
+    np.testing.assert_array_equal(read_volume(path).array, read_volume(tmp_path / "copy.nii").array)
+
+
+def test_same_numbers_same_bytes(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).random((20, 21, 22)).astype(np.float32)
+    for name in ("a.nii.gz", "b.nii.gz"):
+        write_nifti(tmp_path / name, image, AFFINE, np.int16)
+    assert (tmp_path / "a.nii.gz").read_bytes() == (tmp_path / "b.nii.gz").read_bytes()
+    back, affine = read_voxels(tmp_path / "a.nii.gz")
+    np.testing.assert_allclose(back, image, atol=0.51 / 32767)
+    np.testing.assert_array_equal(affine, AFFINE)
+    np.testing.assert_allclose(nib.load(tmp_path / "a.nii.gz").get_fdata(), back, atol=1e-6)
+    assert not [path for path in tmp_path.iterdir() if "part" in path.name]
+
+
+# ----------------------------------------------------------------------------------------------- finding
+
+
+def touch(*paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+
+
+def test_a_bids_dataset_gives_its_t1w_only(tmp_path: Path) -> None:
+    anat = tmp_path / "sub-01" / "ses-A" / "anat"
+    touch(
+        anat / "sub-01_ses-A_T1w.nii.gz", anat / "sub-01_ses-A_T2w.nii.gz", anat / "sub-01_ses-A_desc-brain_mask.nii.gz"
+    )
+    touch(tmp_path / "derivatives" / "x" / "sub-01_T1w.nii.gz", tmp_path / "sub-02" / "anat" / "sub-02_T1w.nii")
+    assert [(item.subject_id, item.session_id) for item in find_scans((tmp_path,))] == [("01", "A"), ("02", None)]
+
+
+def test_a_plain_folder_leaves_masks_out(tmp_path: Path) -> None:
+    touch(tmp_path / "IXI013-HH-1212_T1.nii.gz", tmp_path / "IXI013-HH-1212_T1_DLMUSE.nii.gz", tmp_path / "x_mask.nii")
+    assert [item.subject_id for item in find_scans((tmp_path,))] == ["IXI013-HH-1212_T1"]
+
+
+def test_equal_file_names_take_their_folder(tmp_path: Path) -> None:
+    touch(tmp_path / "anna" / "T1.nii.gz", tmp_path / "bert" / "T1.nii.gz")
+    assert [item.subject_id for item in find_scans((tmp_path,))] == ["anna-T1", "bert-T1"]
+
+
+def test_two_files_of_one_session_are_refused(tmp_path: Path) -> None:
+    touch(tmp_path / "sub-01_run-1_T1w.nii.gz", tmp_path / "sub-01_run-2_T1w.nii.gz")
+    with pytest.raises(InputError, match="so is"):
+        find_scans((tmp_path,))
+
+
+def test_a_table_names_scans_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text(
+        "\ufeffSubject_ID;scan;session_id\nsub-7;a b.nii.gz;ses-1\n8;;1\n", encoding="utf-8"
+    )
+    (item,) = find_scans((tmp_path / "list.csv",))
+    assert (item.path, item.subject_id, item.session_id) == (tmp_path / "a b.nii.gz", "7", "1")
+    (tmp_path / "bad.csv").write_text("file\nx.nii\n")
+    with pytest.raises(TableError, match="no column `scan`"):
+        find_scans((tmp_path / "bad.csv",))
+
+
+def test_odd_names_become_ids_that_cannot_leave_the_folder(tmp_path: Path) -> None:
+    (item,) = find_scans((tmp_path / "..my scan (1)/..?.nii.gz",))
+    assert set(item.subject_id) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+    assert not item.subject_id.startswith(".")
+    with pytest.raises(ScanError, match="no .nii"):
+        empty = tmp_path / "empty"
+        empty.mkdir()
+        find_scans((empty,))
