@@ -176,7 +176,7 @@ SMALL = ModelConfig(
     contract=InputContract(shape=(64, 80, 64), spacing_mm=(2.5, 2.5, 2.5), center_mm=(0.0, -17.0, 5.0)),
     patch=(8, 8, 8),
     width=128,
-    depth=6,
+    depth=4,
     heads=4,
     mlp_width=512,
     text_width=128,

@@ -18,7 +18,7 @@ from adclip.imaging.anatomy import (
     driver_fields,
     read_anatomy,
 )
-from adclip.imaging.population import DRIVERS, MEAN_ICV_MM3, Person
+from adclip.imaging.population import DRIVERS, Person
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -132,15 +132,15 @@ def _identity(contract: InputContract) -> Tensor:
     return torch.stack(torch.meshgrid(*axes, indexing="ij"))
 
 
-def _sample(image: Tensor, voxel: Tensor, mode: str = "bilinear") -> Tensor:
-    """Sample `image` (1, C, X, Y, Z) at voxel positions (3, X', Y', Z')."""
+def sample(image: Tensor, voxel: Tensor, mode: str = "bilinear", padding: str = "border") -> Tensor:
+    """Sample `image` (1, C, X, Y, Z) at voxel positions (3, X', Y', Z'); see `torch.nn.functional.grid_sample`."""
     import torch
     import torch.nn.functional as functional
 
     sizes = torch.tensor(image.shape[2:], dtype=torch.float32)
     unit = voxel * (2 / (sizes - 1))[:, None, None, None] - 1
     grid = unit.flip(0).permute(1, 2, 3, 0)[None]  # grid_sample counts the last axis first
-    return functional.grid_sample(image, grid, mode=mode, padding_mode="border", align_corners=True)
+    return functional.grid_sample(image, grid, mode=mode, padding_mode=padding, align_corners=True)
 
 
 def exponentiate(velocity_mm: Tensor, contract: InputContract) -> Tensor:
@@ -162,7 +162,7 @@ def exponentiate(velocity_mm: Tensor, contract: InputContract) -> Tensor:
     here = _identity(contract)
     step = velocity_mm / spacing / 2**SQUARINGS
     for _ in range(SQUARINGS):
-        step = step + _sample(step[None], here + step)[0]
+        step = step + sample(step[None], here + step)[0]
     return step * spacing
 
 
@@ -220,9 +220,9 @@ def deform(
     voxel = _look_up(velocity, contract)
     enlarged = 1.0
     if misalignment is not None:
-        voxel = _sample(voxel[None], _moved(misalignment, contract))[0]
+        voxel = sample(voxel[None], _moved(misalignment, contract))[0]
         enlarged = float(np.linalg.det(np.linalg.inv(misalignment)))
-    warped = _sample(stack, voxel)[0].numpy()
+    warped = sample(stack, voxel)[0].numpy()
     tissue = dict(zip(names, warped, strict=True))
     volumes = _measure(tissue, person, contract, enlarged)
     return SimulatedBrain(voxel.numpy(), tissue, volumes, changed_regions(tissue))
@@ -250,7 +250,7 @@ def _missed_changes(velocity: Tensor, wished: dict[str, float], contract: InputC
     driven = _driven_stack(contract)
     voxel = _look_up(velocity, contract)[:, ::2, ::2, ::2]
     before = driven[0, :, ::2, ::2, ::2].sum(dim=(1, 2, 3))
-    after = _sample(driven, voxel)[0].sum(dim=(1, 2, 3))
+    after = sample(driven, voxel)[0].sum(dim=(1, 2, 3))
     reached = (after / before).log().tolist()
     return {name: wished[name] - value for name, value in zip(DRIVER_CODES, reached, strict=True)}
 

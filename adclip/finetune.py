@@ -1,0 +1,288 @@
+"""`adclip finetune`: a cohort of preprocessed scans and their table to a RUN folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adclip.config import FinetuneConfig
+from adclip.domain import CLASS_PHRASES, Diagnosis
+from adclip.errors import TableError
+from adclip.events import OnEvent, Step, Warned, ignore
+from adclip.paths import claim_folder, write_text
+
+if TYPE_CHECKING:
+    from adclip.clinical.manifest import Manifest
+    from adclip.clinical.splits import Split
+    from adclip.model.checkpoint import AdapterRecord
+    from adclip.training.calibrate import Answers
+    from adclip.training.dataset import Cohort
+
+LIBRARIES = ("torch", "transformers", "nibabel", "numpy")
+
+
+@dataclass(frozen=True)
+class FinetuneResult:
+    """What a finished run measured.
+
+    Parameters
+    ----------
+    out : Path
+        The RUN folder.
+    metrics : dict
+        Name -> value, low, high, n on the test subjects, with a report.
+    baselines : dict
+        `scan_only`, `metadata_only` and `majority` -> the same on the same subjects.
+    epochs_run, best_epoch : int
+    history : list of dict
+        Losses of each epoch.
+    notice : str
+    """
+
+    out: Path
+    metrics: dict[str, Any]
+    baselines: dict[str, Any]
+    epochs_run: int
+    best_epoch: int
+    history: list[dict[str, float]]
+    notice: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {**vars(self), "out": str(self.out)}
+
+
+def finetune(config: FinetuneConfig, on_event: OnEvent = ignore) -> FinetuneResult:
+    """Prompt-tune a base model on a cohort, calibrate it, measure it, and write a RUN folder.
+
+    Parameters
+    ----------
+    config : FinetuneConfig
+    on_event : callable
+        Told of every epoch.
+
+    Returns
+    -------
+    FinetuneResult
+
+    Raises
+    ------
+    InputError
+        If scans, table or output folder cannot be used.
+    """
+    from adclip.clinical.manifest import build_manifest
+    from adclip.clinical.splits import prove_disjoint, split_by_subject
+    from adclip.clinical.table import read_table
+    from adclip.imaging.find import find_scans
+
+    table = read_table(config.table, config.columns, need=("diagnosis",))
+    for hint in table.hints:
+        on_event(Warned(str(config.table), hint))
+    items = find_scans((config.scans,))
+    manifest = build_manifest(items, table)
+    for reason, count in manifest.skipped_by_reason.items():
+        on_event(Warned(str(config.table), f"{count} left out: {reason}"))
+    if not manifest.examples:
+        raise TableError.no_rows(config.table, "no scan has a row with a diagnosis")
+    shares = {
+        "test": config.test_fraction,
+        "validation": config.validation_fraction,
+        "calibration": config.calibration_fraction,
+    }
+    split = split_by_subject([example.visit for example in manifest.examples], shares, config.seed)
+    prove_disjoint({part: split.part(part) for part in ("train", *shares)})
+    _prepare_folder(config)
+    write_text(config.out / "private" / "splits.tsv", split.to_tsv())
+    return _train(config, manifest, split, on_event)
+
+
+def _prepare_folder(config: FinetuneConfig) -> None:
+    claim_folder(config.out, overwrite=config.overwrite, marker="adapter.json")
+    if config.overwrite:
+        for name in ("adapter.json", "adapter.safetensors", "README.md"):
+            (config.out / name).unlink(missing_ok=True)
+        shutil.rmtree(config.out / "private", ignore_errors=True)
+    settings = {**config.to_dict(), "scans": config.scans.name, "table": config.table.name, "out": config.out.name}
+    write_text(config.out / "private" / "config.toml", _to_toml(settings))
+
+
+def _train(config: FinetuneConfig, manifest: Manifest, split: Split, on_event: OnEvent) -> FinetuneResult:
+    import numpy as np
+    import torch
+
+    from adclip.clinical.baseline import MetadataBaseline
+    from adclip.model.build import load_network, read_base
+    from adclip.model.checkpoint import AdapterRecord, save_adapter
+    from adclip.model.device import choose_device
+    from adclip.model.prompts import adapter_state, count_trainable
+    from adclip.training.calibrate import answer, calibrate
+    from adclip.training.dataset import read_cohort
+    from adclip.training.loop import Loop, LoopConfig
+    from adclip.training.scoring import Reader
+
+    device = choose_device(config.device)
+    base = read_base(config.base)
+    labels = tuple(str(label) for label in Diagnosis)
+    cohort = read_cohort(manifest.examples, base.config.contract, labels, on_event)
+    places = {part: cohort.indices_of(set(split.part(part))) for part in ("train", "validation", "calibration", "test")}
+    known = cohort.mmse[places["train"]].numpy()
+    known = known[~np.isnan(known)]
+    mmse_stats = (float(known.mean()), float(known.std() or 1.0)) if len(known) > 1 else (27.0, 3.0)
+
+    torch.manual_seed(config.seed)
+    network = load_network(base, config.prompts).to(device)
+    ours, total = count_trainable(network)
+    on_event(Step(f"training {ours:,} of {total:,} parameters on {len(places['train'])} scans ({device.type})"))
+    reader = Reader(network, base.tokenizer, labels, config.style)
+    loop = Loop(
+        reader,
+        cohort,
+        places["train"],
+        places["validation"],
+        mmse_stats,
+        LoopConfig(
+            config.epochs, config.batch_size, config.learning_rate, config.weight_decay, config.alpha, config.seed
+        ),
+        _fingerprint(config, split, manifest, base.sha256),
+    )
+    progress = loop.run(config.out / "private" / "resume" / "state.safetensors", on_event)
+    lines = "".join(json.dumps(row) + "\n" for row in progress.history)
+    write_text(config.out / "private" / "metrics.jsonl", lines)
+
+    has_mmse = config.prompts.mmse_token and len(known) > 1
+    calibration = calibrate(
+        answer(reader, cohort, places["calibration"], mmse_stats),
+        cohort.labels[places["calibration"]],
+        cohort.mmse[places["calibration"]],
+    )
+    train_visits = [cohort.visits[place] for place in places["train"]]
+    baseline = MetadataBaseline.fit(
+        train_visits, [str(visit.diagnosis) for visit in train_visits], class_order=labels
+    )
+    counts = {part: _count(cohort, places[part], labels) for part in places}
+    record = AdapterRecord(
+        base={"name": base.name, "revision": base.revision, "sha256": base.sha256},
+        model=base.config,
+        prompts=config.prompts,
+        labels=labels,
+        phrases={label: CLASS_PHRASES[label] for label in labels},
+        style=config.style,
+        mmse_mean=mmse_stats[0] if has_mmse else None,
+        mmse_sd=mmse_stats[1] if has_mmse else None,
+        calibration=calibration,
+        metadata_baseline=baseline.to_dict(),
+        training={
+            "epochs": progress.epoch,
+            "best_epoch": progress.best_epoch,
+            "seed": config.seed,
+            "batch_size": config.batch_size,
+            "learning_rate": config.learning_rate,
+            "weight_decay": config.weight_decay,
+            "alpha": config.alpha,
+            "counts": counts,
+            "trainable_parameters": ours,
+            "split_sha256": split.sha256,
+        },
+        metrics={},
+        adclip_version=importlib.metadata.version("adclip"),
+        libraries={name: importlib.metadata.version(name) for name in LIBRARIES},
+    )
+    test = answer(reader, cohort, places["test"], mmse_stats)
+    metrics, baselines = measure(record, cohort, places["test"], test, config.out, config.seed)
+    named = {f"{group}.{name}": value for group, numbers in baselines.items() for name, value in numbers.items()}
+    record = dataclasses.replace(record, metrics=metrics | named)
+    save_adapter(config.out, adapter_state(network), record)
+    shutil.rmtree(config.out / "private" / "resume", ignore_errors=True)
+    return FinetuneResult(
+        config.out, metrics, baselines, progress.epoch, progress.best_epoch, progress.history, record.notice
+    )
+
+
+def measure(
+    record: AdapterRecord, cohort: Cohort, places: Sequence[int], answers: Answers, out: Path, seed: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Measure the test subjects and write `private/predictions_test.tsv`.
+
+    Returns
+    -------
+    metrics, baselines : dict
+        Of the network with a report; of the network without, of the metadata alone, and of the majority class.
+    """
+    from adclip.clinical.baseline import MetadataBaseline
+    from adclip.metrics import summarise
+    from adclip.training.calibrate import to_probabilities
+
+    if not places:
+        return {}, {}
+    labels, calibration = record.labels, record.calibration
+    visits = [cohort.visits[place] for place in places]
+    truth = [labels[int(cohort.labels[place])] for place in places]
+    subjects = [visit.subject_id for visit in visits]
+    full = to_probabilities(answers.report, calibration.temperature)
+    scan = to_probabilities(answers.bare, calibration.scan_only_temperature)
+    mmse = None if record.mmse_mean is None or answers.mmse is None else [float(x) for x in answers.mmse]
+    known = [visit.mmse for visit in visits]
+    shares = record.training["counts"]["train"]
+    majority = max(shares, key=shares.get)
+    metrics = summarise(truth, full, labels, subjects, known, mmse, seed, majority=majority)
+    majority_metrics = {
+        name.removeprefix("majority_"): metrics.pop(name) for name in list(metrics) if name.startswith("majority_")
+    }
+    scan_metrics = summarise(truth, scan, labels, subjects, seed=seed, majority=majority)
+    baseline = MetadataBaseline.from_dict(record.metadata_baseline or {})
+    plain = [baseline.predict(visit) for visit in visits]
+    baselines = {"scan_only": _own(scan_metrics)}
+    even = {label: 1 / len(labels) for label in labels}
+    table = [[(row or even)[label] for label in labels] for row in plain]
+    if any(row is not None for row in plain):
+        baselines["metadata_only"] = _own(summarise(truth, table, labels, subjects, seed=seed, majority=majority))
+    baselines["majority"] = majority_metrics
+    header = ["subject_id", "session_id", "diagnosis"]
+    header += [f"{kind}_{label}" for kind in ("probability", "scan_only", "metadata_only") for label in labels]
+    lines = ["\t".join([*header, "mmse", "mmse_estimate"])]
+    for row, visit in enumerate(visits):
+        numbers_row = [*full[row], *scan[row], *table[row]]
+        cells = [visit.subject_id, visit.session_id or "n/a", truth[row], *(f"{number:.6f}" for number in numbers_row)]
+        cells += ["n/a" if visit.mmse is None else f"{visit.mmse:g}", f"{mmse[row]:.3f}" if mmse else "n/a"]
+        lines.append("\t".join(cells))
+    write_text(out / "private" / "predictions_test.tsv", "\n".join(lines) + "\n")
+    return metrics, baselines
+
+
+def _own(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the majority class, which is the same for every method."""
+    return {name: value for name, value in metrics.items() if not name.startswith("majority_")}
+
+
+def _count(cohort: Cohort, places: Sequence[int], labels: Sequence[str]) -> dict[str, int]:
+    """Subjects by diagnosis at their first scan."""
+    first = {}
+    for place in places:
+        first.setdefault(cohort.visits[place].subject_id, labels[int(cohort.labels[place])])
+    found = Counter(first.values())
+    return {label: found.get(label, 0) for label in labels}
+
+
+def _fingerprint(config: FinetuneConfig, split: Split, manifest: Manifest, base_sha256: str) -> str:
+    settings = {k: v for k, v in config.to_dict().items() if k not in ("out", "scans", "table", "device", "overwrite")}
+    scans = sorted(example.sha256 for example in manifest.examples)
+    text = json.dumps([settings, split.sha256, scans, base_sha256], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _to_toml(settings: dict[str, Any]) -> str:
+    """Write flat settings and one level of tables as TOML; unset values are left out."""
+    flat = [f"{key} = {json.dumps(value)}" for key, value in settings.items()
+            if value is not None and not isinstance(value, dict)]  # fmt: skip
+    for name, table in settings.items():
+        if isinstance(table, dict):
+            flat += ["", f"[{name}]", *(f"{k} = {json.dumps(v)}" for k, v in table.items() if v is not None)]
+    return "\n".join(flat) + "\n"

@@ -1,0 +1,228 @@
+"""One scan in, one Prediction out."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from adclip.domain import MmseEstimate, Prediction, ScanItem, Visit
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from adclip.imaging.brain import SkullStripper
+    from adclip.imaging.prepare import PreparedScan
+    from adclip.model.checkpoint import LoadedModel
+    from adclip.model.vision import AttentionRecord
+    from adclip.training.scoring import Reader, Scores
+
+STATUS_OF_VERDICT = {"pass": "ok", "warn": "caution", "fail": "refer"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the network said of one scan.
+
+    Parameters
+    ----------
+    scores, bare : dict
+        Class -> score before temperature, as decided (with a report where one could be written) and without a report.
+    mmse_points : float or None
+        Before clipping.
+    used_report : bool
+    report : str or None
+        The sentences that all candidates share.
+    """
+
+    scores: dict[str, float]
+    bare: dict[str, float]
+    mmse_points: float | None
+    used_report: bool
+    report: str | None
+
+
+class Predictor:
+    """A loaded model. Make it once with `from_checkpoint`, call it for each scan.
+
+    Examples
+    --------
+    >>> predictor = Predictor.from_checkpoint("builtin", device="cpu")  # doctest: +SKIP
+    >>> predictor("scan.nii.gz").probabilities  # doctest: +SKIP
+    """
+
+    def __init__(self, model: LoadedModel, device: str) -> None:
+        from adclip.model.device import choose_device
+        from adclip.training.scoring import Reader
+
+        self.device = choose_device(device)
+        self.record = model.record
+        self.identity = model.identity
+        network = model.network.to(self.device)
+        self.reader: Reader = Reader(network, model.tokenizer, self.record.labels, self.record.style)
+        self._stripper: SkullStripper | None = None
+
+    @classmethod
+    def from_checkpoint(cls, folder: Path | str = "builtin", device: str = "auto") -> Self:
+        """Load `builtin` or a RUN folder onto `auto`, `cpu`, `cuda[:N]` or `mps`."""
+        from adclip.model.checkpoint import load_model
+
+        return cls(load_model(str(folder)), device)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class order."""
+        return self.record.labels
+
+    def __call__(self, scan: Path | str | ScanItem, meta: Visit | Path | str | None = None) -> Prediction:
+        """Predict one scan.
+
+        Parameters
+        ----------
+        scan : path or ScanItem
+            A raw scan is preprocessed on the way, an adclip derivative is taken as it is.
+        meta : Visit or path, optional
+            What is known of the person, or a table with one row. Diagnosis and scores in it are never used.
+
+        Returns
+        -------
+        Prediction
+
+        Raises
+        ------
+        ScanError, TableError
+            If the scan or the table cannot be used.
+        """
+        visit = read_visit(meta) if isinstance(meta, str | Path) else meta
+        item = to_item(scan) if isinstance(scan, str | Path) else scan
+        prepared = self.prepare(item)
+        return self.to_prediction(item, prepared, visit, self.answer(prepared, visit))
+
+    def prepare(self, item: ScanItem) -> PreparedScan:
+        """Bring a scan onto the model's grid."""
+        from adclip.imaging.prepare import prepare_scan
+
+        if self._stripper is None and not item.preprocessed:
+            from adclip.imaging.brain import DeepbetStripper
+
+            self._stripper = DeepbetStripper(str(self.device))
+        return prepare_scan(item, self.record.model.contract, self._stripper)
+
+    def to_image(self, prepared: PreparedScan) -> Tensor:
+        """Return the scan as the network takes it: (1, 1, D, H, W) in [0, 1] on the device."""
+        import torch
+
+        from adclip.imaging.grid import to_model_order
+
+        image = torch.from_numpy(to_model_order(prepared.image).copy()).float()
+        return image[None, None].to(self.device)
+
+    def score(
+        self,
+        image: Tensor,
+        visit: Visit | None,
+        vision_record: AttentionRecord | None = None,
+        fusion_record: AttentionRecord | None = None,
+    ) -> Scores:
+        """Score one scan; the caller decides about gradients."""
+        from adclip.training.scoring import score_batch
+
+        return score_batch(self.reader, image, [visit or Visit()], None, vision_record, fusion_record)
+
+    def answer(self, prepared: PreparedScan, visit: Visit | None) -> Answer:
+        """Score one scan without gradients."""
+        import torch
+
+        with torch.inference_mode():
+            return self.to_answer(self.score(self.to_image(prepared), visit), visit)
+
+    def to_answer(self, scores: Scores, visit: Visit | None) -> Answer:
+        """Give the numbers of one scan their names."""
+        from adclip.clinical.reports import render, usable_fields
+
+        used = bool(visit and usable_fields(visit, self.record.style))
+        report = render(visit, self.record.style, None).text if visit and used else None
+        # without a usable field the report candidates are the bare phrases, so the first line serves both cases
+        named = dict(zip(self.labels, scores.report[0].tolist(), strict=True))
+        bare = dict(zip(self.labels, scores.bare[0].tolist(), strict=True))
+        points = None
+        if scores.mmse is not None and self.record.mmse_mean is not None and self.record.mmse_sd is not None:
+            points = float(scores.mmse[0]) * self.record.mmse_sd + self.record.mmse_mean
+        return Answer(named, bare, points, used, report)
+
+    def to_prediction(self, item: ScanItem, prepared: PreparedScan, visit: Visit | None, answer: Answer) -> Prediction:
+        """Numbers to the record of the contract."""
+        calibration = self.record.calibration
+        scan_only = to_probabilities(answer.bare, calibration.scan_only_temperature)
+        probabilities = scan_only
+        if answer.used_report:
+            probabilities = to_probabilities(answer.scores, calibration.temperature)
+        flags = list(prepared.flags)
+        if not answer.used_report:
+            flags.append("no_metadata")
+        return Prediction(
+            scan=str(item.path),
+            status=STATUS_OF_VERDICT[str(prepared.qc.get("verdict", "pass"))],
+            subject_id=(visit.subject_id if visit and visit.subject_id else item.subject_id) or None,
+            session_id=item.session_id or (visit.session_id if visit else None),
+            diagnosis=max(probabilities, key=lambda label: probabilities[label]),
+            scores=answer.scores,
+            probabilities=probabilities,
+            mmse=self._mmse(answer, visit),
+            scan_only=scan_only,
+            metadata_only=self._metadata_only(visit),
+            flags=tuple(flags),
+            report=answer.report,
+            model=self.identity,
+            adclip_version=importlib.metadata.version("adclip"),
+            notice=self.record.notice,
+        )
+
+    def _mmse(self, answer: Answer, visit: Visit | None) -> MmseEstimate | None:
+        if answer.mmse_points is None:
+            return None
+        points = min(max(answer.mmse_points, 0.0), 30.0)
+        half = self.record.calibration.mmse_half_width
+        low = None if half is None else max(points - half, 0.0)
+        high = None if half is None else min(points + half, 30.0)
+        return MmseEstimate(points, low, high, visit.mmse if visit else None)
+
+    def _metadata_only(self, visit: Visit | None) -> Mapping[str, float] | None:
+        from adclip.clinical.baseline import MetadataBaseline
+
+        if visit is None or self.record.metadata_baseline is None:
+            return None
+        return MetadataBaseline.from_dict(self.record.metadata_baseline).predict(visit)
+
+
+def to_probabilities(scores: Mapping[str, float], temperature: float) -> dict[str, float]:
+    """Softmax of named scores over temperature."""
+    import numpy as np
+
+    values = np.array(list(scores.values()), dtype=np.float64) / temperature
+    weights = np.exp(values - values.max())
+    return {name: float(weight) for name, weight in zip(scores, weights / weights.sum(), strict=True)}
+
+
+def to_item(scan: Path | str) -> ScanItem:
+    """Return the one scan at a path."""
+    from adclip.errors import ScanError
+    from adclip.imaging.find import find_scans
+
+    items = find_scans((Path(scan),))
+    if len(items) != 1:
+        raise ScanError(f"{scan}: holds {len(items)} scans", "give one scan file, or use adclip.predict for many")
+    return items[0]
+
+
+def read_visit(table: Path | str) -> Visit:
+    """Return the only row of a table."""
+    from adclip.clinical.table import read_table
+    from adclip.errors import TableError
+
+    rows: list[Any] = list(read_table(Path(table)).rows)
+    if len(rows) != 1:
+        raise TableError.no_rows(table, f"{len(rows)} rows, one is needed here")
+    return rows[0]

@@ -1,0 +1,223 @@
+"""The RUN folder: an adapter that explains itself, in and out.
+
+`adapter.safetensors` holds only our parameters, `adapter.json` everything needed to use them. Both, and the model card
+`README.md`, can be shared; individual data stand under `private/`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adclip.config import ModelConfig, PromptConfig
+from adclip.domain import BUILTIN_NOTICE, RESEARCH_NOTICE, InputContract
+from adclip.errors import CheckpointError
+from adclip.paths import write_bytes, write_text
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from adclip.model.network import Network
+
+SCHEMA_VERSION = 1
+ADAPTER_WEIGHTS, ADAPTER_RECORD, CARD = "adapter.safetensors", "adapter.json", "README.md"
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What the calibration subjects taught.
+
+    Parameters
+    ----------
+    subjects : int
+        How many there were.
+    temperature, scan_only_temperature : float
+        Divisors of the scores before softmax, with a report and without.
+    mmse_half_width : float or None
+        Half width in points of the 90 % interval of the MMSE estimate.
+    """
+
+    subjects: int
+    temperature: float = 1.0
+    scan_only_temperature: float = 1.0
+    mmse_half_width: float | None = None
+
+
+@dataclass(frozen=True)
+class AdapterRecord:
+    """The content of `adapter.json`.
+
+    Parameters
+    ----------
+    base : dict
+        `name`, `revision`, `sha256` of the frozen base.
+    model, prompts : ModelConfig, PromptConfig
+        Sizes; the input contract is part of the first.
+    labels : tuple of str
+        Class order.
+    phrases : dict
+        Class -> word in the label phrase.
+    style : str
+        Report style.
+    mmse_mean, mmse_sd : float or None
+        Undo the z-scoring of the MMSE, in points.
+    calibration : Calibration
+    metadata_baseline : dict or None
+        Logistic regression on the same columns, as JSON.
+    training : dict
+        Settings and counts; no path, no individual.
+    metrics : dict
+        Measured on the test subjects: name -> value, low, high, n.
+    adclip_version : str
+    libraries : dict
+    """
+
+    base: dict[str, str]
+    model: ModelConfig
+    prompts: PromptConfig
+    labels: tuple[str, ...]
+    phrases: dict[str, str]
+    style: str
+    mmse_mean: float | None
+    mmse_sd: float | None
+    calibration: Calibration
+    metadata_baseline: dict[str, Any] | None
+    training: dict[str, Any]
+    metrics: dict[str, Any]
+    adclip_version: str
+    libraries: dict[str, str]
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def notice(self) -> str:
+        """The line every output of this model carries."""
+        return f"{BUILTIN_NOTICE}. {RESEARCH_NOTICE}" if self.base["name"] == "builtin" else RESEARCH_NOTICE
+
+    def to_json(self) -> str:
+        """Return the text of `adapter.json`."""
+        record = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        record["model"], record["prompts"] = self.model.to_dict(), self.prompts.to_dict()
+        record["calibration"] = dataclasses.asdict(self.calibration)
+        ordered = {"schema_version": record.pop("schema_version"), **record, "notice": self.notice}
+        return json.dumps(ordered, indent=2) + "\n"
+
+
+def model_folder(model: str) -> Path:
+    """Return the adapter folder of `builtin` or of a RUN folder."""
+    from importlib.resources import files
+
+    return Path(str(files("adclip") / "assets" / "builtin" / "adapter")) if model == "builtin" else Path(model)
+
+
+def read_record(folder: Path) -> AdapterRecord:
+    """Read `adapter.json`.
+
+    Raises
+    ------
+    CheckpointError
+        If it is absent, damaged, or written by a newer adclip.
+    """
+    path = folder / ADAPTER_RECORD
+    if not path.is_file():
+        raise CheckpointError.missing(folder)
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data["schema_version"] > SCHEMA_VERSION:
+            raise CheckpointError.newer_schema(path, data["schema_version"], SCHEMA_VERSION)
+        data.pop("notice", None)
+        data["model"] = ModelConfig.from_dict(data["model"])
+        data["prompts"] = PromptConfig.from_dict(data["prompts"])
+        data["calibration"] = Calibration(**data["calibration"])
+        data["labels"] = tuple(data["labels"])
+        return AdapterRecord(**data)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError.damaged(path, "not a readable adapter.json") from error
+
+
+def read_contract(model: str) -> InputContract:
+    """Return the input contract of `builtin` or of a RUN folder, without loading any weights."""
+    if model == "builtin":
+        base = json.loads((model_folder(model).parent / "base.json").read_text(encoding="utf-8"))
+        return ModelConfig.from_dict(base["model"]).contract
+    return read_record(model_folder(model)).model.contract
+
+
+def save_adapter(folder: Path, state: dict[str, Tensor], record: AdapterRecord) -> str:
+    """Write the adapter's weights, then its record and model card; returns the SHA-256 of the weights.
+
+    The record comes last but one and the card last: a folder with `adapter.json` is complete.
+    """
+    from safetensors.torch import save
+
+    from adclip.model.card import render_card
+
+    data = save(state)
+    write_bytes(folder / ADAPTER_WEIGHTS, data)
+    write_text(folder / CARD, render_card(record))
+    write_text(folder / ADAPTER_RECORD, record.to_json())
+    return hashlib.sha256(data).hexdigest()
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A network ready to answer, with what it remembers.
+
+    Parameters
+    ----------
+    network : Network
+        Base and adapter, frozen, in evaluation mode, on the CPU.
+    record : AdapterRecord
+    identity : dict
+        `id`, `base`, `sha256` for the prediction record.
+    tokenizer : Tokenizer
+    """
+
+    network: Network
+    record: AdapterRecord
+    identity: dict[str, str]
+    tokenizer: Any
+
+
+def load_model(model: str) -> LoadedModel:
+    """Load `builtin` or a RUN folder.
+
+    Raises
+    ------
+    CheckpointError
+        If files are missing, keys or shapes differ, or the base is another one than the adapter was made for.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    from adclip.model.build import fill, load_network, read_base
+    from adclip.model.prompts import is_adapter
+
+    folder = model_folder(model)
+    record = read_record(folder)
+    base = read_base(record.base["name"])
+    if base.sha256 != record.base["sha256"]:
+        raise CheckpointError.other_base(folder, record.base["sha256"], base.sha256)
+    path = folder / ADAPTER_WEIGHTS
+    if not path.is_file():
+        raise CheckpointError.damaged(folder, f"{ADAPTER_WEIGHTS} is missing")
+    data = path.read_bytes()
+    try:
+        state = load(data)
+    except SafetensorError as error:
+        raise CheckpointError.damaged(path, "not a readable safetensors file") from error
+    network = load_network(base, record.prompts)
+    frozen = {name for name, _ in network.named_parameters() if not is_adapter(name)}
+    fill(network, state, path, optional=frozen)
+    network.requires_grad_(False)
+    identity = {
+        "id": "builtin" if model == "builtin" else folder.resolve().name,
+        "base": record.base["name"],
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }
+    return LoadedModel(network.eval(), record, identity, base.tokenizer)

@@ -1,0 +1,158 @@
+"""`adclip predict`: scans and a table to predictions."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adclip.config import PredictConfig
+from adclip.domain import Prediction, ScanItem, Visit
+from adclip.errors import AdclipError
+from adclip.events import Advanced, Failed, OnEvent, Started, Warned, ignore
+from adclip.paths import claim_folder, write_text
+
+if TYPE_CHECKING:
+    from adclip.clinical.table import Table
+
+JSON_LINES, CSV = "predictions.jsonl", "predictions.csv"
+
+
+@dataclass(frozen=True)
+class PredictResult:
+    """One prediction for each scan, in the order found; the failed ones have status `failed`."""
+
+    predictions: list[Prediction]
+    failed: int
+
+
+@dataclass(frozen=True)
+class Job:
+    """A scan and what is known of the person; `flags` says what could not be joined."""
+
+    item: ScanItem
+    visit: Visit | None
+    flags: tuple[str, ...] = ()
+
+
+def predict(config: PredictConfig, on_event: OnEvent = ignore) -> PredictResult:
+    """Predict every scan; a bad scan becomes a Failed event and a failed record, the rest go on.
+
+    Raises
+    ------
+    AdclipError
+        If nothing can be done at all: no scan, a bad table, a bad model, or every scan failed (then the first error).
+    """
+    from adclip.model.checkpoint import model_folder, read_record
+
+    read_record(model_folder(config.model))  # a wrong --model shows before any scan is read
+    jobs = find_jobs(config.inputs, config.meta, config.columns, config.subject, on_event)
+    check_scans(jobs)
+    if config.out is not None:
+        claim_folder(config.out, overwrite=config.overwrite, marker=JSON_LINES)
+
+    from adclip.inference import Predictor
+
+    predictor = Predictor.from_checkpoint(config.model, config.device)
+    predictions: list[Prediction] = []
+    errors: list[AdclipError] = []
+    on_event(Started("predicting", len(jobs)))
+    for done, job in enumerate(jobs, 1):
+        try:
+            found = predictor(job.item, job.visit)
+            predictions.append(replace(found, flags=found.flags + job.flags))
+        except AdclipError as error:
+            errors.append(error)
+            on_event(Failed(str(job.item.path), error.problem, error.remedy))
+            predictions.append(failed_prediction(job.item, error))
+        on_event(Advanced("predicting", done, job.item.path.name))
+    if errors and len(errors) == len(jobs):
+        raise errors[0]
+    if config.out is not None:
+        write_predictions(config.out, predictions)
+    return PredictResult(predictions, len(errors))
+
+
+def find_jobs(
+    inputs: tuple[Path, ...],
+    meta: Path | None,
+    columns: tuple[str, ...],
+    subject: str | None,
+    on_event: OnEvent = ignore,
+) -> list[Job]:
+    """Find the scans and join each with its row."""
+    from adclip.clinical.table import find_row, read_table
+    from adclip.imaging.find import find_scans
+
+    items = find_scans(inputs)
+    if meta is None:
+        return [Job(item, None) for item in items]
+    table: Table = read_table(meta, columns)
+    for hint in table.hints:
+        on_event(Warned(str(meta), hint))
+    jobs = []
+    for item in items:
+        visit = find_row(table, item, len(items) == 1, subject)
+        if visit is None:
+            on_event(Warned(str(item.path), f"no row of {meta} belongs to this scan; it is read without metadata"))
+        jobs.append(Job(item, visit, () if visit else ("no_metadata_row",)))
+    return jobs
+
+
+def check_scans(jobs: list[Job]) -> None:
+    """Read a lone scan at once, so that a bad file is told before torch is loaded.
+
+    In a cohort a bad file is told when its turn comes, so that the others go on.
+    """
+    from adclip.imaging.files import read_volume
+
+    if len(jobs) == 1 and not jobs[0].item.preprocessed:
+        read_volume(jobs[0].item.path)
+
+
+def failed_prediction(item: ScanItem, error: AdclipError) -> Prediction:
+    """Return the record of a scan that could not be predicted."""
+    import importlib.metadata
+
+    return Prediction(
+        scan=str(item.path),
+        status="failed",
+        subject_id=item.subject_id,
+        session_id=item.session_id,
+        adclip_version=importlib.metadata.version("adclip"),
+        error=error.problem,
+        hint=error.remedy,
+    )
+
+
+def write_predictions(out: Path, predictions: list[Prediction]) -> None:
+    """Write predictions.jsonl, and predictions.csv with one flat row for each scan."""
+    write_text(out / JSON_LINES, "".join(json.dumps(item.to_dict()) + "\n" for item in predictions))
+    rows = [flatten(item.to_dict()) for item in predictions]
+    header = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, header, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: escape_cell(value) for name, value in row.items()} for row in rows)
+    write_text(out / CSV, text.getvalue())
+
+
+def flatten(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return one level of columns: `probabilities.AD` and so on; lists joined by `;`."""
+    flat: dict[str, Any] = {}
+    for key, value in record.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{key}.")
+        elif isinstance(value, list):
+            flat[prefix + key] = ";".join(str(item) for item in value)
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def escape_cell(value: Any) -> Any:
+    """Keep a spreadsheet from reading text as a formula."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

@@ -1,0 +1,96 @@
+"""Calibration on subjects that neither trained nor chose the model, and the numbers of the test subjects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from adclip.model.checkpoint import Calibration
+from adclip.training.dataset import Cohort
+from adclip.training.scoring import Reader, score_batch
+
+COVERAGE = 0.9  # of the MMSE interval
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the network said of N scans: scores (N, K) before temperature, MMSE (N,) in points or None."""
+
+    report: NDArray[np.float64]
+    bare: NDArray[np.float64]
+    mmse: NDArray[np.float64] | None
+
+
+@torch.inference_mode()
+def answer(
+    reader: Reader, cohort: Cohort, places: Sequence[int], mmse_stats: tuple[float, float], batch_size: int = 8
+) -> Answers:
+    """Score scans of a cohort with full reports."""
+    report, bare, mmse = [], [], []
+    for start in range(0, len(places), batch_size):
+        batch = list(places[start : start + batch_size])
+        images = cohort.image_batch(batch, reader.device)
+        scores = score_batch(reader, images, [cohort.visits[place] for place in batch])
+        report.append(scores.report.cpu())
+        bare.append(scores.bare.cpu())
+        if scores.mmse is not None:
+            mmse.append(scores.mmse.cpu() * mmse_stats[1] + mmse_stats[0])
+    points = np.clip(torch.cat(mmse).double().numpy(), 0, 30) if mmse else None
+    return Answers(torch.cat(report).double().numpy(), torch.cat(bare).double().numpy(), points)
+
+
+def fit_temperature(scores: NDArray[np.float64], labels: Sequence[int]) -> float:
+    """Return the divisor of `scores` (N, K) that minimises the cross-entropy (Guo et al. 2017, arXiv:1706.04599)."""
+    from scipy.optimize import minimize_scalar
+    from scipy.special import log_softmax
+
+    rows = np.arange(len(labels))
+
+    def loss(log_temperature: float) -> float:
+        return -float(log_softmax(scores / np.exp(log_temperature), axis=1)[rows, list(labels)].mean())
+
+    best = minimize_scalar(loss, bounds=(np.log(0.1), np.log(20.0)), method="bounded")
+    return float(np.exp(best.x))
+
+
+def to_probabilities(scores: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
+    """Softmax of scores (N, K) over temperature."""
+    from scipy.special import softmax
+
+    result: NDArray[np.float64] = softmax(scores / temperature, axis=1)
+    return result
+
+
+def calibrate(answers: Answers, labels: Tensor, mmse: Tensor) -> Calibration:
+    """Fit both temperatures and the half width of the MMSE interval.
+
+    Parameters
+    ----------
+    answers : Answers
+        For the calibration scans.
+    labels : Tensor (N,)
+        Class indices.
+    mmse : Tensor (N,)
+        Points, NaN where unknown.
+
+    Notes
+    -----
+    The half width is the ceil((n + 1) * 0.9)-th smallest absolute error (split conformal prediction, Lei et al. 2018); None
+    with too few subjects for that.
+    """
+    numbers = labels.tolist()
+    if len(set(numbers)) < 2:
+        return Calibration(len(numbers))
+    half_width = None
+    if answers.mmse is not None:
+        errors = np.sort(np.abs(answers.mmse - mmse.double().numpy())[~np.isnan(mmse.numpy())])
+        rank = int(np.ceil((len(errors) + 1) * COVERAGE))
+        half_width = float(errors[rank - 1]) if 0 < rank <= len(errors) else None
+    return Calibration(
+        len(numbers), fit_temperature(answers.report, numbers), fit_temperature(answers.bare, numbers), half_width
+    )

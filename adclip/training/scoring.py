@@ -1,0 +1,112 @@
+"""What the network says of scans and visits: the one road that training, calibration, prediction and explanation share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from adclip.clinical.reports import bare_phrase, candidates, usable_fields
+from adclip.domain import Visit
+from adclip.model.network import ImageTokens, Network, TextTokens
+from adclip.model.text import tokenize
+from adclip.model.vision import AttentionRecord
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Writes the candidate texts of a model and encodes them.
+
+    Parameters
+    ----------
+    network : Network
+    tokenizer : Tokenizer
+    labels : tuple of str
+        Class order.
+    style : str
+        Report style.
+    """
+
+    network: Network
+    tokenizer: object
+    labels: tuple[str, ...]
+    style: str
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return self.network.logit_scale.device
+
+    def encode(self, texts: Sequence[str], count: int) -> TextTokens:
+        """Encode texts given scan by scan, `count` candidates each; equal texts are encoded once."""
+        distinct = list(dict.fromkeys(texts))
+        place = {text: index for index, text in enumerate(distinct)}
+        tokens = self.network.text_tokens(tokenize(distinct, self.tokenizer).to(self.device), 1)  # type: ignore[arg-type]
+        order = torch.tensor([place[text] for text in texts], device=self.device).reshape(-1, count)
+        return TextTokens(tokens.tokens[order, 0], tokens.words[order, 0])
+
+    def bare_texts(self) -> list[str]:
+        """Class phrases without a report."""
+        return [bare_phrase(label) for label in self.labels]
+
+    def report_texts(self, visit: Visit, keep: frozenset[str] | None = None) -> list[str]:
+        """One report per class; the same sentences, another label phrase. Nothing usable: the bare phrases."""
+        fields = frozenset(usable_fields(visit, self.style))
+        kept = fields if keep is None else fields & keep
+        if not kept:
+            return self.bare_texts()
+        return [report.text for report in candidates(visit, self.style, self.labels, kept)]
+
+    def bare(self) -> TextTokens:
+        """Encode the bare phrases: shared by all scans."""
+        return self.encode(self.bare_texts(), len(self.labels))
+
+    def reports(self, visits: Sequence[Visit], kept: Sequence[frozenset[str] | None] | None = None) -> TextTokens:
+        """Encode the candidate reports of several visits."""
+        kept = kept or [None] * len(visits)
+        texts = [text for visit, keep in zip(visits, kept, strict=True) for text in self.report_texts(visit, keep)]
+        return self.encode(texts, len(self.labels))
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Answers for B scans.
+
+    Parameters
+    ----------
+    report, bare : Tensor (B, K)
+        Class scores before temperature, with report candidates and with bare phrases.
+    mmse : Tensor (B,) or None
+        z-scored MMSE.
+    image : ImageTokens
+        For losses on embeddings.
+    texts : TextTokens
+        The encoded report candidates.
+    """
+
+    report: Tensor
+    bare: Tensor
+    mmse: Tensor | None
+    image: ImageTokens
+    texts: TextTokens
+
+
+def score_batch(
+    reader: Reader,
+    images: Tensor,
+    visits: Sequence[Visit],
+    kept: Sequence[frozenset[str] | None] | None = None,
+    vision_record: AttentionRecord | None = None,
+    fusion_record: AttentionRecord | None = None,
+) -> Scores:
+    """Score scans (B, 1, D, H, W) in [0, 1] against the candidate reports of their visits and against bare phrases.
+
+    The records, if given, are filled from the last vision block and from the road MHA(T<-I) of the report candidates.
+    """
+    network = reader.network
+    image = network.image_tokens(images, vision_record)
+    texts = reader.reports(visits, kept)
+    report = network.score(image, texts, fusion_record)
+    return Scores(report, network.score(image, reader.bare()), image.mmse, image, texts)
