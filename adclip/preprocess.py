@@ -218,13 +218,17 @@ class _StatusTable:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._rows: dict[tuple[str, str], dict[str, str]] = {}
-        if path.is_file():
-            with path.open(encoding="utf-8", newline="") as stream:
+
+    def _read(self) -> None:
+        """Take in what is on disk, because another run may share the folder."""
+        if self._path.is_file():
+            with self._path.open(encoding="utf-8", newline="") as stream:
                 for row in csv.DictReader(stream, delimiter="\t"):
                     self._keep(row)
 
     def add(self, row: ScanRow) -> None:
         """Enter one row and write the table whole."""
+        self._read()
         record = row.to_dict()
         if Path(row.scan).is_absolute():  # the table may be shared: it tells nobody's folders
             name = Path(row.scan).name

@@ -1,0 +1,1 @@
+"""Scans: files, geometry, preprocessing, quality, simulation; knows nothing of networks or tables."""

@@ -140,6 +140,8 @@ def write_derivative(
         write_text(xfm_path(target), "\n".join(lines) + "\n")
     sidecar = {
         "GeneratedBy": [{"Name": GENERATOR, "Version": __version__, "Recipe": RECIPE}],
+        "SubjectID": item.subject_id,  # the name alone is ambiguous where an id holds `_`, as ADNI's do
+        "SessionID": item.session_id,
         "SpatialReference": TEMPLATE_SPACE,
         "SkullStripped": True,
         "Units": "arbitrary, 0 to 1",

@@ -111,7 +111,11 @@ def is_our_dataset(folder: Path) -> bool:
 
 def _to_item(path: Path, subject_id: str = "", session_id: str | None = None) -> ScanItem:
     match = _BIDS_NAME.match(path.name)
-    if not subject_id and match:
+    sidecar = read_sidecar(path)
+    if sidecar is not None and not subject_id and isinstance(sidecar.get("SubjectID"), str):
+        session = sidecar.get("SessionID")
+        subject_id, session_id = str(sidecar["SubjectID"]), session if isinstance(session, str) else None
+    elif not subject_id and match:
         subject_id, session_id = match["sub"], match["ses"]
     elif not subject_id:
         subject_id = re.sub(r"\.nii(\.gz)?$", "", path.name, flags=re.IGNORECASE)
@@ -119,7 +123,7 @@ def _to_item(path: Path, subject_id: str = "", session_id: str | None = None) ->
         path=path,
         subject_id=clean_id(subject_id),
         session_id=clean_id(session_id) if session_id else None,
-        preprocessed=read_sidecar(path) is not None,
+        preprocessed=sidecar is not None,
     )
 
 
