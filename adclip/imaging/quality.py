@@ -18,8 +18,8 @@ PURE = 0.8  # tissue probability above which a template voxel stands for its tis
 # Thresholds as (fail, warn): beyond `warn` a person should look, beyond `fail` the result should not be used. They lie
 # outside everything seen on 24 healthy IXI heads (2 mm; ranges beside each), with room for atrophy and other scanners.
 OVERLAP = (0.85, 0.92)  # IXI: 0.954-0.969
-CORRELATION = (0.25, 0.40)  # IXI: 0.598-0.671
-CONTRAST = (0.0, 0.5)  # IXI: 1.13-1.57
+CORRELATION = (0.25, 0.40)  # IXI: 0.600-0.674
+CONTRAST = (0.0, 0.5)  # IXI: 1.04-1.44
 BRAIN_ML = ((700.0, 2600.0), (900.0, 2100.0))  # IXI: 1180-1698; enlarged OASIS-1 brains reach 2400
 COVERAGE = (0.80, 0.97)  # IXI: 1.00
 SCALE = (0.6, 1.6)  # cube root of the affine's determinant; IXI: 1.04-1.18
