@@ -84,7 +84,8 @@ def attribute(predictor: Predictor, image: Tensor, visit: Visit | None, target: 
             row, roads = 0, {"vision": vision}
             if fusion.output is not None:
                 roads["cross_attention"] = fusion
-        gradients = torch.autograd.grad(number, [record.output for record in roads.values()])  # type: ignore[type-var]
+        outputs = [record.output for record in roads.values() if record.output is not None]
+        gradients = torch.autograd.grad(number, outputs)
     maps: dict[str, Tensor] = {}
     flat = True
     for (name, record), gradient in zip(roads.items(), gradients, strict=True):
@@ -127,7 +128,7 @@ def _relevance(record: AttentionRecord, gradient: Tensor, first: int, rows: Sequ
 def faithfulness(
     predictor: Predictor, image: Tensor, visit: Visit | None, found: Attribution, filling: Tensor, seed: int
 ) -> dict[str, Any]:
-    """Deletion and insertion curves against one random order.
+    """Measure deletion and insertion curves against one random order.
 
     Patches are replaced by those of `filling` (1, 1, D, H, W) in order of relevance, ten steps to half of them; insertion
     starts from `filling` and puts the scan's own patches back. Only patches that hold brain take part.

@@ -164,9 +164,7 @@ def _train(config: FinetuneConfig, manifest: Manifest, split: Split, on_event: O
         cohort.mmse[places["calibration"]],
     )
     train_visits = [cohort.visits[place] for place in places["train"]]
-    baseline = MetadataBaseline.fit(
-        train_visits, [str(visit.diagnosis) for visit in train_visits], class_order=labels
-    )
+    baseline = MetadataBaseline.fit(train_visits, [str(visit.diagnosis) for visit in train_visits], class_order=labels)
     counts = {part: _count(cohort, places[part], labels) for part in places}
     record = AdapterRecord(
         base={"name": base.name, "revision": base.revision, "sha256": base.sha256},
@@ -264,7 +262,7 @@ def _own(metrics: dict[str, Any]) -> dict[str, Any]:
 
 def _count(cohort: Cohort, places: Sequence[int], labels: Sequence[str]) -> dict[str, int]:
     """Subjects by diagnosis at their first scan."""
-    first = {}
+    first: dict[str, str] = {}
     for place in places:
         first.setdefault(cohort.visits[place].subject_id, labels[int(cohort.labels[place])])
     found = Counter(first.values())

@@ -114,8 +114,9 @@ def _simulate_subject(config: SimulateConfig, contract: InputContract, index: in
 
     from adclip.imaging.files import write_nifti
     from adclip.imaging.heads import simulate_head
+    from adclip.imaging.paint import draw_style
     from adclip.imaging.population import draw_person
-    from adclip.imaging.simulate import draw_style, paint_subject
+    from adclip.imaging.simulate import paint_subject
 
     rng = np.random.default_rng([config.seed, index])
     person = draw_person(f"sim{index + 1:04d}", rng, wide_age=config.wide_age)
@@ -155,7 +156,7 @@ def to_visit(person: Person, brain: SimulatedBrain, scan: str) -> Visit:
         mmse=float(person.mmse),
         diagnosis=Diagnosis(person.diagnosis),
         scan=scan,
-        **brain.volumes_mm3,
+        **brain.volumes_mm3,  # type: ignore[arg-type]  # only float columns
     )
 
 

@@ -94,7 +94,13 @@ def read_anatomy() -> Anatomy:
     to_codes = np.linalg.inv(code_affine) @ affine
     labels = affine_transform(codes, to_codes[:3, :3], to_codes[:3, 3], t1.shape, order=0)
     t1 = (t1 / t1.max()).astype(np.float32)
-    return Anatomy(affine, t1, read_tissue("gm").astype(np.float32), read_tissue("wm").astype(np.float32), labels)
+    return Anatomy(
+        np.asarray(affine, dtype=np.float64),
+        t1,
+        read_tissue("gm").astype(np.float32),
+        read_tissue("wm").astype(np.float32),
+        labels,
+    )
 
 
 def average_onto(array: FloatArray, affine: NDArray[np.float64], contract: InputContract) -> FloatArray:
@@ -155,8 +161,6 @@ def _field(region: FloatArray, around: FloatArray, contract: InputContract) -> F
     potential = -spectrum / square
     potential[0, 0, 0] = 0.0
     field = np.stack([np.fft.irfftn(1j * k * potential, contract.shape_xyz) for k in (kx, ky, kz)])
-    divergence = sum(
-        np.gradient(field[axis], contract.spacing_xyz_mm[axis], axis=axis) for axis in range(3)
-    )
+    divergence = sum(np.gradient(field[axis], contract.spacing_xyz_mm[axis], axis=axis) for axis in range(3))
     inside = float((divergence * region).sum() / region.sum())
     return (field / inside).astype(np.float32)

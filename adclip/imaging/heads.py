@@ -8,14 +8,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adclip.domain import InputContract
 from adclip.imaging.anatomy import FloatArray, read_anatomy
+from adclip.imaging.fields import apply_affine, draw_misalignment, identity, sample, smooth_noise
+from adclip.imaging.paint import Style, expose, paint_brain
 from adclip.imaging.population import Person
-from adclip.imaging.simulate import SimulatedBrain, Style, deform, draw_misalignment, sample, smooth_noise
+from adclip.imaging.simulate import SimulatedBrain, deform
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 POSE = (6.0, 0.0, 6.0)  # rotation (degrees) and shift (mm) in the scanner, standard deviations; judged
 # Field of view in template millimetres: the brain with room for scalp, face and neck.
@@ -88,7 +94,6 @@ def simulate_head(
         Consumed in a fixed order.
     """
     import torch
-    from scipy.ndimage import gaussian_filter
 
     anatomy = read_anatomy()
     brain = deform(person, contract, rng)
@@ -96,35 +101,27 @@ def simulate_head(
     pose = draw_misalignment(rng, POSE) @ np.diag([size, size, size, 1.0])  # template mm to scanner mm
     shape, affine = _field_of_view(size, spacing_mm)
     to_template = np.linalg.inv(pose) @ affine  # voxel to template mm
-    template_mm = _positions(to_template, shape)
+    template_mm = apply_affine(to_template, identity(shape))
 
     shown = torch.from_numpy(brain.warp)[None]  # where in the template, as voxels of the contract's grid
-    at_contract = _apply(np.linalg.inv(contract.affine_xyz), template_mm)
-    moved_mm = _apply(contract.affine_xyz, sample(shown, at_contract)[0])
+    at_contract = apply_affine(np.linalg.inv(contract.affine_xyz), template_mm)
+    moved_mm = apply_affine(contract.affine_xyz, sample(shown, at_contract)[0])
     inside = _inside(at_contract, contract.shape_xyz)
     moved_mm = torch.where(inside, moved_mm, template_mm)
     del at_contract, inside
 
-    at_template = _apply(np.linalg.inv(anatomy.affine), moved_mm)
+    at_template = apply_affine(np.linalg.inv(anatomy.affine), moved_mm)
     stack = torch.from_numpy(np.stack([anatomy.t1, anatomy.gray, anatomy.brain.astype(np.float32)]))[None]
     t1, gray, head_brain = sample(stack, at_template, padding="zeros")[0].numpy()
     distance, coarse_affine = _surroundings()
-    nearby = sample(torch.from_numpy(distance)[None, None], _apply(np.linalg.inv(coarse_affine), moved_mm), "nearest")
+    nearby = sample(
+        torch.from_numpy(distance)[None, None], apply_affine(np.linalg.inv(coarse_affine), moved_mm), "nearest"
+    )
     del moved_mm, at_template
-    levels = [0.0, 0.27, 0.65, 0.87, 1.0]  # as in `paint_arrays`
-    image = np.interp(t1, levels, [style.csf, style.csf, style.gray, style.white, style.white * 1.08])
-    if style.folding:
-        folds = smooth_noise(rng, shape, 4.0 / spacing_mm, 1)[0].numpy()
-        image *= 1 + style.folding * 0.5 * np.clip(gray, 0, 1) * np.clip(folds, -2, 2)
+    image = paint_brain(t1, gray, style, spacing_mm, rng)
     outside = _paint_outside(nearby[0, 0].numpy(), style, rng, spacing_mm)
     image = (image * head_brain + outside * (1 - head_brain)).astype(np.float32)
-    if style.blur_mm:
-        image = gaussian_filter(image, style.blur_mm / spacing_mm)
-    image *= torch.exp(style.bias * 2 * smooth_noise(rng, shape, 70.0 / spacing_mm, 1)[0]).numpy()
-    first = image + rng.standard_normal(shape, dtype=np.float32) * style.noise
-    second = rng.standard_normal(shape, dtype=np.float32) * style.noise
-    # magnitude of a complex signal: Rician noise (Gudbjartsson & Patz 1995)
-    magnitude = np.hypot(first, second) * GRAY_LEVELS
+    magnitude = expose(image, style, spacing_mm, rng) * GRAY_LEVELS
     array = np.clip(np.round(magnitude), 0, 32767).astype(np.int16)
     orientation = str(rng.choice(ORIENTATIONS))
     return RawHead(*_store(array, affine, orientation), brain, orientation)
@@ -151,22 +148,7 @@ def _field_of_view(size: float, spacing_mm: float) -> tuple[tuple[int, int, int]
     return (x, y, z), affine
 
 
-def _positions(voxel_to_mm: NDArray[np.float64], shape: tuple[int, int, int]):  # type: ignore[no-untyped-def]
-    import torch
-
-    axes = [torch.arange(size, dtype=torch.float32) for size in shape]
-    return _apply(voxel_to_mm, torch.stack(torch.meshgrid(*axes, indexing="ij")))
-
-
-def _apply(matrix: NDArray[np.float64], points):  # type: ignore[no-untyped-def]
-    """Apply a 4x4 affine to points (3, X, Y, Z)."""
-    import torch
-
-    linear = torch.tensor(matrix[:3, :3], dtype=torch.float32)
-    return torch.tensordot(linear, points, dims=1) + torch.tensor(matrix[:3, 3], dtype=torch.float32)[:, None, None, None]
-
-
-def _inside(voxel, shape: tuple[int, int, int]):  # type: ignore[no-untyped-def]
+def _inside(voxel: Tensor, shape: tuple[int, ...]) -> Tensor:
     import torch
 
     limits = torch.tensor(shape, dtype=torch.float32)[:, None, None, None] - 1

@@ -50,7 +50,7 @@ def region_maps(contract: InputContract) -> dict[str, FloatArray]:
 
 @lru_cache(maxsize=2)
 def template_image(contract: InputContract) -> FloatArray:
-    """The template itself as a preprocessed scan (X, Y, Z) in [0, 1]: an average brain to fill deleted patches with."""
+    """Return the template as a preprocessed scan (X, Y, Z) in [0, 1]: an average brain to fill deleted patches with."""
     anatomy = read_anatomy()
     image = average_onto(anatomy.t1, anatomy.affine, contract)
     inside = average_onto(anatomy.brain.astype(np.float32), anatomy.affine, contract) > 0.5

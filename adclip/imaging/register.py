@@ -93,7 +93,7 @@ def register_affine(array: FloatArray, affine: FloatArray, mask: NDArray[np.bool
             best = min(tries, key=lambda one: one[1])[0]
         else:
             best = _descend(best, fixed, moving, level.iterations)[0]
-    assert best is not None  # noqa: S101 - LEVELS is not empty
+    assert best is not None
     for _ in range(POLISH):
         step = _solve(best, fixed, moving, damping=0.0)[0]
         best = best + step

@@ -1,4 +1,4 @@
-"""T1 heads with known truth: the template, deformed by a person's changes and painted with a scanner's contrast."""
+"""Brains with known truth in template space: the template, deformed by a person's changes, measured and painted."""
 
 from __future__ import annotations
 
@@ -18,60 +18,18 @@ from adclip.imaging.anatomy import (
     driver_fields,
     read_anatomy,
 )
+from adclip.imaging.fields import apply_affine, draw_misalignment, exponentiate, identity, sample, smooth_noise
+from adclip.imaging.paint import Style, draw_style, expose, paint_brain
 from adclip.imaging.population import DRIVERS, Person
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-SQUARINGS = 3  # 2^3 steps: velocities of up to about 8 mm move about one millimetre a step
 # Subject-specific shape: smooth random velocities, (correlation length mm, standard deviation mm); judged on pictures.
 SHAPE_NOISE = ((40.0, 2.5), (18.0, 0.8))
 # A unit of velocity changes ln(volume) by less than one, because part of it acts just outside a moving region. Measured
 # over 100 people: the first guess is scaled by this, the second by what the first one missed.
 RESPONSE = 0.75
-
-
-@dataclass(frozen=True)
-class Style:
-    """How a scanner paints: all unitless, on an image whose white matter is about 1.
-
-    Parameters
-    ----------
-    csf, gray, white : float
-        Mean intensities.
-    bias : float
-        Standard deviation of the smooth multiplicative field.
-    noise : float
-        Standard deviation of the white noise.
-    folding : float
-        Standard deviation of the texture that stands for folds the average template has lost.
-    blur_mm : float
-        Standard deviation of the point spread, mm.
-    """
-
-    csf: float
-    gray: float
-    white: float
-    bias: float
-    noise: float
-    folding: float
-    blur_mm: float
-
-
-def draw_style(rng: np.random.Generator) -> Style:
-    """Draw a T1 contrast: CSF < gray < white, from faint to strong."""
-    white = 1.0
-    gray = float(rng.uniform(0.50, 0.82))
-    csf = float(rng.uniform(0.08, 0.6) * gray)
-    return Style(
-        csf=csf,
-        gray=gray,
-        white=white,
-        bias=float(rng.uniform(0.0, 0.12)),
-        noise=float(rng.uniform(0.01, 0.06)),
-        folding=float(rng.uniform(0.0, 0.5)),
-        blur_mm=float(rng.uniform(0.0, 1.8)),
-    )
 
 
 @dataclass(frozen=True)
@@ -125,74 +83,6 @@ def _driven_stack(contract: InputContract) -> Any:
     return torch.from_numpy(np.stack([average_onto(region, anatomy.affine, contract) for region in regions]))[None]
 
 
-def _identity(contract: InputContract) -> Tensor:
-    import torch
-
-    axes = [torch.arange(size, dtype=torch.float32) for size in contract.shape_xyz]
-    return torch.stack(torch.meshgrid(*axes, indexing="ij"))
-
-
-def sample(image: Tensor, voxel: Tensor, mode: str = "bilinear", padding: str = "border") -> Tensor:
-    """Sample `image` (1, C, X, Y, Z) at voxel positions (3, X', Y', Z'); see `torch.nn.functional.grid_sample`."""
-    import torch
-    import torch.nn.functional as functional
-
-    sizes = torch.tensor(image.shape[2:], dtype=torch.float32)
-    unit = voxel * (2 / (sizes - 1))[:, None, None, None] - 1
-    grid = unit.flip(0).permute(1, 2, 3, 0)[None]  # grid_sample counts the last axis first
-    return functional.grid_sample(image, grid, mode=mode, padding_mode=padding, align_corners=True)
-
-
-def exponentiate(velocity_mm: Tensor, contract: InputContract) -> Tensor:
-    """Flow along a stationary velocity for unit time, by scaling and squaring (Arsigny et al. 2006).
-
-    Parameters
-    ----------
-    velocity_mm : Tensor (3, X, Y, Z)
-        Velocity in mm.
-
-    Returns
-    -------
-    Tensor (3, X, Y, Z)
-        Displacement in mm.
-    """
-    import torch
-
-    spacing = torch.tensor(contract.spacing_xyz_mm)[:, None, None, None]
-    here = _identity(contract)
-    step = velocity_mm / spacing / 2**SQUARINGS
-    for _ in range(SQUARINGS):
-        step = step + sample(step[None], here + step)[0]
-    return step * spacing
-
-
-def smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], sigma_voxels: float, components: int) -> Tensor:
-    """Gaussian random fields (components, X, Y, Z) of unit variance, made on a coarse grid and interpolated."""
-    import torch
-    import torch.nn.functional as functional
-
-    coarse = [max(4, int(np.ceil(size / max(sigma_voxels, 1.0))) + 2) for size in shape]
-    seeds = torch.from_numpy(rng.standard_normal((1, components, *coarse)).astype(np.float32))
-    field = functional.interpolate(seeds, size=shape, mode="trilinear", align_corners=True)[0]
-    return field / field.std()
-
-
-# How far a good affine registration is off: standard deviations of rotation (degrees), log scale and shift (mm); judged.
-MISALIGNMENT = (1.5, 0.015, 1.0)
-
-
-def draw_misalignment(rng: np.random.Generator, size: tuple[float, float, float] = MISALIGNMENT) -> NDArray[np.float64]:
-    """Draw the 4x4 affine (mm to mm, about the origin) that a registration would leave uncorrected."""
-    from scipy.spatial.transform import Rotation
-
-    degrees, log_scale, shift_mm = size
-    affine = np.eye(4)
-    rotation = Rotation.from_euler("xyz", rng.normal(0, degrees, 3), degrees=True).as_matrix()
-    affine[:3, :3] = rotation @ np.diag(np.exp(rng.normal(0, log_scale, 3)))
-    affine[:3, 3] = rng.normal(0, shift_mm, 3)
-    return affine
-
-
 def deform(
     person: Person,
     contract: InputContract,
@@ -220,7 +110,7 @@ def deform(
     voxel = _look_up(velocity, contract)
     enlarged = 1.0
     if misalignment is not None:
-        voxel = sample(voxel[None], _moved(misalignment, contract))[0]
+        voxel = sample(voxel[None], _misaligned(misalignment, contract))[0]
         enlarged = float(np.linalg.det(np.linalg.inv(misalignment)))
     warped = sample(stack, voxel)[0].numpy()
     tissue = dict(zip(names, warped, strict=True))
@@ -228,13 +118,10 @@ def deform(
     return SimulatedBrain(voxel.numpy(), tissue, volumes, changed_regions(tissue))
 
 
-def _moved(mm_to_mm: NDArray[np.float64], contract: InputContract) -> Tensor:
+def _misaligned(mm_to_mm: NDArray[np.float64], contract: InputContract) -> Tensor:
     """Voxel positions (3, X, Y, Z) of the grid points after an affine in millimetres."""
-    import torch
-
     matrix = np.linalg.inv(contract.affine_xyz) @ mm_to_mm @ contract.affine_xyz
-    turned = torch.tensordot(torch.tensor(matrix[:3, :3], dtype=torch.float32), _identity(contract), dims=1)
-    return turned + torch.tensor(matrix[:3, 3], dtype=torch.float32)[:, None, None, None]
+    return apply_affine(matrix, identity(contract.shape_xyz))
 
 
 def _look_up(velocity_mm: Tensor, contract: InputContract) -> Tensor:
@@ -242,7 +129,7 @@ def _look_up(velocity_mm: Tensor, contract: InputContract) -> Tensor:
     import torch
 
     spacing = torch.tensor(contract.spacing_xyz_mm)[:, None, None, None]
-    return _identity(contract) + exponentiate(-velocity_mm, contract) / spacing
+    return identity(contract.shape_xyz) + exponentiate(-velocity_mm, contract) / spacing
 
 
 def _missed_changes(velocity: Tensor, wished: dict[str, float], contract: InputContract) -> dict[str, float]:
@@ -297,34 +184,6 @@ def changed_regions(tissue: dict[str, FloatArray]) -> NDArray[np.bool_]:
     return result
 
 
-def paint(tissue: dict[str, FloatArray], style: Style, contract: InputContract, rng: np.random.Generator) -> FloatArray:
-    """Paint a brain on the contract's grid: T1 contrast, folds, blur, bias field, noise; unitless, 0 outside."""
-    return paint_arrays(tissue["t1"], tissue["gray"], tissue["brain"], style, contract.spacing_mm[0], rng)
-
-
-def paint_arrays(
-    t1: FloatArray, gray: FloatArray, brain: FloatArray, style: Style, spacing_mm: float, rng: np.random.Generator
-) -> FloatArray:
-    """Paint from arrays (X, Y, Z) of template intensity, gray-matter probability and brain; see `paint`."""
-    import torch
-    from scipy.ndimage import gaussian_filter
-
-    # levels of CSF, gray and white matter in the template, as medians over voxels of one tissue
-    levels = [0.0, 0.27, 0.65, 0.87, 1.0]
-    values = [0.0, style.csf, style.gray, style.white, style.white * 1.08]
-    image = np.interp(t1, levels, values).astype(np.float32)
-    if style.folding:
-        folds = smooth_noise(rng, t1.shape, 4.0 / spacing_mm, 1)[0].numpy()
-        image *= 1 + style.folding * 0.5 * np.clip(gray, 0, 1) * np.clip(folds, -2, 2)
-    if style.blur_mm:
-        image = gaussian_filter(image, style.blur_mm / spacing_mm)
-    bias = smooth_noise(rng, t1.shape, 60.0 / spacing_mm, 1)[0]
-    image *= torch.exp(style.bias * bias).numpy()
-    noise = rng.standard_normal(t1.shape, dtype=np.float32) * style.noise
-    result: FloatArray = np.abs(image + noise).astype(np.float32)
-    return result
-
-
 def to_derivative(
     brain: SimulatedBrain, style: Style, contract: InputContract, rng: np.random.Generator
 ) -> tuple[FloatArray, NDArray[np.bool_]]:
@@ -337,7 +196,10 @@ def to_derivative(
     mask : ndarray (X, Y, Z), bool
         Brain mask with the errors a brain extraction makes: a little too wide or too tight, in patches.
     """
-    painted = paint(brain.tissue, style, contract, rng)
+    spacing_mm = contract.spacing_mm[0]
+    painted = expose(
+        paint_brain(brain.tissue["t1"], brain.tissue["gray"], style, spacing_mm, rng), style, spacing_mm, rng
+    )
     edge = smooth_noise(rng, contract.shape_xyz, 12.0 / contract.spacing_mm[0], 1)[0].numpy()
     # the clip keeps the threshold below what the inside of the brain has, so that no holes open there
     mask = brain.tissue["brain"] + 0.12 * np.clip(edge, -2, 2) > rng.uniform(0.35, 0.7)

@@ -11,9 +11,11 @@ if TYPE_CHECKING:
 def render_card(record: AdapterRecord) -> str:
     """Return the Markdown text of a model card; every number in it comes from `record`."""
     rows = "\n".join(_row(name, metric) for name, metric in record.metrics.items())
-    counts = record.training.get("counts", {})
-    split = "\n".join(f"| {part} | " + " | ".join(str(c) for c in sizes.values()) + " |" for part, sizes in counts.items())
-    columns = next(iter(counts.values()), {})
+    counts: dict[str, dict[str, int]] = record.training.get("counts", {})
+    split = "\n".join(
+        f"| {part} | " + " | ".join(str(c) for c in sizes.values()) + " |" for part, sizes in counts.items()
+    )
+    columns = list(next(iter(counts.values()), {}))
     header = "| part | " + " | ".join(columns) + " |\n" + "|---" * (len(columns) + 1) + "|"
     calibration = record.calibration
     width = "none" if calibration.mmse_half_width is None else f"+-{calibration.mmse_half_width:.1f} points"

@@ -52,7 +52,7 @@ def read_tokenizer(vocabulary: Path) -> Tokenizer:
 
     pieces = vocabulary.read_text(encoding="utf-8").split("\n")
     vocab = {piece: index for index, piece in enumerate(pieces) if piece}
-    tokenizer = Tokenizer(WordPiece(vocab, unk_token="[UNK]", max_input_chars_per_word=100))
+    tokenizer = Tokenizer(WordPiece(vocab, unk_token="[UNK]", max_input_chars_per_word=100))  # noqa: S106
     tokenizer.normalizer = BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = BertPreTokenizer()
     tokenizer.post_processor = BertProcessing(("[SEP]", vocab["[SEP]"]), ("[CLS]", vocab["[CLS]"]))

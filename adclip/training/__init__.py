@@ -1,0 +1,1 @@
+"""Prompt tuning: cohort in memory, objective, loop, calibration."""

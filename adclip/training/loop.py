@@ -133,7 +133,7 @@ class Loop:
                     f"the loss became {loss.item()} in epoch {epoch + 1}", "use a smaller --learning-rate and run again"
                 )
             self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             nn.utils.clip_grad_norm_(self.parameters.values(), GRADIENT_NORM)
             self.optimizer.step()
             total += loss.item() * len(places)
@@ -209,7 +209,7 @@ class Loop:
             return False
         from safetensors import safe_open
 
-        with safe_open(path, framework="pt") as stream:  # type: ignore[no-untyped-call]
+        with safe_open(path, framework="pt") as stream:
             metadata = stream.metadata()
             if metadata["fingerprint"] != self.fingerprint:
                 raise OutputError(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
-WORDS = """
+TEXT = """
 a an the of in on at to for from by with without and or not no is are was were be been has have had this that these
 those it its as than then there their who which what when where while if but also only more most less least very
 photo image scan picture mri t1 brain head patient subject person man woman male female years year old age aged
@@ -31,14 +31,14 @@ mm mm3 ml cm cm3 cubic millimetres millimeters litres
 known associated associates predicts progression decline memory cognition cognitive function amyloid tau pathology
 neurodegeneration biomarker biomarkers finding findings report summary sex his her he she they
 parkinson moca motor tremor
-""".split()
+"""
 
 
 def main() -> None:
     """Write the vocabulary, one piece a line."""
     characters = string.ascii_lowercase + string.digits
     pieces = [*SPECIAL, *string.punctuation, *characters, *(f"##{character}" for character in characters)]
-    pieces += [word for word in dict.fromkeys(WORDS) if word not in pieces]
+    pieces += [word for word in dict.fromkeys(TEXT.split()) if word not in pieces]
     Path(sys.argv[1]).write_text("\n".join(pieces) + "\n", encoding="utf-8")
 
 

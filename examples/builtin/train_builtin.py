@@ -113,7 +113,9 @@ class Trainer:
         filled = bank.filled(bank.train[:256])
         self.patch_std = filled.std(dim=(0, 1))
         pd, ph, pw = config.patch
-        brain = reduce(bank.images(bank.train[:256]), "b 1 (d pd) (h ph) (w pw) -> (d h w)", "mean", pd=pd, ph=ph, pw=pw)
+        brain = reduce(
+            bank.images(bank.train[:256]), "b 1 (d pd) (h ph) (w pw) -> (d h w)", "mean", pd=pd, ph=ph, pw=pw
+        )
         self.inside = torch.nonzero(brain > 0.002)[:, 0]
         self.image_head = nn.Linear(config.width, matrix.shape[1])
         self.patch_head = nn.Linear(config.width, filled.shape[2])
@@ -133,7 +135,9 @@ class Trainer:
 
     def text_loss(self, rows: list[dict[str, float]], kept: list[frozenset[str]]) -> Tensor:
         """Squared error of the z-scored ln volumes that each report shows."""
-        texts = [render(to_visit(row), STYLE, str(row["diagnosis"]), keep).text for row, keep in zip(rows, kept)]
+        texts = [
+            render(to_visit(row), STYLE, str(row["diagnosis"]), keep).text for row, keep in zip(rows, kept, strict=True)
+        ]
         batch = tokenize(texts, self.tokenizer)
         states = self.network.language_encoder(input_ids=batch.ids, attention_mask=batch.mask.long()).last_hidden_state
         values = torch.tensor([[row[column] for column in self.columns] for row in rows]).log()

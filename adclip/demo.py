@@ -1,0 +1,271 @@
+"""`adclip demo`: every verb once, on simulated heads, with what was measured beside what is known to be true."""
+
+from __future__ import annotations
+
+import json
+import math
+import resource
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adclip.config import (
+    DemoConfig,
+    ExplainConfig,
+    FinetuneConfig,
+    PredictConfig,
+    PreprocessConfig,
+    SimulateConfig,
+    SynthesizeReportsConfig,
+)
+from adclip.domain import Prediction, Visit
+from adclip.events import OnEvent, Step, ignore
+from adclip.finetune import FinetuneResult, finetune
+from adclip.paths import claim_folder, write_text
+from adclip.predict import predict
+from adclip.simulate import SIMULATED_NOTICE, simulate
+
+if TYPE_CHECKING:
+    from adclip.inference import Predictor
+
+SUMMARY = "demo.json"
+HEAD_SPACING_MM = 1.5
+# Nearly half of the cohort is held out, so that the intervals are worth printing.
+TEST_SHARE, VALIDATION_SHARE, CALIBRATION_SHARE = 0.45, 0.06, 0.12
+EXPLAINED_SUBJECTS = 16  # AD subjects whose heatmaps are held against the truth
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What the demo showed.
+
+    Parameters
+    ----------
+    out : Path
+    rows : list of tuple
+        (what, value as text, n).
+    numbers : dict
+        The same as numbers: name -> value, low, high, n.
+    predictions : list of Prediction
+        The two raw heads.
+    files : dict
+        What to look at -> path.
+    seconds : float
+    notice : str
+    """
+
+    out: Path
+    rows: list[tuple[str, str, int]]
+    numbers: dict[str, Any]
+    predictions: list[Prediction]
+    files: dict[str, str]
+    seconds: float
+    notice: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        record = {**vars(self), "out": str(self.out), "predictions": [p.to_dict() for p in self.predictions]}
+        record["rows"] = [list(row) for row in self.rows]
+        return record
+
+
+def demo(config: DemoConfig, on_event: OnEvent = ignore) -> DemoResult:
+    """Simulate, preprocess, fine-tune, predict, explain, and measure against the truth.
+
+    Raises
+    ------
+    OutputError
+        If `config.out` holds a demo already.
+    """
+    began = time.monotonic()
+    out = claim_folder(config.out, overwrite=config.overwrite, marker=SUMMARY)
+    on_event(Step("1/5 two raw simulated heads"))
+    heads = out / "heads"
+    simulate(
+        SimulateConfig(heads, subjects=2, spacing_mm=HEAD_SPACING_MM, seed=config.seed + 1_000_003, overwrite=True),
+        on_event,
+    )
+    on_event(Step("2/5 preprocess them: brain, bias field, MNI, model grid"))
+    from adclip.preprocess import preprocess
+
+    derivatives = out / "derivatives"
+    preprocess(PreprocessConfig((heads,), derivatives, device=config.device, overwrite=True), on_event)
+
+    on_event(Step(f"3/5 a cohort of {config.subjects}, simulated directly as preprocessed derivatives"))
+    cohort = out / "cohort"
+    simulate(
+        SimulateConfig(cohort, subjects=config.subjects, preprocessed=True, seed=config.seed, overwrite=True), on_event
+    )
+    from adclip.synthesize_reports import synthesize_reports
+
+    synthesize_reports(SynthesizeReportsConfig(cohort / "table.csv", out / "reports.jsonl", overwrite=True), on_event)
+
+    on_event(Step("4/5 fine-tune the builtin model on that cohort"))
+    run = out / "run"
+    tuned = finetune(_finetune_config(config, cohort, run), on_event)
+    oracle = _oracle(cohort, run, config.seed)
+
+    on_event(Step("5/5 predict and explain"))
+    predicted = predict(
+        PredictConfig(
+            (derivatives,), heads / "table.csv", str(run), out=out / "predictions", device=config.device, overwrite=True
+        ),
+        on_event,
+    )
+    from adclip.explain import explain
+
+    explained = explain(
+        ExplainConfig(
+            (heads / "sub-sim0001" / "anat" / "sub-sim0001_T1w.nii.gz",), out / "explain", heads / "table.csv", str(run),
+            device=config.device, seed=config.seed, overwrite=True,
+        ),
+        on_event,
+    )  # fmt: skip
+    localisation = _localise(cohort, run, config)
+
+    numbers = _numbers(tuned, oracle, localisation)
+    seconds = time.monotonic() - began
+    rows = [(name, _interval(number), int(number["n"])) for name, number in numbers.items()]
+    files = {
+        "picture": str(out / "explain" / explained.explanations[0].files["figure"]),
+        "page": str(explained.page),
+        "predictions": str(out / "predictions" / "predictions.csv"),
+        "reports": str(out / "reports.jsonl"),
+        "model": str(run),
+        "cohort": str(cohort),
+    }
+    notice = f"{SIMULATED_NOTICE} {tuned.notice}"
+    summary = {"numbers": numbers, "seconds": seconds, "peak_memory_gb": peak_memory_gb(), "notice": notice}
+    write_text(out / SUMMARY, json.dumps({"config": config.to_dict() | {"out": out.name}, **summary}, indent=2) + "\n")
+    rows.append(("seconds", f"{seconds:.0f}", 1))
+    rows.append(("peak memory, GB", f"{summary['peak_memory_gb']:.1f}", 1))
+    return DemoResult(out, rows, numbers, predicted.predictions, files, seconds, notice)
+
+
+def _finetune_config(config: DemoConfig, cohort: Path, run: Path) -> FinetuneConfig:
+    return FinetuneConfig(
+        cohort,
+        cohort / "table.csv",
+        run,
+        epochs=config.epochs,
+        test_fraction=TEST_SHARE,
+        validation_fraction=VALIDATION_SHARE,
+        calibration_fraction=CALIBRATION_SHARE,
+        device=config.device,
+        seed=config.seed,
+        overwrite=True,
+    )
+
+
+def _test_and_train(cohort: Path, run: Path) -> tuple[list[Visit], list[Visit]]:
+    from adclip.clinical.splits import Split
+    from adclip.clinical.table import read_table
+
+    split = Split.from_tsv((run / "private" / "splits.tsv").read_text(encoding="utf-8"))
+    visits = list(read_table(cohort / "table.csv").rows)
+    parts = [set(split.part(part)) for part in ("test", "train")]
+    return [v for v in visits if v.subject_id in parts[0]], [v for v in visits if v.subject_id in parts[1]]
+
+
+def _oracle(cohort: Path, run: Path, seed: int) -> dict[str, Any]:
+    """Fit the oracle on the same training subjects, measure it on the same test subjects."""
+    from adclip.clinical.oracle import oracle_probabilities
+    from adclip.metrics import summarise
+
+    test, train = _test_and_train(cohort, run)
+    labels = ("CN", "MCI", "AD")
+    found = oracle_probabilities(train, test, labels)
+    return summarise([str(v.diagnosis) for v in test], found, labels, [v.subject_id for v in test], seed=seed)
+
+
+def _localise(cohort: Path, run: Path, config: DemoConfig) -> dict[str, Any]:
+    """Relevance inside the structures that the disease changes, over the brain's mean, for held-out AD subjects.
+
+    The baseline is the same map with its patches in random order inside the brain: its ratio shows what chance gives.
+    """
+    import numpy as np
+
+    from adclip.attribution import attribute, enlarge
+    from adclip.imaging.files import read_voxels
+    from adclip.imaging.find import find_scans
+    from adclip.imaging.grid import from_model_order
+    from adclip.imaging.regions import mask_ratio
+    from adclip.inference import Predictor
+    from adclip.metrics import bootstrap_interval
+
+    predictor: Predictor = Predictor.from_checkpoint(run, config.device)
+    patch = predictor.record.model.patch
+    test, _ = _test_and_train(cohort, run)
+    sick = [visit for visit in test if visit.diagnosis == "AD"][:EXPLAINED_SUBJECTS]
+    items = {item.subject_id: item for item in find_scans((cohort,))}
+    rng = np.random.default_rng(config.seed)
+    ratios: list[float] = []
+    chances: list[float] = []
+    for visit in sick:
+        item = items[visit.subject_id]
+        prepared = predictor.prepare(item)
+        found = attribute(predictor, predictor.to_image(prepared), visit, "AD")
+        name = f"{item.stem}_space-MNI152NLin2009aSym_desc-changed_mask.nii.gz"
+        changed, _ = read_voxels(item.path.with_name(name))
+        shuffled = found.relevance.reshape(-1).copy()
+        inside = np.flatnonzero(_brain_patches(prepared.mask, patch))
+        shuffled[inside] = rng.permutation(shuffled[inside])
+        for values, relevance in ((ratios, found.relevance), (chances, shuffled.reshape(found.relevance.shape))):
+            heat = from_model_order(enlarge(relevance, patch))
+            values.append(mask_ratio(heat, changed > 0, prepared.mask))
+    subjects = [visit.subject_id for visit in sick]
+    result: dict[str, Any] = {}
+    for key, values in (("map", ratios), ("random", chances)):
+        usable = [(v, s) for v, s in zip(values, subjects, strict=True) if math.isfinite(v)]
+        if not usable:
+            result[key] = {"value": None, "low": None, "high": None, "n": 0}
+            continue
+        numbers = np.array([v for v, _ in usable])
+        low_to_high = bootstrap_interval(np.mean, numbers, subjects=[s for _, s in usable], seed=config.seed)
+        result[key] = dict(zip(("value", "low", "high"), low_to_high, strict=True)) | {"n": len(usable)}
+    return result
+
+
+def _brain_patches(mask: Any, patch: tuple[int, int, int]) -> Any:
+    from einops import reduce
+
+    from adclip.imaging.grid import to_model_order
+
+    pd, ph, pw = patch
+    return reduce(to_model_order(mask.astype("float32")), "(d pd) (h ph) (w pw) -> (d h w)", "mean",
+                  pd=pd, ph=ph, pw=pw) > 0  # fmt: skip
+
+
+def _numbers(tuned: FinetuneResult, oracle: dict[str, Any], localisation: dict[str, Any]) -> dict[str, Any]:
+    """Every number under the name that the table prints."""
+    numbers = {
+        "AUC AD vs CN, scan and report": tuned.metrics["auc_ad_vs_cn"],
+        "AUC AD vs CN, scan alone": tuned.baselines["scan_only"]["auc_ad_vs_cn"],
+        "AUC AD vs CN, metadata alone": (tuned.baselines.get("metadata_only") or {}).get("auc_ad_vs_cn"),
+        "AUC AD vs CN, oracle (true volumes)": oracle["auc_ad_vs_cn"],
+        "balanced accuracy, three classes": tuned.metrics["balanced_accuracy"],
+        "balanced accuracy, majority class": tuned.baselines["majority"]["balanced_accuracy"],
+        "MMSE mean absolute error, points": tuned.metrics.get("mmse_mae"),
+        "AD heatmaps: relevance in changed regions over brain mean": localisation["map"],
+        "the same maps, patches shuffled (chance)": localisation["random"],
+    }
+    first, last = tuned.history[0]["train_loss"], tuned.history[-1]["train_loss"]
+    numbers["training loss, first epoch"] = {"value": first, "low": None, "high": None, "n": 1}
+    numbers["training loss, last epoch"] = {"value": last, "low": None, "high": None, "n": len(tuned.history)}
+    return {name: number for name, number in numbers.items() if number}
+
+
+def _interval(number: dict[str, Any]) -> str:
+    if number["value"] is None:
+        return "not defined"
+    if number.get("low") is None:
+        return f"{number['value']:.3f}"
+    return f"{number['value']:.3f} ({number['low']:.3f} to {number['high']:.3f})"
+
+
+def peak_memory_gb() -> float:
+    """Return the largest resident memory of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1e9 if sys.platform == "darwin" else 1e6)
