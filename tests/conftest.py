@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,6 +13,7 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything loads torch: same numbers whatever the machine
 
 REPOSITORY = Path(__file__).parents[1]
+sys.path.insert(0, str(Path(__file__).parent))  # for `import tiny`
 
 
 @pytest.fixture(autouse=True)
@@ -52,3 +54,33 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no real data: set ADCLIP_TEST_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a small base model with random weights."""
+    from tiny import write_base
+
+    return write_base(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="session")
+def tiny_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Derivatives folder of 21 painted people, with `table.csv`; read only."""
+    from tiny import write_cohort
+
+    folder = tmp_path_factory.mktemp("cohort")
+    write_cohort(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path, tiny_cohort: Path) -> Path:
+    """RUN folder of a small fine-tuning; read only."""
+    from tiny import finetune_config
+
+    from adclip.finetune import finetune
+
+    out = tmp_path_factory.mktemp("runs") / "run"
+    finetune(finetune_config(tiny_cohort, tiny_base, out))
+    return out
