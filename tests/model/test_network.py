@@ -81,7 +81,7 @@ def test_prompt_depth_counts_leading_blocks():
 def plain_tower(tower: VisionTower, images: Tensor) -> Tensor:
     """The tower of method.md, head by head and with loops; returns (B, 1 + 1 + patches, width)."""
     weights = dict(tower.named_parameters())
-    d, h, w = CONFIG.token_grid
+    _, h, w = CONFIG.token_grid
     pd, ph, pw = CONFIG.patch
     embedded = []
     for place in range(CONFIG.patches):
@@ -96,7 +96,9 @@ def plain_tower(tower: VisionTower, images: Tensor) -> Tensor:
     count, width = weights["prompts"].shape[1], CONFIG.width // CONFIG.heads
     for number, block in enumerate(tower.blocks):
         if number:
-            tokens = torch.cat([tokens[:, :2], weights["prompts"][number].expand(batch, -1, -1), tokens[:, 2 + count :]], 1)
+            tokens = torch.cat(
+                [tokens[:, :2], weights["prompts"][number].expand(batch, -1, -1), tokens[:, 2 + count :]], 1
+            )
         normed = functional.layer_norm(tokens, (CONFIG.width,), block.norm1.weight, block.norm1.bias, 1e-5)
         mixed = normed @ block.attn.qkv.weight.T
         heads = []

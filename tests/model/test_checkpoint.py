@@ -1,0 +1,231 @@
+"""What is saved, what comes back, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tiny import CONFIG, CONTRACT, PROMPTS, base_network, make_reader
+
+from adclip.domain import RESEARCH_NOTICE
+from adclip.errors import CheckpointError, DeviceError, WeightsError
+from adclip.model.build import load_base, read_base
+from adclip.model.checkpoint import (
+    AdapterRecord,
+    Calibration,
+    load_model,
+    read_contract,
+    read_record,
+    save_adapter,
+)
+from adclip.model.device import choose_device
+from adclip.model.prompts import adapter_state, is_adapter
+from adclip.model.text import tokenize
+
+SAVED_KEYS = {
+    "vision_encoder.cls_token", "vision_encoder.mmse_token", "vision_encoder.prompts", "text_prompts", "logit_scale",
+    "mm_vision_proj.weight", "mm_vision_proj.bias", "mm_language_proj.weight", "mm_language_proj.bias",
+    "cross_attention.in_proj_weight", "cross_attention.in_proj_bias", "cross_attention.out_proj.weight",
+    "cross_attention.out_proj.bias", "mmse_head.0.weight", "mmse_head.0.bias", "mmse_head.2.weight",
+    "mmse_head.2.bias",
+}  # fmt: skip
+
+
+def make_record(base: Path) -> AdapterRecord:
+    found = read_base(str(base))
+    return AdapterRecord(
+        base={"name": found.name, "revision": found.revision, "sha256": found.sha256}, model=CONFIG, prompts=PROMPTS,
+        labels=("CN", "MCI", "AD"), phrases={"CN": "NC", "MCI": "MCI", "AD": "AD"}, style="paper6", mmse_mean=27.0,
+        mmse_sd=2.5, calibration=Calibration(5, 1.5, 2.0, 3.0), metadata_baseline=None,
+        training={"counts": {"train": {"CN": 1, "MCI": 1, "AD": 1}}, "seed": 0, "epochs": 1},
+        metrics={"accuracy": {"value": 0.5, "low": 0.25, "high": 0.75, "n": 4}, "none": {"value": None, "n": 0}},
+        adclip_version="0", libraries={},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path: Path, tiny_base: Path) -> Path:
+    network = base_network(tiny_base)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if is_adapter(name):
+                parameter.add_(0.05 * torch.randn_like(parameter))
+    out = tmp_path / "adapter"
+    out.mkdir()
+    save_adapter(out, adapter_state(network), make_record(tiny_base))
+    return out
+
+
+def answer(network: torch.nn.Module) -> tuple[torch.Tensor, ...]:
+    images = torch.rand((2, 1, *CONTRACT.shape), generator=torch.Generator().manual_seed(0))
+    texts = tokenize(["A photo of NC", "A photo of AD"], make_reader().tokenizer)  # type: ignore[arg-type]
+    with torch.inference_mode():
+        image = network.image_tokens(images)
+        return network.score(image, network.text_tokens(texts, 2)), image.mmse
+
+
+def test_exactly_our_keys_are_saved(folder):
+    assert set(load_file(folder / "adapter.safetensors")) == SAVED_KEYS
+    assert {path.name for path in folder.iterdir()} == {"adapter.safetensors", "adapter.json", "README.md"}
+
+
+def test_saved_and_loaded_answers_the_same(tmp_path, tiny_base):
+    network = base_network(tiny_base)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.05 * torch.randn_like(parameter))
+    sha256 = save_adapter(tmp_path, adapter_state(network), make_record(tiny_base))
+    loaded = load_model(str(tmp_path))
+    assert loaded.identity == {"id": tmp_path.name, "base": str(tiny_base), "sha256": sha256}
+    for one, two in zip(answer(network), answer(loaded.network), strict=True):
+        torch.testing.assert_close(one, two, rtol=0, atol=1e-6)
+    assert not any(parameter.requires_grad for parameter in loaded.network.parameters())
+    assert not loaded.network.training
+
+
+def test_the_record_comes_back_whole(folder, tiny_base):
+    assert read_record(folder) == make_record(tiny_base)
+    assert read_contract(str(folder)) == CONTRACT
+    told = json.loads((folder / "adapter.json").read_text())
+    assert next(iter(told)) == "schema_version"
+    assert told["notice"] == RESEARCH_NOTICE
+
+
+def test_the_card_says_what_was_measured(folder):
+    card = (folder / "README.md").read_text()
+    for words in (
+        "| accuracy | 0.500 | 0.250 to 0.750 | 4 |",
+        "| none | not defined",
+        RESEARCH_NOTICE,
+        "1.500",
+        "3.0 points",
+    ):
+        assert words in card
+    assert "which is few" in card
+
+
+def test_the_same_state_gives_the_same_bytes(folder, tmp_path, tiny_base):
+    state = load_file(folder / "adapter.safetensors")
+    save_adapter(tmp_path, dict(reversed(state.items())), make_record(tiny_base))
+    for name in ("adapter.safetensors", "adapter.json", "README.md"):
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+
+
+# ------------------------------------------------------------------------------------------------ refusals
+
+
+def change_record(folder: Path, **changed) -> None:
+    path = folder / "adapter.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+
+
+def refused(folder: Path, words: str, kind=CheckpointError) -> None:
+    with pytest.raises(kind, match=words) as caught:
+        load_model(str(folder))
+    assert caught.value.remedy
+
+
+def test_a_folder_without_a_record(tmp_path):
+    refused(tmp_path, "adapter.json|no adapter|not")
+
+
+def test_a_newer_schema(folder):
+    change_record(folder, schema_version=99)
+    refused(folder, "99")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"schema_version": 1, "model": 3}'])
+def test_a_damaged_record(folder, text):
+    (folder / "adapter.json").write_text(text)
+    refused(folder, "adapter.json")
+
+
+def test_an_unknown_field_in_the_record(folder):
+    change_record(folder, surprise=1)
+    refused(folder, "adapter.json")
+
+
+def test_missing_weights(folder):
+    (folder / "adapter.safetensors").unlink()
+    refused(folder, "adapter.safetensors")
+
+
+def test_cut_weights(folder):
+    path = folder / "adapter.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    refused(folder, "safetensors")
+
+
+@pytest.mark.parametrize("change", ["missing", "unknown", "shape"])
+def test_keys_and_shapes_must_fit(folder, change):
+    path = folder / "adapter.safetensors"
+    state = load_file(path)
+    if change == "missing":
+        state.pop("text_prompts")
+    elif change == "unknown":
+        state["text_promts"] = torch.zeros(1)
+    else:
+        state["text_prompts"] = torch.zeros(7, 32)
+    save_file(state, path)
+    refused(folder, "text_pro")
+
+
+def test_another_base(folder):
+    record = json.loads((folder / "adapter.json").read_text())
+    change_record(folder, base=record["base"] | {"sha256": "0" * 64})
+    refused(folder, "base")
+
+
+def test_a_base_that_is_not_the_one_recorded(tmp_path, tiny_base):
+    copy = tmp_path / "base"
+    shutil.copytree(tiny_base, copy)
+    data = bytearray((copy / "base.safetensors").read_bytes())
+    data[-1] ^= 1
+    (copy / "base.safetensors").write_bytes(data)
+    with pytest.raises(WeightsError):
+        load_base(str(copy))
+
+
+def test_no_such_base():
+    with pytest.raises(WeightsError, match="m4d"):
+        read_base("m4d")
+
+
+def test_a_base_embeds_scans_and_texts(tiny_base):
+    base = load_base(str(tiny_base))
+    images = base.encode_image(torch.rand(2, 1, *CONTRACT.shape))
+    texts = base.encode_text(["A photo of NC", "A photo of AD", "ventricles"])
+    assert images.shape == (2, 32) and texts.shape == (3, 32)
+    for found in (images, texts):
+        torch.testing.assert_close(found.norm(dim=-1), torch.ones(len(found)))
+
+
+def test_devices():
+    assert choose_device("cpu").type == "cpu"
+    assert choose_device("auto").type in ("cpu", "cuda", "mps")
+    if not torch.cuda.is_available():
+        with pytest.raises(DeviceError, match="cuda"):
+            choose_device("cuda")
+
+
+# ------------------------------------------------------------------------------------------------ the builtin model
+
+
+def test_the_builtin_model_is_whole_and_small():
+    model = load_model("builtin")
+    folder = Path(str(read_base("builtin").folder))
+    assert set(load_file(folder / "adapter" / "adapter.safetensors")) == SAVED_KEYS
+    assert {path.name for path in (folder / "adapter").iterdir()} == {
+        "adapter.safetensors",
+        "adapter.json",
+        "README.md",
+    }
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= 12e6
+    assert "trained on simulated anatomy" in model.record.notice
+    assert model.identity["id"] == "builtin"
+    assert read_contract("builtin") == model.record.model.contract
