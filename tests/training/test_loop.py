@@ -1,0 +1,180 @@
+"""The loop: it learns, leaves the base alone, and forgets nothing when it is stopped."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tiny import base_network, make_cohort, make_reader
+
+from adclip.domain import Visit
+from adclip.errors import AdclipError, OutputError
+from adclip.events import Advanced, ignore
+from adclip.model.prompts import adapter_state, is_adapter
+from adclip.training.calibrate import answer
+from adclip.training.loop import Loop, LoopConfig
+from adclip.training.scoring import score_batch
+
+STATS = (27.0, 2.5)
+CONFIG = LoopConfig(epochs=4, batch_size=4, learning_rate=3e-3, weight_decay=0.01, alpha=0.5, seed=0)
+
+
+@pytest.fixture(scope="module")
+def cohort():
+    return make_cohort()
+
+
+def make_loop(base, cohort, config=CONFIG, fingerprint="one") -> Loop:
+    return Loop(make_reader(base_network(base)), cohort, range(9), range(9, 12), STATS, config, fingerprint)
+
+
+def test_the_loss_falls_and_the_base_stays(tmp_path, tiny_base, cohort):
+    loop = make_loop(tiny_base, cohort, replace(CONFIG, epochs=25))
+    network = loop.reader.network
+    before = {name: value.detach().clone() for name, value in network.named_parameters()}
+    buffers = {name: value.clone() for name, value in network.named_buffers()}
+    told = []
+    history = loop.run(tmp_path / "r" / "state.safetensors", told.append).history
+    assert len(history) == 25 == sum(isinstance(event, Advanced) for event in told)
+    assert np.mean([row["train_loss"] for row in history[-3:]]) < 0.75 * history[0]["train_loss"]
+    assert min(row["validation_loss"] for row in history) < history[0]["validation_loss"]
+    for name, value in network.named_parameters():
+        if is_adapter(name):
+            assert not torch.equal(value, before[name]), f"{name} was not trained"
+        else:
+            assert torch.equal(value, before[name]), f"{name} was changed"
+    assert all(torch.equal(value, buffers[name]) for name, value in network.named_buffers())
+
+
+def test_the_best_epoch_is_what_remains(tmp_path, tiny_base, cohort):
+    loop = make_loop(tiny_base, cohort, replace(CONFIG, learning_rate=0.05))
+    progress = loop.run(tmp_path / "state.safetensors", ignore)
+    losses = [row["validation_loss"] for row in progress.history]
+    assert progress.best_epoch == 1 + int(np.argmin(losses)) and progress.best_loss == min(losses)
+    assert loop._validation_loss()["validation_loss"] == pytest.approx(min(losses), abs=1e-5)
+
+
+def test_the_same_seed_gives_the_same_weights(tmp_path, tiny_base, cohort):
+    found = []
+    for number, config in enumerate((CONFIG, CONFIG, replace(CONFIG, seed=1))):
+        loop = make_loop(tiny_base, cohort, config)
+        loop.run(tmp_path / str(number), ignore)
+        found.append(adapter_state(loop.reader.network))
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+    assert not all(torch.equal(found[0][name], found[2][name]) for name in found[0])
+
+
+class StoppedError(Exception):
+    """Stands for Ctrl-C or a lost machine."""
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(tmp_path, tiny_base, cohort, epochs):
+    whole = make_loop(tiny_base, cohort)
+    wanted = whole.run(tmp_path / "whole", ignore)
+
+    def stop(event):
+        if isinstance(event, Advanced) and event.done == epochs:
+            raise StoppedError
+
+    with pytest.raises(StoppedError):
+        make_loop(tiny_base, cohort).run(tmp_path / "state", stop)
+    again = make_loop(tiny_base, cohort)
+    torch.manual_seed(99)  # nothing may hang on the global state
+    found = again.run(tmp_path / "state", ignore)
+    assert found == wanted
+    one, two = adapter_state(whole.reader.network), adapter_state(again.reader.network)
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_a_run_with_other_settings_is_not_resumed(tmp_path, tiny_base, cohort):
+    path = tmp_path / "run" / "private" / "resume" / "state.safetensors"
+    make_loop(tiny_base, cohort).run(path, ignore)
+    before = path.read_bytes()
+    with pytest.raises(OutputError, match="other settings"):
+        make_loop(tiny_base, cohort, fingerprint="two").run(path, ignore)
+    assert path.read_bytes() == before
+
+
+def test_a_loss_that_is_no_number_stops_with_advice(tmp_path, tiny_base, cohort):
+    loop = make_loop(tiny_base, cohort)
+    with torch.no_grad():
+        loop.reader.network.mm_vision_proj.weight.fill_(float("nan"))
+    with pytest.raises(AdclipError, match="nan") as caught:
+        loop.run(tmp_path / "state", ignore)
+    assert "--learning-rate" in caught.value.remedy
+
+
+def test_the_prior_is_that_of_the_training_scans(tiny_base, cohort):
+    loop = Loop(make_reader(base_network(tiny_base)), cohort, [0, 3, 6, 1], [2], STATS, CONFIG, "x")
+    assert loop.log_prior.exp().tolist() == pytest.approx([0.75, 0.25, 1e-6])
+
+
+def test_the_rate_warms_up_and_ends_at_zero(tiny_base, cohort):
+    loop = make_loop(tiny_base, cohort)
+
+    def rate(progress):
+        loop._pace(progress)
+        return loop.optimizer.param_groups[0]["lr"]
+
+    assert rate(0.05) < rate(0.1) > rate(0.5) > rate(0.9)
+    assert rate(1.0) == pytest.approx(0, abs=1e-12)
+
+
+def test_reports_and_fields_are_dropped_as_often_as_said(tiny_base, cohort):
+    loop = make_loop(tiny_base, cohort)
+    kept = loop._draw_kept(4000, np.random.default_rng(0))
+    empty = np.mean([not fields for fields in kept])
+    assert empty == pytest.approx(0.4, abs=0.03)
+    assert np.mean([len(fields) for fields in kept if fields]) == pytest.approx(0.85 * 6, abs=0.1)
+
+
+# ------------------------------------------------------------------------------------------------ scores
+
+
+def test_the_answer_is_never_in_the_question(cohort):
+    """Scores are the same, bit for bit, whatever the row says of diagnosis and tests."""
+    reader = make_reader()
+    images = cohort.image_batch([0, 1], torch.device("cpu"))
+    told = [replace(cohort.visits[place], diagnosis=None, mmse=None, cdr_global=None) for place in (0, 1)]
+    lied = [replace(cohort.visits[place], diagnosis="AD", mmse=3.0, cdr_global=2.0) for place in (0, 1)]
+    with torch.inference_mode():
+        one, two = (score_batch(reader, images, visits) for visits in (told, lied))
+    assert torch.equal(one.report, two.report) and torch.equal(one.mmse, two.mmse)
+    for visits in (told, lied):
+        assert reader.report_texts(visits[0]) == reader.report_texts(told[0])
+
+
+def test_without_a_usable_field_report_and_bare_phrase_agree(cohort):
+    reader = make_reader()
+    visits = [Visit(subject_id="x", age_years=70.0), cohort.visits[1]]
+    images = cohort.image_batch([0, 1], torch.device("cpu"))
+    with torch.inference_mode():
+        found = score_batch(reader, images, visits)
+    torch.testing.assert_close(found.report[0], found.bare[0], rtol=0, atol=1e-4)
+    assert float((found.report[1] - found.bare[1]).abs().max()) > 1e-3
+
+
+def test_equal_texts_are_encoded_once(monkeypatch, cohort):
+    reader = make_reader()
+    seen = []
+    real = reader.network.text_tokens
+
+    def count(batch, candidates, **options):
+        seen.append(len(batch.ids))
+        return real(batch, candidates, **options)
+
+    monkeypatch.setattr(reader.network, "text_tokens", count)
+    with torch.inference_mode():
+        reader.reports([Visit()] * 5 + [cohort.visits[0]])
+    assert seen == [6]
+
+
+def test_a_batch_answers_as_its_members_do(cohort):
+    reader, places = make_reader(), [0, 4, 8]
+    together, alone = (answer(reader, cohort, places, STATS, batch_size=size) for size in (3, 1))
+    np.testing.assert_allclose(together.report, alone.report, atol=1e-4)
+    np.testing.assert_allclose(together.mmse, alone.mmse, atol=1e-4)
+    assert together.mmse.min() >= 0 and together.mmse.max() <= 30
