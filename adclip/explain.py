@@ -191,7 +191,7 @@ def _picture(
 ) -> bytes:
     from adclip.imaging.figures import draw_overlay
 
-    title = f"{stem}: relevance for {found.target} (predicted {prediction.diagnosis}). {prediction.notice}"
+    title = f"{stem}: relevance for {found.target} (predicted {prediction.diagnosis})\n{prediction.notice}"
     return draw_overlay(prepared.image, heat, contract, title)
 
 

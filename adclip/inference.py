@@ -149,7 +149,7 @@ class Predictor:
         bare = dict(zip(self.labels, scores.bare[0].tolist(), strict=True))
         points = None
         if scores.mmse is not None and self.record.mmse_mean is not None and self.record.mmse_sd is not None:
-            points = float(scores.mmse[0]) * self.record.mmse_sd + self.record.mmse_mean
+            points = float(scores.mmse[0].detach()) * self.record.mmse_sd + self.record.mmse_mean
         return Answer(named, bare, points, used, report)
 
     def to_prediction(self, item: ScanItem, prepared: PreparedScan, visit: Visit | None, answer: Answer) -> Prediction:

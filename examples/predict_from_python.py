@@ -1,6 +1,6 @@
 """Predict and explain a scan from Python: simulate a head, read it with the builtin model, look at the numbers.
 
-    python examples/predict_from_python.py
+python examples/predict_from_python.py
 """
 
 # %%

@@ -32,7 +32,7 @@ def draw_overlay(
     contract : InputContract
         For the millimetres beside the slices.
     title : str
-        One line above the picture.
+        Lines above the picture.
     outline : ndarray of bool (X, Y, Z), optional
         A region to draw as a line.
 
@@ -66,7 +66,7 @@ def draw_overlay(
                 for x, side in ((0.02, "L"), (0.95, "R")):
                     panel.text(x, 0.03, side, transform=panel.transAxes, color="white", fontsize=9)
             panel.axis("off")
-    figure.suptitle(title, color="white", fontsize=11)
+    figure.suptitle(title, color="white", fontsize=9)
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=90, metadata={"Software": None})
     return stream.getvalue()
