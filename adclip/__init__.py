@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from adclip.version import __version__
 
 _VERBS = ("demo", "explain", "finetune", "predict", "preprocess", "simulate", "synthesize_reports")
 _NAMES = {"Predictor": "adclip.inference", "load_base": "adclip.model.build"}

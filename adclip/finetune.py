@@ -18,6 +18,7 @@ from adclip.domain import CLASS_PHRASES, Diagnosis
 from adclip.errors import TableError
 from adclip.events import OnEvent, Step, Warned, ignore
 from adclip.paths import claim_folder, write_text
+from adclip.version import __version__
 
 if TYPE_CHECKING:
     from adclip.clinical.manifest import Manifest
@@ -190,7 +191,7 @@ def _train(config: FinetuneConfig, manifest: Manifest, split: Split, on_event: O
             "split_sha256": split.sha256,
         },
         metrics={},
-        adclip_version=importlib.metadata.version("adclip"),
+        adclip_version=__version__,
         libraries={name: importlib.metadata.version(name) for name in LIBRARIES},
     )
     test = answer(reader, cohort, places["test"], mmse_stats)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from adclip.domain import MmseEstimate, Prediction, ScanItem, Visit
+from adclip.version import __version__
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -176,7 +176,7 @@ class Predictor:
             flags=tuple(flags),
             report=answer.report,
             model=self.identity,
-            adclip_version=importlib.metadata.version("adclip"),
+            adclip_version=__version__,
             notice=self.record.notice,
         )
 

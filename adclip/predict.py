@@ -14,6 +14,7 @@ from adclip.domain import Prediction, ScanItem, Visit
 from adclip.errors import AdclipError
 from adclip.events import Advanced, Failed, OnEvent, Started, Warned, ignore
 from adclip.paths import claim_folder, write_text
+from adclip.version import __version__
 
 if TYPE_CHECKING:
     from adclip.clinical.table import Table
@@ -115,14 +116,12 @@ def check_scans(jobs: list[Job]) -> None:
 
 def failed_prediction(item: ScanItem, error: AdclipError) -> Prediction:
     """Return the record of a scan that could not be predicted."""
-    import importlib.metadata
-
     return Prediction(
         scan=str(item.path),
         status="failed",
         subject_id=item.subject_id,
         session_id=item.session_id,
-        adclip_version=importlib.metadata.version("adclip"),
+        adclip_version=__version__,
         error=error.problem,
         hint=error.remedy,
     )

@@ -21,7 +21,7 @@ HEAVY = {
     "torch", "monai", "transformers", "deepbet", "picsl_greedy", "SimpleITK", "pandas", "sklearn", "scipy",
     "matplotlib", "nilearn",
 }  # fmt: skip
-MAY_IMPORT_TORCH = {"model", "training"}
+MAY_IMPORT_TORCH = {"model", "training", "attribution.py"}
 
 
 def name_of(path: Path) -> str:

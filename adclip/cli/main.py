@@ -10,10 +10,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from adclip import __version__
 from adclip.cli.commands import COMMANDS, LazyCommand
 from adclip.cli.failures import describe, interrupted
 from adclip.cli.session import Session
+from adclip.version import __version__
 
 PROLOGUE = "From a raw T1 scan to CN / MCI / AD, MMSE and a heatmap. Research use only, not a medical device."
 EPILOGUE = "Options of a command can also stand in `adclip.toml`, or in variables: ADCLIP_BATCH_SIZE for --batch-size."

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adclip import __version__
 from adclip.domain import RESEARCH_NOTICE, TEMPLATE_SPACE, FloatArray, InputContract, ScanItem, SourceGrid, Volume
 from adclip.errors import ScanError
 from adclip.imaging.files import INT16_MAX, MNI, write_nifti
 from adclip.imaging.find import GENERATOR, PREPROC_SUFFIX, read_sidecar
 from adclip.paths import check_id, write_text
+from adclip.version import __version__
 
 RECIPE = 1  # raised whenever the same scan would give other numbers, so that old derivatives are made again
 

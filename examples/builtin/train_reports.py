@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as functional
-from torch import Tensor
 from make_bank import BANK_SEED
+from torch import Tensor
 from train_builtin import LABELS, STYLE, Bank, kept_fields, save_base, to_visit
 
 from adclip.clinical.reports import bare_phrase, render
