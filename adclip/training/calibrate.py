@@ -30,7 +30,10 @@ class Answers:
 def answer(
     reader: Reader, cohort: Cohort, places: Sequence[int], mmse_stats: tuple[float, float], batch_size: int = 8
 ) -> Answers:
-    """Score scans of a cohort with full reports."""
+    """Score scans of a cohort with full reports; no scans give arrays of no rows."""
+    if not places:
+        nothing = np.zeros((0, len(reader.labels)))
+        return Answers(nothing, nothing, None)
     report, bare, mmse = [], [], []
     for start in range(0, len(places), batch_size):
         batch = list(places[start : start + batch_size])
