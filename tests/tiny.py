@@ -157,3 +157,17 @@ def base_network(folder: Path, prompts: PromptConfig = PROMPTS) -> Network:
 
     torch.manual_seed(3)
     return load_network(read_base(str(folder)), prompts)
+
+
+def write_template_derivative(folder: Path) -> Path:
+    """Write the template's brain as a derivative on the builtin model's grid."""
+    from adclip.config import SMALL
+    from adclip.imaging.derivatives import PreparedScan, quantise, write_derivative
+    from adclip.imaging.grid import to_grid
+    from adclip.imaging.templates import read_template
+
+    t1, affine = read_template()
+    image = to_grid(t1, affine, np.eye(4), SMALL.contract)
+    image = quantise(image / image.max())
+    prepared = PreparedScan(image, image > 0, np.eye(4), qc={"verdict": "pass"})
+    return write_derivative(prepared, ScanItem(Path(), "template"), folder, SMALL.contract)

@@ -1,0 +1,185 @@
+"""`finetune` as a function: a whole RUN folder or none, resumable, honest about who trained it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+from tiny import LABELS, finetune_config, write_table
+
+from adclip.clinical.splits import Split
+from adclip.clinical.table import read_table
+from adclip.errors import AdclipError, LeakError, OutputError, ScanError, TableError
+from adclip.events import Advanced, Step
+from adclip.finetune import finetune
+from adclip.model.checkpoint import load_model, read_record
+
+FILES = {
+    "adapter.json", "adapter.safetensors", "README.md", "private/config.toml", "private/metrics.jsonl",
+    "private/predictions_test.tsv", "private/splits.tsv",
+}  # fmt: skip
+
+
+def files_in(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_run_holds_exactly_these_files(tiny_run):
+    assert files_in(tiny_run) == FILES
+    record = read_record(tiny_run)
+    assert record.labels == LABELS and record.style == "paper6"
+    assert record.training["epochs"] == 3
+    load_model(str(tiny_run))
+
+
+def test_nothing_shared_names_a_person_or_a_path(tiny_run, tiny_cohort):
+    for name in ("adapter.json", "README.md", "private/config.toml"):
+        text = (tiny_run / name).read_text()
+        assert "p00" not in text and str(tiny_cohort) not in text and str(tiny_run) not in text
+    header = load_file(tiny_run / "adapter.safetensors")
+    assert not any("subject" in name for name in header)
+
+
+def test_nobody_stands_on_two_sides(tiny_run, tiny_cohort):
+    split = Split.from_tsv((tiny_run / "private" / "splits.tsv").read_text())
+    visits = read_table(tiny_cohort / "table.csv").rows
+    assert set(split.assignment) == {visit.subject_id for visit in visits}
+    lines = (tiny_run / "private" / "predictions_test.tsv").read_text().splitlines()[1:]
+    assert {line.split("\t")[0] for line in lines} == set(split.part("test"))
+    assert len(lines) == sum(visit.subject_id in split.part("test") for visit in visits)
+
+
+def test_the_metrics_come_with_their_baselines(tiny_run):
+    metrics = read_record(tiny_run).metrics
+    for name in ("accuracy", "balanced_accuracy", "auc_ad_vs_cn", "mmse_mae"):
+        assert {"value", "low", "high", "n"} <= set(metrics[name])
+    for group in ("scan_only", "metadata_only", "majority"):
+        assert f"{group}.balanced_accuracy" in metrics
+    rows = [json.loads(line) for line in (tiny_run / "private" / "metrics.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+
+
+def test_test_probabilities_sum_to_one(tiny_run):
+    header, *lines = ((tiny_run / "private" / "predictions_test.tsv").read_text()).splitlines()
+    for line in lines:
+        row = dict(zip(header.split("\t"), line.split("\t"), strict=True))
+        for kind in ("probability", "scan_only", "metadata_only"):
+            assert sum(float(row[f"{kind}_{label}"]) for label in LABELS) == pytest.approx(1, abs=1e-5)
+        assert 0 <= float(row["mmse_estimate"]) <= 30
+
+
+def test_the_written_settings_can_be_read(tiny_run):
+    settings = tomllib.loads((tiny_run / "private" / "config.toml").read_text())
+    assert settings["epochs"] == 3 and settings["prompts"]["visual_prompts"] == 3
+
+
+# ------------------------------------------------------------------------------------------------ twice, and stopped
+
+
+class StoppedError(Exception):
+    """Stands for Ctrl-C."""
+
+
+def test_a_stopped_run_goes_on_to_the_same_files(tmp_path, tiny_run, tiny_base, tiny_cohort):
+    """Same seed, same bytes; stopped after the second epoch, still the same bytes."""
+
+    def stop(event):
+        if isinstance(event, Advanced) and event.task == "fine-tuning" and event.done == 2:
+            raise StoppedError
+
+    config = finetune_config(tiny_cohort, tiny_base, tmp_path / "run")
+    with pytest.raises(StoppedError):
+        finetune(config, stop)
+    assert "adapter.json" not in files_in(config.out)
+    with pytest.raises(OutputError, match="other settings"):
+        finetune(replace(config, learning_rate=0.5))
+    told = []
+    finetune(config, told.append)
+    assert any(isinstance(event, Step) and "resuming after epoch 2" in event.text for event in told)
+    assert files_in(config.out) == FILES
+    for name in FILES - {"private/config.toml"}:
+        assert (config.out / name).read_bytes() == (tiny_run / name).read_bytes(), name
+
+
+def test_a_finished_run_is_not_overwritten(tiny_run, tiny_base, tiny_cohort):
+    before = {name: (tiny_run / name).read_bytes() for name in FILES}
+    with pytest.raises(OutputError):
+        finetune(finetune_config(tiny_cohort, tiny_base, tiny_run))
+    assert before == {name: (tiny_run / name).read_bytes() for name in FILES}
+
+
+@pytest.fixture
+def one_epoch(tmp_path, tiny_base, tiny_cohort):
+    return finetune_config(tiny_cohort, tiny_base, tmp_path / "run", epochs=1)
+
+
+def test_overwrite_starts_anew(tmp_path, tiny_run, one_epoch):
+    shutil.copytree(tiny_run, one_epoch.out)
+    (one_epoch.out / "private" / "resume").mkdir()
+    (one_epoch.out / "private" / "resume" / "state.safetensors").write_bytes(b"old")
+    finetune(replace(one_epoch, overwrite=True))
+    assert files_in(one_epoch.out) == FILES
+    assert read_record(one_epoch.out).training["epochs"] == 1
+
+
+# ------------------------------------------------------------------------------------------------ odd and bad cohorts
+
+
+@pytest.mark.parametrize("part", ["mmse_token", "cross_attention"])
+def test_a_run_without_a_part(one_epoch, part):
+    result = finetune(replace(one_epoch, prompts=replace(one_epoch.prompts, **{part: False})))
+    record = read_record(one_epoch.out)
+    assert (record.mmse_mean is None) == (part == "mmse_token")
+    assert ("mmse_mae" in result.metrics) == (part != "mmse_token")
+    load_model(str(one_epoch.out))
+
+
+def test_no_mmse_in_the_table(tmp_path, one_epoch, tiny_cohort):
+    table = write_table(tmp_path / "t.csv", read_table(tiny_cohort / "table.csv").rows, mmse="")
+    result = finetune(replace(one_epoch, table=table))
+    assert read_record(one_epoch.out).mmse_mean is None
+    assert (result.metrics.get("mmse_mae") or {}).get("value") is None
+
+
+@pytest.mark.parametrize("part", ["validation", "calibration", "test"])
+def test_a_part_may_be_empty(one_epoch, part):
+    finetune(replace(one_epoch, **{f"{part}_fraction": 0.0}))
+    assert sum(read_record(one_epoch.out).training["counts"][part].values()) == 0
+    load_model(str(one_epoch.out))
+
+
+def refused(config, kind: type[AdclipError], words: str) -> None:
+    with pytest.raises(kind, match=words) as caught:
+        finetune(config)
+    assert caught.value.remedy
+    assert not (config.out / "adapter.json").exists()
+
+
+def test_a_table_without_diagnosis(tmp_path, one_epoch):
+    (tmp_path / "t.csv").write_text("subject_id,session_id,mmse\np00,01,29\n")
+    refused(replace(one_epoch, table=tmp_path / "t.csv"), TableError, "diagnosis")
+    assert not one_epoch.out.exists()
+
+
+def test_a_table_of_strangers(tmp_path, one_epoch):
+    (tmp_path / "t.csv").write_text("subject_id,session_id,diagnosis\nq00,01,CN\nq01,01,AD\n")
+    refused(replace(one_epoch, table=tmp_path / "t.csv"), TableError, "row")
+    assert not one_epoch.out.exists()
+
+
+def test_one_image_under_two_names(tmp_path, one_epoch, tiny_cohort):
+    folder = tmp_path / "cohort"
+    shutil.copytree(tiny_cohort, folder)
+    name = "sub-{0}/ses-01/anat/sub-{0}_ses-01_space-MNI152NLin2009aSym_desc-preproc_T1w.nii.gz"
+    shutil.copy(folder / name.format("p01"), folder / name.format("p02"))
+    refused(replace(one_epoch, scans=folder), LeakError, "p01|p02")
+
+
+def test_derivatives_of_another_grid(tmp_path, tiny_cohort):
+    config = finetune_config(tiny_cohort, Path("builtin"), tmp_path / "run")
+    refused(config, ScanError, "preproc")

@@ -1,0 +1,217 @@
+"""`predict` as a function: what may change an answer, and what must not."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tiny import LABELS, write_table
+
+from adclip.clinical.table import read_table
+from adclip.config import PredictConfig
+from adclip.domain import BUILTIN_NOTICE, RESEARCH_NOTICE, Prediction, ScanItem
+from adclip.errors import CheckpointError, OutputError, ScanError, TableError
+from adclip.events import Failed, Warned
+from adclip.inference import Answer, Predictor, to_probabilities
+from adclip.predict import predict
+
+NAME = "sub-{0}/ses-01/anat/sub-{0}_ses-01_space-MNI152NLin2009aSym_desc-preproc_T1w.nii.gz"
+
+
+@pytest.fixture(scope="module")
+def visits(tiny_cohort):
+    return list(read_table(tiny_cohort / "table.csv").rows)
+
+
+@pytest.fixture
+def config(tiny_cohort, tiny_run):
+    scans = tuple(tiny_cohort / NAME.format(name) for name in ("p01", "p02", "p05"))
+    return PredictConfig(scans, tiny_cohort / "table.csv", str(tiny_run), device="cpu")
+
+
+def answers(config: PredictConfig) -> list[Prediction]:
+    return predict(config).predictions
+
+
+def test_every_number_is_within_its_range(config):
+    for found in answers(config):
+        assert found.status == "ok" and found.notice == RESEARCH_NOTICE
+        for named in (found.probabilities, found.scan_only, found.metadata_only):
+            assert list(named) == list(LABELS)
+            assert sum(named.values()) == pytest.approx(1) and min(named.values()) >= 0
+        assert found.diagnosis == max(found.probabilities, key=found.probabilities.get)
+        assert 0 <= found.mmse.estimate <= 30
+        json.dumps(found.to_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"diagnosis": "AD"}, {"diagnosis": "CN"}, {"mmse": "3"}, {"mmse": "", "diagnosis": ""}]
+)
+def test_the_answer_in_the_table_changes_nothing(config, visits, tmp_path, changed):
+    wanted = answers(config)
+    found = answers(replace(config, meta=write_table(tmp_path / "t.csv", visits, **changed)))
+    for one, two in zip(wanted, found, strict=True):
+        assert (one.probabilities, one.scores, one.scan_only, one.metadata_only, one.report, one.mmse.estimate) == (
+            two.probabilities, two.scores, two.scan_only, two.metadata_only, two.report, two.mmse.estimate,
+        )  # fmt: skip
+        assert two.mmse.known == (float(changed["mmse"] or "nan") if changed.get("mmse") else one.mmse.known) or (
+            changed.get("mmse") == "" and two.mmse.known is None
+        )
+
+
+def test_free_text_scores_and_names_change_nothing(config, tmp_path, tiny_cohort):
+    """The same scan and volumes under a name, a file name and columns that give the diagnosis away."""
+    header = "subject_id,age_years,hippocampus_mm3,ventricles_mm3"
+    row = "70,5000,60000"
+    (tmp_path / "one.csv").write_text(f"{header}\np01,{row}\n")
+    (tmp_path / "two.csv").write_text(
+        f"{header},cdr_global,notes\nAD-severe,{row},2,severe dementia of Alzheimer type\n"
+    )
+    scan = tmp_path / "AD_severe_mmse_3_desc-preproc_T1w.nii.gz"
+    shutil.copy(config.inputs[0], scan)
+    shutil.copy(str(config.inputs[0]).replace(".nii.gz", ".json"), str(scan).replace(".nii.gz", ".json"))
+    (one,) = answers(replace(config, inputs=config.inputs[:1], meta=tmp_path / "one.csv"))
+    predictor = Predictor.from_checkpoint(config.model, "cpu")
+    two = predictor(ScanItem(scan, "AD-severe", preprocessed=True), tmp_path / "two.csv")
+    assert (one.probabilities, one.scan_only, one.metadata_only, one.report) == (
+        two.probabilities, two.scan_only, two.metadata_only, two.report,
+    )  # fmt: skip
+
+
+def test_volumes_in_the_table_do_matter(config, visits, tmp_path):
+    changed = answers(replace(config, meta=write_table(tmp_path / "t.csv", visits, hippocampus_mm3="4000")))
+    for one, two in zip(answers(config), changed, strict=True):
+        assert one.probabilities != two.probabilities and one.scan_only == two.scan_only
+
+
+def test_without_metadata_the_scan_alone_answers(config):
+    for one, two in zip(answers(replace(config, meta=None)), answers(config), strict=True):
+        assert one.probabilities == one.scan_only
+        assert one.scan_only == pytest.approx(two.scan_only, abs=1e-6)
+        assert one.report is None and one.metadata_only is None and "no_metadata" in one.flags
+        assert two.report.startswith("Hippocampal Vol:") and "no_metadata" not in two.flags
+
+
+def test_a_row_without_a_usable_field_is_no_metadata(config, tmp_path):
+    (tmp_path / "t.csv").write_text("subject_id,age_years,diagnosis,mmse\np01,70,AD,12\n")
+    (found,) = answers(replace(config, inputs=config.inputs[:1], meta=tmp_path / "t.csv"))
+    assert found.probabilities == found.scan_only and "no_metadata" in found.flags
+    assert found.mmse.known == 12
+
+
+def test_neighbours_and_order_change_nothing(config):
+    together = answers(config)
+    assert answers(replace(config, inputs=config.inputs[1:2]))[0] == together[1]
+    assert answers(replace(config, inputs=config.inputs[::-1]))[0].probabilities in [p.probabilities for p in together]
+
+
+def test_a_stranger_is_told_and_read_without_metadata(config, tmp_path):
+    (tmp_path / "t.csv").write_text("subject_id,hippocampus_mm3\np01,5000\nzz,6000\n")
+    told = []
+    found = predict(replace(config, meta=tmp_path / "t.csv"), told.append).predictions
+    assert ["no_metadata_row" in one.flags for one in found] == [False, True, True]
+    assert sum(isinstance(event, Warned) for event in told) >= 2
+
+
+def test_one_bad_scan_stops_nobody(config, tmp_path):
+    bad = tmp_path / "sub-bad_T1w.nii.gz"
+    bad.write_bytes(b"this is no image")
+    told = []
+    result = predict(replace(config, inputs=(bad, *config.inputs), out=tmp_path / "out"), told.append)
+    assert result.failed == 1 and sum(isinstance(event, Failed) for event in told) == 1
+    by_status = {one.status for one in result.predictions if "bad" in one.scan}
+    assert by_status == {"failed"}
+    assert sum(one.status == "ok" for one in result.predictions) == 3
+    lines = (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()
+    assert len(lines) == 4 and sum("error" in json.loads(line) for line in lines) == 1
+    rows = list(csv.DictReader((tmp_path / "out" / "predictions.csv").open()))
+    assert len(rows) == 4 and {"probabilities.AD", "mmse.estimate", "flags"} <= set(rows[0])
+    with pytest.raises(OutputError):
+        predict(replace(config, out=tmp_path / "out"))
+
+
+def test_only_bad_scans_raise(config, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"sub-{name}_T1w.nii.gz").write_bytes(b"no")
+    with pytest.raises(ScanError):
+        predict(replace(config, inputs=(tmp_path,), out=tmp_path / "out"))
+    assert not list((tmp_path / "out").glob("*"))
+
+
+def test_a_wrong_model_is_told_before_any_scan_is_read(config, tmp_path):
+    with pytest.raises(CheckpointError):
+        predict(replace(config, model=str(tmp_path), inputs=(tmp_path / "absent.nii.gz",)))
+
+
+def test_a_spreadsheet_reads_no_formula(tmp_path):
+    from adclip.predict import write_predictions
+
+    write_predictions(tmp_path, [Prediction(scan="=cmd()", status="failed", error="+x", hint="-y")])
+    (row,) = csv.DictReader((tmp_path / "predictions.csv").open())
+    assert (row["scan"], row["error"], row["hint"]) == ("'=cmd()", "'+x", "'-y")
+
+
+# ------------------------------------------------------------------------------------------------ the Predictor
+
+
+@pytest.fixture(scope="module")
+def predictor(tiny_run):
+    return Predictor.from_checkpoint(tiny_run, "cpu")
+
+
+def test_the_predictor_agrees_with_the_verb(predictor, config, visits):
+    found = [predictor(scan, visit) for scan, visit in
+             zip(config.inputs, (v for n in ("p01", "p02", "p05") for v in visits if (v.subject_id, v.session_id) == (n, "01")),
+                 strict=True)]  # fmt: skip
+    assert found == answers(config)
+
+
+@pytest.mark.parametrize("points", [-40.0, 0.0, 29.9, 75.0])
+def test_the_mmse_stays_between_0_and_30(predictor, config, points):
+    item = ScanItem(config.inputs[0], "p01", "01", True)
+    answer = Answer(dict.fromkeys(LABELS, 1.0), dict.fromkeys(LABELS, 1.0), points, False, None)
+    found = predictor.to_prediction(item, predictor.prepare(item), None, answer).mmse
+    assert 0 <= found.estimate <= 30 and found.known is None
+    if found.low is not None:
+        assert 0 <= found.low <= found.estimate <= found.high <= 30
+
+
+@pytest.mark.parametrize(("verdict", "status"), [("pass", "ok"), ("warn", "caution"), ("fail", "refer")])
+def test_quality_decides_the_status(predictor, config, verdict, status):
+    item = ScanItem(config.inputs[0], "p01", "01", True)
+    prepared = replace(predictor.prepare(item), qc={"verdict": verdict}, flags=("qc",))
+    found = predictor.to_prediction(item, prepared, None, predictor.answer(prepared, None))
+    assert found.status == status and found.flags == ("qc", "no_metadata")
+
+
+def test_a_table_of_two_rows_is_no_single_visit(predictor, config, tiny_cohort):
+    with pytest.raises(TableError, match="rows"):
+        predictor(config.inputs[0], tiny_cohort / "table.csv")
+
+
+def test_a_folder_of_many_is_no_single_scan(predictor, tiny_cohort):
+    with pytest.raises(ScanError, match="scans"):
+        predictor(tiny_cohort)
+
+
+def test_probabilities_of_scores():
+    assert to_probabilities({"a": 2000.0, "b": -2000.0}, 0.5) == {"a": 1.0, "b": 0.0}
+    assert to_probabilities({"a": 1.0, "b": 1.0}, 3.0) == {"a": 0.5, "b": 0.5}
+
+
+# ------------------------------------------------------------------------------------------------ the builtin model
+
+
+def test_the_builtin_model_says_what_it_is(tmp_path):
+    from tiny import write_template_derivative
+
+    scan = write_template_derivative(tmp_path)
+    (found,) = answers(PredictConfig((scan,), device="cpu"))
+    assert found.notice.startswith(BUILTIN_NOTICE) and RESEARCH_NOTICE in found.notice
+    assert sum(found.probabilities.values()) == pytest.approx(1)
+    assert 0 <= found.mmse.estimate <= 30
+    assert Path(found.scan) == scan
