@@ -21,6 +21,7 @@ from adclip.inference import Answer, Predictor
 from adclip.model.vision import AttentionRecord
 
 STEPS, DELETED_AT_MOST = 10, 0.5  # method: ten steps to half of the patches
+FLAT_COSINES = 1e-6  # spread of cosines that float32 rounding alone can make
 FLAT = 1e-12
 
 
@@ -94,7 +95,7 @@ def attribute(predictor: Predictor, image: Tensor, visit: Visit | None, target: 
         else:
             first, rows = 1, list(range(len(predictor.labels)))  # keys are CLS, patches; one query for each candidate
         maps[name], spread = _relevance(record, gradient, first, rows)
-        flat = flat and spread < FLAT
+        flat = flat and spread < FLAT_COSINES
     total = torch.stack(list(maps.values())).sum(0)
     weight = {name: float(value.abs().sum()) for name, value in maps.items()}
     whole = sum(weight.values())
@@ -102,7 +103,9 @@ def attribute(predictor: Predictor, image: Tensor, visit: Visit | None, target: 
     grid = predictor.record.model.token_grid
     signed = (total / peak if peak > FLAT else torch.zeros_like(total)).double().cpu().numpy().reshape(grid)
     shares = {name: value / whole if whole > FLAT else 0.0 for name, value in weight.items()}
-    return Attribution(np.clip(signed, 0, None), signed, shares, target, answer, ("flat_map",) if flat else ())
+    return Attribution(
+        np.clip(signed, 0, None), signed, shares, target, answer, ("flat_map",) if flat or peak <= FLAT else ()
+    )
 
 
 def _relevance(record: AttentionRecord, gradient: Tensor, first: int, rows: Sequence[int]) -> tuple[Tensor, float]:
@@ -119,7 +122,7 @@ def _relevance(record: AttentionRecord, gradient: Tensor, first: int, rows: Sequ
     )
     low, high = cosine.amin(-1, keepdim=True), cosine.amax(-1, keepdim=True)
     spread = high - low
-    loosened = torch.where(spread > FLAT, (cosine - low) / spread.clamp(min=FLAT), torch.zeros_like(cosine))
+    loosened = torch.where(spread > FLAT_COSINES, (cosine - low) / spread.clamp(min=FLAT), torch.zeros_like(cosine))
     pull = torch.einsum("hqe,hpe->hqp", gradient[0][:, list(rows)], value)
     return (loosened * pull).sum(dim=(0, 1)).detach(), float(spread.max())
 

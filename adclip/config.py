@@ -61,7 +61,7 @@ def check_device(device: str) -> None:
 
 def check_at_least(flag: str, value: float, smallest: float) -> None:
     """Raise ConfigError if `value` is below `smallest`."""
-    if value < smallest:
+    if not value >= smallest:  # written so that NaN fails too
         raise ConfigError.bad_value(flag, f"must be at least {smallest:g}, got {value:g}")
 
 
@@ -97,6 +97,12 @@ class PromptConfig(Settings):
     text_prompts: int = 30
     mmse_token: bool = True
     cross_attention: bool = True
+
+    def __post_init__(self) -> None:
+        check_at_least("--visual-prompts", self.visual_prompts, 0)
+        check_at_least("--text-prompts", self.text_prompts, 0)
+        if self.prompt_depth is not None:
+            check_at_least("--prompt-depth", self.prompt_depth, 0)
 
 
 @dataclass(frozen=True)
@@ -287,6 +293,7 @@ class SimulateConfig(Settings):
 
     def __post_init__(self) -> None:
         check_at_least("--subjects", self.subjects, 1)
+        check_at_least("--seed", self.seed, 0)
         check_at_least("--spacing", self.spacing_mm, 0.5)
         if self.spacing_mm > 3:
             raise ConfigError.bad_value("--spacing", f"must be at most 3 mm, got {self.spacing_mm:g}")
@@ -352,7 +359,12 @@ class FinetuneConfig(Settings):
         check_style(self.style)
         check_at_least("--epochs", self.epochs, 1)
         check_at_least("--batch-size", self.batch_size, 1)
-        if self.learning_rate <= 0:
+        check_at_least("--weight-decay", self.weight_decay, 0)
+        check_at_least("--alpha", self.alpha, 0)
+        check_at_least("--seed", self.seed, 0)
+        for flag in ("test_fraction", "validation_fraction", "calibration_fraction"):
+            check_at_least(f"--{flag.replace('_', '-')}", getattr(self, flag), 0)
+        if not 0 < self.learning_rate < float("inf"):
             raise ConfigError.bad_value("--learning-rate", "must be above 0")
         if self.test_fraction + self.validation_fraction + self.calibration_fraction >= 1:
             raise ConfigError.bad_value("--test-fraction", "the held-out shares leave nothing to train on")
@@ -424,6 +436,7 @@ class ExplainConfig(Settings):
 
     def __post_init__(self) -> None:
         check_device(self.device)
+        check_at_least("--seed", self.seed, 0)
 
 
 @dataclass(frozen=True)
@@ -456,4 +469,5 @@ class DemoConfig(Settings):
     def __post_init__(self) -> None:
         check_device(self.device)
         check_at_least("--subjects", self.subjects, 120)
+        check_at_least("--seed", self.seed, 0)
         check_at_least("--epochs", self.epochs, 1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import resource
 import sys
 import time
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from adclip.config import (
     SynthesizeReportsConfig,
 )
 from adclip.domain import Prediction, Visit
+from adclip.errors import OutputError
 from adclip.events import OnEvent, Step, ignore
 from adclip.finetune import FinetuneResult, finetune
 from adclip.paths import claim_folder, write_text
@@ -30,10 +30,10 @@ from adclip.simulate import SIMULATED_NOTICE, simulate
 if TYPE_CHECKING:
     from adclip.inference import Predictor
 
-SUMMARY = "demo.json"
+SUMMARY, MARKER = "demo.json", "adclip-demo.txt"
 HEAD_SPACING_MM = 1.5
-# Nearly half of the cohort is held out, so that the intervals are worth printing.
-TEST_SHARE, VALIDATION_SHARE, CALIBRATION_SHARE = 0.45, 0.06, 0.12
+# Two in five subjects are held out, so that the intervals are worth printing.
+TEST_SHARE, VALIDATION_SHARE, CALIBRATION_SHARE = 0.4, 0.06, 0.12
 EXPLAINED_SUBJECTS = 16  # AD subjects whose heatmaps are held against the truth
 
 
@@ -57,7 +57,7 @@ class DemoResult:
     """
 
     out: Path
-    rows: list[tuple[str, str, int]]
+    rows: list[tuple[str, str, int | None]]
     numbers: dict[str, Any]
     predictions: list[Prediction]
     files: dict[str, str]
@@ -80,7 +80,7 @@ def demo(config: DemoConfig, on_event: OnEvent = ignore) -> DemoResult:
         If `config.out` holds a demo already.
     """
     began = time.monotonic()
-    out = claim_folder(config.out, overwrite=config.overwrite, marker=SUMMARY)
+    out = _claim(config)
     on_event(Step("1/5 two raw simulated heads"))
     heads = out / "heads"
     simulate(
@@ -127,7 +127,9 @@ def demo(config: DemoConfig, on_event: OnEvent = ignore) -> DemoResult:
 
     numbers = _numbers(tuned, oracle, localisation)
     seconds = time.monotonic() - began
-    rows = [(name, _interval(number), int(number["n"])) for name, number in numbers.items()]
+    rows: list[tuple[str, str, int | None]] = [
+        (name, _interval(number), number["n"]) for name, number in numbers.items()
+    ]
     files = {
         "picture": str(out / "explain" / explained.explanations[0].files["figure"]),
         "page": str(explained.page),
@@ -139,9 +141,22 @@ def demo(config: DemoConfig, on_event: OnEvent = ignore) -> DemoResult:
     notice = f"{SIMULATED_NOTICE} {tuned.notice}"
     summary = {"numbers": numbers, "seconds": seconds, "peak_memory_gb": peak_memory_gb(), "notice": notice}
     write_text(out / SUMMARY, json.dumps({"config": config.to_dict() | {"out": out.name}, **summary}, indent=2) + "\n")
-    rows.append(("seconds", f"{seconds:.0f}", 1))
-    rows.append(("peak memory, GB", f"{summary['peak_memory_gb']:.1f}", 1))
+    rows.append(("seconds", f"{seconds:.0f}", None))
+    rows.append(("peak memory, GB", f"{summary['peak_memory_gb']:.1f}", None))
     return DemoResult(out, rows, numbers, predicted.predictions, files, seconds, notice)
+
+
+def _claim(config: DemoConfig) -> Path:
+    """Make the output folder ours: new, empty, or an earlier demo that may be replaced.
+
+    Everything below it is overwritten, so a folder with other things in it is refused, with `--overwrite` too.
+    """
+    out = config.out
+    if out.is_dir() and any(out.iterdir()) and not (out / MARKER).is_file():
+        raise OutputError(f"{out}: is not empty and holds no demo", "choose a new folder with --out")
+    claim_folder(out, overwrite=config.overwrite, marker=MARKER)
+    write_text(out / MARKER, f"{SIMULATED_NOTICE}\n")
+    return out
 
 
 def _finetune_config(config: DemoConfig, cohort: Path, run: Path) -> FinetuneConfig:
@@ -252,8 +267,8 @@ def _numbers(tuned: FinetuneResult, oracle: dict[str, Any], localisation: dict[s
         "the same maps, patches shuffled (chance)": localisation["random"],
     }
     first, last = tuned.history[0]["train_loss"], tuned.history[-1]["train_loss"]
-    numbers["training loss, first epoch"] = {"value": first, "low": None, "high": None, "n": 1}
-    numbers["training loss, last epoch"] = {"value": last, "low": None, "high": None, "n": len(tuned.history)}
+    numbers["training loss, first epoch"] = {"value": first, "low": None, "high": None, "n": None}
+    numbers["training loss, last epoch"] = {"value": last, "low": None, "high": None, "n": None}
     return {name: number for name, number in numbers.items() if number}
 
 
@@ -266,6 +281,10 @@ def _interval(number: dict[str, Any]) -> str:
 
 
 def peak_memory_gb() -> float:
-    """Return the largest resident memory of this process so far."""
+    """Return the largest resident memory of this process so far; NaN-free 0 where the system does not tell (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return 0.0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1e9 if sys.platform == "darwin" else 1e6)

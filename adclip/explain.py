@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from adclip.config import ExplainConfig
 from adclip.errors import AdclipError, ConfigError
 from adclip.events import Advanced, Failed, OnEvent, Started, ignore
-from adclip.paths import claim_folder, write_bytes, write_text
-from adclip.predict import Job, check_scans, find_jobs
+from adclip.paths import check_folder, write_bytes, write_text
+from adclip.predict import Job, check_scans, failed_prediction, find_jobs
 
 if TYPE_CHECKING:
     from adclip.attribution import Attribution
@@ -99,7 +99,7 @@ def explain(config: ExplainConfig, on_event: OnEvent = ignore) -> ExplainResult:
         raise ConfigError.bad_value("--target", f"`{config.target}` is not one of {', '.join(targets)}")
     jobs = find_jobs(config.inputs, config.meta, config.columns, config.subject, on_event)
     check_scans(jobs)
-    claim_folder(config.out, overwrite=config.overwrite, marker=PAGE)
+    check_folder(config.out, overwrite=config.overwrite, marker=PAGE)
 
     from adclip.imaging.figures import render_page
     from adclip.inference import Predictor
@@ -117,10 +117,10 @@ def explain(config: ExplainConfig, on_event: OnEvent = ignore) -> ExplainResult:
         except AdclipError as error:
             errors.append(error)
             on_event(Failed(str(job.item.path), error.problem, error.remedy))
-            item = job.item
+            failed = failed_prediction(job.item, error)
             explanations.append(
                 Explanation(
-                    str(item.path), item.subject_id, item.session_id, "failed", error=error.problem, hint=error.remedy
+                    failed.scan, failed.subject_id, failed.session_id, "failed", error=failed.error, hint=failed.hint
                 )
             )
         on_event(Advanced("explaining", done, job.item.path.name))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from adclip.config import FinetuneConfig
 from adclip.domain import CLASS_PHRASES, Diagnosis
-from adclip.errors import TableError
+from adclip.errors import ScanError, TableError
 from adclip.events import OnEvent, Step, Warned, ignore
 from adclip.paths import claim_folder, write_text
 from adclip.version import __version__
@@ -80,10 +80,13 @@ def finetune(config: FinetuneConfig, on_event: OnEvent = ignore) -> FinetuneResu
         If scans, table or output folder cannot be used.
     """
     from adclip.clinical.manifest import build_manifest
+    from adclip.clinical.reports import usable_fields
     from adclip.clinical.splits import prove_disjoint, split_by_subject
     from adclip.clinical.table import read_table
     from adclip.imaging.find import find_scans
 
+    if not config.scans.exists():
+        raise ScanError.missing(config.scans)
     table = read_table(config.table, config.columns, need=("diagnosis",))
     for hint in table.hints:
         on_event(Warned(str(config.table), hint))
@@ -93,6 +96,11 @@ def finetune(config: FinetuneConfig, on_event: OnEvent = ignore) -> FinetuneResu
         on_event(Warned(str(config.table), f"{count} left out: {reason}"))
     if not manifest.examples:
         raise TableError.no_rows(config.table, "no scan has a row with a diagnosis")
+    if not any(usable_fields(example.visit, config.style) for example in manifest.examples):
+        on_event(Warned(str(config.table), f"no column that the style {config.style} reports; training on scans alone"))
+    absent = {str(label) for label in Diagnosis} - {str(example.visit.diagnosis) for example in manifest.examples}
+    if absent:
+        raise TableError.no_rows(config.table, f"no scan has a row with diagnosis {', '.join(sorted(absent))}")
     shares = {
         "test": config.test_fraction,
         "validation": config.validation_fraction,
@@ -159,11 +167,9 @@ def _train(config: FinetuneConfig, manifest: Manifest, split: Split, on_event: O
     write_text(config.out / "private" / "metrics.jsonl", lines)
 
     has_mmse = config.prompts.mmse_token and len(known) > 1
-    calibration = calibrate(
-        answer(reader, cohort, places["calibration"], mmse_stats),
-        cohort.labels[places["calibration"]],
-        cohort.mmse[places["calibration"]],
-    )
+    # repeated visits of one person are not exchangeable: one visit each
+    once = list({cohort.visits[place].subject_id: place for place in reversed(places["calibration"])}.values())
+    calibration = calibrate(answer(reader, cohort, once, mmse_stats), cohort.labels[once], cohort.mmse[once])
     train_visits = [cohort.visits[place] for place in places["train"]]
     baseline = MetadataBaseline.fit(train_visits, [str(visit.diagnosis) for visit in train_visits], class_order=labels)
     counts = {part: _count(cohort, places[part], labels) for part in places}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from adclip.domain import MmseEstimate, Prediction, ScanItem, Visit
+from adclip.paths import shown
 from adclip.version import __version__
 
 if TYPE_CHECKING:
@@ -161,9 +162,9 @@ class Predictor:
             probabilities = to_probabilities(answer.scores, calibration.temperature)
         flags = list(prepared.flags)
         if not answer.used_report:
-            flags.append("no_metadata")
+            flags.append("no_metadata" if visit is None else "no_report")
         return Prediction(
-            scan=str(item.path),
+            scan=shown(item.path),
             status=STATUS_OF_VERDICT[str(prepared.qc.get("verdict", "pass"))],
             subject_id=(visit.subject_id if visit and visit.subject_id else item.subject_id) or None,
             session_id=item.session_id or (visit.session_id if visit else None),

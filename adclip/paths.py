@@ -67,6 +67,25 @@ def write_bytes(target: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
+def shown(path: Path) -> str:
+    """Return a path as an output may name it: as given if relative, below the current folder if it lies there, else its name.
+
+    Absolute paths hold user and machine names and never reach a file that may be shared.
+    """
+    if not path.is_absolute():
+        return path.as_posix()
+    here = Path.cwd()
+    return path.relative_to(here).as_posix() if path.is_relative_to(here) else path.name
+
+
+def check_folder(out: Path, *, overwrite: bool, marker: str) -> None:
+    """Raise what `claim_folder` would raise, and touch nothing."""
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"{out}: is a file, not a folder", "choose another --out")
+    if (out / marker).exists() and not overwrite:
+        raise OutputError.exists(out)
+
+
 def claim_folder(out: Path, *, overwrite: bool, marker: str) -> Path:
     """Make `out` ready to write into.
 
@@ -84,9 +103,6 @@ def claim_folder(out: Path, *, overwrite: bool, marker: str) -> Path:
     OutputError
         If `out` is a file, or holds an earlier result and `overwrite` is false.
     """
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"{out}: is a file, not a folder", "choose another --out")
-    if (out / marker).exists() and not overwrite:
-        raise OutputError.exists(out)
+    check_folder(out, overwrite=overwrite, marker=marker)
     out.mkdir(parents=True, exist_ok=True)
     return out

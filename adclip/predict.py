@@ -13,7 +13,7 @@ from adclip.config import PredictConfig
 from adclip.domain import Prediction, ScanItem, Visit
 from adclip.errors import AdclipError
 from adclip.events import Advanced, Failed, OnEvent, Started, Warned, ignore
-from adclip.paths import claim_folder, write_text
+from adclip.paths import check_folder, shown, write_text
 from adclip.version import __version__
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def predict(config: PredictConfig, on_event: OnEvent = ignore) -> PredictResult:
     jobs = find_jobs(config.inputs, config.meta, config.columns, config.subject, on_event)
     check_scans(jobs)
     if config.out is not None:
-        claim_folder(config.out, overwrite=config.overwrite, marker=JSON_LINES)
+        check_folder(config.out, overwrite=config.overwrite, marker=JSON_LINES)
 
     from adclip.inference import Predictor
 
@@ -98,7 +98,11 @@ def find_jobs(
     for item in items:
         visit = find_row(table, item, len(items) == 1, subject)
         if visit is None:
-            on_event(Warned(str(item.path), f"no row of {meta} belongs to this scan; it is read without metadata"))
+            tried = item.stem.replace("_", ", ")
+            why = (
+                f"no row of {meta} belongs to {tried}; it is read without metadata (add a `scan` column, or --subject)"
+            )
+            on_event(Warned(str(item.path), why))
         jobs.append(Job(item, visit, () if visit else ("no_metadata_row",)))
     return jobs
 
@@ -117,12 +121,12 @@ def check_scans(jobs: list[Job]) -> None:
 def failed_prediction(item: ScanItem, error: AdclipError) -> Prediction:
     """Return the record of a scan that could not be predicted."""
     return Prediction(
-        scan=str(item.path),
+        scan=shown(item.path),
         status="failed",
         subject_id=item.subject_id,
         session_id=item.session_id,
         adclip_version=__version__,
-        error=error.problem,
+        error=error.problem.replace(str(item.path), shown(item.path)),
         hint=error.remedy,
     )
 

@@ -137,12 +137,17 @@ def preprocess(
 
     items = find_scans(config.inputs)
     contract = read_contract(config.model)
+    # Every file is read once before the first long step: an hour of work should not hide a typo at its end, and where
+    # nothing can be done nothing is written.
+    problems = _check_all(items, on_event)
+    if len(problems) == len(items):
+        for path, problem in problems.items():
+            on_event(Failed(str(path), problem.problem, problem.remedy))
+        raise next(iter(problems.values()))
     _claim(config.out)
     stripper = stripper or DeepbetStripper(config.device)
     table = _StatusTable(config.out / STATUS_FILE)
 
-    # Every file is read once before the first long step: an hour of work should not hide a typo at its end.
-    problems = _check_all(items, on_event) if len(items) > 1 else {}
     rows: list[ScanRow] = []
     first_error: InputError | None = None
     on_event(Started("preprocessing", len(items)))

@@ -24,7 +24,7 @@ def demo_command(
 ) -> None:
     """Run everything once, on simulated heads.
 
-    Needs no network and no GPU. Simulates a cohort, writes its reports, preprocesses a raw head, fine-tunes the builtin model, predicts and explains,
+    Needs no network and no GPU. Simulates a cohort, writes its reports, preprocesses two raw heads, fine-tunes the builtin model, predicts and explains,
     and prints what was measured beside what is known to be true.
     """
     config = DemoConfig(out=out, subjects=subjects, epochs=epochs, device=device, seed=seed, overwrite=overwrite)

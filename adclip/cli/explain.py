@@ -30,7 +30,7 @@ def explain_command(
 ) -> None:
     """Show where in the scan a prediction comes from.
 
-    For each scan a heatmap on its own grid and in MNI space, tables of regions and words, a faithfulness check and one
+    For each scan a heatmap on its own grid and in MNI space, a table of regions, a faithfulness check and one
     self-contained HTML page are written to --out.
     """
     config = ExplainConfig(

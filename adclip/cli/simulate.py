@@ -28,8 +28,8 @@ def simulate_command(
 ) -> None:
     """Make a cohort of heads with known truth.
 
-    Anatomy, disease, scanner and missing values are drawn from published distributions; volumes are measured on the
-    simulated labels. The oracle printed at the end is the most that any model can find in the true volumes.
+    Disease, age and volumes follow published distributions, contrast and noise are drawn widely; volumes are measured on the
+    simulated labels. The oracle printed at the end is a logistic regression on the true volumes: a reference for any model.
     """
     config = SimulateConfig(
         out=out,

@@ -118,7 +118,8 @@ def _to_item(path: Path, subject_id: str = "", session_id: str | None = None) ->
     elif not subject_id and match:
         subject_id, session_id = match["sub"], match["ses"]
     elif not subject_id:
-        subject_id = re.sub(r"\.nii(\.gz)?$", "", path.name, flags=re.IGNORECASE)
+        # `IXI013-HH-1212_T1.nii.gz` is a scan of IXI013-HH-1212: the contrast is no part of who it is
+        subject_id = re.sub(r"([._-]T1w?)?\.nii(\.gz)?$", "", path.name, flags=re.IGNORECASE)
     return ScanItem(
         path=path,
         subject_id=clean_id(subject_id),
