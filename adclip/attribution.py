@@ -124,7 +124,7 @@ def _relevance(record: AttentionRecord, gradient: Tensor, first: int, rows: Sequ
     spread = high - low
     loosened = torch.where(spread > FLAT_COSINES, (cosine - low) / spread.clamp(min=FLAT), torch.zeros_like(cosine))
     pull = torch.einsum("hqe,hpe->hqp", gradient[0][:, list(rows)], value)
-    return (loosened * pull).sum(dim=(0, 1)).detach(), float(spread.max())
+    return (loosened * pull).sum(dim=(0, 1)).detach(), float(spread.detach().max())
 
 
 @torch.inference_mode()

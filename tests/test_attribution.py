@@ -1,0 +1,227 @@
+"""Relevance: of the model that decided, by its two roads, on the right side of the head."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as functional
+from tiny import CONFIG, CONTRACT, LABELS, make_cohort
+
+from adclip import attribution
+from adclip.attribution import attribute, enlarge, explained_number, faithfulness
+from adclip.domain import Visit
+from adclip.imaging.grid import from_model_order
+from adclip.inference import Predictor
+from adclip.model.vision import AttentionRecord
+
+
+@pytest.fixture
+def predictor(tiny_run):
+    found = Predictor.from_checkpoint(tiny_run, "cpu")
+    with torch.no_grad():  # after three epochs the cross-attention is still nearly silent
+        torch.nn.init.xavier_uniform_(found.reader.network.cross_attention.out_proj.weight)
+    return found
+
+
+@pytest.fixture(scope="module")
+def cohort():
+    return make_cohort(6)
+
+
+@pytest.fixture
+def image(cohort):
+    return cohort.image_batch([2], torch.device("cpu"))
+
+
+@pytest.fixture
+def visit(cohort):
+    return cohort.visits[2]
+
+
+def scores_of(predictor, image, visit) -> dict[str, float]:
+    with torch.inference_mode():
+        return predictor.to_answer(predictor.score(image, visit), visit).scores
+
+
+@pytest.mark.parametrize("with_report", [True, False])
+def test_the_explained_pass_is_the_one_that_decided(predictor, image, visit, with_report):
+    visit = visit if with_report else None
+    found = attribute(predictor, image, visit, None)
+    wanted = scores_of(predictor, image, visit)
+    assert found.answer.scores == pytest.approx(wanted, abs=1e-6)
+    assert found.target == max(wanted, key=wanted.get)
+    assert found.answer.used_report == with_report
+    assert found.relevance.shape == CONFIG.token_grid
+    assert found.relevance.min() == 0 and found.relevance.max() == pytest.approx(1)
+    np.testing.assert_array_equal(found.relevance, found.signed.clip(0))
+    assert sum(found.shares.values()) == pytest.approx(1) and set(found.shares) == {"vision", "cross_attention"}
+    assert found.flags == ()
+
+
+def test_the_same_scan_gives_the_same_map(predictor, image, visit):
+    one, two = (attribute(predictor, image, visit, "AD") for _ in range(2))
+    np.testing.assert_array_equal(one.signed, two.signed)
+    assert not np.array_equal(one.signed, attribute(predictor, image, visit, "CN").signed)
+
+
+def test_the_mmse_comes_by_the_tower_alone(predictor, image, visit):
+    found = attribute(predictor, image, visit, "mmse")
+    assert found.target == "mmse" and found.shares == {"vision": pytest.approx(1.0)}
+    assert not np.array_equal(found.signed, attribute(predictor, image, visit, "AD").signed)
+
+
+def test_the_explained_number():
+    assert float(explained_number(torch.tensor([1.0, 2.0, 6.0]), 2)) == 4.5
+    assert float(explained_number(torch.tensor([1.0, 2.0]), 0)) == -1.0
+
+
+# ------------------------------------------------------------------------------------------------ the formula
+
+
+def plain_relevance(record, gradient, first, rows):
+    """Grad-ECLIP with loops: heads, then query rows, then patches."""
+    heads, tokens = record.key.shape[1:3]
+    total = np.zeros(tokens - first)
+    for head in range(heads):
+        for row in rows:
+            query = record.query[0, head, row].double()
+            cosines = [float(functional.cosine_similarity(query, record.key[0, head, i].double(), 0))
+                       for i in range(first, tokens)]  # fmt: skip
+            low, high = min(cosines), max(cosines)
+            for place, cosine in enumerate(cosines):
+                pull = gradient[0, head, row].double() @ record.value[0, head, first + place].double()
+                total[place] += (cosine - low) / (high - low) * float(pull)
+    return total
+
+
+def test_the_map_equals_the_formula(predictor, image, visit):
+    vision, fusion = AttentionRecord(), AttentionRecord()
+    scores = predictor.score(image, visit, vision, fusion)
+    number = scores.report[0, 2] - scores.report[0, :2].mean()
+    one, two = torch.autograd.grad(number, [vision.output, fusion.output])
+    tower = predictor.reader.network.vision_encoder
+    total = plain_relevance(vision, one, tower.first_patch, [0]) + plain_relevance(fusion, two, 1, [0, 1, 2])
+    found = attribute(predictor, image, visit, "AD")
+    np.testing.assert_allclose(found.signed.reshape(-1), total / total.max(), rtol=1e-3, atol=1e-4)
+
+
+def cut_roads(monkeypatch, tower: bool, fusion: bool) -> None:
+    """Let no token but the patches look at patches, in the tower or in the cross-attention."""
+    first, patches = 1 + 1 + 3, CONFIG.patches
+    real = functional.scaled_dot_product_attention
+
+    def attend(query, key, value, attn_mask=None, **options):
+        tokens = key.shape[2]
+        if tower and tokens == first + patches:
+            attn_mask = torch.ones(tokens, tokens, dtype=torch.bool)
+            attn_mask[:first, first:] = False
+        if fusion and tokens == 1 + patches:
+            attn_mask = (torch.arange(tokens) < 1).expand(query.shape[2], -1)
+        return real(query, key, value, attn_mask=attn_mask, **options)
+
+    monkeypatch.setattr(functional, "scaled_dot_product_attention", attend)
+
+
+@pytest.mark.parametrize(("tower", "fusion"), [(True, True), (True, False), (False, True)])
+def test_there_are_exactly_two_roads_from_the_patches(monkeypatch, predictor, image, visit, tower, fusion):
+    cut_roads(monkeypatch, tower, fusion)
+    one, two = (scores_of(predictor, scan, visit) for scan in (image, image.flip(4)))
+    if tower and fusion:
+        assert one == two
+    else:
+        assert max(abs(one[label] - two[label]) for label in LABELS) > 1e-4
+
+
+@pytest.mark.parametrize("constant", ["zero", "equal"])
+def test_equal_cosines_give_a_flat_map_and_say_so(predictor, image, visit, constant):
+    network = predictor.reader.network
+    with torch.no_grad():
+        width = CONFIG.width
+        network.cross_attention.in_proj_weight[width : 2 * width] = 0
+        network.cross_attention.in_proj_bias[width : 2 * width] = 0.0 if constant == "zero" else torch.randn(width)
+        block = network.vision_encoder.blocks[-1]
+        if constant == "zero":
+            block.attn.qkv.weight[width : 2 * width] = 0
+        else:  # every token becomes the same before the last attention; its qkv has no bias
+            block.norm1.weight.zero_()
+            block.norm1.bias.copy_(torch.randn(width))
+    found = attribute(predictor, image, visit, "AD")
+    assert found.flags == ("flat_map",)
+    assert not found.relevance.any() and set(found.shares.values()) == {0.0}
+
+
+# ------------------------------------------------------------------------------------------------ back to the head
+
+
+@pytest.mark.parametrize("x", [-60.0, 60.0])
+@pytest.mark.parametrize("y", [-90.0, 50.0])
+@pytest.mark.parametrize("z", [-55.0, 65.0])
+def test_left_stays_left(x, y, z):
+    """One relevant patch (D up, H back, W to the patient's left) ends up at its own millimetres."""
+    grid = CONFIG.token_grid
+    relevance = np.zeros(grid)
+    relevance[-1 if z > 0 else 0, 0 if y > 0 else -1, 0 if x > 0 else -1] = 1.0
+    heat = from_model_order(enlarge(relevance, CONFIG.patch))
+    assert heat.shape == CONTRACT.shape_xyz
+    place = np.argwhere(heat == heat.max()).mean(0)
+    found = CONTRACT.affine_xyz[:3, :3] @ place + CONTRACT.affine_xyz[:3, 3]
+    assert np.abs(found - (x, y, z)).max() < 25  # half a patch and what is constant beyond its centre
+    assert np.array_equal(np.sign(found - (0, -17, 5)), np.sign(np.array((x, y, z)) - (0, -17, 5)))
+
+
+def test_enlarging_keeps_a_constant_and_the_peaks_of_patch_centres():
+    assert np.allclose(enlarge(np.full((2, 3, 2), 0.7), (4, 4, 4)), 0.7)
+    relevance = np.random.default_rng(0).random((3, 4, 5))
+    wide = enlarge(relevance, (3, 5, 1))
+    np.testing.assert_allclose(wide[1::3, 2::5, :], relevance, atol=1e-12)
+
+
+# ------------------------------------------------------------------------------------------------ faithfulness
+
+
+def test_the_curves_begin_at_the_scan_and_at_the_filling(predictor, image, visit):
+    found = attribute(predictor, image, visit, "AD")
+    filling = image.flip(4) * 0.5
+    curves = faithfulness(predictor, image, visit, found, filling, 0)
+    for name in ("deletion", "deletion_random", "insertion", "insertion_random"):
+        assert len(curves[name]) == 11 and np.isfinite(curves[name]).all()
+    of_scan, of_filling = (
+        scores["AD"] - (scores["CN"] + scores["MCI"]) / 2
+        for scores in (scores_of(predictor, one, visit) for one in (image, filling))
+    )
+    assert curves["deletion"][0] == curves["deletion_random"][0] == pytest.approx(of_scan, abs=1e-4)
+    assert curves["insertion"][0] == curves["insertion_random"][0] == pytest.approx(of_filling, abs=1e-4)
+    assert curves["deletion_gain"] == pytest.approx(np.mean(curves["deletion_random"]) - np.mean(curves["deletion"]))
+    assert 0 < curves["patches"] <= CONFIG.patches
+    assert curves == faithfulness(predictor, image, visit, found, filling, 0)
+    assert curves["deletion_random"] != faithfulness(predictor, image, visit, found, filling, 1)["deletion_random"]
+
+
+def test_filling_a_scan_with_itself_changes_nothing(predictor, image, visit):
+    found = attribute(predictor, image, visit, "mmse")
+    curves = faithfulness(predictor, image, visit, found, image, 0)
+    assert np.ptp(curves["deletion"] + curves["insertion_random"]) == 0
+    assert curves["deletion_gain"] == curves["insertion_gain"] == 0
+
+
+def test_a_true_map_beats_a_reversed_one(predictor, image, visit, monkeypatch):
+    """The patch means are the score: then the brightest patches are the most relevant, and the curves must say so."""
+    means = attribution._patch_means(image, CONFIG.patch)
+    monkeypatch.setattr(
+        predictor, "score", lambda scan, _visit: type("S", (), {"report": torch.stack(
+            [scan.mean() * 0, scan.mean() * 0, scan.mean()])[None]})
+    )  # fmt: skip
+    found = attribution.Attribution(means, means.reshape(CONFIG.token_grid), {}, "AD", None, ())  # type: ignore[arg-type]
+    good = faithfulness(predictor, image, visit, found, torch.zeros_like(image), 0)
+    bad = faithfulness(predictor, image, visit, replace(found, signed=-found.signed), torch.zeros_like(image), 0)
+    assert good["deletion_gain"] > 0 > bad["deletion_gain"] and good["insertion_gain"] > 0 > bad["insertion_gain"]
+
+
+def test_an_empty_scan_is_explained_by_nothing(predictor):
+    empty = torch.zeros((1, 1, *CONTRACT.shape))
+    found = attribute(predictor, empty, Visit(), "AD")
+    assert np.isfinite(found.signed).all()
+    assert faithfulness(predictor, empty, None, found, empty, 0)["patches"] == 0

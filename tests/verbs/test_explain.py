@@ -1,0 +1,152 @@
+"""`explain` as a function: maps on the scan's own voxels, beside the numbers that predict gives."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from tiny import CONFIG, CONTRACT, LABELS
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "imaging"))
+from phantoms import FakeStripper, make_head, save, turn
+
+from adclip import attribution
+from adclip.config import ExplainConfig, PredictConfig
+from adclip.errors import ConfigError, OutputError
+from adclip.explain import explain
+from adclip.imaging.figures import PageSection, draw_overlay, render_page
+from adclip.imaging.regions import mask_ratio, region_maps, share_by_region, template_image
+from adclip.predict import predict
+
+NAME = "sub-{0}/ses-01/anat/sub-{0}_ses-01_space-MNI152NLin2009aSym_desc-preproc_T1w.nii.gz"
+
+
+@pytest.fixture(scope="module")
+def config(tiny_cohort, tiny_run, tmp_path_factory):
+    scans = tuple(tiny_cohort / NAME.format(name) for name in ("p01", "p02"))
+    return ExplainConfig(
+        scans, tmp_path_factory.mktemp("explain") / "out", tiny_cohort / "table.csv", str(tiny_run), device="cpu"
+    )
+
+
+@pytest.fixture(scope="module")
+def result(config):
+    return explain(config)
+
+
+def test_the_scores_are_those_of_predict(config, result):
+    wanted = predict(PredictConfig(config.inputs, config.meta, config.model, device="cpu")).predictions
+    for one, two in zip(result.explanations, wanted, strict=True):
+        assert one.scores == pytest.approx(two.scores, abs=1e-5)
+        assert one.probabilities == pytest.approx(two.probabilities, abs=1e-6)
+        assert one.target == two.diagnosis and one.notice == two.notice
+        json.dumps(one.to_dict(), allow_nan=False)
+
+
+def test_every_file_is_there_and_says_what_it_is(config, result):
+    for one in result.explanations:
+        assert set(one.files) == {"mni", "heatmap", "regions", "faithfulness", "figure"}
+        assert all((config.out / name).is_file() for name in one.files.values())
+        heat = nib.load(config.out / one.files["mni"])
+        assert heat.shape == CONTRACT.shape_xyz
+        np.testing.assert_allclose(heat.affine, CONTRACT.affine_xyz)
+        values = heat.get_fdata()
+        assert values.min() >= 0 and 0 < values.max() <= 1.0001
+        told = json.loads((config.out / one.files["faithfulness"]).read_text())
+        for name in ("deletion", "insertion", "deletion_random", "insertion_random"):
+            assert len(told[name]) == 11
+        assert told["target"] == one.target and told["notice"] == one.notice
+        rows = (config.out / one.files["regions"]).read_text().splitlines()
+        assert rows[0].split("\t") == ["region", "relevance_share", "volume_share", "ratio_to_chance"]
+        assert (config.out / one.files["figure"]).read_bytes()[:4] == b"\x89PNG"
+
+
+def test_the_page_loads_nothing_from_elsewhere(result):
+    page = result.page.read_text()
+    assert "http://" not in page and "https://" not in page and "<script src" not in page
+    assert page.count("data:image/png;base64,") == 2
+    assert result.explanations[0].notice in page
+
+
+def test_the_page_escapes_what_it_is_told():
+    page = render_page("<b>t", "n", [PageSection("<i>s", b"png", {"<u>k": "<script>"}, [("<c>", ("<h>",), [["<r>"]])])])
+    for tag in ("<b>", "<i>", "<u>", "<script>", "<c>", "<h>", "<r>"):
+        assert tag not in page
+
+
+def test_an_earlier_result_is_kept(config, result):
+    with pytest.raises(OutputError):
+        explain(config)
+
+
+@pytest.mark.parametrize("target", ["DLB", "ad"])
+def test_an_unknown_target_is_told_at_once(config, tmp_path, target):
+    with pytest.raises(ConfigError, match="--target"):
+        explain(replace(config, target=target, out=tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+# ------------------------------------------------------------------------------------------------ on a raw scan
+
+
+@pytest.mark.parametrize("codes", ["RAS", "PSR"])
+def test_the_map_lies_on_the_scan_and_left_stays_left(tmp_path, monkeypatch, tiny_run, codes):
+    """Relevance planted in one patch of the MNI box lands at its place in the tilted head, whatever the axis order."""
+    scan_to_mni = turn(8, 0) @ np.diag([1.05, 1.05, 1.05, 1.0])
+    scan_to_mni[:3, 3] = (6, -10, 12)
+    array, affine, _ = make_head(scan_to_mni, spacing=3.0)
+    scan = save(tmp_path / "sub-x_T1w.nii.gz", array, affine, codes, np.int16)
+    monkeypatch.setattr("adclip.imaging.brain.DeepbetStripper", lambda _device: FakeStripper())
+    planted = np.zeros(CONFIG.token_grid)
+    planted[1, 2, 2] = 1.0  # a patch left of the middle: x from -40 to 0
+    real = attribution.attribute
+    monkeypatch.setattr(attribution, "attribute", lambda *args: replace(real(*args), relevance=planted, signed=planted))
+    (one,) = explain(ExplainConfig((scan,), tmp_path / "out", model=str(tiny_run), device="cpu")).explanations
+    heat, source = nib.load(tmp_path / "out" / one.files["heatmap"]), nib.load(scan)
+    assert heat.shape == source.shape
+    np.testing.assert_allclose(heat.affine, source.affine, atol=1e-4)
+    values = heat.get_fdata()
+    place = nib.affines.apply_affine(heat.affine, np.argwhere(values > 0.9 * values.max()).mean(0))
+    found = nib.affines.apply_affine(scan_to_mni, place)
+    low = np.array([-40.0, -37.0, -35.0])  # the patch: W index 2 of 4, H index 2 of 5, D index 1 of 4
+    assert ((found > low + 5) & (found < low + 35)).all(), found
+    assert one.scores is not None and list(one.scores) == list(LABELS)
+
+
+# ------------------------------------------------------------------------------------------------ regions and figures
+
+
+def test_relevance_in_one_region_is_found_there():
+    maps = region_maps(CONTRACT)
+    for name in ("hippocampus_left", "hippocampus_right", "ventricles"):
+        shares = share_by_region(maps[name] * (maps[name] > 0.3), CONTRACT)
+        assert shares[0].region == name and shares[0].ratio > 3
+    x = nib.affines.apply_affine(CONTRACT.affine_xyz, np.argwhere(maps["hippocampus_left"] > 0.3))[:, 0]
+    assert (x < 0).all()
+
+
+def test_an_even_map_is_at_chance_everywhere_and_an_empty_one_has_no_share():
+    maps = region_maps(CONTRACT)
+    even = share_by_region(np.ones(CONTRACT.shape_xyz), CONTRACT)
+    assert all(0.8 < share.ratio < 3 for share in even)  # 1 but for the brain's soft edge
+    assert all(share.relevance_share == 0 for share in share_by_region(np.zeros(CONTRACT.shape_xyz), CONTRACT))
+    brain = maps["brain"] > 0.5
+    assert mask_ratio(np.ones(CONTRACT.shape_xyz), maps["ventricles"] > 0.5, brain) == pytest.approx(1)
+    assert np.isnan(mask_ratio(np.zeros(CONTRACT.shape_xyz), brain, brain))
+    assert np.isnan(mask_ratio(np.ones(CONTRACT.shape_xyz), ~brain, brain))
+
+
+def test_the_average_brain_is_a_scan_of_the_contract():
+    image = template_image(CONTRACT)
+    assert image.shape == CONTRACT.shape_xyz and image.min() == 0 and image.max() == 1
+
+
+def test_the_picture_is_the_same_bytes_each_time():
+    image = template_image(CONTRACT)
+    one, two = (draw_overlay(image, image * 0, CONTRACT, "t", image > 0.9) for _ in range(2))
+    assert one == two and one[:4] == b"\x89PNG"
