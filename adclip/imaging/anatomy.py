@@ -160,7 +160,7 @@ def _field(region: FloatArray, around: FloatArray, contract: InputContract) -> F
     square[0, 0, 0] = 1.0
     potential = -spectrum / square
     potential[0, 0, 0] = 0.0
-    field = np.stack([np.fft.irfftn(1j * k * potential, contract.shape_xyz) for k in (kx, ky, kz)])
+    field = np.stack([np.fft.irfftn(1j * k * potential, contract.shape_xyz, axes=(0, 1, 2)) for k in (kx, ky, kz)])
     divergence = sum(np.gradient(field[axis], contract.spacing_xyz_mm[axis], axis=axis) for axis in range(3))
     inside = float((divergence * region).sum() / region.sum())
     return (field / inside).astype(np.float32)
