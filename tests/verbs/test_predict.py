@@ -6,7 +6,6 @@ import csv
 import json
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from tiny import LABELS, write_table
