@@ -51,11 +51,34 @@ class Volume:
         Voxel index to scanner millimetres.
     source : SourceGrid
         The grid the file itself uses, for the way back.
+    flags : tuple of str
+        What a reader of the result should know about the file, for example `sform_qform_disagree`.
+    facts : mapping
+        How the geometry was decided, in plain JSON types: format, which matrix was used, stored orientation, obliquity.
     """
 
     array: FloatArray
     affine: FloatArray
     source: SourceGrid
+    flags: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What the user declares about the input files because the files do not say it.
+
+    Parameters
+    ----------
+    orientation : str or None
+        Anatomical directions of the three stored axes, such as `RAS` or `LPI` (towards: Right/Left, Anterior/Posterior,
+        Superior/Inferior), for files whose header has none. A file that has an orientation keeps its own.
+    series : str or None
+        Series number or SeriesInstanceUID to take from a DICOM folder that holds several.
+    """
+
+    orientation: str | None = None
+    series: str | None = None
 
 
 @dataclass(frozen=True)
@@ -210,12 +233,18 @@ class Prediction:
 
 @dataclass(frozen=True)
 class ScanItem:
-    """One scan to work on: its file, and the names it goes by."""
+    """One scan to work on: its file (or DICOM folder), and the names it goes by.
+
+    `flags` and `notes` tell how it was chosen where there was a choice, such as one of several runs: a flag for the
+    record, a note in words for the user.
+    """
 
     path: Path
     subject_id: str
     session_id: str | None = None
     preprocessed: bool = False
+    flags: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def stem(self) -> str:
