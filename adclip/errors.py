@@ -8,6 +8,7 @@ errors survive pickling into and out of worker processes.
 from __future__ import annotations
 
 import difflib
+import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -361,6 +362,47 @@ class DeviceError(AdclipError):
     def absent(cls, device: str) -> DeviceError:
         return cls(f"--device {device}: not available on this machine", "use --device cpu, or --device auto")
 
+class DeviceMemoryError(DeviceError):
+    """Memory ran out on one item; a smaller one may still fit."""
+
     @classmethod
-    def out_of_memory(cls, device: str) -> DeviceError:
-        return cls(f"{device}: out of memory", "use a smaller --batch-size, or --device cpu")
+    def of(cls, device: str) -> DeviceMemoryError:
+        return cls(
+            f"{device} ran out of memory", "use fewer --workers, a smaller --batch-size where there is one, or --device cpu"
+        )
+
+
+class WorkerError(AdclipError):
+    """A process of adclip's own was ended from outside (exit code 4: most often memory is missing)."""
+
+    exit_code = EXIT_MISSING
+
+    @classmethod
+    def died(cls, exit_code: int | None) -> WorkerError:
+        how = f"killed by signal {-exit_code}" if exit_code is not None and exit_code < 0 else f"exit code {exit_code}"
+        return cls(
+            f"the process working on it ended twice ({how}), often for want of memory",
+            "run it alone, with --workers 1; on a cluster ask for more memory",
+        )
+
+
+class DefectError(AdclipError):
+    """Something adclip did not foresee, on one item of many (exit code 1)."""
+
+    @classmethod
+    def of(cls, error: BaseException) -> DefectError:
+        # The message is left out, as it might repeat a value of a person.
+        return cls(
+            f"a defect in adclip ({type(error).__name__}{origin(error)})",
+            "run this one alone with --debug and report the traceback",
+        )
+
+
+def origin(error: BaseException) -> str:
+    """Name the last line of adclip's own code that was running, as ` in adclip/file.py, line N`, or nothing."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        parts = Path(frame.filename).parts
+        if "adclip" in parts:
+            start = len(parts) - 1 - parts[::-1].index("adclip")
+            return f" in {'/'.join(parts[start:])}, line {frame.lineno}"
+    return ""

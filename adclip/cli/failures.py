@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import sys
-import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,8 @@ from adclip.errors import (
     EXIT_INTERRUPTED,
     EXIT_MISSING,
     AdclipError,
-    DeviceError,
+    DeviceMemoryError,
+    origin,
 )
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -63,7 +63,7 @@ def describe(error: Exception) -> Failure:
         why = (error.strerror or "cannot be used").lower()
         return Failure(f"{_where(error)}: {why}", "choose another path, or correct its permissions", EXIT_INPUT)
     if _out_of_memory(error):
-        return describe(DeviceError.out_of_memory("--device"))
+        return describe(DeviceMemoryError.of("this machine"))
     if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("adclip"):
         return Failure(
             f"the package `{error.name.partition('.')[0]}` is not installed",
@@ -71,7 +71,7 @@ def describe(error: Exception) -> Failure:
             EXIT_MISSING,
         )
     return Failure(
-        f"a defect in adclip ({type(error).__name__}{_origin(error)})",
+        f"a defect in adclip ({type(error).__name__}{origin(error)})",
         "run it again with --debug and report the traceback",
         EXIT_DEFECT,
     )
@@ -102,12 +102,3 @@ def _out_of_memory(error: Exception) -> bool:
     torch = sys.modules.get("torch")  # never imported just to ask
     return isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError))
 
-
-def _origin(error: Exception) -> str:
-    """Name the last line of adclip's own code that was running."""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        parts = Path(frame.filename).parts
-        if "adclip" in parts:
-            start = len(parts) - 1 - parts[::-1].index("adclip")
-            return f" in {'/'.join(parts[start:])}, line {frame.lineno}"
-    return ""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adclip.domain import Volume
-from adclip.errors import DeviceError
+from adclip.errors import DeviceError, DeviceMemoryError
 
 # A stripped brain: exact zeros all around one piece of brain size. The upper bound leaves room for brains that were
 # enlarged to a template (OASIS-1 in Talairach space: 2.2-2.4 litres); whole heads start near 4 litres (IXI: 4.9-6.3).
@@ -84,7 +84,7 @@ class DeepbetStripper:
         except (AssertionError, ValueError):  # deepbet's own way of saying "not enough foreground"
             return np.zeros(volume.array.shape, dtype=bool)
         except torch.OutOfMemoryError:
-            raise DeviceError.out_of_memory(self._device) from None
+            raise DeviceMemoryError.of(f"--device {self._device}") from None
         return np.asarray(mask.dataobj) > 0
 
 
