@@ -69,7 +69,14 @@ class ScanError(InputError):
 
     @classmethod
     def unknown_kind(cls, path: Path | str) -> ScanError:
-        return cls(f"{path}: not a NIfTI file name", "give a .nii or .nii.gz file, or convert it first")
+        return cls(
+            f"{path}: not the name of a scan that adclip reads",
+            "give .nii, .nii.gz, .mgz, .mgh, .img/.hdr, or a folder of DICOM files",
+        )
+
+    @classmethod
+    def is_folder(cls, path: Path | str) -> ScanError:
+        return cls(f"{path}: a folder with the name of a file", "give the file inside it, or rename the folder")
 
     @classmethod
     def empty_file(cls, path: Path | str) -> ScanError:
@@ -89,6 +96,14 @@ class ScanError(InputError):
     @classmethod
     def not_nifti(cls, path: Path | str) -> ScanError:
         return cls(f"{path}: no NIfTI header found", "convert the scan to NIfTI, e.g. with dcm2niix")
+
+    @classmethod
+    def not_mgh(cls, path: Path | str) -> ScanError:
+        return cls(f"{path}: no MGH header found", "copy it again, or convert it: `mri_convert IN OUT.nii.gz`")
+
+    @classmethod
+    def half_a_pair(cls, path: Path | str, other: str) -> ScanError:
+        return cls(f"{path}: one file of a pair, and {other} is missing", "put the .hdr and the .img side by side")
 
     @classmethod
     def truncated(cls, path: Path | str, expected: int, found: int) -> ScanError:
@@ -128,8 +143,33 @@ class ScanError(InputError):
     @classmethod
     def label_map(cls, path: Path | str, values: int) -> ScanError:
         return cls(
-            f"{path}: only {values} distinct values, this looks like a label map or a mask",
+            f"{path}: this looks like a label map ({values} values in large even areas)",
             "give the T1 scan itself, not its segmentation",
+        )
+
+    @classmethod
+    def mask(cls, path: Path | str) -> ScanError:
+        return cls(f"{path}: only two values, this is a mask", "give the T1 scan itself, not its mask")
+
+    @classmethod
+    def noise(cls, path: Path | str) -> ScanError:
+        return cls(
+            f"{path}: neighbouring voxels have nothing in common, this is noise",
+            "check how the file was made: a wrong data type or byte order looks like this",
+        )
+
+    @classmethod
+    def overflow(cls, path: Path | str) -> ScanError:
+        return cls(
+            f"{path}: voxel values are too large for 32-bit numbers",
+            "check the header's scl_slope and scl_inter, or export the scan again",
+        )
+
+    @classmethod
+    def wrapped(cls, path: Path | str) -> ScanError:
+        return cls(
+            f"{path}: integer overflow, values jump between -32768 and 32767",
+            "export the scan again with a type that holds its values, such as float32",
         )
 
     @classmethod
@@ -141,10 +181,18 @@ class ScanError(InputError):
         return cls(f"{path}: the affine is unusable ({why})", "export the scan again with a valid sform or qform")
 
     @classmethod
-    def bad_voxel_size(cls, path: Path | str, sizes: tuple[float, ...]) -> ScanError:
+    def no_orientation(cls, path: Path | str) -> ScanError:
+        return cls(
+            f"{path}: the header has no orientation, so left and right are unknown",
+            "if you know for certain where its axes point, say so, for example `--orientation LAS`",
+        )
+
+    @classmethod
+    def bad_voxel_size(cls, path: Path | str, sizes: tuple[float, ...], hint: str = "") -> ScanError:
         shown = " x ".join(f"{size:.3g}" for size in sizes)
         return cls(
-            f"{path}: voxel size {shown} mm is impossible for a head scan", "check the header's pixdim and units"
+            f"{path}: voxel size {shown} mm is impossible for a head scan",
+            "check the header's pixdim and units" + (f": {hint}, adclip reads millimetres" if hint else ""),
         )
 
     @classmethod
@@ -167,7 +215,95 @@ class ScanError(InputError):
 
     @classmethod
     def no_scans(cls, path: Path | str) -> ScanError:
-        return cls(f"{path}: no .nii or .nii.gz scans in this folder", "give the folder that holds the scans")
+        return cls(
+            f"{path}: no scans in this folder (.nii, .nii.gz, .mgz, .mgh, .img/.hdr or DICOM)",
+            "give the folder that holds the scans",
+        )
+
+    @classmethod
+    def no_dicom(cls, path: Path | str) -> ScanError:
+        return cls(f"{path}: no DICOM images directly in this folder", "give the folder that holds the files of one series")
+
+    @classmethod
+    def damaged_dicom(cls, path: Path | str) -> ScanError:
+        return cls(f"{path}: no readable DICOM header", "copy the file again, or remove it if it is no image")
+
+    @classmethod
+    def single_dicom(cls, path: Path | str) -> ScanError:
+        return cls(f"{path}: one DICOM slice", "give the folder that holds all slices of the series")
+
+    @classmethod
+    def several_patients(cls, path: Path | str, count: int) -> ScanError:
+        return cls(f"{path}: DICOM files of {count} patients", "put each patient's files into a folder of their own")
+
+    @classmethod
+    def several_series(cls, path: Path | str, listing: str) -> ScanError:
+        return cls(f"{path}: several DICOM series: {listing}", "choose the T1 scan by its number: `--series N`")
+
+    @classmethod
+    def no_such_series(cls, path: Path | str, wanted: str, listing: str) -> ScanError:
+        return cls(f"{path}: no DICOM series {wanted}; there are: {listing}", "choose one of them: `--series N`")
+
+    @classmethod
+    def same_series_number(cls, path: Path | str, wanted: str) -> ScanError:
+        return cls(
+            f"{path}: more than one DICOM series has the number {wanted}",
+            "put the files of one into a folder of their own, or give its SeriesInstanceUID: `--series UID`",
+        )
+
+    @classmethod
+    def not_mr(cls, path: Path | str, modality: str) -> ScanError:
+        return cls(f"{path}: the DICOM modality is {modality}, not MR", "adclip reads T1-weighted MRI only")
+
+    @classmethod
+    def few_slices(cls, path: Path | str, count: int) -> ScanError:
+        return cls(
+            f"{path}: the DICOM series has only {count} slice{'s' * (count != 1)}, like a localiser",
+            "give the folder of the full 3D T1 series",
+        )
+
+    @classmethod
+    def mixed_slices(cls, path: Path | str, what: str) -> ScanError:
+        return cls(
+            f"{path}: the DICOM slices differ in their {what}",
+            "give the folder of one 3D series; localisers and reformatted images do not belong to it",
+        )
+
+    @classmethod
+    def no_position(cls, path: Path | str) -> ScanError:
+        return cls(f"{path}: DICOM slices without position, orientation or pixel size", "export the original series")
+
+    @classmethod
+    def repeated_slices(cls, path: Path | str, count: int) -> ScanError:
+        return cls(
+            f"{path}: {count} DICOM slices lie where another one lies (copies, echoes or repetitions)",
+            "keep one file for each position",
+        )
+
+    @classmethod
+    def missing_slices(cls, path: Path | str, count: int) -> ScanError:
+        return cls(f"{path}: {count} DICOM slice{'s' * (count != 1)} missing in between", "export the series again, complete")
+
+    @classmethod
+    def uneven_slices(cls, path: Path | str, low: float, high: float) -> ScanError:
+        return cls(
+            f"{path}: DICOM slices are unevenly spaced ({low:.2f} to {high:.2f} mm)",
+            "export the series again, complete; resampled or mixed slices do not make a volume",
+        )
+
+    @classmethod
+    def conversion_failed(cls, path: Path | str, why: str) -> ScanError:
+        return cls(
+            f"{path}: the DICOM series could not be converted ({why})",
+            "convert it with another program to NIfTI and give that file",
+        )
+
+    @classmethod
+    def all_failed_quality(cls, path: Path | str) -> ScanError:
+        return cls(
+            f"{path}: every scan has the quality verdict `fail`",
+            "look at qc.html; `adclip preprocess ... --override SUBJECT=pass` accepts a scan",
+        )
 
     @classmethod
     def not_preprocessed(cls, path: Path | str) -> ScanError:
@@ -351,6 +487,10 @@ class MissingPackageError(AdclipError):
     @classmethod
     def needed(cls, package: str, extra: str) -> MissingPackageError:
         return cls(f"the package `{package}` is not installed", f"pip install 'adclip[{extra}]'")
+
+    @classmethod
+    def broken(cls, package: str) -> MissingPackageError:
+        return cls(f"the package `{package}` is not installed or cannot run", f"pip install --force-reinstall {package}")
 
 
 class DeviceError(AdclipError):

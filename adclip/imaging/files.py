@@ -1,7 +1,7 @@
-"""Scans on disk: NIfTI read with every check that can be made before heavy work, and written so that bytes repeat.
+"""Scans on disk: every format brought to one form, with each check that can be made before heavy work; NIfTI written.
 
-nibabel parses the header and knows the orientations. The bytes are read here, because nibabel never verifies the CRC of
-a gzip stream, and because a header must be believed only after it has been compared with the file.
+The formats stand in `adclip/imaging/formats/`. A header is believed only after it has been compared with the file, and
+a gzip stream only after its checksum has been.
 """
 
 from __future__ import annotations
@@ -9,78 +9,91 @@ from __future__ import annotations
 import gzip
 import hashlib
 import struct
-import zlib
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from adclip.domain import FloatArray, SourceGrid, Volume
+from adclip.domain import FloatArray, ReadOptions, SourceGrid, Volume
 from adclip.errors import ScanError
-from adclip.imaging.find import find_scans, is_nifti_name
-from adclip.imaging.header import VOXEL_CAP, check_header, parse_header, read_affine
+from adclip.imaging.find import find_scans
+from adclip.imaging.formats import mgh, nifti
+from adclip.imaging.formats.geometry import parse_orientation, with_facts
+from adclip.imaging.formats.names import format_of, pair_of
+from adclip.imaging.formats.stored import StoredImage
+from adclip.imaging.formats.stream import Source, open_source
+from adclip.imaging.formats.values import check_values, to_float
 from adclip.paths import write_bytes
 
-__all__ = ["file_sha256", "find_scans", "read_volume", "read_voxels", "to_source_order", "write_nifti"]
+__all__ = [
+    "check_scan", "file_sha256", "find_scans", "read_volume", "read_voxels", "scan_sha256", "to_source_order",
+    "write_nifti",
+]  # fmt: skip
 
-VOXEL_MM = (0.2, 8.0)  # 7 T research heads reach 0.25 mm; above 8 mm a hippocampus is one voxel
-FEWEST_VOXELS = 16  # along any axis: below, it is a localiser or a slab
-FIELD_OF_VIEW_MM = 60.0  # shorter than any adult brain along any axis
-CT_AIR = -200.0  # Hounsfield units: air is -1000, fat -100; T1 magnitudes have no large negatives
-CT_AIR_SHARE = 0.1
-FLAT_SHARE = 0.7  # equal neighbours in the foreground: uint8 T1 below 0.2, label maps above 0.8 (IXI, SynthSeg, DLMUSE)
-FEWEST_VALUES = 8
 SCANNER, MNI = 1, 4  # NIFTI_XFORM_SCANNER_ANAT, NIFTI_XFORM_MNI_152
 INT16_MAX = 32767
 
-_CHUNK = 1 << 22
+_DEFAULT = ReadOptions()
 _SCL_SLOPE_OFFSET = 112  # nifti1.h: float scl_slope
 
 
-def read_volume(path: Path) -> Volume:
+def read_volume(path: Path, options: ReadOptions = _DEFAULT) -> Volume:
     """Read one T1 scan and bring it to RAS+ order.
 
     Parameters
     ----------
     path : Path
-        `.nii` or `.nii.gz`.
+        `.nii`, `.nii.gz`, `.mgh`, `.mgz`, either file of a pair `.hdr`/`.img` (NIfTI or Analyze 7.5), or a folder of
+        DICOM files.
+    options : ReadOptions
+        What the user declares: the orientation of a file that has none, the series of a DICOM folder.
 
     Returns
     -------
     Volume
-        float32 intensities in RAS+ order (arbitrary unit), affine in mm, and the grid as stored.
+        float32 intensities in RAS+ order (arbitrary unit), affine in mm, the grid as stored, and how the geometry was
+        decided (`flags`, `facts`; see docs/reference/inputs.md).
 
     Raises
     ------
     ScanError
-        If the file is missing, damaged or cut short, is not one 3D image of finite real numbers, looks like a label map
-        or a CT, or has no trustworthy geometry. Each case has its own message.
+        If the file is missing, damaged or cut short, is not one 3D image of finite real numbers, looks like a mask, a
+        label map, CT or noise, or has no trustworthy geometry. Each case has its own message.
+    ConfigError
+        If an option is impossible.
     """
-    import nibabel
-    from nibabel.orientations import apply_orientation, inv_ornt_aff
+    kind = _kind(path, options)
+    if kind == "dicom":
+        return _read_dicom(path, options)
+    image, stored, extra = _read_file(path, kind, options)
+    return _to_volume(path, image, stored, flags=("extra_bytes",) if extra else ())
 
-    if not path.exists():
-        raise ScanError.missing(path)
-    if path.is_dir() or not is_nifti_name(path.name):
-        raise ScanError.unknown_kind(path)
-    if path.stat().st_size == 0:
-        raise ScanError.empty_file(path)
-    header, stored = _read_stored(path)
-    affine = read_affine(path, header)
-    sizes = np.linalg.norm(affine[:3, :3], axis=0)
-    if not all(VOXEL_MM[0] <= size <= VOXEL_MM[1] for size in sizes):
-        raise ScanError.bad_voxel_size(path, tuple(float(size) for size in sizes))
-    extent = tuple(float(size * count) for size, count in zip(sizes, stored.shape, strict=True))
-    if min(stored.shape) < FEWEST_VOXELS or min(extent) < FIELD_OF_VIEW_MM:
-        raise ScanError.too_small(path, cast(tuple[int, ...], stored.shape), extent)
 
-    values = _to_float(header, stored)
-    _check_values(path, values)
-    source = SourceGrid(shape=cast(tuple[int, int, int], values.shape), affine=affine)
-    orientation = nibabel.io_orientation(affine)
-    array = np.ascontiguousarray(apply_orientation(values, orientation))
-    return Volume(array=array, affine=affine @ inv_ornt_aff(orientation, values.shape), source=source)
+def check_scan(path: Path, options: ReadOptions = _DEFAULT) -> None:
+    """Check a scan by its header alone, in milliseconds: what a cohort's first pass can find without reading voxels.
+
+    Raises
+    ------
+    ScanError
+        As `read_volume`, for everything but damage behind the header and the meaning of the values.
+    ConfigError
+        If an option is impossible.
+    """
+    kind = _kind(path, options)
+    if kind == "dicom":
+        from adclip.imaging.formats.dicom import read_series
+
+        read_series(path, options.series)
+        return
+    if kind == "pair":
+        image = nifti.parse_pair(path, options.orientation)
+        with open_source(image.path) as source:
+            source.check_size(image.offset, image.shape, image.dtype)
+        return
+    with open_source(path) as source:
+        image, _ = _parse(path, kind, source, options)
+        source.check_size(image.offset, image.shape, image.dtype)
 
 
 def read_voxels(path: Path) -> tuple[FloatArray, FloatArray]:
@@ -100,8 +113,8 @@ def read_voxels(path: Path) -> tuple[FloatArray, FloatArray]:
     """
     if not path.is_file():
         raise ScanError.missing(path)
-    header, stored = _read_stored(path)
-    return _to_float(header, stored), read_affine(path, header)
+    image, stored, _ = _read_file(path, "nifti", _DEFAULT)
+    return to_float(stored, image.slope, image.intercept), image.geometry.affine
 
 
 def to_source_order(array_xyz: NDArray[Any], volume: Volume) -> NDArray[Any]:
@@ -170,125 +183,108 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-# ----------------------------------------------------------------------------------------------- bytes and header
+def scan_sha256(path: Path, options: ReadOptions = _DEFAULT) -> str:
+    """Return the SHA-256 of what `read_volume` would read, as 64 hex digits.
 
+    Notes
+    -----
+    Of a single file its bytes; of a pair the header's and then the voxels'; of a DICOM folder the files of the chosen
+    series, in an order that does not depend on their names. Declared options are part of the settings, not of this.
 
-def _read_stored(path: Path) -> tuple[Any, NDArray[Any]]:
-    """Return the header and the stored numbers, shape (I, J, K), before any scaling."""
-    try:
-        opened = path.open("rb")
-    except PermissionError:
-        raise ScanError.unreadable(path) from None
-    with opened as raw:
-        zipped = raw.read(2) == b"\x1f\x8b"
-        raw.seek(0)
-        if not zipped and path.suffix.lower() == ".gz":
-            raise ScanError.not_gzip(path)
-        if not zipped:
-            return _read_stream(path, raw, plain_size=path.stat().st_size)
-        stream = _open_gzip(raw)
-        try:
-            return _read_stream(path, stream, plain_size=None)
-        except EOFError:
-            raise ScanError.damaged_gzip(path, "it ends too early") from None
-        except (OSError, zlib.error, ValueError) as error:
-            if isinstance(error, ScanError):
-                raise
-            raise ScanError.damaged_gzip(path, "its checksum or content is wrong") from None
-        except Exception as error:
-            if type(error).__name__ != "IsalError":  # isal's own class exists only where isal is installed
-                raise
-            raise ScanError.damaged_gzip(path, "its content is wrong") from None
+    Raises
+    ------
+    ScanError
+        If a file is missing, or a DICOM folder has no series to choose.
+    """
+    kind = _kind(path, options)
+    if kind == "pair":
+        parts = [file_sha256(one) for one in pair_of(path) if one.is_file()]
+    elif kind == "dicom":
+        from adclip.imaging.formats.dicom import read_series
 
-
-def _open_gzip(raw: BinaryIO) -> BinaryIO:
-    try:
-        from isal import igzip  # four times faster, optional
-    except ImportError:
-        return cast(BinaryIO, gzip.GzipFile(fileobj=raw, mode="rb"))
-    return cast(BinaryIO, igzip.IGzipFile(fileobj=raw, mode="rb"))
-
-
-def _read_stream(path: Path, stream: BinaryIO, plain_size: int | None) -> tuple[Any, NDArray[Any]]:
-    """Parse the header, compare it with the file, and only then allocate and read the voxels."""
-    head = _read_exactly(stream, 540)
-    header = parse_header(path, head)
-    shape, dtype = check_header(path, header)
-    offset = max(int(header["vox_offset"]), int(header["sizeof_hdr"]))
-    wanted = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    if plain_size is not None and plain_size < offset + wanted:
-        raise ScanError.truncated(path, wanted, max(plain_size - offset, 0))
-
-    if offset < len(head):
-        first = head[offset:]
+        parts = sorted(file_sha256(one) for one in read_series(path, options.series).paths)
     else:
-        skip = offset - len(head)
-        if skip > VOXEL_CAP:
-            raise ScanError.not_nifti(path)
-        _read_exactly(stream, skip)
-        first = b""
-    voxels = bytearray(wanted)
-    filled = min(len(first), wanted)
-    voxels[:filled] = first[:filled]
-    view = memoryview(voxels)
-    while filled < wanted:
-        count = stream.readinto(view[filled : filled + _CHUNK])  # type: ignore[attr-defined]
-        if not count:
-            raise ScanError.truncated(path, wanted, filled)
-        filled += count
-    if plain_size is None:
-        _read_to_end(path, stream)
-    return header, np.frombuffer(voxels, dtype=dtype).reshape(shape, order="F")
+        return file_sha256(path)
+    return hashlib.sha256("".join(parts).encode("ascii")).hexdigest()
 
 
-def _read_exactly(stream: BinaryIO, count: int) -> bytes:
-    """Read up to `count` bytes; fewer only at the end."""
-    parts = []
-    while count > 0 and (part := stream.read(min(count, _CHUNK))):
-        parts.append(part)
-        count -= len(part)
-    return b"".join(parts)
+# ----------------------------------------------------------------------------------------------- one form for all
 
 
-def _read_to_end(path: Path, stream: BinaryIO) -> None:
-    """Read what follows the voxels, so that the gzip trailer is reached and its CRC compared."""
-    extra = 0
-    while part := stream.read(_CHUNK):
-        extra += len(part)
-        if extra > VOXEL_CAP:
-            raise ScanError.damaged_gzip(path, "far more data than the header announces")
+def _kind(path: Path, options: ReadOptions) -> str:
+    """Return the format by name; raises ScanError for a path that is none, and ConfigError for a bad option."""
+    if options.orientation is not None:
+        parse_orientation(options.orientation)
+    if path.is_dir():
+        if format_of(path.name) not in (None, "dicom"):
+            raise ScanError.is_folder(path)
+        return "dicom"
+    if not path.exists():
+        raise ScanError.missing(path)
+    kind = format_of(path.name)
+    if kind is None:
+        from adclip.imaging.formats.names import is_dicom
+
+        kind = "dicom" if is_dicom(path) else None
+    if kind is None:
+        raise ScanError.unknown_kind(path)
+    if path.stat().st_size == 0:
+        raise ScanError.empty_file(path)
+    return kind
 
 
-# ----------------------------------------------------------------------------------------------- values
+def _parse(path: Path, kind: str, source: Source, options: ReadOptions) -> tuple[StoredImage, bytes]:
+    if kind == "mgh":
+        head = source.read(mgh.HEAD_BYTES)
+        return mgh.parse_mgh(path, head, options.orientation), head
+    head = source.read(nifti.HEAD_BYTES)
+    return nifti.parse_single(path, head, options.orientation), head
 
 
-def _to_float(header: Any, stored: NDArray[Any]) -> FloatArray:
-    slope, intercept = (float(header[name]) for name in ("scl_slope", "scl_inter"))
-    if not np.isfinite(slope) or slope == 0:  # nifti1.h: a slope of 0 means no scaling
-        slope, intercept = 1.0, 0.0
-    if not np.isfinite(intercept):
-        intercept = 0.0
-    with np.errstate(over="ignore", invalid="ignore"):
-        if (slope, intercept) == (1.0, 0.0):
-            return stored.astype(np.float32)
-        # In float64 first, so that the result is the one a float copy of the same scan would hold.
-        return (stored.astype(np.float64) * slope + intercept).astype(np.float32)
+def _read_file(path: Path, kind: str, options: ReadOptions) -> tuple[StoredImage, NDArray[Any], int]:
+    """Return header, stored numbers of shape (I, J, K), and how many bytes follow that should not be there."""
+    if kind == "pair":
+        image, head = nifti.parse_pair(path, options.orientation), b""
+        with open_source(image.path) as source:
+            stored, extra = source.read_array(image.offset, image.shape, image.dtype)
+    else:
+        with open_source(path) as source:
+            image, head = _parse(path, kind, source, options)
+            stored, extra = source.read_array(image.offset, image.shape, image.dtype, head)
+    return image, stored, 0 if image.trailer else extra
 
 
-def _check_values(path: Path, values: FloatArray) -> None:
-    bad = int(values.size - np.isfinite(values).sum())
-    if bad:
-        raise ScanError.not_finite(path, bad)
-    low, high = float(values.min()), float(values.max())
-    if low == high:
-        raise ScanError.constant(path)
-    sample = values[:, :, values.shape[2] // 8 :: 4]
-    if low <= 2 * CT_AIR and float((sample <= CT_AIR).mean()) > CT_AIR_SHARE and high > -CT_AIR:
-        raise ScanError.ct_like(path)
-    distinct, counts = np.unique(sample, return_counts=True)
-    background = distinct[counts.argmax()]
-    left, right = sample[:-1], sample[1:]
-    inside = (left != background) & (right != background)
-    flat = float((left == right)[inside].mean()) if inside.any() else 1.0
-    if len(distinct) < FEWEST_VALUES or flat > FLAT_SHARE:
-        raise ScanError.label_map(path, len(distinct))
+def _read_dicom(path: Path, options: ReadOptions) -> Volume:
+    from adclip.imaging.formats.convert import check_agreement, converted
+    from adclip.imaging.formats.dicom import read_series
+
+    series = read_series(path, options.series)
+    with converted(path, series) as file:
+        try:
+            image, stored, _ = _read_file(file, "nifti", _DEFAULT)
+        except ScanError:  # its words name the temporary file
+            raise ScanError.conversion_failed(path, "dcm2niix made no usable 3D image of it") from None
+    check_agreement(path, series, image.geometry.affine, image.shape)
+    flags = list(series.geometry.flags)
+    if options.orientation is not None:
+        flags.append("orientation_option_ignored")
+    return _to_volume(path, image, stored, flags=tuple(flags), **series.geometry.facts)
+
+
+def _to_volume(
+    path: Path, image: StoredImage, stored: NDArray[Any], flags: tuple[str, ...] = (), **facts: Any
+) -> Volume:
+    import nibabel
+    from nibabel.orientations import apply_orientation, inv_ornt_aff
+
+    affine = image.geometry.affine
+    orientation = nibabel.io_orientation(affine)
+    array = to_float(apply_orientation(stored, orientation), image.slope, image.intercept)
+    check_values(path, array, stored)
+    return Volume(
+        array=array,
+        affine=affine @ inv_ornt_aff(orientation, image.shape),
+        source=SourceGrid(shape=image.shape, affine=affine),
+        flags=(*image.geometry.flags, *flags),
+        facts=dict(with_facts(image.geometry, **facts).facts),
+    )

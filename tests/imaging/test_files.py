@@ -16,7 +16,7 @@ import pytest
 
 from adclip.errors import InputError, ScanError, TableError
 from adclip.imaging.files import find_scans, read_volume, read_voxels, to_source_order, write_nifti
-from adclip.imaging.header import VOXEL_CAP
+from adclip.imaging.formats.stream import VOXEL_CAP
 
 AFFINE = np.diag([3.0, 3.0, 3.0, 1.0])
 

@@ -1,0 +1,67 @@
+"""Which format a path is, by its name or, for DICOM, by its first bytes. No file is parsed here."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+NIFTI = (".nii", ".nii.gz")
+PAIR = (".hdr", ".img", ".hdr.gz", ".img.gz")
+MGH = (".mgh", ".mgz", ".mgh.gz")
+DICOM = (".dcm", ".ima", ".dicom")
+
+_NOT_DICOM = frozenset({"dicomdir", "version", "readme", "lockfile"})
+_MAGIC_AT = 128  # DICOM PS3.10, 7.1: 128 bytes of preamble, then "DICM"
+
+
+def format_of(name: str) -> str | None:
+    """Return `nifti`, `pair`, `mgh` or `dicom` as the file name says (in any case), or None."""
+    lower = name.lower()
+    for kind, endings in (("nifti", NIFTI), ("pair", PAIR), ("mgh", MGH), ("dicom", DICOM)):
+        if lower.endswith(endings):
+            return kind
+    return None
+
+
+def strip_ending(name: str) -> str:
+    """Return a scan's file name without its format ending."""
+    return re.sub(r"\.(nii|hdr|img|mgh|mgz|dcm|ima|dicom)(\.gz)?$", "", name, flags=re.IGNORECASE)
+
+
+def pair_of(path: Path) -> tuple[Path, Path]:
+    """Return (header, voxels) of a pair of which `path` is either file; the other one need not exist."""
+    match = re.search(r"\.(hdr|img)(\.gz)?$", path.name, flags=re.IGNORECASE)
+    if match is None:
+        raise ValueError(f"{path.name} is no name of a pair")
+    given, zipped = match[1], match[2] or ""
+    other = "img" if given.lower() == "hdr" else "hdr"
+    stem = path.name[: match.start()]
+    wanted = (other.upper() if given.isupper() else other) + zipped
+    names = [wanted, other + zipped, other.upper() + zipped, other, other + ".gz"]
+    partner = next((path.with_name(f"{stem}.{name}") for name in names if path.with_name(f"{stem}.{name}").is_file()), None)
+    partner = partner or path.with_name(f"{stem}.{wanted}")
+    return (path, partner) if given.lower() == "hdr" else (partner, path)
+
+
+def has_dicom_magic(path: Path) -> bool:
+    """Tell whether a file carries DICOM's magic word; False where it may not be read."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(_MAGIC_AT + 4)[_MAGIC_AT:] == b"DICM"
+    except OSError:
+        return False
+
+
+def may_be_dicom(name: str) -> bool:
+    """Tell whether a file of this name is worth a look: a DICOM ending, none at all, or the digits of a UID."""
+    if name.startswith(".") or name.lower() in _NOT_DICOM:
+        return False
+    ending = Path(name).suffix.lower()
+    return ending in DICOM or ending == "" or ending[1:].isdigit()
+
+
+def is_dicom(path: Path) -> bool:
+    """Tell whether a file is DICOM: by its name where that says so, else by its magic word."""
+    if not may_be_dicom(path.name) or not path.is_file():
+        return False
+    return path.suffix.lower() in DICOM or has_dicom_magic(path)

@@ -1,0 +1,167 @@
+"""NIfTI-1 and NIfTI-2, single files and pairs, and Analyze 7.5: headers, believed only where they make sense."""
+
+from __future__ import annotations
+
+import io
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adclip.domain import FloatArray
+from adclip.errors import ScanError
+from adclip.imaging.formats.geometry import Geometry, choose_affine, with_facts
+from adclip.imaging.formats.names import pair_of
+from adclip.imaging.formats.stored import StoredImage, check_dtype, check_scaling, check_shape
+from adclip.imaging.formats.stream import VOXEL_CAP, open_source
+
+HEAD_BYTES = 540  # the longer of both headers
+_KINDS = {348: "NIfTI-1", 540: "NIfTI-2"}
+
+
+def parse_single(path: Path, head: bytes, orientation: str | None = None) -> StoredImage:
+    """Parse the first bytes of a `.nii` or `.nii.gz` file.
+
+    Raises
+    ------
+    ScanError
+        If they are no single-file NIfTI header, or say something impossible.
+    """
+    kind, magic = _find_kind(head)
+    if kind is None or magic[:3] not in (b"n+1", b"n+2"):
+        raise ScanError.not_nifti(path)
+    return _parse(path, path, head, kind, kind, orientation)
+
+
+def parse_pair(path: Path, orientation: str | None = None) -> StoredImage:
+    """Parse the header of a pair, of which `path` is either file; `path` of the result holds the voxels.
+
+    Raises
+    ------
+    ScanError
+        If one file is missing, the header is neither NIfTI nor Analyze, or it says something impossible.
+    """
+    header_path, voxel_path = pair_of(path)
+    for one in (header_path, voxel_path):
+        if not one.is_file():
+            raise ScanError.half_a_pair(path, one.name)
+    with open_source(header_path) as source:
+        head = source.read(HEAD_BYTES)
+    kind, magic = _find_kind(head)
+    if kind is not None and magic[:3] in (b"ni1", b"ni2"):
+        return _parse(path, voxel_path, head, kind, f"{kind} pair", orientation)
+    if len(head) >= 348 and 348 in _first_number(head):
+        return _parse_analyze(path, voxel_path, head, orientation)
+    raise ScanError.not_nifti(header_path)
+
+
+def _first_number(head: bytes) -> set[int]:
+    return {struct.unpack(order + "i", head[:4])[0] for order in "<>"}
+
+
+def _find_kind(head: bytes) -> tuple[str | None, bytes]:
+    if len(head) < 348:
+        return None, b""
+    kind = next((name for size, name in _KINDS.items() if size in _first_number(head)), None)
+    return kind, head[344:348] if kind == "NIfTI-1" else head[4:8]
+
+
+def _parse(
+    path: Path, voxel_path: Path, head: bytes, kind: str, format_name: str, orientation: str | None
+) -> StoredImage:
+    import nibabel
+    from nibabel.spatialimages import HeaderDataError
+
+    try:
+        if kind == "NIfTI-1":
+            header = nibabel.Nifti1Header.from_fileobj(io.BytesIO(head[:348]), check=False)
+        else:
+            header = nibabel.Nifti2Header.from_fileobj(io.BytesIO(head), check=False)
+    except (HeaderDataError, ValueError):
+        raise ScanError.not_nifti(path) from None
+    shape, dtype = _shape_and_dtype(path, header)
+    offset = header["vox_offset"]
+    if not np.isfinite(offset) or not 0 <= offset <= VOXEL_CAP:
+        raise ScanError.not_nifti(path)
+    single = voxel_path == path and format_name == kind
+    slope, intercept = check_scaling(float(header["scl_slope"]), float(header["scl_inter"]))
+    candidates: dict[str, FloatArray | None] = {}
+    if header["sform_code"] > 0:
+        candidates["sform"] = np.asarray(header.get_sform(), dtype=np.float64)
+    if header["qform_code"] > 0:
+        candidates["qform"] = _get_qform(header)
+    geometry = choose_affine(
+        path,
+        candidates,
+        [float(size) for size in header["pixdim"][1:4]],
+        shape,
+        orientation=orientation,
+        unit=int(header["xyzt_units"]) & 7,
+    )
+    codes = {f"{name}_code": int(header[f"{name}_code"]) for name in ("sform", "qform")}
+    return StoredImage(
+        path=voxel_path,
+        format=format_name,
+        shape=shape,
+        dtype=dtype,
+        offset=max(int(offset), int(header["sizeof_hdr"])) if single else int(offset),
+        geometry=with_facts(geometry, format=format_name, **codes),
+        slope=slope,
+        intercept=intercept,
+    )
+
+
+def _parse_analyze(path: Path, voxel_path: Path, head: bytes, orientation: str | None) -> StoredImage:
+    """Parse an Analyze 7.5 header; its orientation byte is filled so differently by programs that it says nothing."""
+    from nibabel.spatialimages import HeaderDataError
+    from nibabel.spm99analyze import Spm99AnalyzeHeader
+
+    try:
+        header = Spm99AnalyzeHeader.from_fileobj(io.BytesIO(head[:348]), check=False)
+    except (HeaderDataError, ValueError):
+        raise ScanError.not_nifti(path) from None
+    shape, dtype = _shape_and_dtype(path, header)
+    offset = header["vox_offset"]
+    if not np.isfinite(offset) or not 0 <= offset <= VOXEL_CAP:
+        raise ScanError.not_nifti(path)
+    slope, _ = check_scaling(float(header["scl_slope"]), 0.0)  # SPM's use of a field that others leave 0
+    geometry: Geometry = choose_affine(
+        path, {}, [float(size) for size in header["pixdim"][1:4]], shape, orientation=orientation
+    )
+    return StoredImage(
+        path=voxel_path,
+        format="Analyze 7.5",
+        shape=shape,
+        dtype=dtype,
+        offset=int(offset),
+        geometry=with_facts(geometry, format="Analyze 7.5"),
+        slope=slope,
+    )
+
+
+def _shape_and_dtype(path: Path, header: Any) -> tuple[tuple[int, int, int], np.dtype[Any]]:
+    from nibabel.spatialimages import HeaderDataError
+
+    axes = int(header["dim"][0])
+    if not 1 <= axes <= 7:
+        raise ScanError.not_nifti(path)
+    shape = check_shape(path, header["dim"][1 : axes + 1])
+    try:
+        dtype = header.get_data_dtype()
+    except (HeaderDataError, KeyError):
+        raise ScanError.bad_type(path, "of an unknown kind") from None
+    return shape, check_dtype(path, dtype)
+
+
+def _get_qform(header: Any) -> FloatArray | None:
+    """Return the qform, or None where the quaternion is no rotation or a size is not positive."""
+    from nibabel.spatialimages import HeaderDataError
+
+    header = header.copy()
+    if header["pixdim"][0] not in (-1, 1):
+        header["pixdim"][0] = 1  # nifti1.h: 0 and anything strange mean 1
+    try:
+        return np.asarray(header.get_qform(), dtype=np.float64)
+    except (HeaderDataError, ValueError):
+        return None

@@ -1,0 +1,87 @@
+"""What every format's header comes down to: where the voxels lie, what they are, and their geometry."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adclip.errors import ScanError
+from adclip.imaging.formats.geometry import Geometry
+from adclip.imaging.formats.stream import VOXEL_CAP
+
+
+@dataclass(frozen=True)
+class StoredImage:
+    """A header that has been compared with sense, before its voxels are read.
+
+    Parameters
+    ----------
+    path : Path
+        The file that holds the voxels.
+    format : str
+        `NIfTI-1`, `NIfTI-2`, `NIfTI pair`, `Analyze 7.5` or `MGH`.
+    shape : tuple of int
+        Voxels along the stored axes I, J, K.
+    dtype : numpy dtype
+        Numbers on disk, with byte order.
+    offset : int
+        Bytes before the first voxel.
+    geometry : Geometry
+        Which affine is used, and why.
+    slope, intercept : float
+        Value = stored * slope + intercept.
+    trailer : bool
+        Whether the format has bytes behind the voxels (MGH), so that they are nothing to wonder about.
+    """
+
+    path: Path
+    format: str
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+    offset: int
+    geometry: Geometry
+    slope: float = 1.0
+    intercept: float = 0.0
+    trailer: bool = False
+
+
+def check_shape(path: Path, sizes: Sequence[int]) -> tuple[int, int, int]:
+    """Return the 3D shape; trailing axes of length 1 do not count.
+
+    Raises
+    ------
+    ScanError
+        If the image is not 3D or has more voxels than VOXEL_CAP.
+    """
+    shape = tuple(int(size) for size in sizes)
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    if len(shape) != 3 or min(shape) < 2:
+        raise ScanError.not_3d(path, shape)
+    voxels = math.prod(shape)
+    if voxels > VOXEL_CAP:
+        raise ScanError.too_large(path, voxels, VOXEL_CAP)
+    return (shape[0], shape[1], shape[2])
+
+
+def check_dtype(path: Path, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return a dtype of plain real numbers; raises ScanError for colours, complex and exotic ones."""
+    if dtype.fields is not None:
+        raise ScanError.bad_type(path, "colours (RGB)")
+    if dtype.kind == "c":
+        raise ScanError.bad_type(path, "complex")
+    if dtype.kind not in "iuf" or dtype.itemsize > 8:
+        raise ScanError.bad_type(path, f"of type {dtype}")
+    return dtype
+
+
+def check_scaling(slope: float, intercept: float) -> tuple[float, float]:
+    """Return the scaling to apply; a slope of 0 means none (nifti1.h), and so do numbers that are not finite."""
+    if not np.isfinite(slope) or slope == 0:
+        return 1.0, 0.0
+    return float(slope), float(intercept) if np.isfinite(intercept) else 0.0
