@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from adclip.domain import FloatArray, ReadOptions, SourceGrid, Volume
 from adclip.errors import ScanError
 from adclip.imaging.find import find_scans
 from adclip.imaging.formats import mgh, nifti
-from adclip.imaging.formats.geometry import parse_orientation, with_facts
+from adclip.imaging.formats.geometry import parse_orientation
 from adclip.imaging.formats.names import format_of, pair_of
 from adclip.imaging.formats.stored import StoredImage
 from adclip.imaging.formats.stream import Source, open_source
@@ -67,7 +68,8 @@ def read_volume(path: Path, options: ReadOptions = _DEFAULT) -> Volume:
     if kind == "dicom":
         return _read_dicom(path, options)
     image, stored, extra = _read_file(path, kind, options)
-    return _to_volume(path, image, stored, flags=("extra_bytes",) if extra else ())
+    flags = (*image.geometry.flags, *(("extra_bytes",) if extra else ()))
+    return _to_volume(path, image, stored, flags, image.geometry.facts)
 
 
 def check_scan(path: Path, options: ReadOptions = _DEFAULT) -> None:
@@ -268,11 +270,11 @@ def _read_dicom(path: Path, options: ReadOptions) -> Volume:
     flags = list(series.geometry.flags)
     if options.orientation is not None:
         flags.append("orientation_option_ignored")
-    return _to_volume(path, image, stored, flags=tuple(flags), **series.geometry.facts)
+    return _to_volume(path, image, stored, tuple(flags), series.geometry.facts)
 
 
 def _to_volume(
-    path: Path, image: StoredImage, stored: NDArray[Any], flags: tuple[str, ...] = (), **facts: Any
+    path: Path, image: StoredImage, stored: NDArray[Any], flags: tuple[str, ...], facts: Mapping[str, Any]
 ) -> Volume:
     import nibabel
     from nibabel.orientations import apply_orientation, inv_ornt_aff
@@ -285,6 +287,6 @@ def _to_volume(
         array=array,
         affine=affine @ inv_ornt_aff(orientation, image.shape),
         source=SourceGrid(shape=image.shape, affine=affine),
-        flags=(*image.geometry.flags, *flags),
-        facts=dict(with_facts(image.geometry, **facts).facts),
+        flags=flags,
+        facts=dict(facts),
     )

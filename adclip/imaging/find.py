@@ -4,33 +4,40 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from adclip.domain import ScanItem
 from adclip.errors import InputError, ScanError, TableError
+from adclip.imaging.folders import (
+    BIDS_NAME,
+    GENERATOR,
+    choose_runs,
+    is_freesurfer,
+    is_our_dataset,
+    is_our_record,
+    list_scans,
+)
+from adclip.imaging.formats.names import format_of, pair_of, strip_ending
+
+__all__ = ["GENERATOR", "PREPROC_SUFFIX", "clean_id", "find_scans", "is_our_dataset", "read_sidecar"]
 
 PREPROC_SUFFIX = "_desc-preproc_T1w.nii.gz"
-GENERATOR = "adclip"
+RUN_CHOSEN = "run_chosen"
 
-# Words in a file name that say "not the scan itself" (BIDS suffixes, FreeSurfer, SynthSeg, MUSE, adclip's own maps).
-# fmt: off
-_DERIVED = frozenset({
-    "mask", "brainmask", "seg", "dseg", "probseg", "label", "labels", "labelmap", "aseg",
-    "aparc", "dlmuse", "muse", "synthseg", "parc", "wmparc", "xfm", "warp", "heatmap",
-    "bold", "sbref", "dwi", "t2w", "flair", "pdw", "t2star", "epi", "swi",
-    "angio", "fieldmap", "phasediff", "magnitude1", "magnitude2",
-})
-# fmt: on
-_NOT_RAW = frozenset({"derivatives", "sourcedata", "code"})  # BIDS folders that hold no raw scans
-_BIDS_NAME = re.compile(r"sub-(?P<sub>[^_/]+)(?:_ses-(?P<ses>[^_/]+))?(?:_|$)")
 _TABLES = (".csv", ".tsv")
 
 
-def is_nifti_name(name: str) -> bool:
-    """Tell whether a file name ends in `.nii` or `.nii.gz`, in any case."""
-    return name.lower().endswith((".nii", ".nii.gz"))
+@dataclass(frozen=True)
+class _Named:
+    """A scan, and the names of the folders that may be put before its id where ids repeat; none for ids that count."""
+
+    item: ScanItem
+    folders: tuple[str, ...] = ()
 
 
 def find_scans(inputs: tuple[Path, ...]) -> list[ScanItem]:
@@ -39,19 +46,19 @@ def find_scans(inputs: tuple[Path, ...]) -> list[ScanItem]:
     Parameters
     ----------
     inputs : tuple of Path
-        Scan files; folders, searched with their subfolders; CSV or TSV tables with a `scan` column, whose paths are
-        relative to the table. A file that does not exist or is no NIfTI is listed all the same: reading it gives the
-        error, so that one wrong path among many does not stop the rest.
+        Scan files; folders, searched with their subfolders; folders of DICOM files; CSV or TSV tables with a `scan`
+        column, whose paths are relative to the table. A file that does not exist or is no scan is listed all the same:
+        reading it gives the error, so that one wrong path among many does not stop the rest.
 
     Returns
     -------
     list of ScanItem
-        `preprocessed` is true for derivatives that adclip wrote.
+        `preprocessed` is true for derivatives that adclip wrote; `flags` and `notes` tell of choices among several.
 
     Raises
     ------
     ScanError
-        If a folder holds no scan.
+        If a folder holds no scan, or may not be read.
     TableError
         If a table is missing, unreadable or has no `scan` column.
     InputError
@@ -59,23 +66,26 @@ def find_scans(inputs: tuple[Path, ...]) -> list[ScanItem]:
 
     Notes
     -----
-    Ids come from the table, else from BIDS names, else from the cleaned file name; where plain file names repeat
-    (`anna/T1.nii.gz`, `bert/T1.nii.gz`) the folder's name is put in front. BIDS ids are never altered, because tables
-    are joined by them: two runs of one session are therefore an error.
-    In a BIDS dataset only `*_T1w` is listed, in an adclip derivatives folder only adclip's preprocessed scans, and in
-    no folder a file whose name says mask, segmentation or another contrast.
+    Ids come from the table, else from BIDS names, else from the cleaned name of the file, the DICOM folder or the
+    FreeSurfer subject; where plain names repeat (`anna/T1.nii.gz`, `bert/T1.nii.gz`) the folder's name is put in front.
+    BIDS ids are never altered, because tables are joined by them. Of several T1w files of one session that a folder
+    holds side by side one is chosen (`folders.choose_runs`) and the item says so; files named by the user are never
+    dropped, so two of one session are an error.
+    In a BIDS dataset only `*_T1w` is listed, in an adclip derivatives folder only adclip's preprocessed scans, of a
+    FreeSurfer subject only its whole head, and in no folder a file whose name says mask, segmentation or another
+    contrast.
     """
-    found: dict[Path, ScanItem] = {}
+    found: dict[str, _Named] = {}
     for given in inputs:
-        items: Iterator[ScanItem]
+        named: Iterator[_Named]
         if given.is_dir():
-            items = iter(_in_folder(given))
+            named = iter(_in_folder(given))
         elif given.suffix.lower() in _TABLES:
-            items = _in_table(given)
+            named = _in_table(given)
         else:
-            items = iter([_to_item(given)])
-        for item in items:
-            found.setdefault(item.path.resolve(), item)
+            named = iter([_to_item(given)])
+        for one in named:
+            found.setdefault(_identity(one.item.path), one)
     return _with_unique_ids(list(found.values()))
 
 
@@ -87,7 +97,7 @@ def read_sidecar(scan: Path) -> dict[str, object] | None:
         sidecar = json.loads(scan.with_name(scan.name.removesuffix(".nii.gz") + ".json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return sidecar if isinstance(sidecar, dict) and _is_ours(sidecar) else None
+    return sidecar if isinstance(sidecar, dict) and is_our_record(sidecar) else None
 
 
 def clean_id(text: str) -> str:
@@ -95,70 +105,85 @@ def clean_id(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip(".-_")[:64] or "scan"
 
 
-def _is_ours(record: dict[str, object]) -> bool:
-    generators = record.get("GeneratedBy")
-    return isinstance(generators, list) and any(isinstance(g, dict) and g.get("Name") == GENERATOR for g in generators)
+def _identity(path: Path) -> str:
+    """Return what two names of one scan have in common: links resolved, a pair by its header."""
+    if format_of(path.name) == "pair":
+        path = pair_of(path)[0]
+    return os.path.realpath(path)
 
 
-def is_our_dataset(folder: Path) -> bool:
-    """Tell whether a folder is a derivatives dataset that adclip made."""
-    try:
-        record = json.loads((folder / "dataset_description.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(record, dict) and _is_ours(record)
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100  unlike Path.absolute it makes away with `..`
 
 
-def _to_item(path: Path, subject_id: str = "", session_id: str | None = None) -> ScanItem:
-    match = _BIDS_NAME.match(path.name)
+# ----------------------------------------------------------------------------------------------- names
+
+
+def _to_item(path: Path, subject_id: str = "", session_id: str | None = None, root: Path | None = None) -> _Named:
     sidecar = read_sidecar(path)
-    if sidecar is not None and not subject_id and isinstance(sidecar.get("SubjectID"), str):
+    folders: tuple[str, ...] = ()
+    if subject_id:
+        pass
+    elif sidecar is not None and isinstance(sidecar.get("SubjectID"), str):
         session = sidecar.get("SessionID")
         subject_id, session_id = str(sidecar["SubjectID"]), session if isinstance(session, str) else None
-    elif not subject_id and match:
+    elif match := BIDS_NAME.match(path.name):
         subject_id, session_id = match["sub"], match["ses"]
-    elif not subject_id:
+    elif is_freesurfer(path):
+        subject_id, session_id, folders = _from_folder(path.parent.parent, root)
+    elif path.is_dir():
+        subject_id, session_id, folders = _from_folder(path, root)
+    else:
         # `IXI013-HH-1212_T1.nii.gz` is a scan of IXI013-HH-1212: the contrast is no part of who it is
-        subject_id = re.sub(r"([._-]T1w?)?\.nii(\.gz)?$", "", path.name, flags=re.IGNORECASE)
-    return ScanItem(
+        plain = strip_ending(path.name)
+        subject_id = re.sub(r"[._-]T1w?$", "", plain, flags=re.IGNORECASE) or plain
+        folders = path.parent.parts
+    item = ScanItem(
         path=path,
         subject_id=clean_id(subject_id),
         session_id=clean_id(session_id) if session_id else None,
         preprocessed=sidecar is not None,
     )
+    return _Named(item, folders)
 
 
-def _in_folder(folder: Path) -> list[ScanItem]:
+def _from_folder(folder: Path, root: Path | None) -> tuple[str, str | None, tuple[str, ...]]:
+    """Return subject, session and the folders above, by BIDS names from `root` downwards, else by the folder's name."""
+    folder = _absolute(folder)
+    parts = folder.relative_to(_absolute(root).parent).parts if root is not None else (folder.name,)
+    subject = next((match[1] for part in reversed(parts) if (match := re.match(r"sub-([^_]+)", part))), None)
+    if subject is None:
+        return folder.name, None, folder.parent.parts
+    session = next((match[1] for part in reversed(parts) if (match := re.search(r"(?:^|_)ses-([^_]+)", part))), None)
+    return subject, session, ()
+
+
+def _in_folder(folder: Path) -> list[_Named]:
+    try:
+        chosen = choose_runs(list_scans(folder))
+    except OSError:
+        raise ScanError.unreadable(folder) from None
     ours = is_our_dataset(folder)
-    bids = not ours and ((folder / "dataset_description.json").is_file() or any(folder.glob("sub-*/")))
-    names = [path for path in _walk(folder, skip=_NOT_RAW if bids else frozenset()) if is_nifti_name(path.name)]
-    if ours:
-        items = [item for item in map(_to_item, names) if item.preprocessed]
-    elif bids:
-        items = [_to_item(path) for path in names if re.search(r"_T1w\.nii(\.gz)?$", path.name)]
-    else:
-        items = [_to_item(path) for path in names if not _is_derived(path.name)]
-    if not items:
-        raise ScanError.no_scans(folder)
-    return items
-
-
-def _is_derived(name: str) -> bool:
-    return not _DERIVED.isdisjoint(re.split(r"[^a-z0-9]+", name.lower()))
-
-
-def _walk(folder: Path, skip: frozenset[str]) -> Iterator[Path]:
-    """Yield files below `folder` by name; hidden folders and nested adclip derivatives are left out."""
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith("."):
+    result = []
+    for path, others in chosen.items():
+        named = _to_item(path, root=folder)
+        if ours and not named.item.preprocessed:
             continue
-        if not path.is_dir():
-            yield path
-        elif path.name not in skip and not path.is_symlink() and not is_our_dataset(path):
-            yield from _walk(path, skip)
+        if is_freesurfer(path):
+            note = f"FreeSurfer subject {_absolute(path).parent.parent.name}: reading mri/{path.name}"
+            if path.name == "T1.mgz":
+                note += ", whose intensities FreeSurfer has normalised"
+            named = replace(named, item=replace(named.item, notes=(note,)))
+        elif others:
+            note = f"{named.item.stem}: {len(others) + 1} T1w files, reading {path.name}; name another one to use it"
+            named = replace(named, item=replace(named.item, flags=(RUN_CHOSEN,), notes=(note,)))
+        result.append(named)
+    if not result:
+        raise ScanError.no_scans(folder)
+    return result
 
 
-def _in_table(path: Path) -> Iterator[ScanItem]:
+def _in_table(path: Path) -> Iterator[_Named]:
     if not path.is_file():
         raise TableError.missing_file(path)
     try:
@@ -185,14 +210,13 @@ def _in_table(path: Path) -> Iterator[ScanItem]:
         raise TableError.no_rows(path, "no row names a scan")
 
 
-def _with_unique_ids(items: list[ScanItem]) -> list[ScanItem]:
-    taken: dict[tuple[str, str | None], ScanItem] = {}
+# ----------------------------------------------------------------------------------------------- unique ids
+
+
+def _with_unique_ids(found: list[_Named]) -> list[ScanItem]:
     result = []
-    repeated = _repeated_names(items)
-    for item in items:
-        if item.subject_id in repeated and _from_plain_name(item):
-            name = f"{item.path.parent.name}-{item.subject_id}"
-            item = ScanItem(item.path, clean_id(name), item.session_id, item.preprocessed)
+    taken: dict[tuple[str, str | None], ScanItem] = {}
+    for item in _grow(found):
         key = (item.subject_id, item.session_id)
         if key in taken:
             raise InputError(
@@ -206,15 +230,12 @@ def _with_unique_ids(items: list[ScanItem]) -> list[ScanItem]:
     return result
 
 
-def _from_plain_name(item: ScanItem) -> bool:
-    plain = re.sub(r"\.nii(\.gz)?$", "", item.path.name, flags=re.IGNORECASE)
-    return not _BIDS_NAME.match(item.path.name) and item.subject_id == clean_id(plain)
-
-
-def _repeated_names(items: list[ScanItem]) -> set[str]:
-    seen: set[str] = set()
-    twice: set[str] = set()
-    for item in items:
-        if _from_plain_name(item):
-            (twice if item.subject_id in seen else seen).add(item.subject_id)
-    return twice
+def _grow(found: list[_Named]) -> list[ScanItem]:
+    """Put folder names before plain ids that repeat, as many as it takes to tell them apart."""
+    names = [one.item.subject_id for one in found]
+    for depth in range(1, max((len(one.folders) for one in found), default=0) + 1):
+        counts = Counter((name, one.item.session_id) for name, one in zip(names, found, strict=True))
+        for index, one in enumerate(found):
+            if counts[names[index], one.item.session_id] > 1 and depth <= len(one.folders):
+                names[index] = clean_id("-".join((*one.folders[-depth:], one.item.subject_id)))
+    return [replace(one.item, subject_id=name) for name, one in zip(names, found, strict=True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import os
 import shutil
@@ -94,10 +95,9 @@ def _corners(affine: FloatArray, shape: tuple[int, ...]) -> FloatArray:
 
 def _find_program() -> str:
     try:
-        from dcm2niix import bin as program
-    except ImportError:
+        return str(importlib.import_module("dcm2niix").bin)
+    except (ImportError, AttributeError):
         raise MissingPackageError.broken("dcm2niix") from None
-    return str(program)
 
 
 def _link(source: Path, target: Path) -> None:

@@ -124,7 +124,16 @@ def _group(path: Path) -> dict[str, _Series]:
             groups[_text(header, "SeriesInstanceUID")].append((file, header))
         except PermissionError:
             raise ScanError.unreadable(file) from None
-        except (InvalidDicomError, OSError, ValueError, TypeError, KeyError, AttributeError, EOFError, NotImplementedError):
+        except (
+            InvalidDicomError,
+            OSError,
+            ValueError,
+            TypeError,
+            KeyError,
+            AttributeError,
+            EOFError,
+            NotImplementedError,
+        ):
             raise ScanError.damaged_dicom(file) from None
     if not groups:
         raise ScanError.no_dicom(path)
@@ -188,7 +197,7 @@ def _frames(path: Path, header: Any) -> list[_Slice]:
     frames = header.get("PerFrameFunctionalGroupsSequence")
     if not frames:
         raise ScanError.no_position(path)
-    places = [list(shared)[0]] if shared else []
+    places = [next(iter(shared))] if shared else []
 
     def find(frame: Any, group: str, name: str) -> Any:
         for place in (frame, *places):

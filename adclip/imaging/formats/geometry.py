@@ -157,7 +157,9 @@ def _choose_valid(
     (used, affine), *others = valid.items()
     for name, other in others:
         if _codes(np.linalg.solve(_directions(affine), _directions(other))) != "RAS":
-            raise ScanError.bad_affine(path, f"{used} and {name} contradict each other about the directions of the axes")
+            raise ScanError.bad_affine(
+                path, f"{used} and {name} contradict each other about the directions of the axes"
+            )
         distance = corner_distance(affine, other, shape)
         facts[f"{used}_{name}_mm"] = round(distance, 3)
         if distance > CORNER_MM:
@@ -205,7 +207,9 @@ def _shear(affine: FloatArray) -> float:
 
 def _is_placeholder(affine: FloatArray) -> bool:
     """Tell whether an affine is sizes alone, its origin in the first voxel: no scanner writes that."""
-    return bool(np.allclose(affine[:3, 3], 0, atol=1e-6) and np.allclose(np.abs(_directions(affine)), np.eye(3), atol=1e-6))
+    return bool(
+        np.allclose(affine[:3, 3], 0, atol=1e-6) and np.allclose(np.abs(_directions(affine)), np.eye(3), atol=1e-6)
+    )
 
 
 def _codes(affine: FloatArray) -> str:

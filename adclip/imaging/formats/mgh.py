@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,13 @@ from adclip.imaging.formats.stored import StoredImage, check_dtype, check_shape
 
 HEAD_BYTES = 284
 # FreeSurfer's MRI_UCHAR, MRI_INT, MRI_FLOAT, MRI_SHORT, MRI_USHRT (mri.h)
-_DTYPES = {0: np.dtype(">u1"), 1: np.dtype(">i4"), 3: np.dtype(">f4"), 4: np.dtype(">i2"), 10: np.dtype(">u2")}
+_DTYPES: dict[int, np.dtype[Any]] = {
+    0: np.dtype(">u1"),
+    1: np.dtype(">i4"),
+    3: np.dtype(">f4"),
+    4: np.dtype(">i2"),
+    10: np.dtype(">u2"),
+}
 _LAYOUT = ">7ih15f"  # version, width, height, depth, frames, type, dof, goodRASFlag, delta[3], Mdc[9], Pxyz_c[3]
 
 

@@ -38,7 +38,9 @@ def pair_of(path: Path) -> tuple[Path, Path]:
     stem = path.name[: match.start()]
     wanted = (other.upper() if given.isupper() else other) + zipped
     names = [wanted, other + zipped, other.upper() + zipped, other, other + ".gz"]
-    partner = next((path.with_name(f"{stem}.{name}") for name in names if path.with_name(f"{stem}.{name}").is_file()), None)
+    partner = next(
+        (path.with_name(f"{stem}.{name}") for name in names if path.with_name(f"{stem}.{name}").is_file()), None
+    )
     partner = partner or path.with_name(f"{stem}.{wanted}")
     return (path, partner) if given.lower() == "hdr" else (partner, path)
 

@@ -69,7 +69,7 @@ class Source:
         first = head[offset:]
         wanted = math.prod(shape) * dtype.itemsize
         voxels = np.empty(wanted, dtype=np.uint8)  # left as it is until filled, which costs nothing
-        view = memoryview(voxels)
+        view = voxels.data
         filled = min(len(first), wanted)
         view[:filled] = first[:filled]
         while filled < wanted:

@@ -1,0 +1,172 @@
+"""What lies in a folder: scan files, pairs, DICOM folders and FreeSurfer subjects, each once, and nothing derived."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from adclip.imaging.formats.names import NIFTI, format_of, is_dicom, pair_of
+
+GENERATOR = "adclip"
+BIDS_NAME = re.compile(r"sub-(?P<sub>[^_/]+)(?:_ses-(?P<ses>[^_/]+))?(?:_|$)")
+# In the order of choice: conformed and otherwise untouched; normalised to white matter 110; averaged and not conformed.
+FREESURFER_IMAGES = ("orig.mgz", "T1.mgz", "rawavg.mgz")
+
+# Words in a file name that say "not the scan itself" (BIDS suffixes, FreeSurfer, SynthSeg, MUSE, adclip's own maps).
+# fmt: off
+_DERIVED = frozenset({
+    "mask", "brainmask", "seg", "dseg", "probseg", "label", "labels", "labelmap", "aseg",
+    "aparc", "dlmuse", "muse", "synthseg", "parc", "wmparc", "xfm", "warp", "heatmap",
+    "bold", "sbref", "dwi", "t2w", "flair", "pdw", "t2star", "epi", "swi",
+    "angio", "fieldmap", "phasediff", "magnitude1", "magnitude2",
+})
+# fmt: on
+_NOT_RAW = frozenset({"derivatives", "sourcedata", "code"})  # BIDS folders that hold no raw scans
+_NOT_PEOPLE = re.compile(r"fsaverage|lost\+found$")  # FreeSurfer's average brains; what a file system check saves
+_T1W = re.compile(r"_T1w\.nii(\.gz)?$")
+
+
+def list_scans(folder: Path) -> list[Path]:
+    """List the scans of a folder and its subfolders, in the order of their names.
+
+    Parameters
+    ----------
+    folder : Path
+        Any folder. In an adclip derivatives dataset only adclip's images are listed, in a BIDS dataset only `*_T1w`.
+
+    Returns
+    -------
+    list of Path
+        Files, folders that hold DICOM files, and subfolders that may not be read (so that reading them tells).
+
+    Raises
+    ------
+    OSError
+        If the folder itself cannot be read.
+    """
+    own = freesurfer_image(folder)
+    if own is not None:
+        return [own]
+    if is_our_dataset(folder):
+        return [path for path in _walk(folder, frozenset(), set()) if path.name.lower().endswith(NIFTI)]
+    if (folder / "dataset_description.json").is_file() or any(folder.glob("sub-*/")):
+        named = [path for path in _walk(folder, _NOT_RAW, set()) if _T1W.search(path.name)]
+        if named:
+            return named
+    return [path for path in _walk(folder, frozenset(), set()) if not _is_derived(path.name)]
+
+
+def choose_runs(paths: list[Path]) -> dict[Path, tuple[Path, ...]]:
+    """Choose one of several BIDS T1w files of a subject and session that lie side by side.
+
+    Parameters
+    ----------
+    paths : list of Path
+        Scans of a folder; those without a BIDS name are kept as they are.
+
+    Returns
+    -------
+    dict
+        Chosen path to the paths it was preferred to, in the order given.
+
+    Notes
+    -----
+    First without `rec-`, `ce-`, `desc-`, `space-` and `part-phase`; of these the first `acq-`, none before any; of
+    these the lowest `run-`, none before any; numbers count as numbers.
+    """
+    groups: dict[tuple[Path, str, str], list[Path]] = defaultdict(list)
+    for path in paths:
+        match = BIDS_NAME.match(path.name) if _T1W.search(path.name) else None
+        key = (path.parent, match["sub"], match["ses"] or "") if match else (path, "", "")
+        groups[key].append(path)
+    chosen = {}
+    for group in groups.values():
+        first, *others = sorted(group, key=_preference)
+        chosen[first] = tuple(others)
+    return chosen
+
+
+def freesurfer_image(folder: Path) -> Path | None:
+    """Return the image to read of a FreeSurfer subject's folder, or of its `mri` folder; None if it is neither."""
+    for place in (folder / "mri", *([folder] if folder.name == "mri" else [])):
+        for name in FREESURFER_IMAGES:
+            if (place / name).is_file():
+                return place / name
+    return None
+
+
+def is_freesurfer(path: Path) -> bool:
+    """Tell whether a file is one of FreeSurfer's whole-head images at its place, `SUBJECT/mri/orig.mgz`."""
+    return path.name in FREESURFER_IMAGES and path.parent.name == "mri"
+
+
+def is_our_dataset(folder: Path) -> bool:
+    """Tell whether a folder is a derivatives dataset that adclip made."""
+    try:
+        record = json.loads((folder / "dataset_description.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(record, dict) and is_our_record(record)
+
+
+def is_our_record(record: dict[str, object]) -> bool:
+    """Tell whether a dataset description or sidecar names adclip as its maker."""
+    generators = record.get("GeneratedBy")
+    return isinstance(generators, list) and any(isinstance(g, dict) and g.get("Name") == GENERATOR for g in generators)
+
+
+# ----------------------------------------------------------------------------------------------- walking
+
+
+def _walk(folder: Path, skip: frozenset[str], seen: set[tuple[int, int]]) -> Iterator[Path]:
+    """Yield scans below `folder` by name; hidden folders and nested adclip derivatives are left out.
+
+    Links to folders are followed, and no folder is entered twice, so that a circle of links ends.
+    """
+    state = folder.stat()
+    if (state.st_dev, state.st_ino) in seen:
+        return
+    seen.add((state.st_dev, state.st_ino))
+    entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    if any(is_dicom(path) for path in entries):
+        yield folder
+    for path in entries:
+        if not path.is_dir():
+            if format_of(path.name) in ("nifti", "mgh") or _is_first_of_pair(path):
+                yield path
+        elif path.name not in skip and not _NOT_PEOPLE.match(path.name) and not is_our_dataset(path):
+            image = freesurfer_image(path)
+            if image is not None:
+                yield image
+                continue
+            try:
+                yield from _walk(path, skip, seen)
+            except OSError:
+                yield path
+
+
+def _is_first_of_pair(path: Path) -> bool:
+    """Tell whether a file stands for its pair: the header where it exists, else the voxels alone."""
+    if format_of(path.name) != "pair":
+        return False
+    header, voxels = pair_of(path)
+    return path == header or (path == voxels and not header.is_file())
+
+
+def _is_derived(name: str) -> bool:
+    return not _DERIVED.isdisjoint(re.split(r"[^a-z0-9]+", name.lower()))
+
+
+def _preference(path: Path) -> tuple[object, ...]:
+    entities = dict(re.findall(r"(?:^|_)([A-Za-z]+)-([^_.]+)", path.name))
+    unusual = sum(name in entities for name in ("rec", "ce", "desc", "space")) + (entities.get("part") == "phase")
+    return (unusual, _natural(entities.get("acq", "")), _natural(entities.get("run", "")), _natural(path.name))
+
+
+def _natural(text: str) -> list[tuple[int, int, str]]:
+    """Sort key in which run-2 comes before run-10."""
+    parts = [part for part in re.split(r"(\d+)", text) if part]
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]

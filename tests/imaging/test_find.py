@@ -1,0 +1,145 @@
+"""Finding scans: every file once, ids that cannot leave the folder, choices that are said aloud."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from adclip.errors import InputError, ScanError, TableError
+from adclip.imaging.files import find_scans, read_volume
+
+
+def touch(*paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+
+
+def test_a_bids_dataset_gives_its_t1w_only(tmp_path: Path) -> None:
+    anat = tmp_path / "sub-01" / "ses-A" / "anat"
+    touch(
+        anat / "sub-01_ses-A_T1w.nii.gz", anat / "sub-01_ses-A_T2w.nii.gz", anat / "sub-01_ses-A_desc-brain_mask.nii.gz"
+    )
+    touch(tmp_path / "derivatives" / "x" / "sub-01_T1w.nii.gz", tmp_path / "sub-02" / "anat" / "sub-02_T1w.nii")
+    assert [(item.subject_id, item.session_id) for item in find_scans((tmp_path,))] == [("01", "A"), ("02", None)]
+
+
+def test_a_plain_folder_leaves_masks_out(tmp_path: Path) -> None:
+    touch(tmp_path / "IXI013-HH-1212_T1.nii.gz", tmp_path / "IXI013-HH-1212_T1_DLMUSE.nii.gz", tmp_path / "x_mask.nii")
+    assert [item.subject_id for item in find_scans((tmp_path,))] == ["IXI013-HH-1212"]
+
+
+def test_equal_file_names_take_their_folder(tmp_path: Path) -> None:
+    touch(tmp_path / "anna" / "T1.nii.gz", tmp_path / "bert" / "T1.nii.gz")
+    assert [item.subject_id for item in find_scans((tmp_path,))] == ["anna-T1", "bert-T1"]
+
+
+def test_two_named_files_of_one_session_are_refused(tmp_path: Path) -> None:
+    touch(tmp_path / "sub-01_run-1_T1w.nii.gz", tmp_path / "sub-01_run-2_T1w.nii.gz")
+    with pytest.raises(InputError, match="so is"):
+        find_scans(tuple(sorted(tmp_path.iterdir())))
+
+
+def test_a_table_names_scans_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text(
+        "\ufeffSubject_ID;scan;session_id\nsub-7;a b.nii.gz;ses-1\n8;;1\n", encoding="utf-8"
+    )
+    (item,) = find_scans((tmp_path / "list.csv",))
+    assert (item.path, item.subject_id, item.session_id) == (tmp_path / "a b.nii.gz", "7", "1")
+    (tmp_path / "bad.csv").write_text("file\nx.nii\n")
+    with pytest.raises(TableError, match="no column `scan`"):
+        find_scans((tmp_path / "bad.csv",))
+
+
+def test_odd_names_become_ids_that_cannot_leave_the_folder(tmp_path: Path) -> None:
+    (item,) = find_scans((tmp_path / "..my scan (1)/..?.nii.gz",))
+    assert set(item.subject_id) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+    assert not item.subject_id.startswith(".")
+    with pytest.raises(ScanError, match="no scans in this folder"):
+        empty = tmp_path / "empty"
+        empty.mkdir()
+        find_scans((empty,))
+
+
+def test_of_several_runs_one_is_chosen_aloud(tmp_path: Path) -> None:
+    anat = tmp_path / "sub-01" / "anat"
+    for name in ("run-10", "run-2", "rec-norm_run-1", "ce-gad", "acq-a_run-1"):
+        touch(anat / f"sub-01_{name}_T1w.nii.gz")
+    touch(tmp_path / "sub-02" / "anat" / "sub-02_T1w.nii.gz")
+    first, second = find_scans((tmp_path,))
+    assert first.path.name == "sub-01_run-2_T1w.nii.gz"
+    assert first.flags == ("run_chosen",)
+    assert "5 T1w files" in first.notes[0]
+    assert first.path.name in first.notes[0]
+    assert (second.flags, second.notes) == ((), ())
+
+
+def test_the_same_subject_of_two_sites_is_not_a_run(tmp_path: Path) -> None:
+    touch(tmp_path / "a" / "sub-01_T1w.nii.gz", tmp_path / "b" / "sub-01_T1w.nii.gz")
+    with pytest.raises(InputError, match="so is"):
+        find_scans((tmp_path,))
+
+
+def test_a_pair_counts_once_under_either_name(tmp_path: Path) -> None:
+    touch(tmp_path / "a.hdr", tmp_path / "a.img", tmp_path / "b.mgz", tmp_path / "C.HDR", tmp_path / "C.IMG")
+    assert [item.path.name for item in find_scans((tmp_path,))] == ["C.HDR", "a.hdr", "b.mgz"]
+    assert len(find_scans((tmp_path / "a.img", tmp_path / "a.hdr", tmp_path))) == 3
+
+
+def test_a_freesurfer_subject_gives_its_head_and_its_own_name(tmp_path: Path) -> None:
+    for who in ("anna", "sub-02_ses-A", "fsaverage"):
+        touch(*(tmp_path / who / "mri" / f"{name}.mgz" for name in ("orig", "T1", "aseg", "brainmask")))
+    touch(tmp_path / "carl" / "mri" / "T1.mgz")
+    items = find_scans((tmp_path,))
+    assert [(item.subject_id, item.session_id, item.path.name) for item in items] == [
+        ("anna", None, "orig.mgz"), ("carl", None, "T1.mgz"), ("02", "A", "orig.mgz")
+    ]  # fmt: skip
+    assert "normalised" in items[1].notes[0]
+    for named in (tmp_path / "anna", tmp_path / "anna" / "mri", tmp_path / "anna" / "mri" / "orig.mgz"):
+        assert [item.subject_id for item in find_scans((named,))] == ["anna"]
+
+
+def test_a_folder_of_dicom_files_is_one_scan_named_like_the_folder(tmp_path: Path) -> None:
+    magic = b"\0" * 128 + b"DICM"
+    for folder in ("anna/mprage", "bert/mprage", "carl"):
+        touch(tmp_path / folder / "IM1", tmp_path / folder / "notes.txt")
+        (tmp_path / folder / "IM1").write_bytes(magic)
+    touch(tmp_path / "sub-07" / "ses-2" / "dicom" / "1.dcm", tmp_path / "text" / "README")
+    items = find_scans((tmp_path,))
+    assert [(item.subject_id, item.session_id) for item in items] == [
+        ("anna-mprage", None), ("bert-mprage", None), ("carl", None), ("07", "2")
+    ]  # fmt: skip
+    assert [item.path for item in find_scans((tmp_path / "carl",))] == [tmp_path / "carl"]
+
+
+def test_circles_of_links_end_and_links_to_folders_are_followed(tmp_path: Path) -> None:
+    touch(tmp_path / "elsewhere" / "a.nii")
+    study = tmp_path / "study"
+    touch(study / "b.nii")
+    (study / "linked").symlink_to(tmp_path / "elsewhere")
+    (study / "up").symlink_to(tmp_path)
+    (study / "self.nii").symlink_to(study / "self.nii")
+    items = find_scans((study,))
+    assert [item.subject_id for item in items] == ["b", "a", "self"]
+    with pytest.raises(ScanError, match="no such file"):
+        read_volume(items[2].path)
+
+
+def test_an_unreadable_subfolder_is_one_failure_not_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path / "a.nii", tmp_path / "closed" / "b.nii")
+    real = Path.iterdir
+
+    def iterdir(self: Path) -> Iterator[Path]:
+        if self.name == "closed":
+            raise PermissionError(13, "Permission denied")
+        return real(self)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    items = find_scans((tmp_path,))
+    assert [item.subject_id for item in items] == ["a", "closed"]
+    with pytest.raises(ScanError, match="may not be read"):
+        read_volume(items[1].path)
+    with pytest.raises(ScanError, match="may not be read"):
+        find_scans((tmp_path / "closed",))
