@@ -208,6 +208,20 @@ class ScanError(InputError):
         return cls(f"{path}: no brain found ({why})", "check that this is a T1-weighted head scan")
 
     @classmethod
+    def not_t1(cls, path: Path | str, what: str) -> ScanError:
+        return cls(
+            f"{path}: not a T1-weighted scan; this looks like {what}",
+            "give the T1 scan; if you are sure that this is one, let it through: `--override SUBJECT=pass`",
+        )
+
+    @classmethod
+    def not_a_head(cls, path: Path | str) -> ScanError:
+        return cls(
+            f"{path}: nothing of a brain is found again in it; this looks like a phantom or another part of the body",
+            "check that this is a T1-weighted head scan; if you are sure, let it through: `--override SUBJECT=pass`",
+        )
+
+    @classmethod
     def registration_failed(cls, path: Path | str, why: str) -> ScanError:
         return cls(
             f"{path}: alignment to the MNI template failed ({why})", "check the field of view and the orientation"
@@ -222,7 +236,9 @@ class ScanError(InputError):
 
     @classmethod
     def no_dicom(cls, path: Path | str) -> ScanError:
-        return cls(f"{path}: no DICOM images directly in this folder", "give the folder that holds the files of one series")
+        return cls(
+            f"{path}: no DICOM images directly in this folder", "give the folder that holds the files of one series"
+        )
 
     @classmethod
     def damaged_dicom(cls, path: Path | str) -> ScanError:
@@ -282,7 +298,9 @@ class ScanError(InputError):
 
     @classmethod
     def missing_slices(cls, path: Path | str, count: int) -> ScanError:
-        return cls(f"{path}: {count} DICOM slice{'s' * (count != 1)} missing in between", "export the series again, complete")
+        return cls(
+            f"{path}: {count} DICOM slice{'s' * (count != 1)} missing in between", "export the series again, complete"
+        )
 
     @classmethod
     def uneven_slices(cls, path: Path | str, low: float, high: float) -> ScanError:
@@ -490,7 +508,9 @@ class MissingPackageError(AdclipError):
 
     @classmethod
     def broken(cls, package: str) -> MissingPackageError:
-        return cls(f"the package `{package}` is not installed or cannot run", f"pip install --force-reinstall {package}")
+        return cls(
+            f"the package `{package}` is not installed or cannot run", f"pip install --force-reinstall {package}"
+        )
 
 
 class DeviceError(AdclipError):
@@ -502,13 +522,15 @@ class DeviceError(AdclipError):
     def absent(cls, device: str) -> DeviceError:
         return cls(f"--device {device}: not available on this machine", "use --device cpu, or --device auto")
 
+
 class DeviceMemoryError(DeviceError):
     """Memory ran out on one item; a smaller one may still fit."""
 
     @classmethod
     def of(cls, device: str) -> DeviceMemoryError:
         return cls(
-            f"{device} ran out of memory", "use fewer --workers, a smaller --batch-size where there is one, or --device cpu"
+            f"{device} ran out of memory",
+            "use fewer --workers, a smaller --batch-size where there is one, or --device cpu",
         )
 
 

@@ -98,9 +98,7 @@ def prepare_scan(item: ScanItem, contract: InputContract, stripper: SkullStrippe
         if not grid_mask.any():
             raise ScanError.registration_failed(item.path, "the brain lies outside the template's box")
     with log.step("quality", {}):
-        quality = measure_quality(
-            image, grid_mask, contract, scan_to_mni, brain_ml, volume.array.shape, volume.affine
-        )  # fmt: skip
+        quality = measure_quality(image, grid_mask, contract, scan_to_mni, brain_ml, volume)
     if quality.verdict != "pass":
         flags.append(f"qc_{quality.verdict}")
     return PreparedScan(

@@ -17,7 +17,6 @@ from adclip.imaging.brain import DeepbetStripper, find_stripped_mask
 from adclip.imaging.derivatives import mask_path, read_derivative, sidecar_path, write_derivative, xfm_path
 from adclip.imaging.files import find_scans, read_volume
 from adclip.imaging.prepare import prepare_scan, write_dataset_description
-from adclip.imaging.quality import judge
 from adclip.imaging.register import register_affine
 from adclip.imaging.templates import read_template
 
@@ -142,14 +141,6 @@ def test_no_brain_is_said_so(tmp_path: Path) -> None:
     path = save(tmp_path / "in.nii.gz", array, affine)
     with pytest.raises(ScanError, match="no brain found"):
         prepare_scan(ScanItem(path, "x"), CONTRACT, Blind())
-
-
-def test_verdicts_name_what_is_wrong() -> None:
-    good = {"overlap": 0.95, "correlation": 0.6, "contrast": 1.4, "brain_ml": 1400.0, "coverage": 1.0, "scale": 1.05}
-    assert judge(**good) == ("pass", ())
-    assert judge(**{**good, "contrast": -1.0}) == ("fail", ("not_t1_contrast",))
-    assert judge(**{**good, "coverage": 0.9}) == ("warn", ("brain_cut_off",))
-    assert judge(**{**good, "scale": 2.0})[0] == "fail"
 
 
 # ----------------------------------------------------------------------------------------------- real scans
