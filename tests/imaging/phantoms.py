@@ -24,6 +24,13 @@ def turn(degrees: float, axis: int = 0) -> NDArray[np.float64]:
     return matrix
 
 
+def texture(shape: tuple[int, ...] = (40, 42, 44)) -> NDArray[np.float32]:
+    """Positive values around 100 whose neighbours resemble each other, without any symmetry."""
+    rough = np.random.default_rng(0).standard_normal(shape)
+    smooth = ndimage.gaussian_filter(rough, 1.5)
+    return (100 + 20 * smooth / smooth.std() + rough).astype(np.float32)
+
+
 def make_head(
     scan_to_mni: NDArray[np.float64] | None = None, spacing: float = 2.0, noise: float = 0.02, skull: bool = True
 ) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.bool_]]:

@@ -13,16 +13,16 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from phantoms import texture
 
-from adclip.errors import InputError, ScanError, TableError
-from adclip.imaging.files import find_scans, read_volume, read_voxels, to_source_order, write_nifti
+from adclip.domain import ReadOptions
+from adclip.errors import ConfigError, ScanError
+from adclip.imaging.files import check_scan, read_volume, read_voxels, scan_sha256, to_source_order, write_nifti
 from adclip.imaging.formats.stream import VOXEL_CAP
 
 AFFINE = np.diag([3.0, 3.0, 3.0, 1.0])
-
-
-def noise(shape: tuple[int, ...] = (40, 42, 44)) -> np.ndarray:
-    return np.random.default_rng(0).normal(100, 20, shape).astype(np.float32)
+AFFINE[:3, 3] = (-60, -70, -40)
+BOMB = gzip.compress(bytes(1 << 20)) * 160  # 160 MB of zeros in 160 kB
 
 
 def save(path: Path, array: np.ndarray, affine: np.ndarray = AFFINE) -> Path:
@@ -55,23 +55,49 @@ def labels() -> np.ndarray:
 
 
 def with_nan() -> np.ndarray:
-    array = noise()
+    array = texture()
     array[3, 3, 3:5] = np.nan
     return array
 
 
+def with_one(value: float) -> np.ndarray:
+    array = texture().astype(np.float64)
+    array[3, 3, 3] = value
+    return array
+
+
+def in_ball(array: np.ndarray) -> np.ndarray:
+    """Keep what lies within 17 voxels of the middle, as if a mask had been applied."""
+    distance = np.linalg.norm(np.indices(array.shape) - np.reshape(array.shape, (3, 1, 1, 1)) / 2, axis=0)
+    return np.where(distance < 17, array, 0).astype(array.dtype)
+
+
+def white(shape: tuple[int, ...] = (40, 42, 44)) -> np.ndarray:
+    return np.random.default_rng(0).normal(100, 20, shape).astype(np.float32)
+
+
+def wrapped() -> np.ndarray:
+    return (500 * (texture() - 40)).astype(np.int32).astype(np.int16)  # C's way with numbers that do not fit
+
+
 ARRAYS: dict[str, tuple[Callable[[], np.ndarray], str]] = {
-    "4D": (lambda: noise((20, 20, 20, 5)), "expected a 3D image"),
-    "2D": (lambda: noise((64, 64)), "expected a 3D image"),
-    "slice": (lambda: noise((64, 64, 1)), "expected a 3D image"),
-    "slab": (lambda: noise((64, 64, 8)), "too little for a head"),
+    "4D": (lambda: texture((20, 20, 20, 5)), "expected a 3D image"),
+    "2D": (lambda: texture((64, 64)), "expected a 3D image"),
+    "slice": (lambda: texture((64, 64, 1)), "expected a 3D image"),
+    "slab": (lambda: texture((64, 64, 8)), "too little for a head"),
     "rgb": (rgb, "RGB"),
-    "complex": (lambda: noise().astype(np.complex64), "complex"),
+    "complex": (lambda: texture().astype(np.complex64), "complex"),
     "nan": (with_nan, "2 voxels are NaN"),
+    "infinite": (lambda: with_one(np.inf), "1 voxels are NaN or infinite"),
+    "overflow": (lambda: with_one(1e300), "too large for 32-bit"),
+    "wrapped": (wrapped, "integer overflow"),
     "constant": (lambda: np.full((40, 40, 40), 7, np.int16), "same value"),
-    "mask": (lambda: (noise() > 100).astype(np.uint8), "label map or a mask"),
+    "mask": (lambda: (texture() > 100).astype(np.uint8), "this is a mask"),
     "labels": (labels, "label map"),
     "ct": (ct, "CT"),
+    "noise": (white, "this is noise"),
+    "masked noise": (lambda: in_ball(white()), "this is noise"),
+    "integer noise": (lambda: np.abs(white()).astype(np.uint8), "this is noise"),
 }
 
 
@@ -82,10 +108,15 @@ def test_each_wrong_image_has_its_own_answer(name: str, tmp_path: Path) -> None:
     with pytest.raises(ScanError, match=words) as caught:
         read_volume(path)
     assert caught.value.remedy
+    assert str(path) in caught.value.problem
+
+
+def test_a_masked_image_is_none_of_these(tmp_path: Path) -> None:
+    assert read_volume(save(tmp_path / "x.nii.gz", in_ball(texture()))).array.shape == (40, 42, 44)
 
 
 def test_wrong_files_are_told_apart(tmp_path: Path) -> None:
-    good = save(tmp_path / "good.nii.gz", noise()).read_bytes()
+    good = save(tmp_path / "good.nii.gz", texture()).read_bytes()
     flipped = bytearray(good)
     flipped[len(good) // 2] ^= 1
     cases = {
@@ -93,24 +124,33 @@ def test_wrong_files_are_told_apart(tmp_path: Path) -> None:
         "text.nii.gz": (b"hello there\n" * 100, "not gzip"),
         "text.nii": (b"hello there\n" * 100, "no NIfTI header"),
         "short.nii": (b"hi", "no NIfTI header"),
-        "cut.nii.gz": (good[: len(good) // 2], "damaged|promises"),
-        "tail.nii.gz": (good[:-4], "damaged"),
+        "cut.nii.gz": (good[: len(good) // 2], "ends too early"),
+        "tail.nii.gz": (good[:-4], "ends too early"),
         "flip.nii.gz": (bytes(flipped), "damaged"),
+        "crc.nii.gz": (good[:-6] + bytes([good[-6] ^ 1]) + good[-5:], "checksum is wrong"),
+        "garbage.nii.gz": (good + b"garbage", "other bytes follow"),
+        "bomb.nii.gz": (good + BOMB, "far more data"),
         "cut.nii": (gzip.decompress(good)[:-1000], "promises"),
         "zip.nii.gz": (gzip.compress(b"not an image" * 100), "no NIfTI header"),
-        "scan.mgz": (b"x", "not a NIfTI file name"),
+        "scan.mgz": (b"x", "not gzip"),
+        "scan.mgh": (b"x" * 400, "no MGH header"),
+        "scan.hdr": (b"x" * 400, "one file of a pair"),
+        "scan.png": (b"x", "not the name of a scan"),
     }
     for name, (data, words) in cases.items():
         path = tmp_path / name
         path.write_bytes(data)
         with pytest.raises(ScanError, match=words):
             read_volume(path)
+    (tmp_path / "folder.nii").mkdir()
+    with pytest.raises(ScanError, match="a folder with the name of a file"):
+        read_volume(tmp_path / "folder.nii")
     with pytest.raises(ScanError, match="no such file"):
         read_volume(tmp_path / "absent.nii.gz")
 
 
 def test_every_flipped_bit_of_the_stream_is_noticed(tmp_path: Path) -> None:
-    good = save(tmp_path / "good.nii.gz", noise((30, 30, 30))).read_bytes()
+    good = save(tmp_path / "good.nii.gz", texture((30, 30, 30))).read_bytes()
     for position in np.random.default_rng(1).integers(20, len(good), 25):
         bad = bytearray(good)
         bad[position] ^= 1 << int(position % 8)
@@ -120,7 +160,7 @@ def test_every_flipped_bit_of_the_stream_is_noticed(tmp_path: Path) -> None:
 
 
 def test_a_lying_header_allocates_nothing(tmp_path: Path) -> None:
-    path = save(tmp_path / "big.nii.gz", noise())
+    path = save(tmp_path / "big.nii.gz", texture())
     edit(path, 42, "<3h", 30000, 30000, 30000)
     began = time.perf_counter()
     with pytest.raises(ScanError, match="the cap is"):
@@ -129,29 +169,48 @@ def test_a_lying_header_allocates_nothing(tmp_path: Path) -> None:
     assert VOXEL_CAP < 30000**3
 
 
-def test_impossible_geometry_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "x.nii"
-    for offset, form, values, words in (
-        (252, "<2h", (0, 0), "left and right are unknown"),
-        (280, "<4f", (0, 0, 0, 0), "singular"),
-        (280, "<4f", (float("nan"), 0, 0, 0), "NaN"),
-        (280, "<4f", (-3, 0, 0, 0), "contradict"),
-        (280, "<4f", (30, 0, 0, 0), "voxel size"),
-    ):
-        save(path, noise())
-        edit(path, 252, "<2h", 1, 1)
-        edit(path, offset, form, *values)
+def test_the_header_alone_tells_what_it_can(tmp_path: Path) -> None:
+    good = save(tmp_path / "good.nii", texture())
+    check_scan(good)
+    (tmp_path / "cut.nii").write_bytes(good.read_bytes()[:-1000])
+    save(tmp_path / "four.nii.gz", texture((20, 20, 20, 3)))
+    nib.save(nib.Nifti1Pair(texture(), AFFINE), tmp_path / "pair.img")
+    check_scan(tmp_path / "pair.img")
+    (tmp_path / "pair.img").write_bytes((tmp_path / "pair.img").read_bytes()[:-1])
+    cases = {"cut.nii": "promises", "four.nii.gz": "3D", "pair.hdr": "promises", "absent.nii": "no such file"}
+    for name, words in cases.items():
         with pytest.raises(ScanError, match=words):
-            read_volume(path)
+            check_scan(tmp_path / name)
+    save(tmp_path / "noise.nii", white())
+    check_scan(tmp_path / "noise.nii")  # what the voxels mean is left to reading
+
+
+def test_bytes_behind_the_voxels_are_reported(tmp_path: Path) -> None:
+    good = save(tmp_path / "x.nii", texture())
+    assert read_volume(good).flags == ()
+    good.write_bytes(good.read_bytes() + b"more")
+    assert read_volume(good).flags == ("extra_bytes",)
+
+
+def test_the_content_hash_is_of_what_is_read(tmp_path: Path) -> None:
+    nib.save(nib.Nifti1Pair(texture(), AFFINE), tmp_path / "a.img")
+    before = scan_sha256(tmp_path / "a.img")
+    assert before == scan_sha256(tmp_path / "a.hdr")
+    edit(tmp_path / "a.hdr", 280, "<f", -3.0)  # left becomes right: the voxels are the same, the scan is not
+    assert before != scan_sha256(tmp_path / "a.img")
+    with pytest.raises(ScanError, match="no such file"):
+        scan_sha256(tmp_path / "absent.nii")
+    with pytest.raises(ConfigError, match="three directions"):
+        read_volume(tmp_path / "a.img", ReadOptions(orientation="RLS"))
 
 
 def test_a_trailing_axis_of_one_is_fine(tmp_path: Path) -> None:
-    assert read_volume(save(tmp_path / "x.nii.gz", noise()[..., None])).array.shape == (40, 42, 44)
+    assert read_volume(save(tmp_path / "x.nii.gz", texture()[..., None])).array.shape == (40, 42, 44)
 
 
 def test_bad_files_answer_without_heavy_imports(tmp_path: Path) -> None:
     (tmp_path / "text.nii.gz").write_text("hello")
-    save(tmp_path / "four.nii.gz", noise((20, 20, 20, 3)))
+    save(tmp_path / "four.nii.gz", texture((20, 20, 20, 3)))
     code = (
         "import sys, pathlib\nfrom adclip.imaging.prepare import prepare_scan\nfrom adclip.errors import ScanError\n"
         "from adclip.config import SMALL\nfrom adclip.domain import ScanItem\nfrom adclip.imaging.brain import DeepbetStripper\n"
@@ -162,14 +221,19 @@ def test_bad_files_answer_without_heavy_imports(tmp_path: Path) -> None:
         "heavy = {'torch', 'monai', 'transformers', 'SimpleITK', 'scipy.ndimage', 'pandas'} & set(sys.modules)\n"
         "raise SystemExit(f'imported {heavy}' if heavy else 0)\n"
     )
-    names = [str(tmp_path / name) for name in ("text.nii.gz", "four.nii.gz", "absent.nii.gz")]
+    for name in ("nan", "ct", "noise", "mask", "labels", "rgb"):
+        save(tmp_path / f"{name}.nii.gz", ARRAYS[name][0]())
+    nib.save(nib.AnalyzeImage(texture(), AFFINE), tmp_path / "analyze.img")
+    (tmp_path / "dicom").mkdir()
+    (tmp_path / "dicom" / "IM1.dcm").write_bytes(bytes(128) + b"DICM" + b"rubbish" * 20)
+    names = [str(path) for path in sorted(tmp_path.iterdir())] + [str(tmp_path / "absent.nii.gz")]
     done = subprocess.run([sys.executable, "-c", code, *names], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("codes", ["RAS", "LIA", "PSR", "SPL"])
 def test_any_stored_order_reads_the_same_and_finds_its_way_back(codes: str, tmp_path: Path) -> None:
-    array = noise()
+    array = texture()
     affine = np.diag([2.0, 2.5, 3.0, 1.0])
     affine[:3, 3] = (-30, 20, 7)
     image = nib.Nifti1Image(array, affine)
@@ -183,7 +247,7 @@ def test_any_stored_order_reads_the_same_and_finds_its_way_back(codes: str, tmp_
 
 
 def test_scaled_integers_equal_their_float_copy(tmp_path: Path) -> None:
-    path = save(tmp_path / "x.nii", np.random.default_rng(0).integers(0, 255, (40, 40, 40)).astype(np.uint8))
+    path = save(tmp_path / "x.nii", texture().astype(np.uint8))
     edit(path, 112, "<2f", 17.514570, 3.25)
     save(tmp_path / "copy.nii", np.asarray(nib.load(path).dataobj).astype(np.float32))
     np.testing.assert_array_equal(read_volume(path).array, read_volume(tmp_path / "copy.nii").array)

@@ -77,12 +77,12 @@ def check_values(path: Path, values: FloatArray, stored: NDArray[Any]) -> None:
     if low == high:
         raise ScanError.constant(path)
     sample = values[values.shape[0] // 8 :: max(1, values.shape[0] // _PLANES)]
-    if low <= 2 * CT_AIR and high > -CT_AIR and float((sample <= CT_AIR).mean()) > CT_AIR_SHARE:
-        raise ScanError.ct_like(path)
     if low <= -_WRAP_FROM and high >= _WRAP_FROM and stored.dtype.kind == "i" and stored.dtype.itemsize == 2:
         jumps = np.abs(np.diff(sample, axis=2)) > _WRAP_JUMP
         if int(jumps.sum()) >= _WRAP_PAIRS and low >= -32768 and high <= 32767:
             raise ScanError.wrapped(path)
+    if low <= 2 * CT_AIR and high > -CT_AIR and float((sample <= CT_AIR).mean()) > CT_AIR_SHARE:
+        raise ScanError.ct_like(path)
     _check_texture(path, values, sample)
 
 
