@@ -1,0 +1,185 @@
+"""DICOM folders: the marked side stays where it is, what is no volume is refused, and no tag leaves the reader."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from dicoms import PLANES, SECRET, plane, write_enhanced, write_series
+from pydicom.uid import RLELossless
+
+from adclip.domain import ReadOptions, Volume
+from adclip.errors import ScanError
+from adclip.imaging.files import check_scan, read_volume, scan_sha256
+from adclip.imaging.formats import convert
+
+
+def marker_mm(volume: Volume) -> np.ndarray:
+    return (volume.affine @ [*np.argwhere(volume.array > 1200).mean(axis=0), 1])[:3]
+
+
+@pytest.mark.parametrize("degrees", [0.0, 12.0])
+@pytest.mark.parametrize("name", PLANES)
+def test_left_stays_left_whatever_the_slices(name: str, degrees: float, tmp_path: Path) -> None:
+    write_series(tmp_path / "scan", plane(name, degrees))
+    check_scan(tmp_path / "scan")
+    volume = read_volume(tmp_path / "scan")
+    np.testing.assert_allclose(marker_mm(volume), (-20, 0, 0), atol=0.6)  # RAS: left is negative
+    assert volume.facts["format"] == "DICOM"
+    assert volume.facts["slices"] == 32
+    assert volume.facts["obliquity_deg"] == pytest.approx(0 if degrees == 0 else 11.6, abs=0.1)
+    assert volume.flags == ()
+
+
+def test_multi_frame_and_compressed_files_are_read(tmp_path: Path) -> None:
+    enhanced = write_enhanced(tmp_path / "scan.dcm")
+    np.testing.assert_allclose(marker_mm(read_volume(enhanced)), (-20, 0, 0), atol=0.6)
+    (tmp_path / "enhanced").mkdir()
+    shutil.move(enhanced, tmp_path / "enhanced")
+    plain = read_volume(tmp_path / "enhanced")
+    write_series(tmp_path / "rle", change=lambda dataset, _: dataset.compress(RLELossless))
+    np.testing.assert_array_equal(read_volume(tmp_path / "rle").array, plain.array)
+
+
+def test_nothing_of_a_tag_leaves_the_reader(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    write_series(tmp_path / "scan")
+    volume = read_volume(tmp_path / "scan")
+    text = json.dumps(dict(volume.facts)) + "".join(volume.flags) + "".join(capfd.readouterr())
+    for tag in (SECRET, "Doe", "P1", "1940", "2020", "1.2.3", "SIEMENS", "mprage"):
+        assert tag not in text
+    assert capfd.readouterr() == ("", "")
+
+
+def no_place(dataset: Any, index: int) -> None:
+    del dataset.ImagePositionPatient
+
+
+def no_pixels(dataset: Any, index: int) -> None:
+    dataset.PixelData = b"\0\0"
+
+
+def turned(dataset: Any, index: int) -> None:
+    if index % 3 == 0:
+        dataset.ImageOrientationPatient = ["1", "0", "0", "0", "0", "-1"]
+
+
+def two_echoes(folder: Path) -> None:
+    write_series(folder, series_uid="1.2.3.77")
+    write_series(folder, series_uid="1.2.3.77", prefix="e2")
+
+
+def two_sizes(folder: Path) -> None:
+    write_series(folder, series_uid="1.2.3.77")
+    write_series(folder, series_uid="1.2.3.77", prefix="b", size=(44, 36))
+
+
+def two_patients(folder: Path) -> None:
+    write_series(folder)
+    write_series(folder, patient="P2", number=4, prefix="b")
+
+
+def two_series(folder: Path) -> None:
+    write_series(folder)
+    write_series(folder, number=12, count=20, prefix="b")
+
+
+def nothing(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "notes").write_text("no image here")
+
+
+def rubbish(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "a.dcm").write_bytes(bytes(128) + b"DICM" + b"\xff" * 4000)
+
+
+CASES: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "missing slice": (lambda folder: write_series(folder, leave_out=(9, 20, 21)), "3 DICOM slices missing"),
+    "uneven": (lambda folder: write_series(folder, shift_mm={9: 1.2}), r"unevenly spaced \(2\.30 to 4\.70 mm\)"),
+    "two patients": (two_patients, "files of 2 patients"),
+    "two series": (two_series, r"several DICOM series: 3 \(32 x 40 x 36\), 12 \(20 x 40 x 36\)"),
+    "CT": (lambda folder: write_series(folder, modality="CT"), "modality is CT"),
+    "PT": (lambda folder: write_series(folder, modality="PT"), "modality is PT"),
+    "localiser": (lambda folder: write_series(folder, count=3), "only 3 slices"),
+    "one slice": (lambda folder: write_series(folder, count=1), "only 1 slice,"),
+    "mixed orientation": (lambda folder: write_series(folder, change=turned), "differ in their orientation"),
+    "mixed size": (two_sizes, "differ in their matrix size"),
+    "repeated": (two_echoes, "32 DICOM slices lie where another one lies"),
+    "no position": (lambda folder: write_series(folder, change=no_place), "without position"),
+    "nothing": (nothing, "no DICOM images"),
+    "rubbish": (rubbish, "no DICOM images|no readable DICOM header"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_each_wrong_series_has_its_own_answer(name: str, tmp_path: Path) -> None:
+    make, words = CASES[name]
+    make(tmp_path / "scan")
+    for read in (check_scan, read_volume):
+        with pytest.raises(ScanError, match=words) as caught:
+            read(tmp_path / "scan")
+        assert caught.value.remedy
+        for tag in (SECRET, "Doe", "P1", "P2", "1.2.3", "mprage"):
+            assert tag not in caught.value.problem.replace(str(tmp_path), "") + caught.value.remedy
+
+
+def test_one_of_several_series_can_be_chosen(tmp_path: Path) -> None:
+    two_series(tmp_path / "scan")
+    for wanted, slices in (("3", 32), ("12", 20), ("1.2.3.12", 20)):
+        volume = read_volume(tmp_path / "scan", ReadOptions(series=wanted))
+        assert volume.facts["slices"] == slices
+    with pytest.raises(ScanError, match="no DICOM series 5; there are: 3 "):
+        check_scan(tmp_path / "scan", ReadOptions(series="5"))
+    write_series(tmp_path / "scan", number=12, prefix="c", series_uid="1.2.3.99")
+    with pytest.raises(ScanError, match="more than one DICOM series has the number 12"):
+        check_scan(tmp_path / "scan", ReadOptions(series="12"))
+
+
+def test_one_slice_by_name_asks_for_its_folder(tmp_path: Path) -> None:
+    (first, *_) = write_series(tmp_path / "scan")
+    with pytest.raises(ScanError, match="one DICOM slice") as caught:
+        check_scan(first)
+    assert "folder" in caught.value.remedy
+
+
+def test_what_dicom_files_lack_is_told_by_the_conversion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_series(tmp_path / "scan", change=no_pixels)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(ScanError, match="could not be converted"):
+        read_volume(tmp_path / "scan")
+    monkeypatch.setattr(convert, "TIMEOUT_S", 0.0)
+    with pytest.raises(ScanError, match="took longer"):
+        read_volume(tmp_path / "scan")
+    assert [path.name for path in tmp_path.iterdir()] == ["scan"]  # nothing private is left behind
+
+
+def test_a_volume_put_elsewhere_by_the_conversion_is_refused(tmp_path: Path) -> None:
+    from adclip.imaging.formats.dicom import read_series
+
+    write_series(tmp_path / "scan")
+    series = read_series(tmp_path / "scan")
+    affine = series.geometry.affine
+    convert.check_agreement(tmp_path, series, affine, series.shape)
+    mirrored = np.diag([-1.0, 1, 1, 1]) @ affine
+    mirrored[0, 3] += 1.0
+    with pytest.raises(ScanError, match="puts the volume"):
+        convert.check_agreement(tmp_path, series, mirrored, series.shape)
+    with pytest.raises(ScanError, match="made a volume of"):
+        convert.check_agreement(tmp_path, series, affine, (36, 40, 31))
+
+
+def test_the_content_hash_does_not_depend_on_names(tmp_path: Path) -> None:
+    files = write_series(tmp_path / "scan")
+    before = scan_sha256(tmp_path / "scan")
+    for number, file in enumerate(files):
+        file.rename(file.with_name(f"other{number}.dcm"))
+    assert scan_sha256(tmp_path / "scan") == before
+    write_series(tmp_path / "scan", number=12, prefix="b")
+    assert scan_sha256(tmp_path / "scan", ReadOptions(series="3")) == before
+    assert scan_sha256(tmp_path / "scan", ReadOptions(series="12")) != before
