@@ -159,6 +159,13 @@ def test_what_dicom_files_lack_is_told_by_the_conversion(tmp_path: Path, monkeyp
     assert [path.name for path in tmp_path.iterdir()] == ["scan"]  # nothing private is left behind
 
 
+def test_a_slice_cut_short_is_noticed(tmp_path: Path) -> None:
+    file = write_series(tmp_path / "scan")[15]
+    file.write_bytes(file.read_bytes()[:-4])
+    with pytest.raises(ScanError, match="could not be converted"):
+        read_volume(tmp_path / "scan")
+
+
 def test_a_volume_put_elsewhere_by_the_conversion_is_refused(tmp_path: Path) -> None:
     from adclip.imaging.formats.dicom import read_series
 

@@ -65,8 +65,8 @@ def converted(path: Path, series: DicomSeries) -> Iterator[Path]:
         except OSError:
             raise MissingPackageError.broken("dcm2niix") from None
         files = [file for file in made.iterdir() if file.suffix == ".nii"]
-        if not files:
-            raise ScanError.conversion_failed(path, f"dcm2niix ended with code {done.returncode} and no image")
+        if not files or done.returncode != 0:  # a file cut short ends here
+            raise ScanError.conversion_failed(path, f"dcm2niix ended with code {done.returncode}, {len(files)} images")
         if len(files) > 1:
             raise ScanError.conversion_failed(path, f"dcm2niix made {len(files)} images of it, not one")
         yield files[0]

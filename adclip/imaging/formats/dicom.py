@@ -5,9 +5,12 @@ Names, dates, descriptions and UIDs of a header serve for grouping inside these 
 
 from __future__ import annotations
 
+import logging
 import re
+import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +30,17 @@ _TAGS = [
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "NumberOfFrames",
     "SamplesPerPixel", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 ]  # fmt: skip
+# What pydicom raises on damaged files; its InvalidDicomError cannot occur with force=True.
+_PARSER_ERRORS = (
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    EOFError,
+    NotImplementedError,
+    AssertionError,
+)
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
 
 
@@ -69,8 +83,12 @@ def read_series(path: Path, wanted: str | None = None) -> DicomSeries:
         or the slices do not make one volume. Each case has its own message, and none repeats what a tag says of a
         person.
     """
-    groups = _group(path)
-    series = _choose(path, groups, wanted)
+    with _quiet():
+        return _read_series(path, wanted)
+
+
+def _read_series(path: Path, wanted: str | None) -> DicomSeries:
+    series = _choose(path, _group(path), wanted)
     headers = [header for _, header in series]
     modality = str(headers[0].get("Modality", "MR")).strip().upper()
     if modality not in ("MR", ""):
@@ -105,7 +123,6 @@ _Series = list[tuple[Path, Any]]
 def _group(path: Path) -> dict[str, _Series]:
     """Return the images of the folder by SeriesInstanceUID, in the order of their series numbers."""
     from pydicom import dcmread
-    from pydicom.errors import InvalidDicomError
 
     try:
         files = [path] if path.is_file() else sorted(path.iterdir())
@@ -118,28 +135,35 @@ def _group(path: Path) -> dict[str, _Series]:
             continue
         try:
             header = dcmread(file, stop_before_pixels=True, specific_tags=_TAGS, force=True)
-            if header.get("Rows") is None or header.get("Columns") is None:
+            values = {name: header.get(name) for name in _TAGS}  # pydicom looks at a value when it is asked for
+            if values["Rows"] is None or values["Columns"] is None:
                 continue  # reports, presentation states, DICOMDIR
+            _ = [int(values[name] or 1) for name in ("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel")]
             people.add((_text(header, "PatientID"), _text(header, "PatientName")))
             groups[_text(header, "SeriesInstanceUID")].append((file, header))
         except PermissionError:
             raise ScanError.unreadable(file) from None
-        except (
-            InvalidDicomError,
-            OSError,
-            ValueError,
-            TypeError,
-            KeyError,
-            AttributeError,
-            EOFError,
-            NotImplementedError,
-        ):
+        except _PARSER_ERRORS:
             raise ScanError.damaged_dicom(file) from None
     if not groups:
         raise ScanError.no_dicom(path)
     if len(people) > 1:
         raise ScanError.several_patients(path, len(people))
     return dict(sorted(groups.items(), key=lambda item: (_number(item[1]) or 0, item[0])))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep pydicom from quoting what it finds odd in a tag."""
+    log = logging.getLogger("pydicom")
+    level = log.level
+    log.setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
 
 
 def _choose(path: Path, groups: dict[str, _Series], wanted: str | None) -> _Series:
