@@ -11,7 +11,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from adclip.clinical.columns import CellError, parse_cell
+from adclip.clinical.freesurfer import (
+    APARC,
+    check_volume,
+    read_aparc,
+    read_aseg,
+    read_both_hemispheres,
+    subject_of,
+    to_volume,
+    with_both_hippocampi,
+)
 from adclip.clinical.records import read_records
 from adclip.errors import TableError
 
@@ -29,14 +38,6 @@ WHOLE_BRAIN: dict[str, str] = {
     DLMUSE: "total brain without ventricles (MUSE 701 less 4, 11, 49-52)",
 }
 
-# FreeSurfer's colour table: segment ids of aseg
-_ASEG: dict[str, tuple[int, ...]] = {"hippocampus_left_mm3": (17,), "hippocampus_right_mm3": (53,)}
-_ASEG_VENTRICLES = (4, 43, 5, 44, 14, 15)
-_ASEG_CHOROID = (31, 63)  # absent from the table where there is none
-_APARC = {"entorhinal": "entorhinal_mm3", "fusiform": "fusiform_mm3", "middletemporal": "middle_temporal_mm3"}
-# Measure names of FreeSurfer 5.x, 6 and 7; 4.x and 5.0 call the same estimate IntraCranialVol
-_ICV_MEASURES = ("EstimatedTotalIntraCranialVol", "IntraCranialVol")
-
 _SYNTHSEG_SIDES = (
     "cerebral white matter", "cerebral cortex", "cerebellum white matter", "cerebellum cortex", "thalamus", "caudate",
     "putamen", "pallidum", "hippocampus", "amygdala", "accumbens area", "ventral DC",
@@ -51,7 +52,7 @@ _SYNTHSEG: dict[str, tuple[str, ...]] = {
     ),
     "whole_brain_mm3": (*(f"{side} {name}" for side in _SIDES for name in _SYNTHSEG_SIDES), "brain-stem"),
     "icv_mm3": ("total intracranial",),
-    **{column: (f"ctx-lh-{name}", f"ctx-rh-{name}") for name, column in _APARC.items()},
+    **{column: (f"ctx-lh-{name}", f"ctx-rh-{name}") for name, column in APARC.items()},
 }  # fmt: skip
 
 # MUSE region codes (NiChart's dictionary)
@@ -156,9 +157,9 @@ def read_segmentation(path: Path, names: Iterable[str] = ()) -> dict[str, float]
     """
     path = Path(path)
     if path.suffix == ".stats":
-        found = _read_aparc(path) if ".aparc" in path.name else _read_aseg(path)
+        found = read_aparc(path) if ".aparc" in path.name else read_aseg(path)
         if ".aparc" not in path.name:
-            found |= _read_both_hemispheres(path.parent)
+            found |= read_both_hemispheres(path.parent)
         return found
     software = _software_of(path)
     if software is None:
@@ -186,86 +187,8 @@ def _freesurfer_tables(scan_path: Path, names: frozenset[str]) -> Iterator[Path]
             yield home.parent / "stats" / "aseg.stats"
     alone = sum(entry.name.lower().endswith(_IMAGE_ENDINGS) for entry in folder.iterdir()) <= 1
     for path in (folder / "stats" / "aseg.stats", folder / "aseg.stats"):
-        if path.is_file() and (alone or _subject_of(path) in names):
+        if path.is_file() and (alone or subject_of(path) in names):
             yield path
-
-
-def _subject_of(path: Path) -> str:
-    for _, words in _lines(path):
-        if words[:2] == ["#", "subjectname"] and len(words) > 2:
-            return words[2]
-    return ""
-
-
-def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    if not path.exists():
-        raise TableError.missing_file(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise TableError.unreadable(path, "it is not text") from None
-    for number, line in enumerate(text.splitlines(), start=1):
-        yield number, line.split()
-
-
-def _read_aseg(path: Path) -> dict[str, float]:
-    measures: dict[str, tuple[int, float]] = {}
-    segments: dict[int, tuple[int, float]] = {}
-    columns = ["Index", "SegId", "NVoxels", "Volume_mm3", "StructName"]  # as in every version from 4 to 7
-    for line, words in _lines(path):
-        if words[:2] == ["#", "Measure"]:
-            parts = [part.strip() for part in " ".join(words[2:]).split(",")]
-            if len(parts) >= 4 and parts[-1] == "mm^3":
-                measures[parts[0]] = (line, _number(path, line, parts[0], parts[-2]))
-            elif parts[0] in (*_ICV_MEASURES, "BrainSegNotVent"):
-                raise TableError.bad_cell(path, line, parts[0], "no volume in mm^3")
-        elif words[:2] == ["#", "ColHeaders"]:
-            columns = words[2:]
-        elif words and words[0] != "#":
-            if len(words) < 5 or "SegId" not in columns or "Volume_mm3" not in columns:
-                raise TableError.bad_row(path, line, "not a row of aseg.stats")
-            segment = _number(path, line, "SegId", words[columns.index("SegId")])
-            segments[int(segment)] = (line, _number(path, line, "Volume_mm3", words[columns.index("Volume_mm3")]))
-    if not segments:
-        raise TableError.unreadable(path, "no segment in it; the file is cut off or is no aseg.stats")
-    found: dict[str, float] = {}
-    for column, codes in _ASEG.items():
-        if all(code in segments for code in codes):
-            found[column] = _checked(path, segments[codes[0]][0], column, sum(segments[code][1] for code in codes))
-    if all(code in segments for code in _ASEG_VENTRICLES):
-        total = sum(segments[code][1] for code in (*_ASEG_VENTRICLES, *_ASEG_CHOROID) if code in segments)
-        found["ventricles_mm3"] = _checked(path, segments[_ASEG_VENTRICLES[0]][0], "ventricles_mm3", total)
-    for name in _ICV_MEASURES:
-        if name in measures and "icv_mm3" not in found:
-            found["icv_mm3"] = _checked(path, measures[name][0], "icv_mm3", measures[name][1])
-    if "BrainSegNotVent" in measures:
-        line, value = measures["BrainSegNotVent"]
-        found["whole_brain_mm3"] = _checked(path, line, "whole_brain_mm3", value)
-    return _with_both_hippocampi(found)
-
-
-def _read_aparc(path: Path) -> dict[str, float]:
-    """One hemisphere's gyri under their canonical names: half of what a report needs."""
-    columns: list[str] = []
-    found: dict[str, float] = {}
-    for line, words in _lines(path):
-        if words[:2] == ["#", "ColHeaders"]:
-            columns = words[2:]
-        elif words and words[0] in _APARC:
-            if "GrayVol" not in columns or len(words) != len(columns):
-                raise TableError.bad_row(path, line, "not a row of aparc.stats")
-            found[_APARC[words[0]]] = _number(path, line, "GrayVol", words[columns.index("GrayVol")])
-    if not found:
-        raise TableError.unreadable(path, "no gyrus in it; the file is cut off or is no aparc.stats")
-    return found
-
-
-def _read_both_hemispheres(folder: Path) -> dict[str, float]:
-    left, right = folder / "lh.aparc.stats", folder / "rh.aparc.stats"
-    if not (left.is_file() and right.is_file()):
-        return {}
-    one, two = _read_aparc(left), _read_aparc(right)
-    return {column: one[column] + two[column] for column in one if column in two}
 
 
 def _software_of(path: Path) -> str | None:
@@ -306,41 +229,16 @@ def _read_csv(path: Path, software: str, names: frozenset[str], must_be_named: b
     found = {}
     for column, parts in wanted.items():
         if all(part in position for part in parts):
-            found[column] = sum(_number(path, line, header[position[part]], cells[position[part]]) for part in parts)
+            found[column] = sum(to_volume(path, line, header[position[part]], cells[position[part]]) for part in parts)
     if software == DLMUSE and "whole_brain_mm3" in found:
         total = found.pop("whole_brain_mm3")  # not given where its ventricles are unknown
         if "ventricles_mm3" in found:
             found["whole_brain_mm3"] = total - found["ventricles_mm3"]
-    found = {column: _checked(path, line, column, value) for column, value in found.items()}
-    return _with_both_hippocampi(found)
+    found = {column: check_volume(path, line, column, value) for column, value in found.items()}
+    return with_both_hippocampi(found)
 
 
 def _column_name(name: str, software: str) -> str:
     name = name.strip()
     match = _MUSE_NAME.fullmatch(name) if software == DLMUSE else None
     return match.group(1) if match else name
-
-
-def _with_both_hippocampi(found: dict[str, float]) -> dict[str, float]:
-    if "hippocampus_left_mm3" in found and "hippocampus_right_mm3" in found:
-        found["hippocampus_mm3"] = found["hippocampus_left_mm3"] + found["hippocampus_right_mm3"]
-    return found
-
-
-def _number(path: Path, line: int, column: str, text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise TableError.bad_cell(path, line, column, "not a number") from None
-    if not 0 <= value < float("inf"):
-        raise TableError.bad_cell(path, line, column, "not a volume")
-    return value
-
-
-def _checked(path: Path, line: int, column: str, value: float) -> float:
-    """Refuse what no adult brain has: other units, or another table."""
-    try:
-        parse_cell(column, repr(value))
-    except CellError as error:
-        raise TableError.bad_cell(path, line, column, error.why, error.remedy) from None
-    return value
