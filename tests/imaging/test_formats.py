@@ -239,3 +239,23 @@ def test_every_real_scan_is_read_and_every_label_map_refused(real_data: Path) ->
             accepted += 1
     assert accepted >= 62
     assert refused >= 69
+
+
+@pytest.mark.parametrize("name", ["x.nii", "x.hdr", "x.mgh"])
+def test_a_header_of_chance_bytes_is_read_or_refused_but_never_a_crash(name: str, tmp_path: Path) -> None:
+    kind = {"x.nii": nib.Nifti2Image, "x.hdr": nib.Nifti1Pair, "x.mgh": nib.MGHImage}[name]
+    nib.save(kind(texture(SHAPE), AFFINE), tmp_path / name.replace("hdr", "img"))
+    good = (tmp_path / name).read_bytes()
+    rng = np.random.default_rng(2)
+    outcomes = set()
+    for _ in range(150):
+        bad = bytearray(good)
+        for position in rng.integers(0, {"x.nii": 540, "x.hdr": 348, "x.mgh": 90}[name], 3):
+            bad[position] = rng.integers(0, 256)
+        (tmp_path / name).write_bytes(bytes(bad))
+        try:
+            check_scan(tmp_path / name)
+            outcomes.add("read")
+        except ScanError:
+            outcomes.add("refused")
+    assert outcomes == {"read", "refused"}

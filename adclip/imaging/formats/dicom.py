@@ -30,17 +30,6 @@ _TAGS = [
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "NumberOfFrames",
     "SamplesPerPixel", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 ]  # fmt: skip
-# What pydicom raises on damaged files; its InvalidDicomError cannot occur with force=True.
-_PARSER_ERRORS = (
-    OSError,
-    ValueError,
-    TypeError,
-    KeyError,
-    AttributeError,
-    EOFError,
-    NotImplementedError,
-    AssertionError,
-)
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
 
 
@@ -143,7 +132,7 @@ def _group(path: Path) -> dict[str, _Series]:
             groups[_text(header, "SeriesInstanceUID")].append((file, header))
         except PermissionError:
             raise ScanError.unreadable(file) from None
-        except _PARSER_ERRORS:
+        except Exception:  # on damaged files pydicom raises classes of every kind, some its own without a common base
             raise ScanError.damaged_dicom(file) from None
     if not groups:
         raise ScanError.no_dicom(path)

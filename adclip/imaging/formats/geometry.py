@@ -20,6 +20,7 @@ VOXEL_MM = (0.2, 8.0)  # 7 T research heads reach 0.25 mm; above 8 mm a hippocam
 FEWEST_VOXELS = 16  # along any axis: below, it is a localiser or a slab
 FIELD_OF_VIEW_MM = 60.0  # shorter than any adult brain along any axis
 _UNITS = {1: "metres", 3: "micrometres"}  # NIFTI_UNITS_METER, NIFTI_UNITS_MICRON
+_ABSURD_MM = 1e9  # a thousand kilometres, or a kilometre in micrometres
 _PAIRS = ("LR", "PA", "IS")
 
 
@@ -107,7 +108,8 @@ def choose_affine(
                 flags.append("orientation_declared")
         elif declared is not None and declared != _codes(affine):
             flags.append("orientation_option_ignored")
-    found = np.linalg.norm(affine[:3, :3], axis=0)
+    with np.errstate(over="ignore"):
+        found = np.linalg.norm(affine[:3, :3], axis=0)
     _check_extent(path, found, shape, unit)
     if unit in _UNITS:
         flags.append("units_doubtful")
@@ -170,8 +172,8 @@ def _choose_valid(
 def _find_fault(matrix: FloatArray | None) -> str:
     if matrix is None:
         return "it is no rotation"
-    if not np.isfinite(matrix).all():
-        return "it holds NaN or infinite numbers"
+    if not np.abs(matrix).max() < _ABSURD_MM:  # NaN compares as false
+        return "it holds NaN, infinite or absurdly large numbers"
     sizes = np.linalg.norm(matrix[:3, :3], axis=0)
     if sizes.min() <= 0 or abs(np.linalg.det(matrix[:3, :3] / sizes)) < 1e-3:
         return "it is singular"
