@@ -153,18 +153,19 @@ def _show(number: int, entry: QcEntry, groups: Mapping[str, list[float]]) -> dic
 
 
 def _cell(limit: Limit, value: float | None, group: Sequence[float]) -> dict[str, Any]:
-    finite = value is not None and np.isfinite(value)
-    verdict = limit.judge(value) if finite else "pass"
+    if value is None or not np.isfinite(value):
+        return {"limit": limit, "raw": "", "text": "–", "verdict": "pass", "sign": "", "percentile": "", "place": None}
+    verdict = limit.judge(value)
     # Middle rank, so that the median stands at 50 and ties share a place.
-    rank = np.mean([np.searchsorted(group, value, side=side) for side in ("left", "right")]) if finite else 0.0
+    rank = float(np.searchsorted(group, value, "left") + np.searchsorted(group, value, "right")) / 2
     return {
         "limit": limit,
-        "raw": f"{value:.6g}" if finite else "",
+        "raw": f"{value:.6g}",
         "text": say_number(value),
         "verdict": verdict,
         "sign": "" if verdict == "pass" else SIGNS[verdict],
-        "percentile": f"{100 * rank / len(group):.0f}" if finite and len(group) > 1 else "",
-        "place": _place(value, group) if finite and value is not None and len(group) > 1 else None,
+        "percentile": f"{100 * rank / len(group):.0f}" if len(group) > 1 else "",
+        "place": _place(value, group) if len(group) > 1 else None,
     }
 
 
@@ -187,8 +188,6 @@ def _spread(limit: Limit, group: Sequence[float]) -> dict[str, Any]:
 
 
 def _as_uri(picture: bytes) -> str:
-    if picture[:4] == b"RIFF":
-        kind = "webp"
-    else:
-        kind = "jpeg" if picture[:2] == b"\xff\xd8" else "png"
+    kinds = ((b"RIFF", "webp"), (b"\xff\xd8", "jpeg"), (b"\x89PNG", "png"))
+    kind = next((kind for start, kind in kinds if picture.startswith(start)), "png")
     return f"data:image/{kind};base64,{base64.b64encode(picture).decode('ascii')}"
