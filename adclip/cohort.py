@@ -27,7 +27,12 @@ from adclip.machine import usable_cores
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
+)
 _SHARD = re.compile(r"(\d{1,6})/(\d{1,6})")
 _EVERY_ITEM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # a full or read-only disk fails the next item as well
 _PATIENCE_S = 5.0
@@ -224,7 +229,7 @@ class _Team:
         worker.index = None
         if isinstance(answer, Exception):
             raise answer
-        return answer  # type: ignore[no-any-return]
+        return answer
 
     def _bury(self, worker: _Worker, index: int) -> Outcome[Any] | None:
         worker.process.join(_PATIENCE_S)

@@ -18,6 +18,7 @@ _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 LAST_TEXT_TOKEN = 482  # method: 512 positions of BERT less 30 prompts
 REPORT_STYLES = ("paper4", "paper6")
 DEFAULT_STYLE = "paper6"
+VERDICTS = ("pass", "warn", "fail")
 
 
 class Settings:
@@ -198,6 +199,40 @@ SMALL = ModelConfig(
 # ----------------------------------------------------------------------------------------------- the verbs
 
 
+def check_orientation(text: str) -> None:
+    """Raise ConfigError unless `text` names each of the three anatomical axes once, as `RAS` or `LPI` do."""
+    pairs = ("LR", "PA", "IS")
+    if len(text) != 3 or any(sum(letter in pair for letter in text.upper()) != 1 for pair in pairs):
+        raise ConfigError.bad_value(
+            "--orientation", f"`{text}` is no orientation", "three letters, one each of L/R, A/P and S/I, such as RAS"
+        )
+
+
+def parse_override(text: str) -> tuple[str, str | None, str]:
+    """Return (subject, session or None, verdict) of `SUBJECT[/SESSION]=VERDICT`.
+
+    Raises
+    ------
+    ConfigError
+        If it has another form or another verdict.
+
+    Examples
+    --------
+    >>> parse_override("sub-01/ses-m06=pass")
+    ('01', 'm06', 'pass')
+    """
+    who, equals, verdict = text.rpartition("=")
+    subject, _, session = who.partition("/")
+    subject, session = subject.removeprefix("sub-"), session.removeprefix("ses-")
+    if not equals or not subject or verdict not in VERDICTS:
+        raise ConfigError.bad_value(
+            "--override",
+            f"`{text}` is not SUBJECT[/SESSION]={'|'.join(VERDICTS)}",
+            "for example --override sub-01=pass",
+        )
+    return subject, session or None, verdict
+
+
 @dataclass(frozen=True)
 class PreprocessConfig(Settings):
     """Settings of `adclip preprocess`.
@@ -205,25 +240,49 @@ class PreprocessConfig(Settings):
     Parameters
     ----------
     inputs : tuple of Path
-        Scan files, folders of scans, or CSV/TSV lists with a `scan` column.
+        Scan files, DICOM folders, folders of scans, BIDS datasets, or CSV/TSV lists with a `scan` column.
     out : Path
         Derivatives folder to write.
     model : str
         Model whose input contract sets the grid: `builtin` or a RUN folder.
     device : str
         Device of the brain extraction.
+    volumes : bool
+        Whether hippocampus, ventricles, brain and intracranial volume are looked up beside the scan, else measured.
+    orientation : str or None
+        Directions of the stored axes, such as `LAS`, for files that do not say; see `adclip.domain.ReadOptions`.
+    series : str or None
+        Series to take from a DICOM folder that holds several.
+    overrides : tuple of str
+        `SUBJECT[/SESSION]=pass|warn|fail`: quality verdicts that the user decides; recorded with what was measured.
+    workers : int
+        Processes that share the work; 0 takes as many as cores and memory allow.
+    shard : str or None
+        `I/N`: only every N-th scan from the I-th on, for job arrays.
     overwrite : bool
-        Whether earlier results are replaced.
+        Whether finished scans are done again.
     """
 
     inputs: tuple[Path, ...]
     out: Path
     model: str = "builtin"
     device: str = "auto"
+    volumes: bool = False
+    orientation: str | None = None
+    series: str | None = None
+    overrides: tuple[str, ...] = ()
+    workers: int = 1
+    shard: str | None = None
     overwrite: bool = False
 
     def __post_init__(self) -> None:
         check_device(self.device)
+        if self.orientation is not None:
+            check_orientation(self.orientation)
+        if self.workers < 0:
+            raise ConfigError.bad_value("--workers", f"{self.workers} is less than 0", "0 lets adclip choose")
+        for text in self.overrides:
+            parse_override(text)
 
 
 @dataclass(frozen=True)
@@ -388,6 +447,8 @@ class PredictConfig(Settings):
         Column mappings `canonical=theirs`.
     out : Path or None
         Also write predictions.jsonl and predictions.csv there.
+    orientation, series : str or None
+        What the files do not say themselves, see `adclip.domain.ReadOptions`.
     device : str
         Where to compute.
     overwrite : bool
@@ -400,11 +461,15 @@ class PredictConfig(Settings):
     subject: str | None = None
     columns: tuple[str, ...] = ()
     out: Path | None = None
+    orientation: str | None = None
+    series: str | None = None
     device: str = "auto"
     overwrite: bool = False
 
     def __post_init__(self) -> None:
         check_device(self.device)
+        if self.orientation is not None:
+            check_orientation(self.orientation)
 
 
 @dataclass(frozen=True)
@@ -413,7 +478,7 @@ class ExplainConfig(Settings):
 
     Parameters
     ----------
-    inputs, meta, model, subject, columns, device, overwrite
+    inputs, meta, model, subject, columns, orientation, series, device, overwrite
         As for PredictConfig.
     out : Path
         Folder for heatmaps, figures and pages.
@@ -430,12 +495,16 @@ class ExplainConfig(Settings):
     subject: str | None = None
     columns: tuple[str, ...] = ()
     target: str | None = None
+    orientation: str | None = None
+    series: str | None = None
     device: str = "auto"
     seed: int = 0
     overwrite: bool = False
 
     def __post_init__(self) -> None:
         check_device(self.device)
+        if self.orientation is not None:
+            check_orientation(self.orientation)
         check_at_least("--seed", self.seed, 0)
 
 

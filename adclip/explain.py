@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adclip.config import ExplainConfig
+from adclip.domain import ReadOptions
 from adclip.errors import AdclipError, ConfigError
 from adclip.events import Advanced, Failed, OnEvent, Started, ignore
 from adclip.paths import check_folder, write_bytes, write_text
@@ -98,7 +99,7 @@ def explain(config: ExplainConfig, on_event: OnEvent = ignore) -> ExplainResult:
     if config.target is not None and config.target not in targets:
         raise ConfigError.bad_value("--target", f"`{config.target}` is not one of {', '.join(targets)}")
     jobs = find_jobs(config.inputs, config.meta, config.columns, config.subject, on_event)
-    check_scans(jobs)
+    check_scans(jobs, ReadOptions(config.orientation, config.series))
     check_folder(config.out, overwrite=config.overwrite, marker=PAGE)
 
     from adclip.imaging.figures import render_page
@@ -139,7 +140,7 @@ def explain_one(predictor: Predictor, job: Job, config: ExplainConfig) -> tuple[
     from adclip.imaging.grid import from_model_grid, from_model_order, to_model_order
     from adclip.imaging.regions import share_by_region, template_image
 
-    prepared = predictor.prepare(job.item)
+    prepared = predictor.prepare(job.item, ReadOptions(config.orientation, config.series))
     image = predictor.to_image(prepared)
     found = attribute(predictor, image, job.visit, config.target)
     prediction = predictor.to_prediction(job.item, prepared, job.visit, found.answer)

@@ -83,14 +83,19 @@ def finetune(config: FinetuneConfig, on_event: OnEvent = ignore) -> FinetuneResu
     from adclip.clinical.reports import usable_fields
     from adclip.clinical.splits import prove_disjoint, split_by_subject
     from adclip.clinical.table import read_table
-    from adclip.imaging.find import find_scans
+    from adclip.imaging.find import find_scans, without_failed
 
     if not config.scans.exists():
         raise ScanError.missing(config.scans)
     table = read_table(config.table, config.columns, need=("diagnosis",))
     for hint in table.hints:
         on_event(Warned(str(config.table), hint))
-    items = find_scans((config.scans,))
+    found = find_scans((config.scans,))
+    items = without_failed(found)
+    if not items:
+        raise ScanError.all_failed_quality(config.scans)
+    if left_out := len(found) - len(items):
+        on_event(Warned(str(config.scans), f"{left_out} left out: quality verdict fail (see qc.html there)"))
     manifest = build_manifest(items, table)
     for reason, count in manifest.skipped_by_reason.items():
         on_event(Warned(str(config.table), f"{count} left out: {reason}"))

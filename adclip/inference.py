@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from adclip.domain import MmseEstimate, Prediction, ScanItem, Visit
+from adclip.domain import MmseEstimate, Prediction, ReadOptions, ScanItem, Visit
 from adclip.paths import shown
 from adclip.version import __version__
 
@@ -77,7 +77,9 @@ class Predictor:
         """Class order."""
         return self.record.labels
 
-    def __call__(self, scan: Path | str | ScanItem, meta: Visit | Path | str | None = None) -> Prediction:
+    def __call__(
+        self, scan: Path | str | ScanItem, meta: Visit | Path | str | None = None, options: ReadOptions | None = None
+    ) -> Prediction:
         """Predict one scan.
 
         Parameters
@@ -86,6 +88,8 @@ class Predictor:
             A raw scan is preprocessed on the way, an adclip derivative is taken as it is.
         meta : Visit or path, optional
             What is known of the person, or a table with one row. Diagnosis and scores in it are never used.
+        options : ReadOptions, optional
+            Orientation or DICOM series, where the file leaves them open.
 
         Returns
         -------
@@ -98,10 +102,10 @@ class Predictor:
         """
         visit = read_visit(meta) if isinstance(meta, str | Path) else meta
         item = to_item(scan) if isinstance(scan, str | Path) else scan
-        prepared = self.prepare(item)
+        prepared = self.prepare(item, options)
         return self.to_prediction(item, prepared, visit, self.answer(prepared, visit))
 
-    def prepare(self, item: ScanItem) -> PreparedScan:
+    def prepare(self, item: ScanItem, options: ReadOptions | None = None) -> PreparedScan:
         """Bring a scan onto the model's grid."""
         from adclip.imaging.prepare import prepare_scan
 
@@ -109,7 +113,7 @@ class Predictor:
             from adclip.imaging.brain import DeepbetStripper
 
             self._stripper = DeepbetStripper(str(self.device))
-        return prepare_scan(item, self.record.model.contract, self._stripper)
+        return prepare_scan(item, self.record.model.contract, self._stripper, options)
 
     def to_image(self, prepared: PreparedScan) -> Tensor:
         """Return the scan as the network takes it: (1, 1, D, H, W) in [0, 1] on the device."""

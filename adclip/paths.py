@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import platform
 import re
 import secrets
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from adclip.errors import OutputError
 
+_TEMPORARY = re.compile(r"\.(?P<machine>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}\.part\.")
+_ABANDONED_S = 86_400.0
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -45,7 +50,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
     Ctrl-C included, the temporary file is removed and `target` is left as it was.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{secrets.token_hex(4)}.part.{target.name}")
+    temporary = target.with_name(f".{_machine()}-{os.getpid()}-{secrets.token_hex(4)}.part.{target.name}")
     try:
         yield temporary
         with temporary.open("rb") as stream:
@@ -53,6 +58,39 @@ def atomic_path(target: Path) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete the temporary files below `folder` that killed processes of this machine left behind.
+
+    Files of processes that still run, or that ran elsewhere, are somebody's work in progress and stay, unless they have
+    not been touched for a day.
+    """
+    for path in folder.rglob(".*.part.*"):
+        match = _TEMPORARY.match(path.name)
+        with suppress(OSError):
+            if match and (
+                (match["machine"] == _machine() and not _is_running(int(match["pid"])))
+                or time.time() - path.stat().st_mtime > _ABANDONED_S
+            ):
+                path.unlink()
+
+
+def _machine() -> str:
+    """Return eight hex digits that differ between machines, and do not tell the machine's name."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
+
+
+def _is_running(pid: int) -> bool:
+    if os.name == "nt":  # signal 0 would not ask there, but interrupt
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def write_text(target: Path, text: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adclip.config import PredictConfig
-from adclip.domain import Prediction, ScanItem, Visit
+from adclip.domain import Prediction, ReadOptions, ScanItem, Visit
 from adclip.errors import AdclipError
 from adclip.events import Advanced, Failed, OnEvent, Started, Warned, ignore
 from adclip.paths import check_folder, shown, write_text
@@ -51,7 +51,8 @@ def predict(config: PredictConfig, on_event: OnEvent = ignore) -> PredictResult:
 
     read_record(model_folder(config.model))  # a wrong --model shows before any scan is read
     jobs = find_jobs(config.inputs, config.meta, config.columns, config.subject, on_event)
-    check_scans(jobs)
+    options = ReadOptions(config.orientation, config.series)
+    check_scans(jobs, options)
     if config.out is not None:
         check_folder(config.out, overwrite=config.overwrite, marker=JSON_LINES)
 
@@ -63,7 +64,7 @@ def predict(config: PredictConfig, on_event: OnEvent = ignore) -> PredictResult:
     on_event(Started("predicting", len(jobs)))
     for done, job in enumerate(jobs, 1):
         try:
-            found = predictor(job.item, job.visit)
+            found = predictor(job.item, job.visit, options)
             predictions.append(replace(found, flags=found.flags + job.flags))
         except AdclipError as error:
             errors.append(error)
@@ -89,8 +90,11 @@ def find_jobs(
     from adclip.imaging.find import find_scans
 
     items = find_scans(inputs)
+    for item in items:
+        for note in item.notes:
+            on_event(Warned(str(item.path), note))
     if meta is None:
-        return [Job(item, None) for item in items]
+        return [Job(item, None, item.flags) for item in items]
     table: Table = read_table(meta, columns)
     for hint in table.hints:
         on_event(Warned(str(meta), hint))
@@ -103,11 +107,11 @@ def find_jobs(
                 f"no row of {meta} belongs to {tried}; it is read without metadata (add a `scan` column, or --subject)"
             )
             on_event(Warned(str(item.path), why))
-        jobs.append(Job(item, visit, () if visit else ("no_metadata_row",)))
+        jobs.append(Job(item, visit, item.flags + (() if visit else ("no_metadata_row",))))
     return jobs
 
 
-def check_scans(jobs: list[Job]) -> None:
+def check_scans(jobs: list[Job], options: ReadOptions) -> None:
     """Read a lone scan at once, so that a bad file is told before torch is loaded.
 
     In a cohort a bad file is told when its turn comes, so that the others go on.
@@ -115,7 +119,7 @@ def check_scans(jobs: list[Job]) -> None:
     from adclip.imaging.files import read_volume
 
     if len(jobs) == 1 and not jobs[0].item.preprocessed:
-        read_volume(jobs[0].item.path)
+        read_volume(jobs[0].item.path, options)
 
 
 def failed_prediction(item: ScanItem, error: AdclipError) -> Prediction:

@@ -2,81 +2,29 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from adclip.config import PreprocessConfig
-from adclip.domain import RESEARCH_NOTICE, InputContract, ScanItem
-from adclip.errors import InputError, OutputError
-from adclip.events import Advanced, Failed, OnEvent, Started, Warned, ignore
-from adclip.imaging.brain import DeepbetStripper, SkullStripper
-from adclip.imaging.derivatives import is_current, read_derivative, write_dataset_description, write_derivative
-from adclip.imaging.files import file_sha256, find_scans, read_volume
-from adclip.imaging.find import is_our_dataset
-from adclip.imaging.prepare import derivative_path, prepare_scan
-from adclip.paths import write_text
+from adclip.cohort import parse_shard, run_each, shard_from_slurm, take_shard
+from adclip.config import PreprocessConfig, parse_override
+from adclip.derivation import ScanWork, to_row
+from adclip.domain import RESEARCH_NOTICE, ReadOptions, ScanItem
+from adclip.errors import AdclipError, ConfigError, InputError, OutputError
+from adclip.events import Advanced, Failed, OnEvent, Started, Step, Warned, ignore
+from adclip.imaging.brain import SkullStripper
+from adclip.imaging.files import check_scan
+from adclip.imaging.find import find_scans
+from adclip.imaging.folders import is_our_dataset
+from adclip.imaging.publish import publish
+from adclip.imaging.status import ScanRow, StatusTable
+from adclip.machine import choose_workers
+from adclip.paths import remove_leftovers
 
-STATUS_FILE = "status.tsv"
-_QC_COLUMNS = (
-    "verdict", "brain_volume_ml", "template_overlap", "template_correlation", "gray_white_contrast", "coverage", "scale",
-    "reasons",
-)  # fmt: skip
-_COLUMNS = ("scan", "subject_id", "session_id", "status", "seconds", *_QC_COLUMNS, "flags", "error", "hint")
+GB_EACH = 1.6  # peak memory of one process on a 1 mm head, see docs/benchmarks.md
+SECONDS_EACH = 8.0  # CPU seconds of a 1 mm head, brain extraction included
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class ScanRow:
-    """What became of one scan.
-
-    Parameters
-    ----------
-    scan : str
-        The file as the user named it.
-    subject_id, session_id : str
-        Names of the output.
-    status : str
-        `done`; `skipped` where a whole earlier result was kept, or the scan is a derivative already; `failed`.
-    seconds : float
-        Time spent.
-    qc : mapping
-        Quality numbers, `verdict` and `reasons`.
-    flags : tuple of str
-        See `PreparedScan.flags`.
-    error, hint : str or None
-        What was wrong and what to do, where `status` is `failed`.
-    """
-
-    scan: str
-    subject_id: str
-    session_id: str | None
-    status: str
-    seconds: float = 0.0
-    qc: Mapping[str, Any] = field(default_factory=dict)
-    flags: tuple[str, ...] = ()
-    error: str | None = None
-    hint: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return one flat record of plain JSON types; `error` and `hint` only where there are any."""
-        record: dict[str, Any] = {
-            "scan": self.scan,
-            "subject_id": self.subject_id,
-            "session_id": self.session_id,
-            "status": self.status,
-            "seconds": round(self.seconds, 1),
-            **{name: self.qc[name] for name in _QC_COLUMNS if name in self.qc},
-            "flags": list(self.flags),
-        }
-        if self.error is not None:
-            record |= {"error": self.error, "hint": self.hint}
-        return record
 
 
 @dataclass(frozen=True)
@@ -104,6 +52,26 @@ class PreprocessResult:
         return {"rows": [row.to_dict() for row in self.rows], "failed": self.failed, "notice": RESEARCH_NOTICE}
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do.
+
+    Parameters
+    ----------
+    rows : tuple of ScanRow
+        `status` is `to do`, `kept` or `failed`.
+    workers : int
+        Processes that would share the work.
+    minutes, memory_gb : float
+        Estimates for the whole run, from the figures of a 1 mm head.
+    """
+
+    rows: tuple[ScanRow, ...]
+    workers: int
+    minutes: float
+    memory_gb: float
+
+
 def preprocess(
     config: PreprocessConfig, on_event: OnEvent = ignore, *, stripper: SkullStripper | None = None
 ) -> PreprocessResult:
@@ -116,18 +84,18 @@ def preprocess(
     on_event : callable
         Hears of progress, of scans that fail, and of doubtful quality.
     stripper : SkullStripper or None
-        Brain extraction to use instead of deepbet.
+        Brain extraction to use instead of deepbet; picklable if there are several workers.
 
     Returns
     -------
     PreprocessResult
         One row for each scan. The same rows stand in `status.tsv`, which is rewritten whole after every scan and keeps
-        the rows of earlier runs into the same folder.
+        the rows of earlier runs into the same folder; `qc.html` shows all of them when the run ends.
 
     Raises
     ------
     InputError
-        If there is nothing to do, or every scan failed: then the first scan's error.
+        If there is nothing to do, or every scan failed: then the first scan's error, and nothing is written.
     OutputError
         If the output folder cannot be used.
     AdclipError
@@ -135,126 +103,130 @@ def preprocess(
     """
     from adclip.model.checkpoint import read_contract
 
-    items = find_scans(config.inputs)
+    items = _collect(config, on_event)
     contract = read_contract(config.model)
-    # Every file is read once before the first long step: an hour of work should not hide a typo at its end, and where
-    # nothing can be done nothing is written.
-    problems = _check_all(items, on_event)
-    if len(problems) == len(items):
-        for path, problem in problems.items():
-            on_event(Failed(str(path), problem.problem, problem.remedy))
-        raise next(iter(problems.values()))
-    _claim(config.out)
-    stripper = stripper or DeepbetStripper(config.device)
-    table = _StatusTable(config.out / STATUS_FILE)
-
-    rows: list[ScanRow] = []
-    first_error: InputError | None = None
+    _check_out(config.out)
+    remove_leftovers(config.out)
+    work = ScanWork(config, contract, stripper)
+    table = _Recorder(config.out, on_event)
+    workers = choose_workers(config.workers, len(items), GB_EACH)
     on_event(Started("preprocessing", len(items)))
-    for number, item in enumerate(items, start=1):
-        began = time.perf_counter()
-        try:
-            if item.path in problems:
-                raise problems[item.path]
-            row = _preprocess_one(item, config, contract, stripper)
-        except InputError as error:
-            first_error = first_error or error
-            row = _row(item, "failed", error=error.problem, hint=error.remedy)
+    # Headers of all files first: hours of work should not hide a typo at their end.
+    problems = {index: error for index, item in enumerate(items) if (error := _check(item, work.options))}
+    done = 0
+    for index, error in problems.items():
+        done += 1
+        table.add(index, _failed(items[index], error), error)
+        on_event(Advanced("preprocessing", done, f"{items[index].stem} failed"))
+    good = [index for index in range(len(items)) if index not in problems]
+    for outcome in run_each(work, [items[index] for index in good], workers):
+        index = good[outcome.index]
+        row = outcome.value or _failed(items[index], outcome.error)
+        done += 1
+        table.add(index, replace(row, seconds=outcome.seconds), outcome.error)
+        on_event(Advanced("preprocessing", done, f"{items[index].stem} {row.status}"))
+        _log.info("%s: %s in %.1f s", items[index].stem, row.status, outcome.seconds)
+    if table.first_error is not None and not table.some_good:
+        raise table.first_error
+    if items:
+        publish(config.out)
+    return PreprocessResult(out=config.out, rows=table.rows())
+
+
+def plan(config: PreprocessConfig, on_event: OnEvent = ignore) -> Plan:
+    """Say what `preprocess` would do with the same settings, and write nothing.
+
+    Raises
+    ------
+    InputError
+        As `preprocess` would before its first scan.
+    """
+    from adclip.model.checkpoint import read_contract
+
+    items = _collect(config, on_event)
+    work = ScanWork(config, read_contract(config.model), None)
+    _check_out(config.out)
+    rows = []
+    for item in items:
+        if error := _check(item, work.options):
             on_event(Failed(str(item.path), error.problem, error.remedy))
-        row = ScanRow(**{**vars(row), "seconds": time.perf_counter() - began})
-        if row.qc.get("verdict") in ("warn", "fail"):
-            on_event(Warned(row.scan, f"quality {row.qc['verdict']}: {', '.join(row.qc.get('reasons', ()))}"))
-        rows.append(row)
-        table.add(row)
-        on_event(Advanced("preprocessing", number, f"{item.stem} {row.status}"))
-        _log.info("%s: %s in %.1f s", item.stem, row.status, row.seconds)
-    result = PreprocessResult(out=config.out, rows=tuple(rows))
-    if first_error is not None and result.failed == len(rows):
-        raise first_error
-    return result
+            rows.append(_failed(item, error))
+        else:
+            kept = item.preprocessed or work.find_finished(item) is not None
+            rows.append(to_row(item, "kept" if kept else "to do", flags=item.flags))
+    left = sum(row.status == "to do" for row in rows)
+    workers = choose_workers(config.workers, left, GB_EACH)
+    return Plan(tuple(rows), workers, left * SECONDS_EACH / workers / 60, workers * GB_EACH)
 
 
-def _claim(out: Path) -> None:
-    """Make `out` an adclip derivatives folder; a dataset of another making is left alone."""
+def _collect(config: PreprocessConfig, on_event: OnEvent) -> list[ScanItem]:
+    """Find the scans of this run, and check what the user says of single ones."""
+    items = find_scans(config.inputs)
+    known = {item.subject_id for item in items}
+    for who, _, _ in map(parse_override, config.overrides):
+        if who not in known:
+            raise ConfigError.bad_value("--override", f"no scan of subject `{who}`", "ids are shown by --dry-run")
+    shard = parse_shard(config.shard) if config.shard else None
+    if shard is None and len(items) > 1 and (shard := shard_from_slurm()):
+        on_event(Step(f"shard {shard[0]}/{shard[1]} from SLURM's array variables; --shard 1/1 takes all scans"))
+    chosen = take_shard(items, shard)
+    if shard is not None:
+        on_event(Step(f"shard {shard[0]}/{shard[1]}: {len(chosen)} of {len(items)} scans"))
+    for item in chosen:
+        for note in item.notes:
+            on_event(Warned(str(item.path), note))
+    return chosen
+
+
+def _check(item: ScanItem, options: ReadOptions) -> InputError | None:
+    if item.preprocessed:
+        return None
+    try:
+        check_scan(item.path, options)
+    except InputError as error:
+        return error
+    return None
+
+
+def _check_out(out: Path) -> None:
+    """Leave a dataset of another making alone."""
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out}: is a file, not a folder", "choose another --out")
     if (out / "dataset_description.json").is_file() and not is_our_dataset(out):
         raise OutputError(f"{out}: holds a dataset that adclip did not make", "choose another --out")
-    write_dataset_description(out)
 
 
-def _check_all(items: list[ScanItem], on_event: OnEvent) -> dict[Path, InputError]:
-    problems: dict[Path, InputError] = {}
-    on_event(Started("checking files", len(items)))
-    for number, item in enumerate(items, start=1):
-        if not item.preprocessed:
-            try:
-                read_volume(item.path)
-            except InputError as error:
-                problems[item.path] = error
-        on_event(Advanced("checking files", number, item.stem))
-    return problems
+def _failed(item: ScanItem, error: AdclipError | None) -> ScanRow:
+    assert error is not None
+    return to_row(item, "failed", flags=item.flags, error=error.problem, hint=error.remedy)
 
 
-def _preprocess_one(
-    item: ScanItem, config: PreprocessConfig, contract: InputContract, stripper: SkullStripper
-) -> ScanRow:
-    if item.preprocessed:
-        prepared = read_derivative(item, contract)
-        return _row(item, "skipped", qc=prepared.qc, flags=(*prepared.flags, "already_preprocessed"))
-    if not config.overwrite and item.path.is_file() and is_current(config.out, item, contract, file_sha256(item.path)):
-        path = derivative_path(config.out, item)
-        kept = read_derivative(ScanItem(path, item.subject_id, item.session_id, preprocessed=True), contract)
-        return _row(item, "skipped", qc=kept.qc, flags=kept.flags)
-    prepared = prepare_scan(item, contract, stripper)
-    write_derivative(prepared, item, config.out, contract)
-    return _row(item, "done", qc=prepared.qc, flags=prepared.flags)
+@dataclass
+class _Recorder:
+    """Tells and writes down what became of each scan; failures are held back until there is something to keep them with."""
 
+    out: Path
+    on_event: OnEvent
+    first_error: AdclipError | None = None
+    some_good: bool = False
+    _rows: dict[int, ScanRow] = field(default_factory=dict)
+    _held: list[ScanRow] = field(default_factory=list)
 
-def _row(item: ScanItem, status: str, **fields: Any) -> ScanRow:
-    return ScanRow(
-        scan=str(item.path), subject_id=item.subject_id, session_id=item.session_id, status=status, **fields
-    )  # fmt: skip
+    def add(self, index: int, row: ScanRow, error: AdclipError | None) -> None:
+        self._rows[index] = row
+        if error is not None:
+            self.first_error = self.first_error or error
+            self.on_event(Failed(row.scan, error.problem, error.remedy))
+        elif row.qc.get("verdict") in ("warn", "fail"):
+            reasons = ", ".join(row.qc.get("reasons", ()))
+            self.on_event(Warned(row.scan, f"quality {row.qc['verdict']}: {reasons}"))
+        self.some_good = self.some_good or error is None
+        self._held.append(row)
+        if self.some_good:
+            table = StatusTable(self.out)
+            for held in self._held:
+                table.add(held)
+            self._held.clear()
 
-
-class _StatusTable:
-    """`status.tsv`: one row for each subject and session, the latest run winning."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._rows: dict[tuple[str, str], dict[str, str]] = {}
-
-    def _read(self) -> None:
-        """Take in what is on disk, because another run may share the folder."""
-        if self._path.is_file():
-            with self._path.open(encoding="utf-8", newline="") as stream:
-                for row in csv.DictReader(stream, delimiter="\t"):
-                    self._keep(row)
-
-    def add(self, row: ScanRow) -> None:
-        """Enter one row and write the table whole."""
-        self._read()
-        record = row.to_dict()
-        if Path(row.scan).is_absolute():  # the table may be shared: it tells nobody's folders
-            name = Path(row.scan).name
-            record["scan"] = name
-            record["error"] = row.error.replace(row.scan, name) if row.error else None
-        self._keep({name: _as_cell(record.get(name)) for name in _COLUMNS})
-        text = io.StringIO()
-        writer = csv.DictWriter(
-            text, _COLUMNS, delimiter="\t", lineterminator="\n", restval="n/a", extrasaction="ignore"
-        )  # fmt: skip
-        writer.writeheader()
-        writer.writerows(self._rows.values())
-        write_text(self._path, text.getvalue())
-
-    def _keep(self, row: dict[str, str]) -> None:
-        self._rows[row.get("subject_id", ""), row.get("session_id", "")] = row
-
-
-def _as_cell(value: object) -> str:
-    if value is None or value == []:
-        return "n/a"  # BIDS: how a TSV says "nothing"
-    if isinstance(value, list):
-        return ",".join(str(item) for item in value)
-    return " ".join(str(value).split())
+    def rows(self) -> tuple[ScanRow, ...]:
+        return tuple(self._rows[index] for index in sorted(self._rows))

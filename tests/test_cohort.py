@@ -99,7 +99,7 @@ def test_leaving_early_ends_the_processes(task: Task) -> None:
 def test_shards_are_a_partition() -> None:
     items = list(range(11))
     parts = [take_shard(items, (number, 4)) for number in range(1, 5)]
-    assert sorted(sum(parts, [])) == items
+    assert sorted(item for part in parts for item in part) == items
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 

@@ -96,6 +96,7 @@ class Lines(Troubles):
     def __init__(self, console: Console) -> None:
         super().__init__(console)
         self._totals: dict[str, int] = {}
+        self._began: dict[str, float] = {}
         self._spoke = time.monotonic()
 
     def __call__(self, event: Event) -> None:
@@ -104,13 +105,24 @@ class Lines(Troubles):
             say(event.text, self.console)
         elif isinstance(event, Started):
             self._totals[event.task] = event.total
+            self._began[event.task] = time.monotonic()
         elif isinstance(event, Advanced):
             total = self._totals.get(event.task, 0)
             if event.done >= total or time.monotonic() - self._spoke > SECONDS_BETWEEN_LINES:
                 self._spoke = time.monotonic()
-                say(f"{event.task}: {event.done}/{total or '?'} {event.detail}".rstrip(), self.console)
+                line = f"{event.task}: {event.done}/{total or '?'} {event.detail}".rstrip()
+                say(line + self._time_left(event, total), self.console)
         else:
             super().__call__(event)
+
+    def _time_left(self, event: Advanced, total: int) -> str:
+        """Return `, 3 min left` once that is more than a few seconds, by the average so far."""
+        if event.task not in self._began or not 0 < event.done < total:
+            return ""
+        left = (time.monotonic() - self._began[event.task]) / event.done * (total - event.done)
+        if left < 2 * SECONDS_BETWEEN_LINES:
+            return ""
+        return f", {left:.0f} s left" if left < 90 else f", {left / 60:.0f} min left"
 
 
 class Bars(Troubles):

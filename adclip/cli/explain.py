@@ -8,7 +8,20 @@ from typing import Annotated
 import typer
 
 from adclip.cli import tables
-from adclip.cli.options import Columns, Device, Inputs, Meta, Model, OutFolder, Overwrite, Seed, Subject, session_of
+from adclip.cli.options import (
+    Columns,
+    Device,
+    Inputs,
+    Meta,
+    Model,
+    Orientation,
+    OutFolder,
+    Overwrite,
+    Seed,
+    Series,
+    Subject,
+    session_of,
+)
 from adclip.config import ExplainConfig
 
 
@@ -24,6 +37,8 @@ def explain_command(
         str | None,
         typer.Option(metavar="CN|MCI|AD|mmse", help="What to explain; by default the predicted class."),
     ] = ExplainConfig.target,
+    orientation: Orientation = ExplainConfig.orientation,
+    series: Series = ExplainConfig.series,
     device: Device = ExplainConfig.device,
     seed: Seed = ExplainConfig.seed,
     overwrite: Overwrite = ExplainConfig.overwrite,
@@ -41,6 +56,8 @@ def explain_command(
         subject=subject,
         columns=tuple(columns or ()),
         target=target,
+        orientation=orientation,
+        series=series,
         device=device,
         seed=seed,
         overwrite=overwrite,

@@ -101,4 +101,3 @@ def _where(error: OSError) -> str:
 def _out_of_memory(error: Exception) -> bool:
     torch = sys.modules.get("torch")  # never imported just to ask
     return isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError))
-

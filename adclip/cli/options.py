@@ -16,8 +16,8 @@ Inputs = Annotated[
     list[Path],
     typer.Argument(
         metavar="INPUT",
-        help=".nii or .nii.gz files, folders of scans, BIDS datasets, adclip derivatives, "
-        "or a CSV/TSV with a `scan` column.",
+        help="Scans (.nii, .nii.gz, .mgz, .mgh, .img/.hdr), DICOM folders, folders of scans, BIDS datasets, "
+        "adclip derivatives, or a CSV/TSV with a `scan` column.",
         show_default=False,
     ),
 ]
@@ -36,6 +36,21 @@ Columns = Annotated[
 Style = Annotated[str, typer.Option("--style", metavar="|".join(REPORT_STYLES), help="Report style.")]
 Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|cuda:N|mps", help="Where to compute.")]
 Seed = Annotated[int, typer.Option("--seed", help="Same seed, same result on a CPU.")]
+Workers = Annotated[
+    int, typer.Option("--workers", help="Processes that share the work; 0: as many as cores and memory allow.")
+]
+Shard = Annotated[
+    str | None,
+    typer.Option("--shard", metavar="I/N", help="Only every N-th scan from the I-th on; SLURM job arrays set it."),
+]
+Orientation = Annotated[
+    str | None,
+    typer.Option("--orientation", metavar="RAS|LAS|...", help="Directions of the stored axes, for files without any."),
+]
+Series = Annotated[
+    str | None, typer.Option("--series", metavar="N", help="Series to take from a DICOM folder that holds several.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, with an estimate of time and memory.")]
 Overwrite = Annotated[
     bool,
     typer.Option("--overwrite/--no-overwrite", help="Replace earlier results in --out."),

@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 from adclip.cli import tables
-from adclip.cli.options import Columns, Device, Inputs, Meta, Model, Overwrite, Subject, session_of
+from adclip.cli.options import (
+    Columns,
+    Device,
+    Inputs,
+    Meta,
+    Model,
+    Orientation,
+    Overwrite,
+    Series,
+    Subject,
+    session_of,
+)
 from adclip.config import PredictConfig
 
 
@@ -22,6 +33,8 @@ def predict_command(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Also write predictions.jsonl and predictions.csv here.")
     ] = PredictConfig.out,
+    orientation: Orientation = PredictConfig.orientation,
+    series: Series = PredictConfig.series,
     device: Device = PredictConfig.device,
     overwrite: Overwrite = PredictConfig.overwrite,
 ) -> None:
@@ -37,6 +50,8 @@ def predict_command(
         subject=subject,
         columns=tuple(columns or ()),
         out=out,
+        orientation=orientation,
+        series=series,
         device=device,
         overwrite=overwrite,
     )

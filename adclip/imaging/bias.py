@@ -52,6 +52,8 @@ def correct_bias(array: FloatArray, mask: NDArray[np.bool_], spacing_mm: tuple[f
 
     spacing = [size * block for size, block in zip(spacing_mm, blocks, strict=True)]
     image, inside_image = _to_sitk(coarse, spacing), _to_sitk(inside.astype(np.uint8), spacing)
+    # The filter's own setting does not reach the spline fit inside it, whose sums differ with the number of threads.
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     n4 = sitk.N4BiasFieldCorrectionImageFilter()
     n4.SetNumberOfThreads(1)
     n4.SetMaximumNumberOfIterations(ITERATIONS)

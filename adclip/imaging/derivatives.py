@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,14 +12,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adclip.domain import RESEARCH_NOTICE, TEMPLATE_SPACE, FloatArray, InputContract, ScanItem, SourceGrid, Volume
+from adclip.domain import (
+    RESEARCH_NOTICE,
+    TEMPLATE_SPACE,
+    FloatArray,
+    InputContract,
+    ReadOptions,
+    ScanItem,
+    SourceGrid,
+    Volume,
+)
 from adclip.errors import ScanError
 from adclip.imaging.files import INT16_MAX, MNI, write_nifti
 from adclip.imaging.find import GENERATOR, PREPROC_SUFFIX, read_sidecar
 from adclip.paths import check_id, write_text
 from adclip.version import __version__
 
-RECIPE = 1  # raised whenever the same scan would give other numbers, so that old derivatives are made again
+RECIPE = 2  # raised whenever the same scan would give other numbers, so that old derivatives are made again
 
 
 @dataclass(frozen=True)
@@ -45,6 +55,11 @@ class PreparedScan:
         `name`, `parameters`, `seconds` of every step, in order.
     source_sha256 : str
         Of the source file's bytes.
+    geometry : mapping
+        How the file's geometry was read, see `Volume.facts`.
+    volumes : mapping
+        Structure volumes under their canonical column names, with `source` and what is known of their error; empty where
+        none were asked for.
     """
 
     image: FloatArray
@@ -56,6 +71,17 @@ class PreparedScan:
     flags: tuple[str, ...] = ()
     steps: Sequence[Mapping[str, Any]] = ()
     source_sha256: str = ""
+    geometry: Mapping[str, Any] = field(default_factory=dict)
+    volumes: Mapping[str, Any] = field(default_factory=dict)
+
+
+def fingerprint(source_sha256: str, contract: InputContract, options: ReadOptions) -> str:
+    """Return the SHA-256 of all that decides the numbers of a derivative: input bytes, settings, and the recipe's version.
+
+    Two derivatives with one fingerprint are the same; a finished one whose fingerprint still holds need not be done again.
+    """
+    decides = [source_sha256, contract.to_dict(), options.orientation, options.series, RECIPE]
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 
 def quantise(image: FloatArray) -> FloatArray:
@@ -88,6 +114,12 @@ def xfm_path(scan: Path) -> Path:
     return scan.with_name(f"{stem}_from-T1w_to-{TEMPLATE_SPACE}_mode-image_xfm.txt")
 
 
+def figure_path(out: Path, item: ScanItem) -> Path:
+    """Return where the quality picture of `item` belongs, in the `figures` folder that BIDS apps use."""
+    folder = out / f"sub-{check_id('subject', item.subject_id)}" / "figures"
+    return folder / f"{item.stem}_space-{TEMPLATE_SPACE}_desc-qc_T1w.jpg"
+
+
 def sidecar_path(scan: Path) -> Path:
     """Return the JSON beside a preprocessed scan; it is written last, so its presence says that the set is whole."""
     return scan.with_name(scan.name.removesuffix(".nii.gz") + ".json")
@@ -101,6 +133,7 @@ def write_derivative(
     *,
     with_mask: bool = True,
     with_xfm: bool = True,
+    options: ReadOptions | None = None,
     extra: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write one preprocessed scan with mask, affine and sidecar.
@@ -117,6 +150,8 @@ def write_derivative(
         Grid of the scan.
     with_mask, with_xfm : bool
         Whether those files are written; a simulated derivative may have neither.
+    options : ReadOptions or None
+        How the file was read, for the fingerprint.
     extra : mapping or None
         Further sidecar fields.
 
@@ -146,11 +181,14 @@ def write_derivative(
         "SkullStripped": True,
         "Units": "arbitrary, 0 to 1",
         "SourceSHA256": prepared.source_sha256,
+        "Fingerprint": fingerprint(prepared.source_sha256, contract, options or ReadOptions()),
+        "SourceGeometry": dict(prepared.geometry),
         "InputContract": contract.to_dict(),
         "Steps": [dict(step) for step in prepared.steps],
         "ScanToMNI": np.asarray(prepared.scan_to_mni).tolist(),
         "QC": dict(prepared.qc),
         "Flags": list(prepared.flags),
+        **({"Volumes": dict(prepared.volumes)} if prepared.volumes else {}),
         "Notice": RESEARCH_NOTICE,
         **(extra or {}),
     }
@@ -185,21 +223,27 @@ def read_derivative(item: ScanItem, contract: InputContract) -> PreparedScan:
         flags=tuple(str(flag) for flag in _as_list(sidecar.get("Flags"))),
         steps=tuple(_as_mapping(step) for step in _as_list(sidecar.get("Steps"))),
         source_sha256=str(sidecar.get("SourceSHA256", "")),
+        geometry=_as_mapping(sidecar.get("SourceGeometry")),
+        volumes=_as_mapping(sidecar.get("Volumes")),
     )
 
 
-def is_current(out: Path, item: ScanItem, contract: InputContract, source_sha256: str) -> bool:
-    """Tell whether a whole derivative of the same source bytes, contract and recipe is already there."""
+def read_current(
+    out: Path, item: ScanItem, contract: InputContract, source_sha256: str, options: ReadOptions
+) -> dict[str, Any] | None:
+    """Return the sidecar of a whole derivative of the same input, settings and recipe, or None if it must be made."""
     target = derivative_path(out, item)
     sidecar = read_sidecar(target)
     if sidecar is None or not all(path.is_file() for path in (target, mask_path(target), xfm_path(target))):
-        return False
-    generator = next(g for g in _as_list(sidecar["GeneratedBy"]) if _as_mapping(g).get("Name") == GENERATOR)
-    return (
-        _as_mapping(generator).get("Recipe") == RECIPE
-        and sidecar.get("SourceSHA256") == source_sha256
-        and sidecar.get("InputContract") == contract.to_dict()
-    )
+        return None
+    return sidecar if sidecar.get("Fingerprint") == fingerprint(source_sha256, contract, options) else None
+
+
+def update_sidecar(out: Path, item: ScanItem, changes: Mapping[str, Any]) -> None:
+    """Put other values into the sidecar of a finished derivative; its image stays as it is."""
+    target = derivative_path(out, item)
+    sidecar = {**(read_sidecar(target) or {}), **changes}
+    write_text(sidecar_path(target), json.dumps(sidecar, indent=2) + "\n")
 
 
 def write_dataset_description(out: Path, name: str = "adclip preprocessed T1 scans") -> None:

@@ -100,6 +100,16 @@ def read_sidecar(scan: Path) -> dict[str, object] | None:
     return sidecar if isinstance(sidecar, dict) and is_our_record(sidecar) else None
 
 
+def without_failed(items: list[ScanItem]) -> list[ScanItem]:
+    """Leave out derivatives whose quality verdict is `fail`: what is wrong with them would be learnt as well."""
+
+    def failed(item: ScanItem) -> bool:
+        flags = (read_sidecar(item.path) or {}).get("Flags")
+        return isinstance(flags, list) and "qc_fail" in flags
+
+    return [item for item in items if not failed(item)]
+
+
 def clean_id(text: str) -> str:
     """Return `text` with everything outside `[A-Za-z0-9._-]` replaced by `-`, at most 64 characters."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip(".-_")[:64] or "scan"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adclip.domain import FloatArray, InputContract, ScanItem, Volume
+from adclip.domain import FloatArray, InputContract, ReadOptions, ScanItem, Volume
 from adclip.errors import ScanError
 from adclip.imaging.bias import COARSE_MM, correct_bias
 from adclip.imaging.brain import SkullStripper, find_stripped_mask
@@ -22,20 +22,30 @@ from adclip.imaging.derivatives import (
     write_dataset_description,
     write_derivative,
 )
-from adclip.imaging.files import file_sha256, read_volume
+from adclip.imaging.files import read_volume, scan_sha256
 from adclip.imaging.grid import to_grid
+from adclip.imaging.modality import refuse_other_than_t1
 from adclip.imaging.quality import measure_quality
-from adclip.imaging.register import register_affine
+from adclip.imaging.register import Alignment, align
 
 __all__ = ["PreparedScan", "derivative_path", "prepare_scan", "write_dataset_description", "write_derivative"]
 
 LEAST_BRAIN_ML = 300.0  # a third of the smallest adult brain: what was found is something else
 THICK_MM = 3.0  # slices above it blur the hippocampus; flagged `thick_slices`
 EDGE = (0.5, 0.75)  # share of brain in a grid voxel between which its intensity fades in, see `_fill_grid`
+STRIPPED = "non-zero voxels"  # how the mask of a scan without skull is found
 _ROOM = 2  # voxels kept around the brain when the rest of the head is dropped
 
 
-def prepare_scan(item: ScanItem, contract: InputContract, stripper: SkullStripper | None) -> PreparedScan:
+def prepare_scan(
+    item: ScanItem,
+    contract: InputContract,
+    stripper: SkullStripper | None,
+    options: ReadOptions | None = None,
+    *,
+    measure: bool = False,
+    any_modality: bool = False,
+) -> PreparedScan:
     """Bring one scan to the grid and intensity range that a model was taught on.
 
     Parameters
@@ -46,6 +56,12 @@ def prepare_scan(item: ScanItem, contract: InputContract, stripper: SkullStrippe
         Grid and intensity rule.
     stripper : SkullStripper or None
         Finds the brain; needed only for whole heads.
+    options : ReadOptions or None
+        What the user declares about the file.
+    measure : bool
+        Whether hippocampus, ventricles, brain and intracranial volume are measured.
+    any_modality : bool
+        Whether a scan that does not look like a T1 head is prepared all the same.
 
     Returns
     -------
@@ -55,7 +71,7 @@ def prepare_scan(item: ScanItem, contract: InputContract, stripper: SkullStrippe
     Raises
     ------
     ScanError
-        If the file is unusable, no brain is found, or the brain cannot be aligned.
+        If the file is unusable, no brain is found, the brain cannot be aligned, or it is no T1 head.
     DeviceError
         If the device of the brain extraction is absent or too small.
 
@@ -67,40 +83,50 @@ def prepare_scan(item: ScanItem, contract: InputContract, stripper: SkullStrippe
     """
     if item.preprocessed:
         return read_derivative(item, contract)
+    options = options or ReadOptions()
     log = _StepLog()
-    with log.step("read", {}):
-        volume = read_volume(item.path)
-        sha256 = file_sha256(item.path)
-    flags: list[str] = []
+    with log.step("read", {}) as parameters:
+        volume = read_volume(item.path, options)
+        sha256 = scan_sha256(item.path, options)
+        parameters |= volume.facts
+    flags = [*item.flags, *volume.flags]
     with log.step("brain", {}) as parameters:
-        mask = find_stripped_mask(volume)
-        if mask is not None:
-            flags.append("already_stripped")
-            parameters["method"] = "non-zero voxels"
-        elif stripper is None:
-            raise ScanError.not_preprocessed(item.path)
-        else:
-            mask = stripper(volume)
-            parameters["method"] = stripper.name
+        mask = _find_brain(item, volume, stripper, parameters)
         brain_ml = float(mask.sum()) * abs(float(np.linalg.det(volume.affine[:3, :3]))) / 1000
         if brain_ml < LEAST_BRAIN_ML:
             raise ScanError.no_brain(item.path, f"{brain_ml:.0f} mL of tissue")
-    head, mask, affine = _crop(volume, mask)
+        if parameters["method"] == STRIPPED:
+            flags.append("already_stripped")
+    head, head_mask, affine = _crop(volume, mask)
     x, y, z = (float(size) for size in np.linalg.norm(affine[:3, :3], axis=0))
     if max(x, y, z) > THICK_MM:
         flags.append("thick_slices")
     with log.step("bias", {"method": "N4", "coarse_mm": COARSE_MM}):
-        head = correct_bias(head, mask, (x, y, z))
-    with log.step("register", {"method": "affine, local normalisation", "degrees_of_freedom": 12}):
-        scan_to_mni = _register(item, head, affine, mask)
+        head = correct_bias(head, head_mask, (x, y, z))
+    with log.step("register", {"method": "affine, local normalisation", "degrees_of_freedom": 12}) as parameters:
+        alignment = _align(item, head, affine, head_mask)
+        scan_to_mni = alignment.scan_to_mni
+        parameters["correlation"] = round(alignment.correlation, 4)
+        if alignment.rotated:
+            flags.append("header_orientation_overruled")
     with log.step("resample", {"interpolations": 1, "percentiles": list(contract.percentiles)}):
-        image, grid_mask = _fill_grid(head, mask, affine, scan_to_mni, contract)
+        image, grid_mask = _fill_grid(head, head_mask, affine, scan_to_mni, contract)
         if not grid_mask.any():
             raise ScanError.registration_failed(item.path, "the brain lies outside the template's box")
     with log.step("quality", {}):
-        quality = measure_quality(image, grid_mask, contract, scan_to_mni, brain_ml, volume)
+        quality = measure_quality(image, grid_mask, contract, scan_to_mni, brain_ml, volume, mask)
+        if not any_modality:
+            refuse_other_than_t1(item.path, quality)
     if quality.verdict != "pass":
         flags.append(f"qc_{quality.verdict}")
+    volumes: Mapping[str, Any] = {}
+    if measure:
+        from adclip.imaging.volumes import measure_volumes
+
+        with log.step("volumes", {}) as parameters:
+            measured = measure_volumes(head, affine, head_mask, scan_to_mni).to_dict()
+            parameters["method"] = f"{measured.pop('method')} {measured.pop('version')}"
+            volumes = {"source": parameters["method"], **measured}
     return PreparedScan(
         image=image,
         mask=grid_mask,
@@ -108,10 +134,25 @@ def prepare_scan(item: ScanItem, contract: InputContract, stripper: SkullStrippe
         source=volume.source,
         volume=volume,
         qc=quality.to_dict(),
-        flags=tuple(flags),
+        flags=tuple(dict.fromkeys(flags)),
         steps=tuple(log.steps),
         source_sha256=sha256,
+        geometry=volume.facts,
+        volumes=volumes,
     )
+
+
+def _find_brain(
+    item: ScanItem, volume: Volume, stripper: SkullStripper | None, parameters: dict[str, Any]
+) -> NDArray[np.bool_]:
+    mask = find_stripped_mask(volume)
+    if mask is not None:
+        parameters["method"] = STRIPPED
+        return mask
+    if stripper is None:
+        raise ScanError.not_preprocessed(item.path)
+    parameters["method"] = stripper.name
+    return stripper(volume)
 
 
 def _crop(volume: Volume, mask: NDArray[np.bool_]) -> tuple[FloatArray, NDArray[np.bool_], FloatArray]:
@@ -126,14 +167,18 @@ def _crop(volume: Volume, mask: NDArray[np.bool_]) -> tuple[FloatArray, NDArray[
     return volume.array[window], mask[window], affine
 
 
-def _register(item: ScanItem, head: FloatArray, affine: FloatArray, mask: NDArray[np.bool_]) -> FloatArray:
+def _align(item: ScanItem, head: FloatArray, affine: FloatArray, mask: NDArray[np.bool_]) -> Alignment:
+    from threadpoolctl import threadpool_limits
+
     try:
-        scan_to_mni = register_affine(head, affine, mask)
+        # Sums over threads end differently in their last digits: one thread, one answer on every machine.
+        with threadpool_limits(limits=1, user_api="blas"):
+            alignment = align(head, affine, mask)
     except np.linalg.LinAlgError:
         raise ScanError.registration_failed(item.path, "no solution") from None
-    if not np.isfinite(scan_to_mni).all() or np.linalg.det(scan_to_mni[:3, :3]) <= 0:
+    if np.linalg.det(alignment.scan_to_mni[:3, :3]) <= 0:
         raise ScanError.registration_failed(item.path, "the solution is mirrored or empty")
-    return scan_to_mni
+    return alignment
 
 
 def _fill_grid(

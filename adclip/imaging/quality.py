@@ -149,3 +149,31 @@ def tell_left_from_right(flags: Collection[str], rotation_degrees: float | None)
     if DECLARED in flags:
         return "declared"
     return "doubtful" if PLACEHOLDER in flags else "header"
+
+
+def override_verdict(
+    qc: Mapping[str, Any], flags: Collection[str], verdict: str
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Put the user's verdict in the place of the measured one, and keep both.
+
+    Parameters
+    ----------
+    qc : mapping
+        What `Quality.to_dict` returned.
+    flags : collection of str
+        Flags of the scan.
+    verdict : str
+        `pass`, `warn` or `fail`.
+
+    Returns
+    -------
+    qc : dict
+        With the new `verdict`, and `override` with `from` (as measured) and `to`.
+    flags : tuple of str
+        With `qc_overridden`, and `qc_warn` or `qc_fail` as the new verdict asks.
+    """
+    measured = qc.get("override", {}).get("from", qc.get("verdict"))
+    kept = [flag for flag in flags if flag not in ("qc_warn", "qc_fail", "qc_overridden")]
+    if verdict != "pass":
+        kept.append(f"qc_{verdict}")
+    return {**qc, "verdict": verdict, "override": {"from": measured, "to": verdict}}, (*kept, "qc_overridden")
