@@ -17,7 +17,7 @@ from adclip.imaging.limits import ADVICE, LIMITS, Limit, Range
 FAILED = "error"  # the verdict column of a scan that never got as far as a verdict
 VERDICTS = ("pass", "warn", "fail", FAILED)
 SIGNS = {"pass": "✓", "warn": "!", "fail": "✗", FAILED: "⊘"}  # colour is never the only sign
-PLOT_WIDTH = 220  # pixels of a strip
+PLOT_WIDTH = 160  # pixels of a strip
 # Column heads of the group table, where there is room for one word.
 SHORT = {
     "template_overlap": "overlap", "template_correlation": "similarity", "scale": "scale", "rotation_degrees": "rotation",

@@ -219,7 +219,7 @@ def test_killed_at_any_moment_and_resumed_it_ends_as_if_never_interrupted(heads:
     subprocess.run(command(heads, "--out", whole, "--workers", "1"), check=True, capture_output=True)
     length = time.monotonic() - began
     moments = random.Random(20261123)
-    for _ in range(4):
+    for _ in range(3):
         running = subprocess.Popen(
             command(heads, "--out", broken, "--workers", "2"),
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
@@ -243,5 +243,15 @@ def test_ctrl_c_ends_with_code_130_and_leaves_no_process(heads: Path, tmp_path: 
     _, said = running.communicate(timeout=30)
     assert running.returncode in (130, 0), said  # 0 where this machine was done by then
     assert "Traceback" not in said
-    with pytest.raises(ProcessLookupError):
-        os.killpg(running.pid, 0)
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and _group_lives(running.pid):
+        time.sleep(0.05)
+    assert not _group_lives(running.pid)
+
+
+def _group_lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
