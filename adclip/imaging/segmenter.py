@@ -35,6 +35,7 @@ CLASSES = (
     "hippocampus", "amygdala", "deep grey matter", "cerebellum", "brain stem",
 )  # fmt: skip
 WIDTHS = (12, 32, 48, 64)  # channels at 1.5, 3, 6 and 12 mm
+REMEDY = "install adclip again: `pip install --force-reinstall --no-deps adclip`"
 PRIOR_SHAPE = (14, 32, 28)  # the half box in blocks of 6 mm
 
 
@@ -192,15 +193,12 @@ def load_segmenter() -> Segmenter:
         record = json.loads((folder / "segmenter.json").read_text(encoding="utf-8"))
         data = (folder / "segmenter.safetensors").read_bytes()
     except FileNotFoundError:
-        raise WeightsError("the segmenter's weights are missing from the installation", _REMEDY) from None
+        raise WeightsError("the segmenter's weights are missing from the installation", REMEDY) from None
     if record["schema_version"] > SCHEMA_VERSION:
         raise WeightsError("the segmenter's weights are from a newer adclip", "upgrade adclip")
     if hashlib.sha256(data).hexdigest() != record["sha256"]:
-        raise WeightsError("the segmenter's weights differ from their recorded SHA-256", _REMEDY)
+        raise WeightsError("the segmenter's weights differ from their recorded SHA-256", REMEDY)
     network = build_network(len(record["classes"]), tuple(record["widths"]))
     network.load_state_dict({name: tensor.float() for name, tensor in load(data).items()})
     network.eval().requires_grad_(False)
     return Segmenter(network, record)
-
-
-_REMEDY = "install adclip again: `pip install --force-reinstall --no-deps adclip`"

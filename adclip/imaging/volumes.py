@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adclip.domain import FloatArray
+from adclip.errors import WeightsError
 from adclip.imaging.grid import to_grid
-from adclip.imaging.segmenter import BOX, CLASSES, load_segmenter, segment
+from adclip.imaging.segmenter import BOX, CLASSES, REMEDY, load_segmenter, segment
 
 METHOD = "adclip segmenter"
 FIELDS = (
@@ -144,7 +145,15 @@ def read_accuracy() -> dict[str, Any]:
     dict
         `n`, `reference`, `data`, and for each volume the mean and standard deviation of the differences (mm3), the
         median absolute difference (%), and Pearson's r with its 95 % interval. Shared between callers; do not change.
+
+    Raises
+    ------
+    WeightsError
+        If the file is absent.
     """
     path = files("adclip") / "assets" / "segmenter" / "accuracy.json"
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise WeightsError("the volumes' measured error is missing from the installation", REMEDY) from None
     return record
