@@ -4,7 +4,7 @@ CT, label maps, masks and constants are told from the voxel values when a file i
 the template says where grey matter, white matter and ventricles are.
 
 A T2 or PD head does not align with a T1 template: the search looks for bright white matter. It aligns well once its
-brain is inverted, and then its own levels say what it is. That second alignment takes one to four seconds and is tried
+brain is inverted, and then its own levels say what it is. That second alignment takes three to ten CPU seconds and is tried
 only where the first one shows no T1 contrast.
 """
 
