@@ -51,6 +51,7 @@ class ScanWork:
         self.options = ReadOptions(orientation=config.orientation, series=config.series)
 
     def __call__(self, item: ScanItem) -> ScanRow:
+        """Do, keep or take over one scan; raise AdclipError if it cannot be used."""
         if item.preprocessed:
             return self._take_over(item)
         finished = self.find_finished(item)
