@@ -228,7 +228,7 @@ def _trend(rows: list[Row], people: dict[str, dict[str, str]]) -> str:
     """Rank correlation with age, by us and by DLMUSE: the brain shrinks and the ventricles grow in both, or not."""
     lines = ["Spearman correlation with age (share of ICV): ours, DLMUSE"]
     found_age = [
-        next((float(line["age"]) for key, line in people.items() if str(key) in row["scan"]), None) for row in rows
+        next((float(line["Age"]) for key, line in people.items() if str(key) in row["scan"]), None) for row in rows
     ]
     used = [(age, row) for age, row in zip(found_age, rows, strict=True) if age is not None]
     for name in ("hippocampus_mm3", "ventricles_mm3", "whole_brain_mm3"):
