@@ -40,6 +40,7 @@ PAGE = ROOT / "docs" / "reference" / "volumes.md"
 HIPPOCAMPUS_RIGHT, HIPPOCAMPUS_LEFT = (47,), (48,)
 VENTRICLES = (4, 11, 49, 50, 51, 52)
 NOT_TISSUE = (0, 1, 46, *VENTRICLES)  # background, cortical csf, other csf
+MIXED_UP = 0.5  # difference of the hippocampi over their sum; 0.1 is much in life
 NAMES = {
     "hippocampus_left_mm3": "hippocampus, left",
     "hippocampus_right_mm3": "hippocampus, right",
@@ -60,10 +61,8 @@ def main() -> None:
     parser.add_argument("--masks-only", action="store_true", help="fill the cache and stop")
     options = parser.parse_args()
     data = Path(os.environ.get("ADCLIP_TEST_DATA", ROOT.parent / "shared" / "data"))
-    ages = {}
     with (data / "ixi_2mm" / "participants.csv").open(encoding="utf-8") as stream:
-        for line in csv.DictReader(stream):
-            ages[next(iter(line.values()))] = line
+        ages = {line["MRID"]: float(line["Age"]) for line in csv.DictReader(stream)}
     rows: list[Row] = []
     atlas = None if options.masks_only else AtlasEstimate.build(data / "synthseg_labels")
     for path in sorted((data / "ixi_2mm").glob("*_T1.nii.gz")):
@@ -73,9 +72,8 @@ def main() -> None:
             say(json.dumps({key: rows[-1][key] for key in ("scan", "seconds", "found", "reference")}))
     if atlas is None:
         return
-    record = _record(rows)
+    record = _record(rows) | {"spearman_with_age_of_share_of_icv": _trend(rows, ages)}
     say(json.dumps(record, indent=1))
-    say(_trend(rows, ages))
     say(f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
     if options.write:
         ASSET.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
@@ -185,7 +183,9 @@ def _record(rows: list[Row]) -> dict[str, Any]:
         "reference": "DLMUSE segmentation (NiChart) of the same scans; an automatic method, not hand tracing",
         "data": "IXI, Hammersmith 3 T, healthy, 20-69 years, resampled to 2 mm; not used in training or selection",
         "n": len(rows),
+        "reference_sides_mixed_up": sum(_sides_mixed_up(row) for row in rows),
         "volumes": {name: _agreement(rows, "found", name) for name in FIELDS},
+        "hippocampal_asymmetry_pearson_r": _asymmetry(rows),
         "median_dice": {
             name: round(float(np.median([row["dice"][name] for row in rows])), 3) for name in rows[0]["dice"]
         },
@@ -204,7 +204,28 @@ def _record(rows: list[Row]) -> dict[str, Any]:
 
 
 def _agreement(rows: list[Row], kind: str, name: str) -> dict[str, float]:
+    if name in ("hippocampus_left_mm3", "hippocampus_right_mm3"):
+        rows = [row for row in rows if not _sides_mixed_up(row)]
     return _compare([row[kind][name] for row in rows], [row["reference"][name] for row in rows])
+
+
+def _asymmetry(rows: list[Row]) -> float:
+    """Correlation of (left - right) / (left + right) of the hippocampi with the reference's."""
+    pairs = []
+    for row in rows:
+        if not _sides_mixed_up(row):
+            sides = [
+                (row[kind]["hippocampus_left_mm3"], row[kind]["hippocampus_right_mm3"])
+                for kind in ("found", "reference")
+            ]
+            pairs.append([(left - right) / (left + right) for left, right in sides])
+    return round(float(stats.pearsonr(*zip(*pairs, strict=True)).statistic), 2)
+
+
+def _sides_mixed_up(row: Row) -> bool:
+    """Whether the reference gave one hippocampus the code of the other, judged by the reference alone."""
+    left, right = row["reference"]["hippocampus_left_mm3"], row["reference"]["hippocampus_right_mm3"]
+    return bool(abs(left - right) > MIXED_UP * (left + right))
 
 
 def _compare(found: list[float], reference: list[float]) -> dict[str, float]:
@@ -213,6 +234,7 @@ def _compare(found: list[float], reference: list[float]) -> dict[str, float]:
     fit = stats.pearsonr(ours, theirs)
     interval = fit.confidence_interval(0.95)
     return {
+        "n": len(ours),
         "reference_mean_mm3": round(float(theirs.mean())),
         "bias_mm3": round(float(difference.mean())),
         "bias_percent": round(float(100 * difference.mean() / theirs.mean()), 1),
@@ -224,32 +246,28 @@ def _compare(found: list[float], reference: list[float]) -> dict[str, float]:
     }
 
 
-def _trend(rows: list[Row], people: dict[str, dict[str, str]]) -> str:
-    """Rank correlation with age, by us and by DLMUSE: the brain shrinks and the ventricles grow in both, or not."""
-    lines = ["Spearman correlation with age (share of ICV): ours, DLMUSE"]
-    found_age = [
-        next((float(line["Age"]) for key, line in people.items() if str(key) in row["scan"]), None) for row in rows
-    ]
-    used = [(age, row) for age, row in zip(found_age, rows, strict=True) if age is not None]
+def _trend(rows: list[Row], ages: dict[str, float]) -> dict[str, dict[str, float]]:
+    """Rank correlation of each volume's share of ICV with age: the brain shrinks and the ventricles grow in both, or not."""
+    years = [ages[row["scan"].removesuffix("_T1.nii.gz")] for row in rows]
+    result = {}
     for name in ("hippocampus_mm3", "ventricles_mm3", "whole_brain_mm3"):
-        pair = [
-            stats.spearmanr(
-                [age for age, _ in used], [row[kind][name] / row[kind]["icv_mm3"] for _, row in used]
-            ).statistic
+        result[name] = {
+            kind: round(
+                float(stats.spearmanr(years, [row[kind][name] / row[kind]["icv_mm3"] for row in rows]).statistic), 2
+            )
             for kind in ("found", "reference")
-        ]
-        lines.append(f"{name}: {pair[0]:.2f}, {pair[1]:.2f} (n={len(used)})")
-    return "\n".join(lines)
+        }
+    return result
 
 
 def _table(volumes: dict[str, dict[str, float]]) -> list[str]:
     lines = [
-        "| volume | DLMUSE mean, mm3 | bias, mm3 | bias, % | SD of differences, mm3 | median abs. error, % | Pearson r (95 %) |",
-        "|---|---|---|---|---|---|---|",
+        "| volume | n | DLMUSE mean, mm3 | bias, mm3 | bias, % | SD of differences, mm3 | median abs. error, % | Pearson r (95 %) |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name, row in volumes.items():
         lines.append(
-            f"| {NAMES[name]} | {row['reference_mean_mm3']:.0f} | {row['bias_mm3']:+.0f} | {row['bias_percent']:+.1f} "
+            f"| {NAMES.get(name, name)} | {row['n']} | {row['reference_mean_mm3']:.0f} | {row['bias_mm3']:+.0f} | {row['bias_percent']:+.1f} "
             f"| {row['sd_mm3']:.0f} | {row['median_absolute_percent']:.1f} "
             f"| {row['pearson_r']:.2f} ({row['pearson_r_low']:.2f} to {row['pearson_r_high']:.2f}) |"
         )
@@ -259,11 +277,25 @@ def _table(volumes: dict[str, dict[str, float]]) -> list[str]:
 def to_tables(record: dict[str, Any]) -> str:
     """Write the measured numbers as Markdown, for the page between its two marks."""
     lines = [f"n = {record['n']}; segmenter {record['segmenter_sha256'][:12]}.", "", *_table(record["volumes"]), ""]
+    if record["reference_sides_mixed_up"]:
+        lines += [
+            f"In {record['reference_sides_mixed_up']} scan DLMUSE gave most of one hippocampus the code of the other (their "
+            "difference is more than half of their sum); the rows of single sides leave it out.", "",
+        ]  # fmt: skip
+    lines += [
+        f"Hippocampal asymmetry, (left - right) / (left + right), agrees with r = {record['hippocampal_asymmetry_pearson_r']:.2f}: "
+        "differences between the sides of one person are not to be relied on.", "",
+    ]  # fmt: skip
     lines += ["| median Dice | network | atlas |", "|---|---|---|"]
     for name, value in record["median_dice"].items():
         lines.append(
             f"| {name.replace('_', ' ')} | {value:.3f} | {record['atlas_estimate']['median_dice'][name]:.3f} |"
         )
+    lines += ["", "Spearman correlation with age of the share of intracranial volume (adclip, DLMUSE):", ""]
+    for name, pair in record["spearman_with_age_of_share_of_icv"].items():
+        lines.append(f"- {NAMES[name]}: {pair['found']:+.2f}, {pair['reference']:+.2f}")
+    lines += ["", "The intracranial volume by two other ways, which do not replace it:", ""]
+    lines += _table(record["icv_alternatives"])
     lines += ["", "The atlas estimate on the same scans:", "", *_table(record["atlas_estimate"]["volumes"])]
     return "\n".join(lines)
 
