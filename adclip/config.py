@@ -21,6 +21,10 @@ DEFAULT_STYLE = "paper6"
 VERDICTS = ("pass", "warn", "fail")
 
 
+MAX_DAYS = 120  # contract: how far in time a row may be from the visit that it is joined to
+DIAGNOSIS_POLICIES = ("table", "cdr")
+
+
 class Settings:
     """Conversion to and from plain JSON types, shared by all config dataclasses."""
 
@@ -70,6 +74,32 @@ def check_style(style: str) -> None:
     """Raise ConfigError unless `style` is one of REPORT_STYLES."""
     if style not in REPORT_STYLES:
         raise ConfigError.bad_value("--style", f"`{style}` is not one of {', '.join(REPORT_STYLES)}")
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """How metadata tables are read and joined.
+
+    Parameters
+    ----------
+    columns : tuple of str
+        Column mappings `canonical=theirs`, with `:UNIT` or `:CODE=MEANING,...` behind where needed.
+    diagnosis_policy : str
+        `table` takes diagnoses from the table alone; `cdr` reads CDR 0, 0.5, >= 1 as CN, MCI, AD where none stands.
+    max_days : int
+        Largest distance in days between two rows that are joined by date.
+    """
+
+    columns: tuple[str, ...] = ()
+    diagnosis_policy: str = "table"
+    max_days: int = MAX_DAYS
+
+    def __post_init__(self) -> None:
+        if self.diagnosis_policy not in DIAGNOSIS_POLICIES:
+            shown = " or ".join(DIAGNOSIS_POLICIES)
+            raise ConfigError.bad_value("--diagnosis-policy", f"`{self.diagnosis_policy}` is not {shown}")
+        if self.max_days < 0:
+            raise ConfigError.bad_value("--max-days", "must not be negative")
 
 
 # ----------------------------------------------------------------------------------------------- the network

@@ -135,7 +135,11 @@ class InputContract:
 
 @dataclass(frozen=True)
 class Visit:
-    """What is known of one subject on one date; unknown is None, never 0. Field names are the canonical columns."""
+    """What is known of one subject on one date; unknown is None, never 0. Field names are the canonical columns.
+
+    `volumes_source` alone is none of them: it names the program that measured the volumes (`FreeSurfer`, `SynthSeg`,
+    `DLMUSE`, `adclip segmenter`, `simulation`), because volumes of different programs cannot be compared.
+    """
 
     subject_id: str = ""
     session_id: str | None = None
@@ -157,6 +161,7 @@ class Visit:
     fusiform_mm3: float | None = None
     middle_temporal_mm3: float | None = None
     scan: str | None = None
+    volumes_source: str | None = None
 
 
 @dataclass(frozen=True)

@@ -408,6 +408,67 @@ class TableError(InputError):
     def no_rows(cls, path: Path | str, why: str) -> TableError:
         return cls(f"{path}: {why}", "check that the table and the scans belong together")
 
+    @classmethod
+    def conflict(cls, path: Path | str, line: int, other: Path | str, other_line: int, column: str) -> TableError:
+        column = column.lstrip("_")
+        if path == other:
+            return cls(
+                f"{path} lines {line} and {other_line}: the same visit with different `{column}`",
+                "keep the right one of the two rows, or tell them apart by `session_id` or `visit_date`",
+            )
+        return cls(
+            f"{path} line {line} and {other} line {other_line}: the same visit with different `{column}`",
+            f"correct one of them, or leave `{column}` out of one table",
+        )
+
+    @classmethod
+    def same_subject(cls, path: Path | str, line: int, other_line: int) -> TableError:
+        return cls(
+            f"{path} lines {line} and {other_line}: the same subject twice, and nothing tells the visits apart",
+            "add a `session_id` or `visit_date` column, or keep one of the rows",
+        )
+
+    @classmethod
+    def which_visit(cls, path: Path | str, line: int, column: str, visits: int) -> TableError:
+        return cls(
+            f"{path} line {line}: `{column}` of a subject with {visits} visits, and no session or date says of which",
+            "add a `session_id` or `visit_date` column to that table",
+        )
+
+    @classmethod
+    def equally_near(cls, path: Path | str, line: int, other_line: int) -> TableError:
+        return cls(
+            f"{path} lines {line} and {other_line}: equally near in time to one visit, with different values",
+            "keep the right one of the two rows, or name the session in both tables",
+        )
+
+    @classmethod
+    def no_diagnosis_but_cdr(cls, path: Path | str) -> TableError:
+        return cls(
+            f"{path}: no column `diagnosis`",
+            "to read CDR 0, 0.5 and >= 1 as CN, MCI and AD, add `--diagnosis-policy cdr`",
+        )
+
+    @classmethod
+    def similar_ids(cls, path: Path | str, line: int, other: Path | str, other_line: int) -> TableError:
+        where = (
+            f"{path} lines {line} and {other_line}"
+            if path == other
+            else f"{path} line {line} and {other} line {other_line}"
+        )
+        return cls(
+            f"{where}: subject ids that differ only in upper and lower case or leading zeros",
+            "write the id of one person in one way; give two people ids that differ in more than that",
+        )
+
+    @classmethod
+    def nothing_joins(cls, path: Path | str, other: Path | str, similar: tuple[int, int] | None = None) -> TableError:
+        seen = f" (line {similar[0]} and line {similar[1]} look alike)" if similar else ""
+        return cls(
+            f"{path} and {other}: no subject stands in both{seen}",
+            "write the ids in the same way in both tables, or name the id column: `--column subject_id=YOURS`",
+        )
+
 
 class ReportError(InputError):
     """A text is not a report of adclip's templates."""

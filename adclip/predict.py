@@ -86,7 +86,8 @@ def find_jobs(
     on_event: OnEvent = ignore,
 ) -> list[Job]:
     """Find the scans and join each with its row."""
-    from adclip.clinical.table import find_row, read_table
+    from adclip.clinical.matching import find_row
+    from adclip.clinical.table import read_table
     from adclip.imaging.find import find_scans
 
     items = find_scans(inputs)

@@ -69,11 +69,17 @@ class Range:
         elif not self.low <= value <= self.high:
             for factor, looks in (self.slips or {}).items():
                 if self.low <= value * factor <= self.high:
-                    raise CellError(f"looks like {looks}, the column is in {self.unit}", f"convert it to {self.unit}")
+                    raise CellError(f"looks like {looks}, the column is in {self.unit}", self._cure(looks))
             side = "below" if value < self.low else "above"
             limit = self.low if value < self.low else self.high
             raise CellError(f"a number {side} {limit:g}, the plausible limit in {self.unit}")
         return int(value) if self.whole else value
+
+    def _cure(self, looks: str) -> str:
+        unit = looks.split()[0]
+        if unit in UNITS:
+            return f"declare it: `--column CANONICAL=YOURS:{unit}`, or convert it to {self.unit}"
+        return f"convert it to {self.unit}"
 
 
 def _to_number(cell: str) -> float:
@@ -91,12 +97,16 @@ def _to_number(cell: str) -> float:
     raise CellError("text where a number is needed")
 
 
+_SEXES = {"f": "F", "female": "F", "m": "M", "male": "M"}
+
+
 def _to_sex(cell: str) -> str:
-    if cell.upper() in ("F", "M"):
-        return cell.upper()
+    sex = _SEXES.get(cell.lower())
+    if sex is not None:
+        return sex
     kind = "a number code" if _NUMBER.fullmatch(cell) else "text"
     raise CellError(
-        f"{kind} other than F or M", "write F or M; codes such as 0/1 mean different things in different studies"
+        f"{kind} other than F or M", "write F or M, or say what the codes mean: `--column sex=YOURS:1=M,2=F`"
     )
 
 
@@ -126,6 +136,10 @@ def _to_id(prefix: str) -> Callable[[str], str]:
             raise CellError("not an id (letters, digits, `.`, `_`, `-`, up to 64 characters)", "rename it") from None
 
     return parse
+
+
+# Units that `--column canonical=theirs:UNIT` may declare: what a number in it is multiplied by.
+UNITS: dict[str, float] = {"mm3": 1.0, "cm3": 1e3, "ml": 1e3, "years": 1.0, "months": 1 / 12, "days": 1 / 365.25}
 
 
 def _volume(low: float, high: float) -> Callable[[str], float | int]:

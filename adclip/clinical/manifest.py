@@ -7,7 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from adclip.clinical.table import Table, find_row_index
+from adclip.clinical.matching import find_row_index
+from adclip.clinical.table import Table
 from adclip.domain import ScanItem, Visit
 from adclip.errors import LeakError, ScanError, TableError
 

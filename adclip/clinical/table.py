@@ -1,24 +1,34 @@
-"""Metadata tables -> Visit rows, and which row belongs to which scan."""
+"""Metadata tables -> Visit rows: the files that people have, joined, checked, and explained."""
 
 from __future__ import annotations
 
 import os
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from adclip.clinical.columns import COLUMNS, MISSING, SYNONYMS, CellError, near_miss, parse_cell
-from adclip.clinical.records import read_records
-from adclip.domain import ScanItem, Visit
-from adclip.errors import ConfigError, TableError
+from adclip.clinical.columns import COLUMNS, near_miss, parse_cell
+from adclip.clinical.join import Joined, Joining, complete, join
+from adclip.clinical.mapping import Mapping as ColumnMapping
+from adclip.clinical.mapping import parse_mappings
+from adclip.clinical.partial import SOURCE, Meaning, PartialTable
+from adclip.clinical.sources import read_source
+from adclip.config import TableOptions
+from adclip.domain import Diagnosis, Visit
+from adclip.errors import TableError
+
+# Clinical Dementia Rating, global score -> class; a named policy, because the CDR grades severity and is no diagnosis
+# (Morris 1993; OASIS-2 has no other sign of MCI).
+CDR_POLICY = {0.0: Diagnosis.CN, 0.5: Diagnosis.MCI, 1.0: Diagnosis.AD, 2.0: Diagnosis.AD, 3.0: Diagnosis.AD}
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of a metadata table.
+    """Visits of one or several tables.
 
     Parameters
     ----------
@@ -27,13 +37,21 @@ class Table:
     lines : list of int
         Line of the file where each row begins, counted from 1.
     path : Path
-        As the user gave it; `scan` cells are relative to its folder.
+        The first table, as the user gave it; `scan` cells are relative to its folder.
     columns : tuple of str
-        Canonical columns that the table has, in file order.
+        Canonical columns that the tables have.
     extra : tuple of str
         Names of the columns that were not used.
     hints : tuple of str
         One sentence for each unused column whose name comes close to a canonical one.
+    meanings : tuple of Meaning
+        What every column of every table was taken for.
+    dialects : mapping of str to str
+        File name -> kind of table.
+    definitions : mapping of str to str
+        Canonical volume -> structures that it sums, where the tables' dialects say so.
+    notes : tuple of str
+        What the user should know: policies in use, repeated rows, rows without a visit.
     """
 
     rows: list[Visit]
@@ -42,6 +60,10 @@ class Table:
     columns: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()
     hints: tuple[str, ...] = ()
+    meanings: tuple[Meaning, ...] = ()
+    dialects: Mapping[str, str] = field(default_factory=dict)
+    definitions: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def by_subject(self) -> dict[str, list[int]]:
@@ -70,189 +92,155 @@ def _index(rows: Sequence[Visit], key: Any) -> dict[str, list[int]]:
 
 
 def read_table(path: Path, columns: Iterable[str] = (), need: Iterable[str] = ()) -> Table:
-    """Read a table in adclip's canonical form.
+    """Read one table; `read_tables` with the default options."""
+    return read_tables((Path(path),), TableOptions(columns=tuple(columns)), need)
+
+
+def read_tables(paths: Sequence[Path], options: TableOptions | None = None, need: Iterable[str] = ()) -> Table:
+    """Read tables of any known kind and join them.
 
     Parameters
     ----------
-    path : Path
-        CSV (comma, semicolon or tab, found from the header) or a JSON list of objects; UTF-8, byte order mark optional.
-    columns : iterable of str
-        Mappings ``canonical=theirs``; a mapped column wins over one that bears the canonical name.
+    paths : sequence of Path
+        Files (CSV, TSV, JSON, XLSX, FreeSurfer's .stats) or folders (FreeSurfer subjects, AIBL extracts, a BIDS dataset).
+    options : TableOptions, optional
+        Column mappings, the policy for diagnoses, and how far in time rows may be joined.
     need : iterable of str
         Canonical columns without which the caller cannot work.
 
     Returns
     -------
     Table
-        Unknown cells (empty, ``n/a``, ``N/A``, ``NA``, ``nan``, ``NaN``) are None. Prefixes ``sub-`` and ``ses-`` are
-        removed from ids, and `participant_id` is read as `subject_id`.
+        Unknown cells are None. Prefixes ``sub-`` and ``ses-`` are removed from ids.
 
     Raises
     ------
     TableError
-        If the file cannot be read, a needed column is absent, two columns mean the same, or a cell is not what its column
-        holds. Cells are never quoted, only classed.
+        If a file cannot be read, a needed column is absent, two columns mean the same, a cell is not what its column
+        holds, rows contradict each other or cannot be told apart. Cells are never quoted, only classed.
     ConfigError
         If a mapping is malformed.
     """
-    path = Path(path)
-    mappings = _parse_mappings(columns)
-    records = read_records(path, {*COLUMNS, *SYNONYMS, *(theirs.lower() for theirs in mappings.values())})
-    _, header = next(records)
-    used, extra = _choose_columns(path, header, mappings)
-    hints = tuple(_hints(extra, used.values()))
+    options = options or TableOptions()
+    mappings = parse_mappings(options.columns)
+    tables = [table for path in paths for table in read_source(Path(path), mappings)]
+    _check_mappings(tables, mappings)
+    _check_ids(tables)
+    joined = join(tables, options.max_days)
+    complete(joined.visits, tables, lambda column, value: parse_cell(column, _cell(value)))
+    notes = [*_notes(joined, options.max_days)]
+    if options.diagnosis_policy == "cdr":
+        notes.append(_apply_cdr(joined.visits, tables))
+    columns = _columns(joined.visits, tables)
     for column in need:
-        if column not in used.values():
-            raise TableError.no_column(path, column, header, _likely(column, extra))
-    if not used:
-        raise TableError.no_known_column(path, hints)
+        if column not in columns:
+            raise _missing_column(tables, column, columns)
+    visits = [_to_visit(visit) for visit in joined.visits]
+    return Table(
+        rows=visits,
+        lines=[visit.line for visit in joined.visits],
+        path=joined.visits[0].path,
+        columns=columns,
+        extra=tuple(name for table in tables for name in table.extra),
+        hints=tuple(dict.fromkeys(hint for table in tables for hint in table.hints)),
+        meanings=tuple(meaning for table in tables for meaning in table.meanings) + _derived_meanings(tables, columns),
+        dialects={table.path.name: table.dialect for table in tables},
+        definitions={column: text for table in tables for column, text in table.definitions.items()},
+        notes=tuple(notes),
+    )
 
-    readers = [(position, column) for position, column in used.items()]
-    rows, lines = [], []
-    for line, cells in records:
-        if len(cells) != len(header):
-            raise TableError.bad_row(path, line, f"{len(cells)} cells, the header has {len(header)}")
-        values: dict[str, Any] = {}
-        for position, column in readers:
-            cell = cells[position]
-            if cell in MISSING:
+
+def _cell(value: Any) -> str:
+    return value if isinstance(value, str) else repr(value)
+
+
+def _to_visit(joined: Joined) -> Visit:
+    known = {column: value for column, value in joined.values.items() if column in COLUMNS or column == SOURCE}
+    known.setdefault("subject_id", "")
+    return Visit(**known)
+
+
+def _columns(visits: Sequence[Joined], tables: Sequence[PartialTable]) -> tuple[str, ...]:
+    """Return the canonical columns that any table has or that could be derived, in file order."""
+    stated = [column for table in tables for column in table.columns if column in COLUMNS]
+    computed = {column for visit in visits for column in visit.values if column in COLUMNS}
+    return tuple(dict.fromkeys([*stated, *(column for column in COLUMNS if column in computed)]))
+
+
+def _derived_meanings(tables: Sequence[PartialTable], columns: Sequence[str]) -> tuple[Meaning, ...]:
+    stated = {meaning.column for table in tables for meaning in table.meanings}
+    return tuple(
+        Meaning(table.path.name, " + ".join(name.lstrip("_") for name in one.needs), one.column, "", one.why)
+        for table in tables
+        for one in table.derived
+        if one.column in columns and one.column not in stated and set(one.needs) & set(table.columns)
+    )
+
+
+# ----------------------------------------------------------------------------------------------- checks
+
+
+def _check_mappings(tables: Sequence[PartialTable], mappings: Sequence[ColumnMapping]) -> None:
+    for mapping in mappings:
+        if not any(mapping.column in table.columns and _is_mapped(table, mapping) for table in tables):
+            names = [meaning.source for table in tables for meaning in table.meanings]
+            raise TableError.no_mapped_column(tables[0].path, mapping.column, mapping.theirs, names)
+
+
+def _is_mapped(table: PartialTable, mapping: ColumnMapping) -> bool:
+    return any(meaning.column == mapping.column and "--column" in meaning.why for meaning in table.meanings)
+
+
+def _check_ids(tables: Sequence[PartialTable]) -> None:
+    """Refuse ids that differ in case or leading zeros alone: one person under two names would straddle a split."""
+    seen: dict[str, tuple[str, Path, int]] = {}
+    subjects: list[set[str]] = []
+    for table in tables:
+        here: set[str] = set()
+        for row in table.rows:
+            subject = row.values.get("subject_id")
+            if not subject or subject in here:
                 continue
-            try:
-                values[column] = parse_cell(column, cell)
-            except CellError as error:
-                raise TableError.bad_cell(path, line, header[position], error.why, error.remedy) from None
-        values["subject_id"] = values.get("subject_id") or ""
-        rows.append(Visit(**values))
-        lines.append(line)
-    if not rows:
-        raise TableError.no_rows(path, "the table has a header but no rows")
-    return Table(rows, lines, path, tuple(used.values()), tuple(extra), hints)
+            here.add(subject)
+            first = seen.setdefault(_folded(subject), (subject, table.path, row.line))
+            if first[0] != subject:
+                raise TableError.similar_ids(first[1], first[2], table.path, row.line)
+        subjects.append(here)
+    known: set[str] = set()
+    for table, here in zip(tables, subjects, strict=True):
+        if known and here and not known & here:
+            raise TableError.nothing_joins(tables[0].path, table.path)
+        known |= here
 
 
-# ----------------------------------------------------------------------------------------------- column names
+def _folded(subject: str) -> str:
+    return re.sub(r"\d+", lambda digits: str(int(digits.group())), subject.casefold())
 
 
-def _parse_mappings(columns: Iterable[str]) -> dict[str, str]:
-    mappings: dict[str, str] = {}
-    for text in columns:
-        canonical, equals, theirs = (part.strip() for part in text.partition("="))
-        if not equals or not canonical or not theirs:
-            raise ConfigError.bad_value("--column", f"`{text}` is not of the form canonical=theirs")
-        if canonical not in COLUMNS:
-            meant = near_miss(canonical)
-            remedy = f"did you mean `{meant}`?" if meant else f"canonical columns: {', '.join(COLUMNS)}"
-            raise ConfigError.bad_value("--column", f"`{canonical}` is not a canonical column", remedy)
-        if canonical in mappings:
-            raise ConfigError.bad_value("--column", f"`{canonical}` is mapped twice", "keep one of the two")
-        mappings[canonical] = theirs
-    return mappings
+def _notes(joined: Joining, max_days: int) -> Iterable[str]:
+    if joined.repeated:
+        yield f"rows that repeat another one exactly: {joined.repeated}; each counts once"
+    for name, count in joined.unattached.items():
+        yield f"{name}: {count} rows belong to no visit of the other tables (at most {max_days} days apart)"
 
 
-def _choose_columns(path: Path, header: Sequence[str], mappings: dict[str, str]) -> tuple[dict[int, str], list[str]]:
-    """Return {position: canonical column} and the names left over."""
-    folded: dict[str, list[str]] = defaultdict(list)
-    for name in header:
-        if name:
-            folded[name.lower()].append(name)
-    for names in folded.values():
-        if len(names) > 1:
-            raise TableError.named_twice(path, names[0])
-
-    used: dict[int, str] = {}
-    for canonical, theirs in mappings.items():
-        if theirs.lower() not in folded:
-            raise TableError.no_mapped_column(path, canonical, theirs, header)
-        position = [name.lower() for name in header].index(theirs.lower())
-        if position in used:
-            raise ConfigError.bad_value(
-                "--column", f"`{theirs}` is mapped to two canonical columns", "keep one of the two"
-            )
-        used[position] = canonical
-    named: dict[str, list[int]] = defaultdict(list)
-    for position, name in enumerate(header):
-        canonical = SYNONYMS.get(name.lower(), name.lower())
-        if position not in used and canonical in COLUMNS and canonical not in mappings:
-            named[canonical].append(position)
-    for canonical, positions in named.items():
-        if len(positions) > 1:
-            raise TableError.same_column(path, canonical, (header[position] for position in positions))
-        used[positions[0]] = canonical
-    used = dict(sorted(used.items()))
-    return used, [name for position, name in enumerate(header) if position not in used and name]
+def _apply_cdr(visits: Sequence[Joined], tables: Sequence[PartialTable]) -> str:
+    """Fill unknown diagnoses from the global CDR, and say so."""
+    if not any("cdr_global" in table.columns for table in tables):
+        raise TableError.no_column(tables[0].path, "cdr_global", [name for table in tables for name in table.extra])
+    counts: Counter[str] = Counter()
+    for visit in visits:
+        if "diagnosis" not in visit.values and "cdr_global" in visit.values:
+            visit.values["diagnosis"] = CDR_POLICY[visit.values["cdr_global"]]
+            visit.origin["diagnosis"] = visit.origin["cdr_global"]
+            counts[visit.values["diagnosis"]] += 1
+    shown = ", ".join(f"{name} {counts[name]}" for name in Diagnosis)
+    return f"diagnosis policy `cdr`: CDR 0, 0.5 and >= 1 read as CN, MCI and AD where no diagnosis stands ({shown})"
 
 
-def _hints(extra: Iterable[str], used: Iterable[str]) -> Iterator[str]:
-    open_columns = [column for column in COLUMNS if column not in set(used)]
-    for name in list(extra):
-        meant = near_miss(name, open_columns)
-        if meant:
-            yield f"column `{name}` is not used; if it holds `{meant}`, add `--column {meant}={_quoted(name)}`"
-
-
-def _likely(column: str, extra: Iterable[str]) -> str | None:
-    return next((name for name in extra if near_miss(name, (column,))), None)
-
-
-def _quoted(name: str) -> str:
-    return f'"{name}"' if " " in name else name
-
-
-# ----------------------------------------------------------------------------------------------- rows and scans
-
-
-def find_row(table: Table, item: ScanItem, only_scan: bool, subject: str | None = None) -> Visit | None:
-    """Return the row that belongs to a scan, or None if there is none.
-
-    One scan and a one-row table belong together. Otherwise the `scan` column decides, then subject and session of the
-    file name, then `subject`. A scan with a session matches the row of that session, or the only row of its subject if
-    that names no session; it never borrows the row of another session.
-
-    Parameters
-    ----------
-    table : Table
-        From `read_table`.
-    item : ScanItem
-        The scan and its ids.
-    only_scan : bool
-        Whether this is the only scan of the run.
-    subject : str, optional
-        Subject id to fall back on (`--subject`), with or without ``sub-``.
-
-    Raises
-    ------
-    TableError
-        If two rows match; the message names their lines.
-    """
-    number = find_row_index(table, item, only_scan, subject)
-    return None if number is None else table.rows[number]
-
-
-def find_row_index(table: Table, item: ScanItem, only_scan: bool, subject: str | None = None) -> int | None:
-    """Return the position in `table.rows` that `find_row` chooses."""
-    if only_scan and len(table.rows) == 1:
-        return 0
-    for path in dict.fromkeys((os.path.normpath(item.path.absolute()), str(item.path.resolve()))):
-        if numbers := table.by_scan.get(path):
-            return _the_one(table, numbers, f"scan {item.path.name}")
-    if numbers := table.by_scan_name.get(item.path.name):
-        return _the_one(table, numbers, f"scan {item.path.name}")
-    if numbers := table.by_subject.get(item.subject_id):
-        numbers = _of_session(table, numbers, item.session_id)
-        if numbers:
-            return _the_one(table, numbers, item.stem)
-    if subject is not None and (numbers := table.by_subject.get(subject.removeprefix("sub-"))):
-        return _the_one(table, numbers, f"--subject {subject}")
-    return None
-
-
-def _of_session(table: Table, numbers: list[int], session: str | None) -> list[int]:
-    if session is None:
-        return numbers
-    same = [number for number in numbers if table.rows[number].session_id == session]
-    return same or (numbers if all(table.rows[number].session_id is None for number in numbers) else [])
-
-
-def _the_one(table: Table, numbers: list[int], who: str) -> int:
-    if len(numbers) > 1:
-        raise TableError.ambiguous(table.path, who, (table.lines[number] for number in numbers))
-    return numbers[0]
+def _missing_column(tables: Sequence[PartialTable], column: str, columns: Sequence[str]) -> TableError:
+    extra = [name for table in tables for name in table.extra]
+    likely = next((name for name in extra if near_miss(name, (column,))), None)
+    if column == "diagnosis" and likely is None and "cdr_global" in columns:
+        return TableError.no_diagnosis_but_cdr(tables[0].path)
+    return TableError.no_column(tables[0].path, column, [*columns, *extra], likely)

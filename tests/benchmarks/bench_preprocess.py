@@ -111,7 +111,7 @@ def step_peak_gb() -> float:
 
 def run_command(paths: list[Path], out: Path, workers: int) -> tuple[float, float, float]:
     """`adclip preprocess`: return wall seconds, CPU seconds, and the largest resident memory of any of its processes."""
-    command = [sys.executable, "-m", "adclip", "--quiet", "preprocess", *map(str, paths), "--out", str(out),
+    command = [sys.executable, "-m", "adclip", "preprocess", "--quiet", *map(str, paths), "--out", str(out),
                "--workers", str(workers), "--device", "cpu"]  # fmt: skip
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()

@@ -1,0 +1,26 @@
+"""The kinds of tables that adclip knows by their columns; one module for each study or program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from adclip.clinical.dialects.adni import ADNIMERGE
+from adclip.clinical.dialects.aibl import AIBL
+from adclip.clinical.dialects.base import AUXILIARY, Derived, Dialect, Rule
+from adclip.clinical.dialects.bids import BIDS
+from adclip.clinical.dialects.canonical import CANONICAL
+from adclip.clinical.dialects.oasis import OASIS_1, OASIS_2, OASIS_3
+from adclip.clinical.dialects.programs import DLMUSE_TABLE, FREESURFER_TABLE, SYNTHSEG_TABLE
+
+__all__ = ["AUXILIARY", "CANONICAL", "DIALECTS", "Derived", "Dialect", "Rule", "recognise"]
+
+# The most particular signature first: the first that fits is taken.
+DIALECTS: tuple[Dialect, ...] = (
+    ADNIMERGE, OASIS_1, OASIS_2, OASIS_3, AIBL, FREESURFER_TABLE, SYNTHSEG_TABLE, DLMUSE_TABLE, BIDS, CANONICAL,
+)  # fmt: skip
+
+
+def recognise(header: Iterable[str]) -> Dialect:
+    """Return the dialect of a table with these column names; the canonical form if no other fits."""
+    names = frozenset(name.strip().lower() for name in header)
+    return next((dialect for dialect in DIALECTS if dialect.fits(names)), CANONICAL)

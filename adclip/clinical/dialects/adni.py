@@ -1,0 +1,4 @@
+"""Placeholder until the module is written."""
+from adclip.clinical.dialects.base import Dialect
+
+ADNIMERGE = Dialect('ADNIMERGE', (), ())

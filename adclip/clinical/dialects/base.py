@@ -1,0 +1,215 @@
+"""What a dialect is: the columns of one kind of table, what each of them means, and how its cells are read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from adclip.clinical.columns import CellError, parse_cell
+
+# Columns that serve the join or a computation and never leave it. They begin with `_`, so that none is taken for a
+# canonical one: days since the study's own day 0, year of birth, age in years on day 0, number of a visit.
+DAY, BIRTH_YEAR, AGE_AT_ENTRY = "_day", "_birth_year", "_age_at_entry"
+AUXILIARY = frozenset({DAY, BIRTH_YEAR, AGE_AT_ENTRY})
+
+Reader = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How one canonical column is read from a table.
+
+    Parameters
+    ----------
+    column : str
+        Canonical column, or one of `AUXILIARY`.
+    sources : tuple of str
+        Names of the columns that it is read from, in lower case; all of them must be there for the rule to hold.
+    why : str
+        What the source says of itself, for people: where it is measured, how it is combined.
+    unit : str
+        Of the source; the canonical column has its own.
+    read : callable or None
+        Takes the cells of `sources`, stripped, with declared missing codes already empty; returns the value or None, and
+        raises `CellError`. None reads the one cell as the canonical column is read.
+    """
+
+    column: str
+    sources: tuple[str, ...]
+    why: str
+    unit: str = ""
+    read: Reader | None = None
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A canonical column that is computed after several tables were joined, where no table has it.
+
+    Parameters
+    ----------
+    column : str
+        Canonical column.
+    needs : tuple of str
+        Canonical or auxiliary columns; computed only if a visit has them all.
+    compute : callable
+        Takes the values of `needs`; returns the value or None.
+    why : str
+        The computation in words.
+    """
+
+    column: str
+    needs: tuple[str, ...]
+    compute: Callable[..., Any]
+    why: str
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """One kind of table.
+
+    Parameters
+    ----------
+    name : str
+        As people call it.
+    signatures : tuple of frozenset of str
+        Names in lower case; a header that holds all of any one of them is of this dialect.
+    rules : tuple of Rule
+        In order of preference: the first whose sources are all there wins its column.
+    missing : frozenset of str
+        Cells that the study declares to mean "unknown", beside the empty ones.
+    derived : tuple of Derived
+        Computed after joining.
+    volumes_source : str or None
+        Program that measured the volumes.
+    definitions : mapping of str to str
+        Canonical volume -> the structures that it sums here.
+    unused : mapping of str to str
+        Pattern of a column name in lower case -> what it holds and why no report reads it.
+    canonical_names : bool
+        Whether columns that bear a canonical name are read as such beside the rules.
+    """
+
+    name: str
+    signatures: tuple[frozenset[str], ...]
+    rules: tuple[Rule, ...]
+    missing: frozenset[str] = frozenset()
+    derived: tuple[Derived, ...] = ()
+    volumes_source: str | None = None
+    definitions: Mapping[str, str] = field(default_factory=dict)
+    unused: Mapping[str, str] = field(default_factory=dict)
+    canonical_names: bool = True
+
+    def fits(self, names: frozenset[str]) -> bool:
+        """Whether a header of these names, in lower case, is of this dialect."""
+        return any(signature <= names for signature in self.signatures)
+
+    def why_not(self, name: str) -> str | None:
+        """What an unused column holds, or None if the dialect does not know it."""
+        for pattern, meaning in self.unused.items():
+            if re.fullmatch(pattern, name.lower()):
+                return meaning
+        return None
+
+
+# ----------------------------------------------------------------------------------------------- readers that dialects share
+
+
+def codes(column: str, meaning: Mapping[str, str]) -> Reader:
+    """Return a reader of coded cells: code as the study writes it -> text of the canonical column, empty for unknown.
+
+    Codes are compared as numbers where they are numbers, so that ``1`` and ``1.0`` are the same, else without case.
+    """
+    known = {_code(key): (None if value == "" else parse_cell(column, value)) for key, value in meaning.items()}
+
+    def read(cell: str) -> Any:
+        if not cell:
+            return None
+        try:
+            return known[_code(cell)]
+        except KeyError:
+            shown = ", ".join(key for key in meaning if key)
+            raise CellError(f"a code other than {shown}") from None
+
+    return read
+
+
+def _code(cell: str) -> str:
+    try:
+        return repr(float(cell))
+    except ValueError:
+        return cell.casefold()
+
+
+def scaled(column: str, factor: float) -> Reader:
+    """Return a reader of numbers in another unit: `factor` converts to the canonical one."""
+
+    def read(cell: str) -> Any:
+        if not cell:
+            return None
+        try:
+            value = float(cell)
+        except ValueError:
+            return parse_cell(column, cell)  # says what is wrong with it
+        return parse_cell(column, repr(round(value * factor, 9)))
+
+    return read
+
+
+def total(column: str) -> Reader:
+    """Return a reader that adds up all cells in the canonical unit; unknown if any part is unknown."""
+
+    def read(*cells: str) -> Any:
+        if not all(cells):
+            return None
+        try:
+            return parse_cell(column, repr(sum(map(float, cells))))
+        except ValueError as error:
+            if isinstance(error, CellError):
+                raise
+            raise CellError("text where a number is needed in one of the parts") from None
+
+    return read
+
+
+def to_date(cell: str) -> str | None:
+    """Read ``YYYY-MM-DD`` or ``M/D/YYYY``, the two forms of LONI's tables; return the first form."""
+    if not cell:
+        return None
+    match = re.fullmatch(r"(\d{1,2})/(\d{1,2})/(\d{4})", cell)
+    try:
+        if match:
+            month, day, year = map(int, match.groups())
+            return date(year, month, day).isoformat()
+        return date.fromisoformat(cell[:10]).isoformat()
+    except ValueError:
+        raise CellError("not a date in the form YYYY-MM-DD or M/D/YYYY") from None
+
+
+def number(low: float, high: float, unit: str) -> Reader:
+    """Return a reader of an auxiliary number within a plausible range."""
+
+    def read(cell: str) -> float | None:
+        if not cell:
+            return None
+        try:
+            value = float(cell)
+        except ValueError:
+            raise CellError("text where a number is needed") from None
+        if not low <= value <= high:
+            raise CellError(f"a number outside {low:g} to {high:g} {unit}")
+        return value
+
+    return read
+
+
+def count_e4(*alleles: str) -> int | None:
+    """Count the e4 alleles of an APOE genotype, given as two cells or as one cell such as ``34`` or ``e3/e4``."""
+    if not all(alleles):
+        return None
+    found = [digit for cell in alleles for digit in re.findall(r"\d", cell.split(".")[0])]
+    if len(found) != 2 or any(allele not in "234" for allele in found):
+        raise CellError("no APOE genotype: two alleles of 2, 3 and 4 are needed")
+    return found.count("4")

@@ -1,0 +1,319 @@
+"""Rows of several files -> visits: same subject and session, else the nearest date, else one row for the whole person.
+
+The rules, in order:
+
+1. Tables that name sessions (or the `scan`) lay down the visits: one for each subject and session, from all of them together.
+2. A table that knows only dates, or days since entry, is attached to the visit nearest in time, at most `max_days` away; so is
+   a table whose sessions have other names than those of the tables before it, if both know dates. Where no table names
+   sessions, the first dated one lays down the visits.
+3. A table with neither describes the person. What does not change from visit to visit (`PERSON`) goes to every visit of
+   theirs; anything else only to a subject with one visit.
+
+Nothing is overwritten: two different values for one column of one visit are an error that names both lines.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from adclip.clinical.columns import CellError
+from adclip.clinical.dialects.base import AGE_AT_ENTRY, BIRTH_YEAR, DAY
+from adclip.clinical.partial import PartialRow, PartialTable
+from adclip.errors import TableError
+
+PERSON = frozenset({"subject_id", "sex", "education_years", "apoe4_count", BIRTH_YEAR, AGE_AT_ENTRY})
+# Of a row that is attached by date, these describe that row's own day and do not move to the visit.
+_OF_ITS_DAY = frozenset({"session_id", "visit_date", DAY, "age_years", "scan"})
+_VOLUME = "_mm3"
+
+Key = tuple[str, str, str]
+
+
+@dataclass
+class Joined:
+    """One visit in the making: its values, and the file and line that each came from."""
+
+    values: dict[str, Any]
+    origin: dict[str, tuple[Path, int]]
+    path: Path
+    line: int
+
+    @classmethod
+    def of(cls, table: PartialTable, row: PartialRow) -> Joined:
+        """Begin with one row."""
+        place = (table.path, row.line)
+        return cls(dict(row.values), dict.fromkeys(row.values, place), *place)
+
+    def add(self, table: PartialTable, line: int, values: dict[str, Any]) -> None:
+        """Take what is not known yet; refuse what contradicts."""
+        mine = self.values
+        for column, value in values.items():
+            if column not in mine:
+                mine[column] = value
+                self.origin[column] = (table.path, line)
+            elif mine[column] != value:
+                path, other = self.origin[column]
+                raise TableError.conflict(path, other, table.path, line, column)
+
+
+@dataclass
+class Joining:
+    """All visits of all tables, and what happened on the way.
+
+    Attributes
+    ----------
+    visits : list of Joined
+        In the order of the tables.
+    repeated : int
+        Rows that repeat another one exactly; counted once.
+    unattached : dict of str to int
+        File name -> rows that belong to no visit.
+    """
+
+    visits: list[Joined] = field(default_factory=list)
+    repeated: int = 0
+    unattached: dict[str, int] = field(default_factory=dict)
+
+
+def join(tables: Sequence[PartialTable], max_days: int) -> Joining:
+    """Join tables by the rules above.
+
+    Parameters
+    ----------
+    tables : sequence of PartialTable
+        One or more.
+    max_days : int
+        Largest distance in days between a visit and what is attached to it by date.
+
+    Raises
+    ------
+    TableError
+        If values contradict each other, or rows cannot be told apart; with lines.
+    """
+    result = Joining()
+    sessions = [table for table in tables if _names_sessions(table)]
+    dated = [table for table in tables if table not in sessions and _has_dates(table)]
+    people = [table for table in tables if table not in sessions and table not in dated]
+    if len(tables) == 1 and people:
+        sessions, people = people, []
+    if not sessions and dated:
+        sessions, dated = [dated[0]], dated[1:]
+    if not sessions and people:
+        sessions, people = [people[0]], people[1:]
+
+    visits: dict[Key, Joined] = {}
+    for position, table in enumerate(sessions):
+        if position and not _shares_sessions(table, visits) and _has_dates(table):
+            dated.append(table)
+            continue
+        _lay_down(table, visits, result)
+    result.visits = list(visits.values())
+    of_subject: dict[str, list[Joined]] = defaultdict(list)
+    for visit in result.visits:
+        of_subject[visit.values.get("subject_id", "")].append(visit)
+    for table in dated:
+        _attach_by_date(table, of_subject, max_days, result)
+    for table in people:
+        _attach_to_person(table, of_subject, result)
+    _spread(of_subject)
+    return result
+
+
+def _names_sessions(table: PartialTable) -> bool:
+    return any("session_id" in row.values or "scan" in row.values for row in table.rows)
+
+
+def _has_dates(table: PartialTable) -> bool:
+    return any(DAY in row.values or "visit_date" in row.values for row in table.rows)
+
+
+def _key(row: PartialRow) -> Key:
+    """What tells a row from the others of its subject: its session, else its date or day, else the scan."""
+    values = row.values
+    when = values.get("session_id") or values.get("visit_date") or values.get(DAY)
+    return (values.get("subject_id", ""), "" if when is None else str(when), values.get("scan", ""))
+
+
+def _shares_sessions(table: PartialTable, visits: dict[Key, Joined]) -> bool:
+    known = {key[:2] for key in visits}
+    return any(_key(row)[:2] in known for row in table.rows)
+
+
+# ----------------------------------------------------------------------------------------------- by session
+
+
+def _lay_down(table: PartialTable, visits: dict[Key, Joined], result: Joining) -> None:
+    """Add one table's rows to the visits of the tables before it; one of its own rows twice is a repetition or an error."""
+    mine: dict[Key, PartialRow] = {}
+    several: dict[str, PartialRow] = {}
+    without_scan = {key[:2]: key for key in visits}
+    for row in table.rows:
+        key = _key(row)
+        if not key[0] and not key[2]:  # nobody's row: it stands alone
+            visits[("", f"{table.path}:{row.line}", "")] = Joined.of(table, row)
+            continue
+        if key in mine:
+            _check_repetition(table, mine[key], row, key)
+            result.repeated += 1
+            continue
+        mine[key] = row
+        if not key[1] and not key[2]:
+            several[key[0]] = row
+        shared = key if key in visits else without_scan.get(key[:2], key)
+        if shared in visits:
+            visits[shared].add(table, row.line, row.values)
+        else:
+            visits[key] = Joined.of(table, row)
+            without_scan.setdefault(key[:2], key)
+    if several:
+        _refuse_undated(table, mine, several)
+
+
+def _check_repetition(table: PartialTable, first: PartialRow, second: PartialRow, key: Key) -> None:
+    if first.values == second.values:
+        return
+    if not key[1] and not key[2]:
+        raise TableError.same_subject(table.path, first.line, second.line)
+    differing = next(
+        column for column in {**first.values, **second.values} if first.values.get(column) != second.values.get(column)
+    )
+    raise TableError.conflict(table.path, first.line, table.path, second.line, differing)
+
+
+def _refuse_undated(table: PartialTable, rows: dict[Key, PartialRow], undated: dict[str, PartialRow]) -> None:
+    """A row without session and date, beside others of the subject that have one, belongs to no visit in particular."""
+    for key, row in rows.items():
+        other = undated.get(key[0])
+        if other is not None and key[1]:
+            raise TableError.same_subject(table.path, *sorted((row.line, other.line)))
+
+
+# ----------------------------------------------------------------------------------------------- by date
+
+
+def _attach_by_date(table: PartialTable, of_subject: dict[str, list[Joined]], max_days: int, result: Joining) -> None:
+    """Give every visit the nearest row of the table, as a whole."""
+    rows: dict[str, list[PartialRow]] = defaultdict(list)
+    for row in table.rows:
+        rows[row.values.get("subject_id", "")].append(row)
+    attached: set[int] = set()
+    for subject, theirs in rows.items():
+        for visit in of_subject.get(subject, ()):
+            row = _nearest(table, visit, theirs, max_days)
+            if row is not None:
+                attached.add(row.line)
+                visit.add(table, row.line, _without(row.values, _OF_ITS_DAY, visit))
+    _count_unattached(table, attached, result)
+
+
+def _nearest(table: PartialTable, visit: Joined, rows: Iterable[PartialRow], max_days: int) -> PartialRow | None:
+    near: list[tuple[int, PartialRow]] = []
+    for row in rows:
+        days = _distance(visit.values, row.values)
+        if days is not None and days <= max_days:
+            near.append((days, row))
+    if not near:
+        return None
+    closest = min(days for days, _ in near)
+    best = [row for days, row in near if days == closest]
+    for other in best[1:]:
+        if _without(other.values, _OF_ITS_DAY) != _without(best[0].values, _OF_ITS_DAY):
+            raise TableError.equally_near(table.path, best[0].line, other.line)
+    return best[0]
+
+
+def _distance(one: dict[str, Any], two: dict[str, Any]) -> int | None:
+    """Days between two rows, by the study's own clock or by the calendar; None if they share neither."""
+    if DAY in one and DAY in two:
+        return abs(int(one[DAY]) - int(two[DAY]))
+    if "visit_date" in one and "visit_date" in two:
+        return abs((date.fromisoformat(one["visit_date"]) - date.fromisoformat(two["visit_date"])).days)
+    return None
+
+
+def _without(values: dict[str, Any], left_out: Iterable[str], visit: Joined | None = None) -> dict[str, Any]:
+    """Return the values but for those of the row's own day that the visit has already."""
+    return {
+        column: value
+        for column, value in values.items()
+        if column not in left_out or (visit is not None and column not in visit.values and column != "session_id")
+    }
+
+
+# ----------------------------------------------------------------------------------------------- by person
+
+
+def _attach_to_person(table: PartialTable, of_subject: dict[str, list[Joined]], result: Joining) -> None:
+    attached: set[int] = set()
+    seen: dict[str, PartialRow] = {}
+    for row in table.rows:
+        subject = row.values.get("subject_id", "")
+        if subject in seen:
+            if seen[subject].values != row.values:
+                raise TableError.same_subject(table.path, seen[subject].line, row.line)
+            result.repeated += 1
+        seen[subject] = row
+        visits = of_subject.get(subject, [])
+        if not visits:
+            continue
+        attached.add(row.line)
+        changing = [column for column in row.values if column not in PERSON]
+        if changing and len(visits) > 1:
+            raise TableError.which_visit(table.path, row.line, changing[0], len(visits))
+        for visit in visits:
+            visit.add(table, row.line, row.values)
+    _count_unattached(table, attached, result)
+
+
+def _spread(of_subject: dict[str, list[Joined]]) -> None:
+    """Give what one visit of several files knows of the person to the person's other visits, where all agree.
+
+    Studies write sex or year of birth at one visit only (AIBL's demographics stand at the baseline).
+    """
+    for subject, visits in of_subject.items():
+        if not subject or len(visits) < 2:
+            continue
+        for column in PERSON - {"subject_id"}:
+            known = [visit for visit in visits if column in visit.values]
+            if known and len(known) < len(visits) and len({visit.values[column] for visit in known}) == 1:
+                for visit in visits:
+                    visit.values.setdefault(column, known[0].values[column])
+                    visit.origin.setdefault(column, known[0].origin[column])
+
+
+def _count_unattached(table: PartialTable, attached: set[int], result: Joining) -> None:
+    left = sum(row.line not in attached for row in table.rows)
+    if left:
+        result.unattached[table.path.name] = result.unattached.get(table.path.name, 0) + left
+
+
+def complete(visits: Iterable[Joined], tables: Sequence[PartialTable], checked: Callable[[str, Any], Any]) -> None:
+    """Compute what the tables' dialects derive after joining, for visits that have what it needs.
+
+    Parameters
+    ----------
+    visits : iterable of Joined
+        Changed in place.
+    tables : sequence of PartialTable
+        Whose dialects say what is derived.
+    checked : callable
+        Takes column and value; returns the value or raises `CellError`.
+    """
+    derived = list(dict.fromkeys(one for table in tables for one in table.derived))
+    for visit in visits:
+        for one in derived:
+            if one.column not in visit.values and all(column in visit.values for column in one.needs):
+                value = one.compute(*(visit.values[column] for column in one.needs))
+                if value is not None:
+                    place = visit.origin[one.needs[0]]
+                    try:
+                        visit.values[one.column] = checked(one.column, value)
+                    except CellError as error:
+                        needs = " + ".join(name.lstrip("_") for name in one.needs)
+                        raise TableError.bad_cell(*place, needs, f"{one.column}: {error.why}", error.remedy) from None
+                    visit.origin[one.column] = place
