@@ -133,7 +133,7 @@ def _has_dates(table: PartialTable) -> bool:
 
 
 def _key(row: PartialRow) -> Key:
-    """What tells a row from the others of its subject: its session, else its date or day, else the scan."""
+    """Return what tells a row from the others of its subject: its session, else its date or day, else the scan."""
     values = row.values
     when = values.get("session_id") or values.get("visit_date") or values.get(DAY)
     return (values.get("subject_id", ""), "" if when is None else str(when), values.get("scan", ""))
@@ -186,10 +186,10 @@ def _check_repetition(table: PartialTable, first: PartialRow, second: PartialRow
 
 
 def _refuse_undated(table: PartialTable, rows: dict[Key, PartialRow], undated: dict[str, PartialRow]) -> None:
-    """A row without session and date, beside others of the subject that have one, belongs to no visit in particular."""
+    """Refuse a row without session and date beside others of the subject that have one: whose visit would it be?"""
     for key, row in rows.items():
         other = undated.get(key[0])
-        if other is not None and key[1]:
+        if key[1] and other is not None:
             raise TableError.same_subject(table.path, *sorted((row.line, other.line)))
 
 
@@ -204,10 +204,10 @@ def _attach_by_date(table: PartialTable, of_subject: dict[str, list[Joined]], ma
     attached: set[int] = set()
     for subject, theirs in rows.items():
         for visit in of_subject.get(subject, ()):
-            row = _nearest(table, visit, theirs, max_days)
-            if row is not None:
-                attached.add(row.line)
-                visit.add(table, row.line, _without(row.values, _OF_ITS_DAY, visit))
+            nearest = _nearest(table, visit, theirs, max_days)
+            if nearest is not None:
+                attached.add(nearest.line)
+                visit.add(table, nearest.line, _without(nearest.values, _OF_ITS_DAY, visit))
     _count_unattached(table, attached, result)
 
 
