@@ -58,6 +58,13 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def as_paths(value: Path | tuple[Path, ...] | None) -> tuple[Path, ...]:
+    """Return one path, several or none as a tuple."""
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, Path) else tuple(value)
+
+
 def check_device(device: str) -> None:
     """Raise ConfigError unless `device` is auto, cpu, cuda, cuda:N or mps."""
     if not _DEVICE.fullmatch(device):
@@ -321,33 +328,58 @@ class SynthesizeReportsConfig(Settings):
 
     Parameters
     ----------
-    table : Path
-        Metadata table.
-    out : Path
-        `.jsonl` or `.csv` to write.
+    table : Path or tuple of Path
+        Metadata tables; several are joined.
+    out : Path or None
+        `.jsonl` or `.csv` to write; None reads and checks the tables only.
     style : str
         Report style, see REPORT_STYLES.
     mode : str
         `train` (label phrase of the true class), `candidate` (one report per class), `predict` (no label phrase).
-    columns : tuple of str
-        Column mappings `canonical=theirs`.
+    columns, diagnosis_policy, max_days
+        See TableOptions.
+    canonical : Path or None
+        `.csv` or `.tsv` for the clean table.
+    seed : int or None
+        Vary the wording from report to report, the same for the same seed; None writes the canonical wording.
     overwrite : bool
-        Whether an existing file is replaced.
+        Whether existing files are replaced.
     """
 
-    table: Path
-    out: Path
+    table: Path | tuple[Path, ...] = ()
+    out: Path | None = None
     style: str = DEFAULT_STYLE
     mode: str = "train"
     columns: tuple[str, ...] = ()
     overwrite: bool = False
+    diagnosis_policy: str = "table"
+    max_days: int = MAX_DAYS
+    canonical: Path | None = None
+    seed: int | None = None
 
     def __post_init__(self) -> None:
         check_style(self.style)
+        if not self.tables:
+            raise ConfigError.bad_value("TABLE", "no table is given", "name one or more metadata tables")
         if self.mode not in ("train", "candidate", "predict"):
             raise ConfigError.bad_value("--mode", f"`{self.mode}` is not train, candidate or predict")
-        if self.out.suffix not in (".jsonl", ".csv"):
+        if self.out is not None and self.out.suffix not in (".jsonl", ".csv"):
             raise ConfigError.bad_value("--out", f"`{self.out.name}` does not end in .jsonl or .csv")
+        if self.canonical is not None and self.canonical.suffix not in (".csv", ".tsv"):
+            raise ConfigError.bad_value("--write-canonical", f"`{self.canonical.name}` does not end in .csv or .tsv")
+        if self.seed is not None:
+            check_at_least("--seed", self.seed, 0)
+        _ = self.table_options
+
+    @property
+    def tables(self) -> tuple[Path, ...]:
+        """The tables, one or several."""
+        return as_paths(self.table)
+
+    @property
+    def table_options(self) -> TableOptions:
+        """How they are read."""
+        return TableOptions(self.columns, self.diagnosis_policy, self.max_days)
 
 
 @dataclass(frozen=True)
@@ -396,8 +428,8 @@ class FinetuneConfig(Settings):
     ----------
     scans : Path
         adclip derivatives folder (`adclip preprocess --out` or `adclip simulate --preprocessed --out`).
-    table : Path
-        Metadata with `subject_id`, `diagnosis` and what the reports need.
+    table : Path or tuple of Path
+        Metadata with `subject_id`, `diagnosis` and what the reports need; several tables are joined.
     out : Path
         RUN folder to write.
     base : str
@@ -414,8 +446,8 @@ class FinetuneConfig(Settings):
         Weight of the MMSE loss; 0.5 in arXiv:2509.07613.
     test_fraction, validation_fraction, calibration_fraction : float
         Shares of subjects; the rest trains.
-    columns : tuple of str
-        Column mappings `canonical=theirs`.
+    columns, diagnosis_policy, max_days
+        See TableOptions.
     device : str
         Where to train.
     seed : int
@@ -425,7 +457,7 @@ class FinetuneConfig(Settings):
     """
 
     scans: Path
-    table: Path
+    table: Path | tuple[Path, ...]
     out: Path
     base: str = "builtin"
     style: str = DEFAULT_STYLE
@@ -442,8 +474,21 @@ class FinetuneConfig(Settings):
     device: str = "auto"
     seed: int = 0
     overwrite: bool = False
+    diagnosis_policy: str = "table"
+    max_days: int = MAX_DAYS
+
+    @property
+    def tables(self) -> tuple[Path, ...]:
+        """The tables, one or several."""
+        return as_paths(self.table)
+
+    @property
+    def table_options(self) -> TableOptions:
+        """How they are read."""
+        return TableOptions(self.columns, self.diagnosis_policy, self.max_days)
 
     def __post_init__(self) -> None:
+        _ = self.table_options
         check_device(self.device)
         check_style(self.style)
         check_at_least("--epochs", self.epochs, 1)
@@ -467,14 +512,14 @@ class PredictConfig(Settings):
     ----------
     inputs : tuple of Path
         Raw scans, folders, lists or adclip derivatives.
-    meta : Path or None
-        Metadata table.
+    meta : Path, tuple of Path or None
+        Metadata tables; several are joined.
     model : str
         `builtin` or a RUN folder.
     subject : str or None
         Row to use when nothing else joins scan and table.
-    columns : tuple of str
-        Column mappings `canonical=theirs`.
+    columns, max_days
+        See TableOptions.
     out : Path or None
         Also write predictions.jsonl and predictions.csv there.
     orientation, series : str or None
@@ -486,7 +531,7 @@ class PredictConfig(Settings):
     """
 
     inputs: tuple[Path, ...]
-    meta: Path | None = None
+    meta: Path | tuple[Path, ...] | None = None
     model: str = "builtin"
     subject: str | None = None
     columns: tuple[str, ...] = ()
@@ -495,8 +540,20 @@ class PredictConfig(Settings):
     series: str | None = None
     device: str = "auto"
     overwrite: bool = False
+    max_days: int = MAX_DAYS
+
+    @property
+    def metas(self) -> tuple[Path, ...]:
+        """The metadata tables: none, one or several."""
+        return as_paths(self.meta)
+
+    @property
+    def table_options(self) -> TableOptions:
+        """How they are read."""
+        return TableOptions(self.columns, max_days=self.max_days)
 
     def __post_init__(self) -> None:
+        _ = self.table_options
         check_device(self.device)
         if self.orientation is not None:
             check_orientation(self.orientation)
@@ -508,7 +565,7 @@ class ExplainConfig(Settings):
 
     Parameters
     ----------
-    inputs, meta, model, subject, columns, orientation, series, device, overwrite
+    inputs, meta, model, subject, columns, max_days, orientation, series, device, overwrite
         As for PredictConfig.
     out : Path
         Folder for heatmaps, figures and pages.
@@ -520,7 +577,7 @@ class ExplainConfig(Settings):
 
     inputs: tuple[Path, ...]
     out: Path
-    meta: Path | None = None
+    meta: Path | tuple[Path, ...] | None = None
     model: str = "builtin"
     subject: str | None = None
     columns: tuple[str, ...] = ()
@@ -530,8 +587,20 @@ class ExplainConfig(Settings):
     device: str = "auto"
     seed: int = 0
     overwrite: bool = False
+    max_days: int = MAX_DAYS
+
+    @property
+    def metas(self) -> tuple[Path, ...]:
+        """The metadata tables: none, one or several."""
+        return as_paths(self.meta)
+
+    @property
+    def table_options(self) -> TableOptions:
+        """How they are read."""
+        return TableOptions(self.columns, max_days=self.max_days)
 
     def __post_init__(self) -> None:
+        _ = self.table_options
         check_device(self.device)
         if self.orientation is not None:
             check_orientation(self.orientation)

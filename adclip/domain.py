@@ -178,6 +178,8 @@ class Report:
         Class named in the label phrase; None where the phrase is left out.
     fields : tuple of str
         Canonical columns that supplied a value.
+    flags : tuple of str
+        What was left out and why, such as ``no_norms_for_FreeSurfer``.
     """
 
     text: str
@@ -185,6 +187,7 @@ class Report:
     template_version: str
     label: str | None = None
     fields: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ def explain(config: ExplainConfig, on_event: OnEvent = ignore) -> ExplainResult:
     targets = [*record.labels, *(["mmse"] if record.prompts.mmse_token else [])]
     if config.target is not None and config.target not in targets:
         raise ConfigError.bad_value("--target", f"`{config.target}` is not one of {', '.join(targets)}")
-    jobs = find_jobs(config.inputs, config.meta, config.columns, config.subject, on_event)
+    jobs = find_jobs(config.inputs, config.metas, config.table_options, config.subject, on_event)
     check_scans(jobs, ReadOptions(config.orientation, config.series))
     check_folder(config.out, overwrite=config.overwrite, marker=PAGE)
 

@@ -82,14 +82,14 @@ def finetune(config: FinetuneConfig, on_event: OnEvent = ignore) -> FinetuneResu
     from adclip.clinical.manifest import build_manifest
     from adclip.clinical.reports import usable_fields
     from adclip.clinical.splits import prove_disjoint, split_by_subject
-    from adclip.clinical.table import read_table
+    from adclip.clinical.table import read_tables
     from adclip.imaging.find import find_scans, without_failed
 
     if not config.scans.exists():
         raise ScanError.missing(config.scans)
-    table = read_table(config.table, config.columns, need=("diagnosis",))
-    for hint in table.hints:
-        on_event(Warned(str(config.table), hint))
+    table = read_tables(config.tables, config.table_options, need=("diagnosis",))
+    for hint in (*table.hints, *table.notes):
+        on_event(Warned(str(table.path), hint))
     found = find_scans((config.scans,))
     items = without_failed(found)
     if not items:
@@ -98,14 +98,14 @@ def finetune(config: FinetuneConfig, on_event: OnEvent = ignore) -> FinetuneResu
         on_event(Warned(str(config.scans), f"{left_out} left out: quality verdict fail (see qc.html there)"))
     manifest = build_manifest(items, table)
     for reason, count in manifest.skipped_by_reason.items():
-        on_event(Warned(str(config.table), f"{count} left out: {reason}"))
+        on_event(Warned(str(table.path), f"{count} left out: {reason}"))
     if not manifest.examples:
-        raise TableError.no_rows(config.table, "no scan has a row with a diagnosis")
+        raise TableError.no_rows(table.path, "no scan has a row with a diagnosis")
     if not any(usable_fields(example.visit, config.style) for example in manifest.examples):
-        on_event(Warned(str(config.table), f"no column that the style {config.style} reports; training on scans alone"))
+        on_event(Warned(str(table.path), f"no column that the style {config.style} reports; training on scans alone"))
     absent = {str(label) for label in Diagnosis} - {str(example.visit.diagnosis) for example in manifest.examples}
     if absent:
-        raise TableError.no_rows(config.table, f"no scan has a row with diagnosis {', '.join(sorted(absent))}")
+        raise TableError.no_rows(table.path, f"no scan has a row with diagnosis {', '.join(sorted(absent))}")
     shares = {
         "test": config.test_fraction,
         "validation": config.validation_fraction,
@@ -124,7 +124,12 @@ def _prepare_folder(config: FinetuneConfig) -> None:
         for name in ("adapter.json", "adapter.safetensors", "README.md"):
             (config.out / name).unlink(missing_ok=True)
         shutil.rmtree(config.out / "private", ignore_errors=True)
-    settings = {**config.to_dict(), "scans": config.scans.name, "table": config.table.name, "out": config.out.name}
+    settings = {
+        **config.to_dict(),
+        "scans": config.scans.name,
+        "table": [path.name for path in config.tables],
+        "out": config.out.name,
+    }
     write_text(config.out / "private" / "config.toml", _to_toml(settings))
 
 

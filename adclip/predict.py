@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adclip.config import PredictConfig
+from adclip.config import PredictConfig, TableOptions
 from adclip.domain import Prediction, ReadOptions, ScanItem, Visit
 from adclip.errors import AdclipError
 from adclip.events import Advanced, Failed, OnEvent, Started, Warned, ignore
 from adclip.paths import check_folder, shown, write_text
+from adclip.spreadsheets import escape_cell
 from adclip.version import __version__
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def predict(config: PredictConfig, on_event: OnEvent = ignore) -> PredictResult:
     from adclip.model.checkpoint import model_folder, read_record
 
     read_record(model_folder(config.model))  # a wrong --model shows before any scan is read
-    jobs = find_jobs(config.inputs, config.meta, config.columns, config.subject, on_event)
+    jobs = find_jobs(config.inputs, config.metas, config.table_options, config.subject, on_event)
     options = ReadOptions(config.orientation, config.series)
     check_scans(jobs, options)
     if config.out is not None:
@@ -80,24 +81,25 @@ def predict(config: PredictConfig, on_event: OnEvent = ignore) -> PredictResult:
 
 def find_jobs(
     inputs: tuple[Path, ...],
-    meta: Path | None,
-    columns: tuple[str, ...],
+    metas: tuple[Path, ...],
+    options: TableOptions,
     subject: str | None,
     on_event: OnEvent = ignore,
 ) -> list[Job]:
     """Find the scans and join each with its row."""
     from adclip.clinical.matching import find_row
-    from adclip.clinical.table import read_table
+    from adclip.clinical.table import read_tables
     from adclip.imaging.find import find_scans
 
     items = find_scans(inputs)
     for item in items:
         for note in item.notes:
             on_event(Warned(str(item.path), note))
-    if meta is None:
+    if not metas:
         return [Job(item, None, item.flags) for item in items]
-    table: Table = read_table(meta, columns)
-    for hint in table.hints:
+    table: Table = read_tables(metas, options)
+    meta = table.path
+    for hint in (*table.hints, *table.notes):
         on_event(Warned(str(meta), hint))
     jobs = []
     for item in items:
@@ -159,8 +161,3 @@ def flatten(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[prefix + key] = value
     return flat
-
-
-def escape_cell(value: Any) -> Any:
-    """Keep a spreadsheet from reading text as a formula."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

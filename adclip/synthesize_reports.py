@@ -1,8 +1,9 @@
-"""The verb behind `adclip synthesize-reports`: metadata rows -> a file of synthetic reports."""
+"""The verb behind `adclip synthesize-reports`: metadata tables -> checked visits, a clean table, synthetic reports."""
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,71 +11,105 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from adclip.clinical.canonical import write_canonical
+from adclip.clinical.columns import COLUMNS
 from adclip.clinical.reports import candidates, fields_of, render, spans, usable_fields
-from adclip.clinical.table import Table, read_table
+from adclip.clinical.table import Table, read_tables
 from adclip.config import SynthesizeReportsConfig
 from adclip.domain import RESEARCH_NOTICE, Diagnosis, Report, Visit
 from adclip.errors import OutputError, TableError
 from adclip.events import Advanced, OnEvent, Started, Step, Warned, ignore
 from adclip.paths import atomic_path
+from adclip.spreadsheets import escape_cell
 
 TASK = "writing reports"
 _COLUMNS = (
-    "subject_id", "session_id", "label", "text", "style", "template_version", "fields", "synthetic", "notice",
+    "subject_id", "session_id", "label", "text", "style", "template_version", "fields", "flags", "synthetic", "notice",
 )  # fmt: skip
 _PREVIEWS = 3
-_NEEDED = {"train": ("diagnosis",), "candidate": (), "predict": ()}
+
+
+@dataclass(frozen=True)
+class ColumnSummary:
+    """One canonical column of the joined tables: where it came from, and how many visits know it."""
+
+    column: str
+    origin: str
+    known: int
+    missing: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return dict(vars(self))
 
 
 @dataclass(frozen=True)
 class SynthesizeResult:
-    """What was written.
+    """What was read and written.
 
     Parameters
     ----------
-    out : Path
-        The file.
+    out, canonical : Path or None
+        The files written.
+    table : Table
+        The visits, and what every column was taken for.
+    columns : tuple of ColumnSummary
+        Canonical columns of the tables.
     reports : int
-        Number of records in it.
+        Number of records in `out`.
     by_diagnosis : dict of str to int
-        Records by the class in their label phrase; empty in mode ``predict``.
+        Records by the class in their label phrase; visits by diagnosis where no reports were written.
     missing : dict of str to int
         Canonical column -> visits whose report says ``Data unavailable`` for it.
+    flagged : dict of str to int
+        Flag -> reports that carry it, such as a standing left out for lack of norms.
     skipped : int
         Visits left out because mode ``train`` needs a diagnosis.
     rows : list of dict
         The first records, as in the file.
     """
 
-    out: Path
+    out: Path | None
+    canonical: Path | None
+    table: Table
+    columns: tuple[ColumnSummary, ...]
     reports: int
     by_diagnosis: dict[str, int]
     missing: dict[str, int]
+    flagged: dict[str, int]
     skipped: int
     rows: list[dict[str, Any]]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types; counts only, no record of a person."""
         return {
-            "out": str(self.out),
+            "out": None if self.out is None else str(self.out),
+            "canonical": None if self.canonical is None else str(self.canonical),
+            "tables": dict(self.table.dialects),
+            "visits": len(self.table.rows),
+            "subjects": len({visit.subject_id for visit in self.table.rows if visit.subject_id}),
             "reports": self.reports,
             "by_diagnosis": dict(self.by_diagnosis),
             "missing": dict(self.missing),
+            "flagged": dict(self.flagged),
             "skipped": self.skipped,
+            "columns": [column.to_dict() for column in self.columns],
+            "definitions": dict(self.table.definitions),
+            "notes": list(self.table.notes),
             "notice": RESEARCH_NOTICE,
         }
 
 
 def synthesize_reports(config: SynthesizeReportsConfig, on_event: OnEvent = ignore) -> SynthesizeResult:
-    """Write a report for every visit of a table.
+    """Read and check tables; write the clean table and a report for every visit, where asked for.
 
     Parameters
     ----------
     config : SynthesizeReportsConfig
         Mode ``train`` writes the true class into the label phrase, ``candidate`` writes one report per class with equal
-        sentences, ``predict`` writes no label phrase.
+        sentences, ``predict`` writes no label phrase. Without `out` and `canonical` the tables are only checked.
     on_event : callable
-        Hears of progress, of columns that look misnamed, and of visits left out.
+        Hears of progress, of columns that look misnamed, of policies in use, and of visits left out.
 
     Returns
     -------
@@ -84,45 +119,72 @@ def synthesize_reports(config: SynthesizeReportsConfig, on_event: OnEvent = igno
     Raises
     ------
     TableError
-        If the table is unusable, or nothing is left to write.
+        If a table is unusable, or nothing is left to write. Nothing is written then.
     OutputError
-        If the file exists and `overwrite` is false.
+        If a file exists and `overwrite` is false.
     """
-    if config.out.is_dir():
-        raise OutputError(f"{config.out}: is a folder", "give a file name ending in .jsonl or .csv")
-    if config.out.exists() and not config.overwrite:
-        raise OutputError.exists(config.out)
-    if config.out.resolve() == config.table.resolve():
-        raise OutputError(f"{config.out}: is the table itself", "choose another --out")
-    table = read_table(config.table, config.columns, need=_NEEDED[config.mode])
-    for hint in table.hints:
-        on_event(Warned(config.table.name, hint))
-    visits = _choose_visits(table, config, on_event)
-    missing = _count_missing(visits, config, on_event)
+    for out in (config.out, config.canonical):
+        if out is not None:
+            _check_out(out, config)
+    writes = config.out is not None
+    table = read_tables(
+        config.tables, config.table_options, need=("diagnosis",) if writes and config.mode == "train" else ()
+    )
+    name = table.path.name
+    for note in (*table.hints, *table.notes):
+        on_event(Warned(name, note))
+    visits = _choose_visits(table, config, on_event) if writes else table.rows
+    missing = _count_missing(visits, config, name, on_event) if writes else {}
+    if config.canonical is not None:
+        write_canonical(config.canonical, table)
+        on_event(Step(f"clean table written to {config.canonical.name}: {len(table.rows)} visits"))
+    written = _write_reports(config.out, visits, config, on_event) if config.out is not None else _Written()
+    counts = (
+        written.labels
+        if writes and config.mode != "predict"
+        else Counter(str(v.diagnosis) for v in visits if v.diagnosis)
+    )
+    return SynthesizeResult(
+        config.out,
+        config.canonical,
+        table,
+        _summarise(table),
+        written.reports,
+        {str(name): counts[name] for name in Diagnosis if counts[name]}
+        if config.mode != "predict" or not writes
+        else {},
+        missing,
+        dict(written.flags),
+        len(table.rows) - len(visits),
+        written.first,
+    )
 
-    on_event(Started(TASK, len(visits)))
-    counts: Counter[str] = Counter()
-    rows: list[dict[str, Any]] = []
-    reports = 0
-    stride = max(1, len(visits) // 100)
-    with (
-        atomic_path(config.out) as temporary,
-        temporary.open("w", encoding="utf-8", newline="") as stream,
-    ):
-        write = _csv_writer(stream) if config.out.suffix == ".csv" else _jsonl_writer(stream)
-        for done, visit in enumerate(visits, start=1):
-            for record in _records(visit, config):
-                write(record)
-                reports += 1
-                if record["label"] is not None:
-                    counts[record["label"]] += 1
-                if len(rows) < _PREVIEWS:
-                    rows.append(record)
-            if done % stride == 0 or done == len(visits):
-                on_event(Advanced(TASK, done))
-    on_event(Step(f"reports written to {config.out.name}: {reports}"))
-    by_diagnosis = {str(name): counts[name] for name in Diagnosis if counts[name]}
-    return SynthesizeResult(config.out, reports, by_diagnosis, missing, len(table.rows) - len(visits), rows)
+
+def _check_out(out: Path, config: SynthesizeReportsConfig) -> None:
+    if out.is_dir():
+        raise OutputError(f"{out}: is a folder", "give the name of a file")
+    if any(out.resolve() == table.resolve() for table in config.tables):
+        raise OutputError(f"{out}: is one of the tables", "choose another name")
+    if out.exists() and not config.overwrite:
+        raise OutputError.exists(out)
+
+
+def _summarise(table: Table) -> tuple[ColumnSummary, ...]:
+    origins: dict[str, list[str]] = {}
+    for meaning in table.meanings:
+        if meaning.column in COLUMNS:
+            origins.setdefault(str(meaning.column), []).append(
+                f"{meaning.source} ({meaning.table})" if len(table.dialects) > 1 else meaning.source
+            )
+    known = Counter(
+        column for visit in table.rows for column in table.columns if getattr(visit, column) not in (None, "")
+    )
+    return tuple(
+        ColumnSummary(column, ", ".join(dict.fromkeys(origins.get(column, ("computed",)))), known[column],
+                      len(table.rows) - known[column])
+        for column in COLUMNS
+        if column in table.columns
+    )  # fmt: skip
 
 
 def _choose_visits(table: Table, config: SynthesizeReportsConfig, on_event: OnEvent) -> Sequence[Visit]:
@@ -130,14 +192,16 @@ def _choose_visits(table: Table, config: SynthesizeReportsConfig, on_event: OnEv
         return table.rows
     without = [line for visit, line in zip(table.rows, table.lines, strict=True) if visit.diagnosis is None]
     if len(without) == len(table.rows):
-        raise TableError.no_rows(config.table, "no row has a diagnosis, which --mode train needs")
+        raise TableError.no_rows(table.path, "no row has a diagnosis, which --mode train needs")
     if without:
         shown = ", ".join(map(str, without[:5])) + (", ..." if len(without) > 5 else "")
-        on_event(Warned(config.table.name, f"rows without a diagnosis are left out: {len(without)} (lines {shown})"))
+        on_event(Warned(table.path.name, f"rows without a diagnosis are left out: {len(without)} (lines {shown})"))
     return [visit for visit in table.rows if visit.diagnosis is not None]
 
 
-def _count_missing(visits: Sequence[Visit], config: SynthesizeReportsConfig, on_event: OnEvent) -> dict[str, int]:
+def _count_missing(
+    visits: Sequence[Visit], config: SynthesizeReportsConfig, name: str, on_event: OnEvent
+) -> dict[str, int]:
     present: Counter[str] = Counter()
     empty = 0
     for visit in visits:
@@ -145,19 +209,61 @@ def _count_missing(visits: Sequence[Visit], config: SynthesizeReportsConfig, on_
         present.update(usable)
         empty += not usable
     if empty:
-        on_event(
-            Warned(
-                config.table.name, f"{empty} of {len(visits)} visits have none of the measurements of {config.style}"
-            )
-        )
+        on_event(Warned(name, f"{empty} of {len(visits)} visits have none of the measurements of {config.style}"))
     return {column: len(visits) - present[column] for column in fields_of(config.style)}
 
 
-def _records(visit: Visit, config: SynthesizeReportsConfig) -> Iterator[dict[str, Any]]:
+# ----------------------------------------------------------------------------------------------- the file of reports
+
+
+@dataclass
+class _Written:
+    reports: int = 0
+
+    def __post_init__(self) -> None:
+        self.labels: Counter[str] = Counter()
+        self.flags: Counter[str] = Counter()
+        self.first: list[dict[str, Any]] = []
+
+
+def _write_reports(out: Path, visits: Sequence[Visit], config: SynthesizeReportsConfig, on_event: OnEvent) -> _Written:
+    on_event(Started(TASK, len(visits)))
+    written = _Written()
+    stride = max(1, len(visits) // 100)
+    with (
+        atomic_path(out) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as stream,
+    ):
+        write = _csv_writer(stream) if out.suffix == ".csv" else _jsonl_writer(stream)
+        for done, visit in enumerate(visits, start=1):
+            for record in _records(visit, config, phrasing_of(config.seed, done)):
+                write(record)
+                written.reports += 1
+                written.flags.update(record["flags"])
+                if record["label"] is not None:
+                    written.labels[record["label"]] += 1
+                if len(written.first) < _PREVIEWS:
+                    written.first.append(record)
+            if done % stride == 0 or done == len(visits):
+                on_event(Advanced(TASK, done))
+    on_event(Step(f"reports written to {out.name}: {written.reports}"))
+    return written
+
+
+def phrasing_of(seed: int | None, number: int) -> int:
+    """Return the wording of the report with this number: 0, the canonical one, without a seed."""
+    if seed is None:
+        return 0
+    digest = hashlib.sha256(f"{seed} {number}".encode()).digest()
+    return 1 + int.from_bytes(digest[:4], "big")
+
+
+def _records(visit: Visit, config: SynthesizeReportsConfig, phrasing: int) -> Iterator[dict[str, Any]]:
     if config.mode == "candidate":
-        reports = candidates(visit, config.style, tuple(Diagnosis))
+        reports = candidates(visit, config.style, tuple(Diagnosis), phrasing=phrasing)
     else:
-        reports = [render(visit, config.style, visit.diagnosis if config.mode == "train" else None)]
+        label = visit.diagnosis if config.mode == "train" else None
+        reports = [render(visit, config.style, label, phrasing=phrasing)]
     for report in reports:
         yield _to_record(visit, report)
 
@@ -183,6 +289,7 @@ def _to_record(visit: Visit, report: Report) -> dict[str, Any]:
             }
             for span in spans(visit, report)
         ],
+        "flags": list(report.flags),
         "synthetic": True,
         "notice": RESEARCH_NOTICE,
     }
@@ -200,13 +307,12 @@ def _csv_writer(stream: TextIO) -> Any:
     writer.writerow(_COLUMNS)
 
     def write(record: dict[str, Any]) -> None:
-        cells = {**record, "fields": json.dumps(record["fields"]), "synthetic": "true"}
-        writer.writerow([_safe_cell(cells[name]) for name in _COLUMNS])
+        cells = {
+            **record,
+            "fields": json.dumps(record["fields"]),
+            "flags": ";".join(record["flags"]),
+            "synthetic": "true",
+        }
+        writer.writerow([escape_cell("" if cells[name] is None else str(cells[name])) for name in _COLUMNS])
 
     return write
-
-
-def _safe_cell(value: Any) -> str:
-    """Return the text of a cell that no spreadsheet takes for a formula (OWASP, "CSV injection")."""
-    text = "" if value is None else str(value)
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

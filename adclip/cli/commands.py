@@ -37,7 +37,7 @@ COMMANDS = {
         "adclip preprocess scans/ --out derivatives",
     ),
     "synthesize-reports": CommandEntry(
-        "Turn a metadata table into synthetic reports.",
+        "Turn metadata tables into synthetic reports.",
         "adclip synthesize-reports clinical.csv --out reports.jsonl",
     ),
     "finetune": CommandEntry(

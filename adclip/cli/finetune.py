@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from adclip.cli import tables
-from adclip.cli.options import Columns, Device, Overwrite, Seed, Style, session_of
+from adclip.cli.options import Columns, Device, DiagnosisPolicy, MaxDays, Overwrite, Seed, Style, session_of
 from adclip.config import FinetuneConfig, PromptConfig
 
 
@@ -17,7 +17,10 @@ def finetune_command(
     ctx: typer.Context,
     scans: Annotated[Path, typer.Option(help="adclip derivatives folder with the scans.", show_default=False)],
     table: Annotated[
-        Path, typer.Option(help="Metadata with subject_id, diagnosis and what the reports need.", show_default=False)
+        list[Path],
+        typer.Option(
+            help="Metadata with subject_id, diagnosis and what the reports need; may be repeated.", show_default=False
+        ),
     ],
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="RUN", help="Folder for the tuned model.", show_default=False)
@@ -25,6 +28,8 @@ def finetune_command(
     base: Annotated[str, typer.Option(help="Base model.")] = FinetuneConfig.base,
     style: Style = FinetuneConfig.style,
     columns: Columns = None,
+    diagnosis_policy: DiagnosisPolicy = FinetuneConfig.diagnosis_policy,
+    max_days: MaxDays = FinetuneConfig.max_days,
     epochs: Annotated[int, typer.Option(help="Passes over the training scans.")] = FinetuneConfig.epochs,
     batch_size: Annotated[int, typer.Option(help="Scans per step.")] = FinetuneConfig.batch_size,
     learning_rate: Annotated[
@@ -64,7 +69,7 @@ def finetune_command(
     """
     config = FinetuneConfig(
         scans=scans,
-        table=table,
+        table=tuple(table),
         out=out,
         base=base,
         style=style,
@@ -78,6 +83,8 @@ def finetune_command(
         validation_fraction=validation_fraction,
         calibration_fraction=calibration_fraction,
         columns=tuple(columns or ()),
+        diagnosis_policy=diagnosis_policy,
+        max_days=max_days,
         device=device,
         seed=seed,
         overwrite=overwrite,

@@ -10,7 +10,7 @@ import typer
 from adclip.cli.commands import parse_with
 from adclip.cli.session import Session
 from adclip.cli.settings import read_settings
-from adclip.config import REPORT_STYLES
+from adclip.config import DIAGNOSIS_POLICIES, REPORT_STYLES
 
 Inputs = Annotated[
     list[Path],
@@ -23,7 +23,10 @@ Inputs = Annotated[
 ]
 OutFolder = Annotated[Path, typer.Option("--out", "-o", help="Folder to write.", show_default=False)]
 Meta = Annotated[
-    Path | None, typer.Option("--meta", help="Metadata table (CSV, TSV or JSON); joined to the scans by row.")
+    list[Path] | None,
+    typer.Option(
+        "--meta", metavar="FILE", help="Metadata table, joined to the scans by row; several are joined to each other."
+    ),
 ]
 Model = Annotated[str, typer.Option("--model", metavar="RUN", help="`builtin`, or the folder of a finished finetune.")]
 Subject = Annotated[
@@ -31,8 +34,20 @@ Subject = Annotated[
 ]
 Columns = Annotated[
     list[str] | None,
-    typer.Option("--column", metavar="CANONICAL=THEIRS", help="Name of a column in your table; may be repeated."),
+    typer.Option(
+        "--column",
+        metavar="CANONICAL=THEIRS",
+        help="Name of a column in your table; `:cm3` or `:1=M,2=F` behind it declares unit or codes. May be repeated.",
+    ),
 ]
+DiagnosisPolicy = Annotated[
+    str,
+    typer.Option(
+        metavar="|".join(DIAGNOSIS_POLICIES),
+        help="Diagnoses as the table states them, or CDR 0, 0.5, >= 1 read as CN, MCI, AD where it states none.",
+    ),
+]
+MaxDays = Annotated[int, typer.Option(help="Days that a row may be away from the visit it is joined to by date.")]
 Style = Annotated[str, typer.Option("--style", metavar="|".join(REPORT_STYLES), help="Report style.")]
 Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|cuda:N|mps", help="Where to compute.")]
 Seed = Annotated[int, typer.Option("--seed", help="Same seed, same result on a CPU.")]

@@ -12,6 +12,7 @@ from adclip.cli.options import (
     Columns,
     Device,
     Inputs,
+    MaxDays,
     Meta,
     Model,
     Orientation,
@@ -26,10 +27,11 @@ from adclip.config import PredictConfig
 def predict_command(
     ctx: typer.Context,
     inputs: Inputs,
-    meta: Meta = PredictConfig.meta,
+    meta: Meta = None,
     model: Model = PredictConfig.model,
     subject: Subject = PredictConfig.subject,
     columns: Columns = None,
+    max_days: MaxDays = PredictConfig.max_days,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Also write predictions.jsonl and predictions.csv here.")
     ] = PredictConfig.out,
@@ -45,10 +47,11 @@ def predict_command(
     """
     config = PredictConfig(
         inputs=tuple(inputs),
-        meta=meta,
+        meta=tuple(meta or ()),
         model=model,
         subject=subject,
         columns=tuple(columns or ()),
+        max_days=max_days,
         out=out,
         orientation=orientation,
         series=series,

@@ -17,6 +17,7 @@ from typing import Any
 from adclip.domain import Diagnosis
 from adclip.errors import OutputError
 from adclip.paths import check_id
+from adclip.spreadsheets import unescape_cell
 
 MISSING = frozenset({"", "n/a", "N/A", "NA", "nan", "NaN"})
 
@@ -129,7 +130,7 @@ def _to_date(cell: str) -> str:
 
 def _to_id(prefix: str) -> Callable[[str], str]:
     def parse(cell: str) -> str:
-        name = cell.removeprefix(prefix)
+        name = unescape_cell(cell).removeprefix(prefix)
         try:
             return check_id("id", name)
         except OutputError:  # its text quotes the id
@@ -169,10 +170,8 @@ COLUMNS: dict[str, Callable[[str], Any]] = {
     "entorhinal_mm3": _volume(300, 20000),
     "fusiform_mm3": _volume(2000, 60000),
     "middle_temporal_mm3": _volume(2000, 80000),
-    "scan": str,
+    "scan": unescape_cell,
 }
-SYNONYMS = {"participant_id": "subject_id"}  # BIDS, with its prefix `sub-`
-
 # Names that other tables use. Only ever suggested: a name says nothing of units and codes.
 _ELSEWHERE = {
     "age": "age_years", "sex_code": "sex", "gender": "sex", "ptgender": "sex", "m/f": "sex", "educ": "education_years",

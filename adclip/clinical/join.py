@@ -186,7 +186,7 @@ def _check_repetition(table: PartialTable, first: PartialRow, second: PartialRow
 
 
 def _refuse_undated(table: PartialTable, rows: dict[Key, PartialRow], undated: dict[str, PartialRow]) -> None:
-    """Refuse a row without session and date beside others of the subject that have one: whose visit would it be?"""
+    """Refuse a row without session and date beside others of the subject that have one: it belongs to no visit in particular."""
     for key, row in rows.items():
         other = undated.get(key[0])
         if key[1] and other is not None:

@@ -13,11 +13,11 @@ from typing import Any
 from adclip.clinical.columns import COLUMNS, MISSING, CellError, near_miss, parse_cell
 from adclip.clinical.dialects import AUXILIARY, CANONICAL, DIALECTS, Derived, Dialect, Rule, recognise
 from adclip.clinical.dialects.bids import BIDS, with_sidecar
+from adclip.clinical.dialects.canonical import SOURCE, read_dictionary_source
 from adclip.clinical.mapping import Mapping as ColumnMapping
 from adclip.clinical.records import read_records
 from adclip.errors import TableError
 
-SOURCE = "volumes_source"
 KEYS = frozenset({"subject_id", "session_id", "visit_date", "scan", *AUXILIARY})
 
 
@@ -122,11 +122,13 @@ def read_partial(path: Path, mappings: Sequence[ColumnMapping] = ()) -> PartialT
     used = {source for rule in rules for source in rule.sources}
     extra = tuple(name for name in header if name and name.strip().lower() not in used)
     hints = tuple(_hints(extra, dialect, {rule.column for rule in rules}))
-    if not any(rule.column not in ("volumes_source",) for rule in rules):
+    if not any(rule.column != SOURCE for rule in rules):
         raise TableError.no_known_column(path, hints)
     rows = list(_rows(path, records, header, names, dialect, rules))
     if not rows:
         raise TableError.no_rows(path, "the table has a header but no rows")
+    if dialect is CANONICAL:
+        _add_source(path, rows)
     return PartialTable(
         path,
         dialect.name,
@@ -226,6 +228,17 @@ def _rows(
         if volumes and SOURCE not in values and any(column.endswith("_mm3") for column in values):
             values[SOURCE] = dialect.volumes_source
         yield PartialRow(line, values)
+
+
+def _add_source(path: Path, rows: Sequence[PartialRow]) -> None:
+    """Take the program that measured the volumes from the dictionary of a clean table."""
+    source = read_dictionary_source(path)
+    if source is None or (isinstance(source, list) and len(source) != len(rows)):
+        return
+    for number, row in enumerate(rows):
+        named = source if isinstance(source, str) else source[number]
+        if named and SOURCE not in row.values and any(column.endswith("_mm3") for column in row.values):
+            row.values[SOURCE] = named
 
 
 # ----------------------------------------------------------------------------------------------- what columns mean

@@ -99,7 +99,9 @@ def printed(visit: Visit, style: str, keep: frozenset[str] | None = None) -> dic
     return values
 
 
-def render(visit: Visit, style: str, label: str | None, keep: frozenset[str] | None = None) -> Report:
+def render(
+    visit: Visit, style: str, label: str | None, keep: frozenset[str] | None = None, phrasing: int = 0
+) -> Report:
     """Write the report of one visit.
 
     Parameters
@@ -164,9 +166,11 @@ def bare_phrase(label: str) -> str:
     return PHRASE_START + phrase
 
 
-def candidates(visit: Visit, style: str, labels: Iterable[str], keep: frozenset[str] | None = None) -> list[Report]:
+def candidates(
+    visit: Visit, style: str, labels: Iterable[str], keep: frozenset[str] | None = None, phrasing: int = 0
+) -> list[Report]:
     """Return one report per class: the same sentences, a different label phrase, in the order of `labels`."""
-    return [render(visit, style, label, keep) for label in labels]
+    return [render(visit, style, label, keep, phrasing) for label in labels]
 
 
 def measured_mm3(visit: Visit, column: str) -> float | None:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from adclip.clinical.columns import CellError, parse_cell
+from adclip.clinical.dialects.canonical import SOURCE
 from adclip.clinical.freesurfer import subject_of
 from adclip.clinical.mapping import Mapping
-from adclip.clinical.partial import SOURCE, Meaning, PartialRow, PartialTable, read_partial
+from adclip.clinical.partial import Meaning, PartialRow, PartialTable, read_partial
 from adclip.clinical.segmentations import FREESURFER, VENTRICLES, WHOLE_BRAIN, read_segmentation
 from adclip.errors import TableError
 

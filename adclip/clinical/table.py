@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from adclip.clinical.columns import COLUMNS, near_miss, parse_cell
+from adclip.clinical.dialects.canonical import SOURCE
 from adclip.clinical.join import Joined, Joining, complete, join
 from adclip.clinical.mapping import Mapping as ColumnMapping
 from adclip.clinical.mapping import parse_mappings
-from adclip.clinical.partial import SOURCE, Meaning, PartialTable
+from adclip.clinical.partial import Meaning, PartialTable
 from adclip.clinical.sources import read_source
 from adclip.config import TableOptions
 from adclip.domain import Diagnosis, Visit

@@ -118,7 +118,7 @@ def test_an_earlier_file_is_kept_unless_overwritten(table, tmp_path):
 
 
 def test_the_table_is_never_overwritten(table, tmp_path):
-    with pytest.raises(OutputError, match="table itself"):
+    with pytest.raises(OutputError, match="one of the tables"):
         synthesize_reports(SynthesizeReportsConfig(table, table, overwrite=True))
     assert table.read_text() == TABLE
 

@@ -107,7 +107,7 @@ class Dialect:
         return any(signature <= names for signature in self.signatures)
 
     def why_not(self, name: str) -> str | None:
-        """What an unused column holds, or None if the dialect does not know it."""
+        """Return what an unused column holds, or None if the dialect does not know it."""
         for pattern, meaning in self.unused.items():
             if re.fullmatch(pattern, name.lower()):
                 return meaning
