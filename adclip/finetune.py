@@ -203,6 +203,7 @@ def _train(config: FinetuneConfig, manifest: Manifest, split: Split, on_event: O
             "weight_decay": config.weight_decay,
             "alpha": config.alpha,
             "counts": counts,
+            "volumes_sources": sorted({e.visit.volumes_source for e in manifest.examples if e.visit.volumes_source}),
             "trainable_parameters": ours,
             "split_sha256": split.sha256,
         },

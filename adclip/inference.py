@@ -167,6 +167,8 @@ class Predictor:
         flags = list(prepared.flags)
         if not answer.used_report:
             flags.append("no_metadata" if visit is None else "no_report")
+        elif visit is not None and self._foreign_volumes(visit):
+            flags.append("volumes_of_other_software")
         return Prediction(
             scan=shown(item.path),
             status=STATUS_OF_VERDICT[str(prepared.qc.get("verdict", "pass"))],
@@ -184,6 +186,11 @@ class Predictor:
             adclip_version=__version__,
             notice=self.record.notice,
         )
+
+    def _foreign_volumes(self, visit: Visit) -> bool:
+        """Whether another program measured the volumes than those of the training visits."""
+        known = self.record.training.get("volumes_sources") or []
+        return bool(known) and visit.volumes_source is not None and visit.volumes_source not in known
 
     def _mmse(self, answer: Answer, visit: Visit | None) -> MmseEstimate | None:
         if answer.mmse_points is None:

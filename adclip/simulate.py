@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from adclip.imaging.simulate import SimulatedBrain
 
 SIMULATED_NOTICE = f"Simulated heads with known truth; no real person. {RESEARCH_NOTICE}"
+VOLUMES_SOURCE = "simulation"  # counted on the simulated label map: no program measured them
 TABLE, PARTICIPANTS, TRUTH, ORACLE = "table.csv", "participants.tsv", "truth.tsv", "oracle.json"
 FEWEST_FOR_ORACLE = 30  # below this, five folds hold too few of each group
 
@@ -156,6 +157,7 @@ def to_visit(person: Person, brain: SimulatedBrain, scan: str) -> Visit:
         mmse=float(person.mmse),
         diagnosis=Diagnosis(person.diagnosis),
         scan=scan,
+        volumes_source=VOLUMES_SOURCE,
         **brain.volumes_mm3,  # type: ignore[arg-type]  # only float columns
     )
 

@@ -1,4 +1,4 @@
-"""The text of a table -> rows of cells with their line numbers; CSV in three dialects, and JSON.
+"""The text of a table -> rows of cells with their line numbers; CSV in three dialects, JSON, and Excel workbooks.
 
 The standard library's csv module is used because every cell must stay the text that was written (``NA`` is not a float,
 ``007`` not 7) and every complaint must name its line; pandas guesses the former and forgets the latter.
@@ -14,6 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from adclip.clinical.workbooks import read_workbook
 from adclip.errors import TableError
 
 _DELIMITERS = (",", "\t", ";")
@@ -25,7 +26,7 @@ def read_records(path: Path, wanted: Collection[str]) -> Iterator[tuple[int, lis
     Parameters
     ----------
     path : Path
-        CSV (comma, semicolon or tab) or a JSON list of objects, UTF-8 with or without byte order mark.
+        CSV (comma, semicolon or tab) or a JSON list of objects, UTF-8 with or without byte order mark; or ``.xlsx``.
     wanted : collection of str
         Column names in lower case that the caller looks for; they decide which delimiter fits.
 
@@ -39,6 +40,8 @@ def read_records(path: Path, wanted: Collection[str]) -> Iterator[tuple[int, lis
     TableError
         If the file is absent, empty, not text, or not of these formats.
     """
+    if path.suffix.lower() == ".xlsx" and path.is_file():
+        return read_workbook(path)
     text = _read_text(path)
     if path.suffix.lower() == ".json" or text.lstrip()[:1] == "[":
         return _json_records(path, text, wanted)
@@ -53,7 +56,7 @@ def _read_text(path: Path) -> str:
     except OSError as error:
         raise TableError.unreadable(path, (error.strerror or "cannot be opened").lower()) from None
     if data[:4] == b"PK\x03\x04":
-        raise TableError.unreadable(path, "this is an Excel workbook or a zip archive")
+        raise TableError.unreadable(path, "this is an Excel workbook or a zip archive; a workbook's name ends in .xlsx")
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise TableError.unreadable(path, "encoded in UTF-16")
     try:
