@@ -124,12 +124,8 @@ def _prepare_folder(config: FinetuneConfig) -> None:
         for name in ("adapter.json", "adapter.safetensors", "README.md"):
             (config.out / name).unlink(missing_ok=True)
         shutil.rmtree(config.out / "private", ignore_errors=True)
-    settings = {
-        **config.to_dict(),
-        "scans": config.scans.name,
-        "table": [path.name for path in config.tables],
-        "out": config.out.name,
-    }
+    settings = config.to_dict() | {"scans": config.scans.name, "out": config.out.name}
+    settings["table"] = [path.name for path in config.tables]  # names only: folders may tell who works where
     write_text(config.out / "private" / "config.toml", _to_toml(settings))
 
 

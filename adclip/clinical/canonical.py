@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from adclip import __version__
 from adclip.clinical.columns import COLUMNS
 from adclip.clinical.dialects.canonical import SOURCE, unit_of
 from adclip.clinical.table import Table
 from adclip.domain import RESEARCH_NOTICE, Visit
 from adclip.paths import write_text
 from adclip.spreadsheets import escape_cell
+from adclip.version import __version__
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 

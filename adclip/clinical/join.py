@@ -15,13 +15,12 @@ Nothing is overwritten: two different values for one column of one visit are an 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from adclip.clinical.columns import CellError
 from adclip.clinical.dialects.base import AGE_AT_ENTRY, BIRTH_YEAR, DAY
 from adclip.clinical.partial import PartialRow, PartialTable
 from adclip.errors import TableError
@@ -29,7 +28,6 @@ from adclip.errors import TableError
 PERSON = frozenset({"subject_id", "sex", "education_years", "apoe4_count", BIRTH_YEAR, AGE_AT_ENTRY})
 # Of a row that is attached by date, these describe that row's own day and do not move to the visit.
 _OF_ITS_DAY = frozenset({"session_id", "visit_date", DAY, "age_years", "scan"})
-_VOLUME = "_mm3"
 
 Key = tuple[str, str, str]
 
@@ -290,30 +288,3 @@ def _count_unattached(table: PartialTable, attached: set[int], result: Joining) 
     left = sum(row.line not in attached for row in table.rows)
     if left:
         result.unattached[table.path.name] = result.unattached.get(table.path.name, 0) + left
-
-
-def complete(visits: Iterable[Joined], tables: Sequence[PartialTable], checked: Callable[[str, Any], Any]) -> None:
-    """Compute what the tables' dialects derive after joining, for visits that have what it needs.
-
-    Parameters
-    ----------
-    visits : iterable of Joined
-        Changed in place.
-    tables : sequence of PartialTable
-        Whose dialects say what is derived.
-    checked : callable
-        Takes column and value; returns the value or raises `CellError`.
-    """
-    derived = list(dict.fromkeys(one for table in tables for one in table.derived))
-    for visit in visits:
-        for one in derived:
-            if one.column not in visit.values and all(column in visit.values for column in one.needs):
-                value = one.compute(*(visit.values[column] for column in one.needs))
-                if value is not None:
-                    place = visit.origin[one.needs[0]]
-                    try:
-                        visit.values[one.column] = checked(one.column, value)
-                    except CellError as error:
-                        needs = " + ".join(name.lstrip("_") for name in one.needs)
-                        raise TableError.bad_cell(*place, needs, f"{one.column}: {error.why}", error.remedy) from None
-                    visit.origin[one.column] = place

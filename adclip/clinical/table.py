@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from adclip.clinical.columns import COLUMNS, near_miss, parse_cell
+from adclip.clinical.columns import COLUMNS, near_miss
+from adclip.clinical.derive import apply_cdr, complete
 from adclip.clinical.dialects.canonical import SOURCE
-from adclip.clinical.join import Joined, Joining, complete, join
+from adclip.clinical.join import Joined, Joining, join
 from adclip.clinical.mapping import Mapping as ColumnMapping
 from adclip.clinical.mapping import parse_mappings
 from adclip.clinical.partial import Meaning, PartialTable
 from adclip.clinical.sources import read_source
 from adclip.config import TableOptions
-from adclip.domain import Diagnosis, Visit
+from adclip.domain import Visit
 from adclip.errors import TableError
-
-# Clinical Dementia Rating, global score -> class; a named policy, because the CDR grades severity and is no diagnosis
-# (Morris 1993; OASIS-2 has no other sign of MCI).
-CDR_POLICY = {0.0: Diagnosis.CN, 0.5: Diagnosis.MCI, 1.0: Diagnosis.AD, 2.0: Diagnosis.AD, 3.0: Diagnosis.AD}
 
 
 @dataclass(frozen=True)
@@ -128,10 +125,10 @@ def read_tables(paths: Sequence[Path], options: TableOptions | None = None, need
     _check_mappings(tables, mappings)
     _check_ids(tables)
     joined = join(tables, options.max_days)
-    complete(joined.visits, tables, lambda column, value: parse_cell(column, _cell(value)))
+    complete(joined.visits, tables)
     notes = [*_notes(joined, options.max_days)]
     if options.diagnosis_policy == "cdr":
-        notes.append(_apply_cdr(joined.visits, tables))
+        notes.append(apply_cdr(joined.visits, tables))
     columns = _columns(joined.visits, tables)
     for column in need:
         if column not in columns:
@@ -149,10 +146,6 @@ def read_tables(paths: Sequence[Path], options: TableOptions | None = None, need
         definitions={column: text for table in tables for column, text in table.definitions.items()},
         notes=tuple(notes),
     )
-
-
-def _cell(value: Any) -> str:
-    return value if isinstance(value, str) else repr(value)
 
 
 def _to_visit(joined: Joined) -> Visit:
@@ -223,20 +216,6 @@ def _notes(joined: Joining, max_days: int) -> Iterable[str]:
         yield f"rows that repeat another one exactly: {joined.repeated}; each counts once"
     for name, count in joined.unattached.items():
         yield f"{name}: {count} rows belong to no visit of the other tables (at most {max_days} days apart)"
-
-
-def _apply_cdr(visits: Sequence[Joined], tables: Sequence[PartialTable]) -> str:
-    """Fill unknown diagnoses from the global CDR, and say so."""
-    if not any("cdr_global" in table.columns for table in tables):
-        raise TableError.no_column(tables[0].path, "cdr_global", [name for table in tables for name in table.extra])
-    counts: Counter[str] = Counter()
-    for visit in visits:
-        if "diagnosis" not in visit.values and "cdr_global" in visit.values:
-            visit.values["diagnosis"] = CDR_POLICY[visit.values["cdr_global"]]
-            visit.origin["diagnosis"] = visit.origin["cdr_global"]
-            counts[visit.values["diagnosis"]] += 1
-    shown = ", ".join(f"{name} {counts[name]}" for name in Diagnosis)
-    return f"diagnosis policy `cdr`: CDR 0, 0.5 and >= 1 read as CN, MCI and AD where no diagnosis stands ({shown})"
 
 
 def _missing_column(tables: Sequence[PartialTable], column: str, columns: Sequence[str]) -> TableError:
