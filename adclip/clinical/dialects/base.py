@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from adclip.clinical.columns import CellError, parse_cell
+from adclip.clinical.columns import CellError, Range, parse_cell
 
 # Columns that serve the join or a computation and never leave it. They begin with `_`, so that none is taken for a
 # canonical one: days since the study's own day 0, year of birth, age in years on day 0, number of a visit.
@@ -131,7 +131,10 @@ def codes(column: str, meaning: Mapping[str, str]) -> Reader:
             return known[_code(cell)]
         except KeyError:
             shown = ", ".join(key for key in meaning if key)
-            raise CellError(f"a code other than {shown}") from None
+            raise CellError(
+                f"a code other than {shown}",
+                "say what it means: `--column CANONICAL=YOURS:CODE=MEANING,CODE=MEANING`, no meaning for unknown",
+            ) from None
 
     return read
 
@@ -160,16 +163,13 @@ def scaled(column: str, factor: float) -> Reader:
 
 def total(column: str) -> Reader:
     """Return a reader that adds up all cells in the canonical unit; unknown if any part is unknown."""
+    part = Range(0, float("inf"), "mm3")
 
     def read(*cells: str) -> Any:
         if not all(cells):
             return None
-        try:
-            return parse_cell(column, repr(sum(map(float, cells))))
-        except ValueError as error:
-            if isinstance(error, CellError):
-                raise
-            raise CellError("text where a number is needed in one of the parts") from None
+        # Rounded so that the sum of two decimals is what a person would write, whatever the order of the parts.
+        return parse_cell(column, repr(round(sum(map(part.parse, cells)), 6)))
 
     return read
 
@@ -190,17 +190,10 @@ def to_date(cell: str) -> str | None:
 
 def number(low: float, high: float, unit: str) -> Reader:
     """Return a reader of an auxiliary number within a plausible range."""
+    plausible = Range(low, high, unit)
 
     def read(cell: str) -> float | None:
-        if not cell:
-            return None
-        try:
-            value = float(cell)
-        except ValueError:
-            raise CellError("text where a number is needed") from None
-        if not low <= value <= high:
-            raise CellError(f"a number outside {low:g} to {high:g} {unit}")
-        return value
+        return plausible.parse(cell) if cell else None
 
     return read
 
