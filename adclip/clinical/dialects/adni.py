@@ -1,4 +1,154 @@
-"""Placeholder until the module is written."""
-from adclip.clinical.dialects.base import Dialect
+"""ADNI: ADNIMERGE.csv, one row for each visit, and the registry table of diagnoses in its three generations.
 
-ADNIMERGE = Dialect('ADNIMERGE', (), ())
+Columns and codes: ADNI's data dictionary as clinica 0.12 and published scripts read it. Rows of ADNI are never shipped.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+
+from adclip.clinical.columns import CellError, Range, parse_cell
+from adclip.clinical.dialects.base import Dialect, Rule, codes, to_date
+from adclip.domain import Diagnosis
+
+# What ADNIMERGE and TADPOLE call the classes. SMC (significant memory concern) is a group of normal performance; EMCI and
+# LMCI are early and late MCI; NL is ADNI1's word for normal. ADNI enrols for Alzheimer's disease and its tables write
+# "Dementia"; clinica and the published method take it for AD.
+_STATES = {
+    "cn": Diagnosis.CN, "nl": Diagnosis.CN, "smc": Diagnosis.CN,
+    "mci": Diagnosis.MCI, "emci": Diagnosis.MCI, "lmci": Diagnosis.MCI,
+    "ad": Diagnosis.AD, "dementia": Diagnosis.AD,
+}  # fmt: skip
+_BASELINE = frozenset({"bl", "sc", "scmri"})  # VISCODE of the visits at which the baseline was determined
+_YEARS = Range(-1, 40, "years")  # since baseline; screening comes shortly before it
+
+# DXSUM: what the code says of this visit, the state after the arrow.
+_DXCURREN = {"1": "CN", "2": "MCI", "3": "AD"}
+_DXCHANGE = {**_DXCURREN, "4": "MCI", "5": "AD", "6": "AD", "7": "CN", "8": "MCI", "9": "CN"}
+_READ_DXCURREN, _READ_DXCHANGE = codes("diagnosis", _DXCURREN), codes("diagnosis", _DXCHANGE)
+# also the words, for tables to which somebody added a column of this name
+_READ_DIAGNOSIS = codes("diagnosis", {**_DXCURREN, "CN": "CN", "MCI": "MCI", "AD": "AD", "Dementia": "AD"})
+
+
+def to_state(cell: str) -> Diagnosis | None:
+    """Read DX: a state, or ``MCI to Dementia``, of which the last is the state at this visit."""
+    if not cell:
+        return None
+    states = re.split(r"\s+to\s+", cell.lower())
+    if len(states) > 2 or any(state not in _STATES for state in states):
+        raise CellError(
+            "a diagnosis other than CN, NL, SMC, MCI, EMCI, LMCI, Dementia, AD, or a change from one of them to another"
+        )
+    return _STATES[states[-1]]
+
+
+def _to_state_or_baseline(dx: str, dx_bl: str, viscode: str) -> Diagnosis | None:
+    return to_state(dx) or _to_baseline_state(dx_bl, viscode)
+
+
+def _to_baseline_state(dx_bl: str, viscode: str) -> Diagnosis | None:
+    return to_state(dx_bl) if viscode.lower() in _BASELINE else None
+
+
+def _age_by_years(age: str, years: str) -> float | None:
+    return _age(age, _YEARS.parse(years)) if age and years else None
+
+
+def _age_by_dates(age: str, now: str, baseline: str) -> float | None:
+    today, first = to_date(now), to_date(baseline)
+    if not age or today is None or first is None:
+        return None
+    days = (date.fromisoformat(today) - date.fromisoformat(first)).days
+    return _age(age, _YEARS.parse(repr(days / 365.25)))
+
+
+def _age_at_baseline(age: str, viscode: str) -> float | None:
+    return _age(age, 0.0) if age and viscode.lower() in _BASELINE else None
+
+
+def _age(baseline: str, years: float) -> float:
+    age: float = parse_cell("age_years", baseline)
+    at_visit: float = parse_cell("age_years", repr(round(age + years, 6)))
+    return at_visit
+
+
+def _to_registry_state(*cells: str) -> Diagnosis | None:
+    """Read DXCURREN (ADNI1), DXCHANGE (ADNIGO, 2) and DIAGNOSIS (ADNI3), of which a row fills its own study's one."""
+    readers = (_READ_DXCURREN, _READ_DXCHANGE, _READ_DIAGNOSIS)
+    found = {read(cell) for cell, read in zip(cells, readers, strict=True) if cell}
+    if len(found) > 1:
+        raise CellError("codes that contradict each other", "keep the one of the visit's own study")
+    return next(iter(found), None)
+
+
+_SESSION = "visit code; the baseline is `bl`"
+_DX = "diagnosis at this visit: NL and SMC are CN, EMCI and LMCI are MCI, Dementia is AD; of `MCI to Dementia` the last"
+_REGISTRY = "ADNI1's DXCURREN, ADNIGO and 2's DXCHANGE (4-9 are changes: the state arrived at), ADNI3's DIAGNOSIS"
+_UCSF = "measured by UCSF with FreeSurfer, left + right"
+
+ADNIMERGE = Dialect(
+    name="ADNIMERGE",
+    signatures=(
+        frozenset({"rid", "viscode", "ptgender", "dx"}),
+        frozenset({"rid", "viscode", "ptgender", "dx_bl"}),
+        frozenset({"ptid", "viscode", "dx"}),
+        frozenset({"rid", "viscode", "dxchange"}),
+        frozenset({"rid", "viscode2", "diagnosis"}),
+    ),
+    rules=(
+        Rule("subject_id", ("ptid",), "ADNI's id of the person, SITE_S_NUMBER"),
+        Rule("subject_id", ("rid",), "ADNI's roster number"),
+        Rule("session_id", ("viscode2",), "visit code as ADNIMERGE writes it"),
+        Rule("session_id", ("viscode",), _SESSION),
+        Rule("visit_date", ("examdate",), "date of the visit", "", to_date),
+        Rule("age_years", ("age", "years_bl"), "AGE is the age at baseline; AGE + Years_bl", "years", _age_by_years),
+        Rule("age_years", ("age", "examdate", "examdate_bl"),
+             "AGE is the age at baseline; AGE + (EXAMDATE - EXAMDATE_bl)", "years", _age_by_dates),
+        Rule("age_years", ("age", "viscode"), "AGE is the age at baseline: read on rows bl and sc only", "years",
+             _age_at_baseline),
+        Rule("sex", ("ptgender",), "Male or Female"),
+        Rule("education_years", ("pteducat",), "years of education", "years"),
+        Rule("apoe4_count", ("apoe4",), "number of e4 alleles", "alleles"),
+        Rule("mmse", ("mmse",), "MMSE of this visit", "points"),
+        Rule("diagnosis", ("dx", "dx_bl", "viscode"), f"{_DX}; on rows bl and sc without it, DX_bl", "",
+             _to_state_or_baseline),
+        Rule("diagnosis", ("dx",), _DX, "", to_state),
+        Rule("diagnosis", ("dxcurren", "dxchange", "diagnosis"), _REGISTRY, "code", _to_registry_state),
+        Rule("diagnosis", ("dxcurren", "dxchange"), _REGISTRY, "code", lambda *both: _to_registry_state(*both, "")),
+        Rule("diagnosis", ("dxchange",), _REGISTRY, "code", _READ_DXCHANGE),
+        Rule("diagnosis", ("diagnosis",), _REGISTRY, "code", _READ_DIAGNOSIS),
+        Rule("diagnosis", ("dx_bl", "viscode"), "diagnosis at baseline: read on rows bl and sc only", "",
+             _to_baseline_state),
+        Rule("icv_mm3", ("icv",), "FreeSurfer's estimated total intracranial volume (UCSF)", "mm3"),
+        Rule("hippocampus_mm3", ("hippocampus",), _UCSF, "mm3"),
+        Rule("ventricles_mm3", ("ventricles",), f"{_UCSF}; lateral and inferior lateral ventricles only", "mm3"),
+        Rule("whole_brain_mm3", ("wholebrain",), "measured by UCSF with FreeSurfer", "mm3"),
+        Rule("entorhinal_mm3", ("entorhinal",), _UCSF, "mm3"),
+        Rule("fusiform_mm3", ("fusiform",), _UCSF, "mm3"),
+        Rule("middle_temporal_mm3", ("midtemp",), _UCSF, "mm3"),
+    ),
+    missing=frozenset({"-1", "-4", "-1.0", "-4.0"}),  # confirmed missing; not applicable or passively missing
+    volumes_source="FreeSurfer",
+    definitions={
+        # TADPOLE's script makeD4.py names the regions that the ADNIMERGE package adds up: ST30SV, ST37SV, ST89SV, ST96SV.
+        "ventricles_mm3": "lateral and inferior lateral ventricles, both sides; no third and fourth ventricle (ADNIMERGE)",
+        "whole_brain_mm3": "UCSF's whole brain as ADNIMERGE delivers it; the structures are not documented there",
+    },
+    unused={
+        r"cdrsb(_bl)?": "CDR sum of boxes: a score by which the diagnosis is made; no report uses it",
+        r"(adas.*|adasq4|moca|faq|mmse_bl|ldeltotal|digitscor|trabscor|ravlt_.*|mpacc.*|ecog.*)":
+            "a cognitive or functional score close to the diagnosis; no report uses it",
+        r"abeta(_bl)?": "cerebrospinal fluid amyloid, pg/mL, censored values keep their sign; no report uses it",
+        r"(tau|ptau)(_bl)?": "cerebrospinal fluid tau, pg/mL, censored values keep their sign; no report uses it",
+        r"(fdg|pib|av45|fbb)(_bl)?": "uptake in PET; no report uses it",
+        r"dx_bl": "diagnosis at baseline, the same on every row; read only on rows bl and sc whose DX is empty",
+        r"(ventricles|hippocampus|wholebrain|entorhinal|fusiform|midtemp|icv)_bl":
+            "the volume at baseline, repeated on every row; the visit's own column is read",
+        r"age": "age at baseline; the age at a visit needs Years_bl, or EXAMDATE and EXAMDATE_bl, or VISCODE beside it",
+        r"years_bl|month_bl|month|m|examdate_bl": "time since baseline; serves to compute the age, if anything",
+        r"fldstreng(_bl)?|fsversion(_bl)?|imageuid(_bl)?": "about the scan, not the person; no report uses it",
+        r"ptethcat|ptraccat|ptmarry": "about the person, and no matter of a report",
+        r"rid|colprot|origprot|site|siteid|phase|update_stamp|userdate2?|id": "for ADNI's own bookkeeping",
+    },
+)  # fmt: skip

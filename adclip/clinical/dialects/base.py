@@ -122,13 +122,13 @@ def codes(column: str, meaning: Mapping[str, str]) -> Reader:
 
     Codes are compared as numbers where they are numbers, so that ``1`` and ``1.0`` are the same, else without case.
     """
-    known = {_code(key): (None if value == "" else parse_cell(column, value)) for key, value in meaning.items()}
+    known = {folded_code(key): (None if value == "" else parse_cell(column, value)) for key, value in meaning.items()}
 
     def read(cell: str) -> Any:
         if not cell:
             return None
         try:
-            return known[_code(cell)]
+            return known[folded_code(cell)]
         except KeyError:
             shown = ", ".join(key for key in meaning if key)
             raise CellError(
@@ -139,7 +139,8 @@ def codes(column: str, meaning: Mapping[str, str]) -> Reader:
     return read
 
 
-def _code(cell: str) -> str:
+def folded_code(cell: str) -> str:
+    """Return a form of a code in which equal ones are equal: numbers as numbers, words without case."""
     try:
         return repr(float(cell))
     except ValueError:
