@@ -6,8 +6,8 @@ The rules, in order:
 2. A table that knows only dates, or days since entry, is attached to the visit nearest in time, at most `max_days` away; so is
    a table whose sessions have other names than those of the tables before it, if both know dates. Where no table names
    sessions, the first dated one lays down the visits.
-3. A table with neither describes the person. What does not change from visit to visit (`PERSON`) goes to every visit of
-   theirs; anything else only to a subject with one visit.
+3. A table with neither, or with nothing but what is the person's, describes the person. What does not change from visit to
+   visit (`PERSON`) goes to every visit of theirs; anything else only to a subject with one visit.
 
 Nothing is overwritten: two different values for one column of one visit are an error that names both lines.
 """
@@ -123,6 +123,10 @@ def join(tables: Sequence[PartialTable], max_days: int) -> Joining:
 
 
 def _names_sessions(table: PartialTable) -> bool:
+    if not {*table.columns} - PERSON - {"session_id"}:
+        return (
+            False  # sex or genotype written at some visit (AIBL's demographics stand at the baseline) are of the person
+        )
     return any("session_id" in row.values or "scan" in row.values for row in table.rows)
 
 
@@ -251,20 +255,22 @@ def _attach_to_person(table: PartialTable, of_subject: dict[str, list[Joined]], 
     seen: dict[str, PartialRow] = {}
     for row in table.rows:
         subject = row.values.get("subject_id", "")
-        if subject in seen:
-            if seen[subject].values != row.values:
-                raise TableError.same_subject(table.path, seen[subject].line, row.line)
-            result.repeated += 1
-        seen[subject] = row
+        first = seen.setdefault(subject, row)
+        if first is not row:
+            if first.values == row.values:
+                result.repeated += 1
+            elif {*first.values, *row.values} - PERSON - {"session_id"}:
+                raise TableError.same_subject(table.path, first.line, row.line)
         visits = of_subject.get(subject, [])
         if not visits:
             continue
         attached.add(row.line)
-        changing = [column for column in row.values if column not in PERSON]
+        values = {column: value for column, value in row.values.items() if column != "session_id"}
+        changing = [column for column in values if column not in PERSON]
         if changing and len(visits) > 1:
             raise TableError.which_visit(table.path, row.line, changing[0], len(visits))
         for visit in visits:
-            visit.add(table, row.line, row.values)
+            visit.add(table, row.line, values)
     _count_unattached(table, attached, result)
 
 
