@@ -163,13 +163,12 @@ def _columns(visits: Sequence[Joined], tables: Sequence[PartialTable]) -> tuple[
 
 def _derived_meanings(tables: Sequence[PartialTable], columns: Sequence[str]) -> tuple[Meaning, ...]:
     stated = {meaning.column for table in tables for meaning in table.meanings}
+    policy: tuple[Meaning, ...] = ()
     if "diagnosis" in columns and "diagnosis" not in stated:
         source = next(meaning for table in tables for meaning in table.meanings if meaning.column == "cdr_global")
         policy = (
             Meaning(source.table, source.source, "diagnosis", source.unit, "the policy `cdr`: 0 CN, 0.5 MCI, >= 1 AD"),
         )
-    else:
-        policy = ()
     return policy + tuple(
         Meaning(table.path.name, " + ".join(name.lstrip("_") for name in one.needs), one.column, "", one.why)
         for table in tables

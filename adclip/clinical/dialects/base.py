@@ -157,9 +157,23 @@ def scaled(column: str, factor: float) -> Reader:
             value = float(cell)
         except ValueError:
             return parse_cell(column, cell)  # says what is wrong with it
-        return parse_cell(column, repr(round(value * factor, 9)))
+        try:
+            return parse_cell(column, repr(round(value * factor, 9)))
+        except CellError:
+            if factor == 1 or not _fits(column, cell):
+                raise
+            why = f"looks converted already: it is plausible as it stands, not multiplied by {factor:g}"
+            raise CellError(why, "say which unit it has: `--column CANONICAL=YOURS:UNIT`") from None
 
     return read
+
+
+def _fits(column: str, cell: str) -> bool:
+    try:
+        parse_cell(column, cell)
+    except CellError:
+        return False
+    return True
 
 
 def total(column: str) -> Reader:

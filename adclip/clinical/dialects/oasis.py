@@ -80,7 +80,7 @@ _SHARED_UNUSED = {
 _OASIS = "OASIS"
 _DEFINITIONS = {
     "icv_mm3": "eTIV, estimated from the affine scaling to OASIS's atlas (Buckner et al. 2004); not a segmentation",
-    "whole_brain_mm3": "nWBV x eTIV: grey and white matter by OASIS's own tissue segmentation of the whole head mask; not "
+    "whole_brain_mm3": "nWBV x eTIV: grey and white matter by OASIS's own tissue segmentation of the atlas-masked image; not "
     "comparable with FreeSurfer's",
 }
 
