@@ -149,20 +149,20 @@ def folded_code(cell: str) -> str:
 
 def scaled(column: str, factor: float) -> Reader:
     """Return a reader of numbers in another unit: `factor` converts to the canonical one."""
+    any_number = Range(float("-inf"), float("inf"), "")
 
     def read(cell: str) -> Any:
         if not cell:
             return None
-        try:
-            value = float(cell)
-        except ValueError:
-            return parse_cell(column, cell)  # says what is wrong with it
+        value = any_number.parse(cell)
         try:
             return parse_cell(column, repr(round(value * factor, 9)))
-        except CellError:
-            if factor == 1 or not _fits(column, cell):
+        except CellError as error:
+            if factor == 1 or not error.why.startswith("looks like"):
                 raise
-            why = f"looks converted already: it is plausible as it stands, not multiplied by {factor:g}"
+            # The usual slips are those of a column in the canonical unit; in this one there is another.
+            how = "it is plausible as it stands" if _fits(column, cell) else "no unit makes it plausible"
+            why = f"a number that is implausible in the column's unit; {how}"
             raise CellError(why, "say which unit it has: `--column CANONICAL=YOURS:UNIT`") from None
 
     return read

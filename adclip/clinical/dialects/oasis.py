@@ -167,6 +167,12 @@ def _age(entry: float, day: float) -> float:
     return round(entry + day / 365.25, 6)
 
 
+def _as_it_is(age: float) -> float:
+    return age
+
+
+# Beside a scan of another day, the age at entry and the days since then say more than the age at the nearest visit.
+_AGE_AT_VISIT = "_age_at_visit"
 _SEX_CODES = codes("sex", {"1": "M", "2": "F"})
 
 OASIS_3 = Dialect(
@@ -183,7 +189,7 @@ OASIS_3 = Dialect(
         Rule(DAY, ("mr_session",), "dNNNN of the MR session", "days", _to_day),
         Rule(DAY, ("days_to_visit",), "days since entry", "days", _DAYS),
         Rule(DAY, ("oasis_session_label",), "dNNNN of the visit's label", "days", _to_day),
-        Rule("age_years", ("age at visit",), "age at this visit", "years"),
+        Rule(_AGE_AT_VISIT, ("age at visit",), "age at this visit", "years", number(0, 120, "years")),
         Rule(AGE_AT_ENTRY, ("ageatentry",), "age at entry", "years", number(0, 120, "years")),
         Rule("sex", ("gender",), "1 = M, 2 = F", "code", _SEX_CODES),
         Rule("education_years", ("educ",), "years of education", "years"),
@@ -192,7 +198,10 @@ OASIS_3 = Dialect(
         Rule("cdr_global", ("cdrtot",), "global CDR of this visit", "points"),
         *_volumes(),
     ),
-    derived=(Derived("age_years", (AGE_AT_ENTRY, DAY), _age, "age at entry + days since entry / 365.25"),),
+    derived=(
+        Derived("age_years", (AGE_AT_ENTRY, DAY), _age, "age at entry + days since entry / 365.25"),
+        Derived("age_years", (_AGE_AT_VISIT,), _as_it_is, "age at the clinical visit, as the age at entry is not known"),
+    ),
     volumes_source=FREESURFER,
     definitions=definitions_of(FREESURFER),
     unused={
