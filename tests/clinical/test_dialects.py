@@ -698,6 +698,32 @@ def test_a_structure_that_a_subject_lacks_is_not_zero(write):
     assert "_left_fusiform_mm3" not in values(write({**aparc("lh", 0), "lh_fusiform_volume": "0.0"}))[0]
 
 
+def test_real_freesurfer_7_statistics_say_the_same_as_a_table(write, real_data):
+    folder = real_data / "tables" / "freesurfer_soichi"
+    row: dict[str, object] = {"Measure:volume": "sub-01"}
+    for line in (folder / "aseg.stats").read_text().splitlines():
+        words = line.replace(",", " ").split()
+        if line.startswith("# Measure ") and words[-1] == "mm^3":
+            row["EstimatedTotalIntraCranialVol" if words[3] == "eTIV" else words[3]] = words[-2]
+        elif not line.startswith("#"):
+            row[words[4]] = words[3]
+    halves = []
+    for hemisphere in ("lh", "rh"):
+        half = {f"{hemisphere}.aparc.volume": "sub-01"}
+        for line in (folder / f"{hemisphere}.aparc.stats").read_text().splitlines():
+            if not line.startswith("#"):
+                half[f"{hemisphere}_{line.split()[0]}_volume"] = line.split()[3]
+        halves.append(write(half, name=f"{hemisphere}.tsv", delimiter="\t"))
+    (visit,) = read_tables((write(row, name="aseg.tsv", delimiter="\t"), *halves)).rows
+    for column, volume in read_segmentation(folder / "aseg.stats").items():
+        assert getattr(visit, column) == pytest.approx(volume)
+
+
+def test_sums_have_the_digits_that_a_person_would_write(write):
+    row = values(write({**ASEG, "Left-Hippocampus": "4000.1", "Right-Hippocampus": "4100.7"}))[0]
+    assert repr(row["hippocampus_mm3"]) == "8100.8"  # 8100.799999999999 otherwise
+
+
 def test_fewer_ventricles_are_not_called_ventricles(write):
     fewer = {name: value for name, value in ASEG.items() if "choroid" not in name}
     assert "ventricles_mm3" not in values(write(fewer))[0]
