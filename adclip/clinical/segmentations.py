@@ -82,10 +82,11 @@ def find_segmentation(scan_path: Path, subject_id: str = "") -> Found | None:
 
     Notes
     -----
-    A table that could be another person's is left alone: an `aseg.stats` between several scans counts only if its
-    `subjectname` is this subject, and a row without a name only if the file's name begins with the scan's.
+    A table that could be another person's, or another visit's, is left alone: an `aseg.stats` between several scans counts
+    only if its `subjectname` is this subject, a row without a name only if the file's name begins with the scan's, and a row
+    that names the subject alone only if no other session of theirs lies in the folder.
     """
-    scan_path = Path(scan_path).absolute()
+    scan_path = Path(scan_path)
     names = _names_of(scan_path, subject_id)
     for path in _freesurfer_tables(scan_path, names):
         return Found(path, FREESURFER, read_segmentation(path), definitions_of(FREESURFER))
@@ -135,15 +136,24 @@ def read_segmentation(path: Path, names: Iterable[str] = ()) -> dict[str, float]
 def _names_of(scan_path: Path, subject_id: str) -> frozenset[str]:
     stem = stem_of(scan_path.name)
     bare = re.sub(r"_T1w?$", "", stem)
-    return frozenset(
-        name for name in (scan_path.name, stem, bare, subject_id, f"sub-{subject_id}") if name not in ("", "sub-")
+    names = {scan_path.name, stem, bare}
+    if subject_id and len(_sessions_beside(scan_path, subject_id)) <= 1:
+        names |= {subject_id, f"sub-{subject_id}"}
+    return frozenset(names)
+
+
+def _sessions_beside(scan_path: Path, subject_id: str) -> set[str]:
+    """Return the BIDS sessions of a subject among the images of a scan's folder."""
+    named = (
+        re.match(rf"sub-{re.escape(subject_id)}_ses-([A-Za-z0-9]+)", path.name) for path in scan_path.parent.iterdir()
     )
+    return {match[1] for match in named if match}
 
 
 def _freesurfer_tables(scan_path: Path, names: frozenset[str]) -> Iterator[Path]:
     """Yield the aseg.stats that belong to a scan, nearest first."""
     folder = scan_path.parent
-    for home in (folder, folder.parent):
+    for home in (folder.absolute(), folder.absolute().parent):
         if home.name == "mri" and (home.parent / "stats" / "aseg.stats").is_file():
             yield home.parent / "stats" / "aseg.stats"
     alone = sum(entry.name.lower().endswith(_IMAGE_ENDINGS) for entry in folder.iterdir()) <= 1

@@ -197,3 +197,23 @@ def test_real_freesurfer_7_files(real_data: Path) -> None:
         "whole_brain_mm3", "entorhinal_mm3", "fusiform_mm3", "middle_temporal_mm3",
     }  # fmt: skip
     assert 5000 < found["hippocampus_mm3"] < 11000
+
+
+def test_a_row_of_the_subject_alone_is_not_given_to_each_of_two_sessions(tmp_path: Path) -> None:
+    for session in ("1", "2"):
+        (tmp_path / f"sub-01_ses-{session}_T1w.nii.gz").touch()
+    (tmp_path / "dlmuse.csv").write_text("MRID,702,47,48\nsub-01,1500000,4000,3900\n")
+    assert find_segmentation(tmp_path / "sub-01_ses-1_T1w.nii.gz", "01") is None
+    (tmp_path / "sub-01_ses-2_T1w.nii.gz").unlink()
+    found = find_segmentation(tmp_path / "sub-01_ses-1_T1w.nii.gz", "01")
+    assert found is not None
+    assert found.volumes["hippocampus_left_mm3"] == 3900
+
+
+@pytest.mark.parametrize("unknown", ["NA", "n/a", "", "NaN"])
+def test_an_unknown_cell_of_a_neighbour_is_unknown_and_no_error(tmp_path: Path, unknown: str) -> None:
+    (tmp_path / "anna.nii.gz").touch()
+    (tmp_path / "dlmuse.csv").write_text(f"MRID,702,47,48\nanna,1500000,4000,{unknown}\n")
+    found = find_segmentation(tmp_path / "anna.nii.gz", "anna")
+    assert found is not None
+    assert dict(found.volumes) == {"icv_mm3": 1500000, "hippocampus_right_mm3": 4000}
