@@ -106,7 +106,7 @@ def join(tables: Sequence[PartialTable], max_days: int) -> Joining:
 
     visits: dict[Key, Joined] = {}
     for position, table in enumerate(sessions):
-        if position and not _shares_sessions(table, visits) and _has_dates(table):
+        if position and _has_dates(table) and _has_other_sessions(table, visits):
             dated.append(table)
             continue
         _lay_down(table, visits, result)
@@ -141,9 +141,11 @@ def _key(row: PartialRow) -> Key:
     return (values.get("subject_id", ""), "" if when is None else str(when), values.get("scan", ""))
 
 
-def _shares_sessions(table: PartialTable, visits: dict[Key, Joined]) -> bool:
-    known = {key[:2] for key in visits}
-    return any(_key(row)[:2] in known for row in table.rows)
+def _has_other_sessions(table: PartialTable, visits: dict[Key, Joined]) -> bool:
+    """Whether the table is about people who have visits already, and calls every session otherwise."""
+    subjects, sessions = {key[0] for key in visits}, {key[:2] for key in visits}
+    keys = [_key(row)[:2] for row in table.rows]
+    return any(key[0] in subjects for key in keys) and not any(key in sessions for key in keys)
 
 
 # ----------------------------------------------------------------------------------------------- by session

@@ -12,7 +12,7 @@ from typing import Any
 
 from adclip.clinical.columns import COLUMNS, MISSING, CellError, near_miss, parse_cell
 from adclip.clinical.dialects import AUXILIARY, CANONICAL, DIALECTS, Derived, Dialect, Rule, recognise
-from adclip.clinical.dialects.bids import BIDS, with_sidecar
+from adclip.clinical.dialects.bids import BIDS, subject_of_file, with_sidecar
 from adclip.clinical.dialects.canonical import SOURCE, read_dictionary_source
 from adclip.clinical.mapping import Mapping as ColumnMapping
 from adclip.clinical.records import read_records
@@ -129,6 +129,9 @@ def read_partial(path: Path, mappings: Sequence[ColumnMapping] = ()) -> PartialT
         raise TableError.no_rows(path, "the table has a header but no rows")
     if dialect is CANONICAL:
         _add_source(path, rows)
+    if (subject := subject_of_file(path)) and not any(rule.column == "subject_id" for rule in rules):
+        for row in rows:  # BIDS: sub-01_sessions.tsv names the subject in its own name only
+            row.values["subject_id"] = parse_cell("subject_id", subject)
     return PartialTable(
         path,
         dialect.name,

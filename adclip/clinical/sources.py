@@ -8,10 +8,11 @@ from typing import Any
 
 from adclip.clinical.columns import CellError, parse_cell
 from adclip.clinical.dialects.canonical import SOURCE
+from adclip.clinical.dialects.programs import FREESURFER, definitions_of, split_scan_name
 from adclip.clinical.freesurfer import subject_of
 from adclip.clinical.mapping import Mapping
 from adclip.clinical.partial import Meaning, PartialRow, PartialTable, read_partial
-from adclip.clinical.segmentations import FREESURFER, VENTRICLES, WHOLE_BRAIN, read_segmentation
+from adclip.clinical.segmentations import read_segmentation
 from adclip.errors import TableError
 
 _ENDINGS = (".csv", ".tsv", ".json", ".xlsx")
@@ -91,15 +92,14 @@ def _read_stats(files: Sequence[Path], asked: Path) -> PartialTable:
         for column in columns
         if column != SOURCE
     )
-    definitions = {"ventricles_mm3": VENTRICLES[FREESURFER], "whole_brain_mm3": WHOLE_BRAIN[FREESURFER]}
-    return PartialTable(asked, "FreeSurfer stats", rows, columns, meanings, definitions=definitions)
+    return PartialTable(asked, "FreeSurfer stats", rows, columns, meanings, definitions=definitions_of(FREESURFER))
 
 
 def _row_of(file: Path, among: int) -> dict[str, Any]:
     values: dict[str, Any] = {**read_segmentation(file), SOURCE: FREESURFER}
     folder = file.parent.parent if file.parent.name == "stats" else None
     named = subject_of(file) or (folder.name if folder else "")
-    subject, session = split_name(folder.name if folder is not None and among > 1 else named)
+    subject, session = split_scan_name(folder.name if folder is not None and among > 1 else named)
     for column, value in (("subject_id", subject), ("session_id", session)):
         if value:
             try:
@@ -107,11 +107,3 @@ def _row_of(file: Path, among: int) -> dict[str, Any]:
             except CellError as error:
                 raise TableError.bad_cell(file, 1, "subjectname", error.why, error.remedy) from None
     return values
-
-
-def split_name(name: str) -> tuple[str, str | None]:
-    """Split ``sub-X_ses-Y`` into subject and session; any other name is a subject."""
-    subject, _, rest = name.partition("_ses-")
-    if rest:
-        return subject, rest.split("_")[0]
-    return name, None
