@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from adclip.clinical.reports import candidates, render, spans
+from adclip.clinical.reports import Span, traced
 from adclip.config import SynthesizeReportsConfig
 from adclip.domain import RESEARCH_NOTICE, Diagnosis, Report, Visit
 from adclip.events import Advanced, OnEvent, Started, Step
@@ -72,15 +72,14 @@ def phrasing_of(seed: int | None, number: int) -> int:
 
 def _records(visit: Visit, config: SynthesizeReportsConfig, phrasing: int) -> Iterator[dict[str, Any]]:
     if config.mode == "candidate":
-        reports = candidates(visit, config.style, tuple(Diagnosis), phrasing=phrasing)
+        labels: tuple[Diagnosis | None, ...] = tuple(Diagnosis)
     else:
-        label = visit.diagnosis if config.mode == "train" else None
-        reports = [render(visit, config.style, label, phrasing=phrasing)]
-    for report in reports:
-        yield _to_record(visit, report)
+        labels = (visit.diagnosis if config.mode == "train" else None,)
+    for label in labels:
+        yield _to_record(visit, *traced(visit, config.style, label, phrasing=phrasing))
 
 
-def _to_record(visit: Visit, report: Report) -> dict[str, Any]:
+def _to_record(visit: Visit, report: Report, spans: Sequence[Span]) -> dict[str, Any]:
     """Return one record: the report, whose it is, and where each number came from."""
     return {
         "subject_id": visit.subject_id or None,
@@ -99,7 +98,7 @@ def _to_record(visit: Visit, report: Report) -> dict[str, Any]:
                 "sources": list(span.sources),
                 "rule": span.rule,
             }
-            for span in spans(visit, report)
+            for span in spans
         ],
         "flags": list(report.flags),
         "synthetic": True,

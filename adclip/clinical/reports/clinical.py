@@ -1,0 +1,172 @@
+"""The full-sentence styles: `clinical`, and `knowledge`, which adds what is known of a finding in Alzheimer's disease."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from adclip.clinical.knowledge import BY_TEXT, Statement, statements
+from adclip.clinical.reports.readings import (
+    BIOMARKERS,
+    CLINICAL_FIELDS,
+    SIDES,
+    Reading,
+    clinical_readings,
+    measure,
+    rounded,
+)
+from adclip.clinical.reports.sentences import BY_KEY, ORDER, UNAVAILABLE_NAMES, from_text, read_sentence, to_text
+from adclip.clinical.reports.spans import KNOWLEDGE, Span
+from adclip.domain import Visit
+from adclip.errors import ReportError
+
+MOST_STATEMENTS = (
+    4  # so that the longest report stays inside the text tower's 482 tokens, see tests/clinical/test_report_tokens.py
+)
+UNAVAILABLE = "unavailable"
+
+
+def write(
+    visit: Visit, keep: frozenset[str] | None, phrasing: int, with_knowledge: bool, begin: int
+) -> tuple[str, list[Span], tuple[str, ...]]:
+    """Write the sentences of one visit.
+
+    Parameters
+    ----------
+    visit : Visit
+        Its diagnosis and scores are never read.
+    keep : frozenset of str or None
+        Canonical columns that may be used.
+    phrasing : int
+        0 for the canonical wording.
+    with_knowledge : bool
+        Whether statements on the findings follow them.
+    begin : int
+        Where in the report the first sentence begins.
+
+    Returns
+    -------
+    text : str
+    spans : list of Span
+        Every printed value, and every statement.
+    left_out : tuple of str
+        Reasons why standings for age and sex are missing.
+    """
+    readings, left_out = clinical_readings(visit, keep)
+    texts = {name: to_text(name, reading.value) for name, reading in readings.items()}
+    missing = [
+        UNAVAILABLE_NAMES[column] for column in CLINICAL_FIELDS if column not in readings and column not in SIDES
+    ]
+    if missing:
+        texts[UNAVAILABLE] = ", ".join(missing)
+    known = _statements(readings) if with_knowledge else {}
+    parts: list[str] = []
+    spans: list[Span] = []
+    at = begin
+    for key in _plan(readings, bool(missing)):
+        sentence, places = BY_KEY[key].write(texts, phrasing, at)
+        parts.append(sentence)
+        for name, start, end in places:
+            if name != UNAVAILABLE:
+                value, sources, rule, unit = readings[name]
+                shown = value if isinstance(value, str) else float(texts[name])
+                spans.append(Span(start, end, name, shown, unit, sources, rule))
+        at += len(sentence) + 1
+        for name in [name for name, _, _ in places if name in known] if known else ():
+            statement = known.pop(name)
+            parts.append(statement.text)
+            spans.append(Span(at, at + len(statement.text), KNOWLEDGE, statement.id, "", (name,), statement.reference))
+            at += len(statement.text) + 1
+    return " ".join(parts), spans, left_out
+
+
+def _plan(found: Mapping[str, Reading], missing: bool) -> Iterator[str]:
+    """Yield the keys of the sentences that the fields allow, in the order of the grammar."""
+    age, sex = "age_years" in found, "sex" in found
+    if age or sex:
+        yield "age and sex" if age and sex else "age" if age else "sex"
+    for column, key in (("education_years", "education"), ("apoe4_count", "apoe"), ("icv_mm3", "icv")):
+        if column in found:
+            yield key
+    yield from _size_of("hippocampus", found)
+    left, right = (side in found for side in SIDES)
+    if left and right:
+        yield "sides"
+        yield "left smaller" if "hippocampus_left_smaller_percent" in found else "right smaller"
+    elif left or right:
+        yield "hippocampus_left" if left else "hippocampus_right"
+    yield from _standing_of("hippocampus_left", found)
+    yield from _standing_of("hippocampus_right", found)
+    for column in BIOMARKERS[1:]:
+        name = column.removesuffix("_mm3")
+        yield from _size_of(name, found)
+        yield from _standing_of(name, found)
+    if missing:
+        yield UNAVAILABLE
+
+
+def _size_of(name: str, found: Mapping[str, Reading]) -> Iterator[str]:
+    if f"{name}_mm3" in found:
+        yield f"{name} of icv" if f"{name}_percent_icv" in found else name
+
+
+def _standing_of(name: str, found: Mapping[str, Reading]) -> Iterator[str]:
+    if f"{name}_z" in found:
+        yield f"{name} standing"
+    for side in ("below", "above"):
+        if f"{name}_{side}_centile" in found:
+            yield f"{name} {side}"
+
+
+def _statements(readings: Mapping[str, Reading]) -> dict[str, Statement]:
+    """Return the most telling statements, one a field; they look at printed values only, so they are equal for all classes."""
+    findings = {name: rounded(name, reading.value) for name, reading in readings.items()}
+    chosen: dict[str, Statement] = {}
+    for statement in statements({name: value for name, value in findings.items() if not isinstance(value, str)}):
+        if len(chosen) < MOST_STATEMENTS:
+            chosen.setdefault(statement.field, statement)
+    return chosen
+
+
+def usable(visit: Visit) -> tuple[str, ...]:
+    """Return those of `CLINICAL_FIELDS` that the visit can supply."""
+    return tuple(column for column in CLINICAL_FIELDS if measure(visit, column) is not None)
+
+
+def printed(visit: Visit, keep: frozenset[str] | None) -> dict[str, float | str]:
+    """Return what the sentences say: field -> value at its precision, in the order in which they say it."""
+    readings, _ = clinical_readings(visit, keep)
+    said: dict[str, float | str] = {}
+    for key in _plan(readings, False):
+        said |= {name: rounded(name, readings[name].value) for name in BY_KEY[key].slots}
+    return said
+
+
+def read(text: str, at: int) -> dict[str, float | str]:
+    """Read sentences back: field -> value, in the order in which they stand.
+
+    Raises
+    ------
+    ReportError
+        If anything is no sentence of the grammar, stands twice, or stands in another order.
+    """
+    said: dict[str, float | str] = {}
+    last = -1
+    while at < len(text):
+        end = _end_of_statement(text, at)
+        if end is None:
+            found = read_sentence(text, at)
+            if found is None or ORDER[found[0]] <= last:
+                raise ReportError.not_a_report(at)
+            key, places, end = found
+            last = ORDER[key]
+            said |= {name: from_text(name, text[start:stop]) for name, start, stop in places if name != UNAVAILABLE}
+        if end < len(text):
+            if text[end] != " " or end + 1 == len(text):
+                raise ReportError.not_a_report(end)
+            end += 1
+        at = end
+    return said
+
+
+def _end_of_statement(text: str, at: int) -> int | None:
+    return next((at + len(statement) for statement in BY_TEXT if text.startswith(statement, at)), None)

@@ -1,0 +1,189 @@
+"""The full-sentence styles: what they say can be undone, traced, and never depends on the answer."""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import replace
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adclip.clinical.reports import (
+    bare_phrase,
+    candidates,
+    fields_of,
+    parse,
+    printed,
+    render,
+    spans,
+    traced,
+    usable_fields,
+)
+from adclip.clinical.reports.sentences import SENTENCES, read_sentence
+from adclip.clinical.reports.spans import KNOWLEDGE
+from adclip.config import REPORT_STYLES
+from adclip.domain import Diagnosis, Visit
+from adclip.errors import ReportError
+
+LABELS = (None, "CN", "MCI", "AD")
+RANGES = {
+    "age_years": (18, 100), "education_years": (0, 30), "icv_mm3": (8e5, 2.2e6), "hippocampus_mm3": (2e3, 1.1e4),
+    "hippocampus_left_mm3": (1e3, 6e3), "hippocampus_right_mm3": (1e3, 6e3), "ventricles_mm3": (4e3, 2e5),
+    "whole_brain_mm3": (6e5, 1.6e6), "entorhinal_mm3": (1e3, 7e3), "fusiform_mm3": (7e3, 3e4),
+    "middle_temporal_mm3": (7e3, 3e4),
+}  # fmt: skip
+
+
+def draw_visit(draw: random.Random) -> Visit:
+    """Return a visit with more digits than any report prints, and gaps."""
+    known = {name: draw.uniform(low, high) for name, (low, high) in RANGES.items() if draw.random() < 0.8}
+    return Visit(
+        subject_id="S-731", session_id="m48", visit_date="2012-05-31", scan="AD/scan.nii", mmse=11.0, cdr_global=2.0,
+        diagnosis=draw.choice([None, *Diagnosis]), sex=draw.choice([None, "F", "M"]),
+        apoe4_count=draw.choice([None, 0, 1, 2]), volumes_source=draw.choice([None, "DLMUSE", "FreeSurfer"]), **known,
+    )  # fmt: skip
+
+
+visits = st.randoms(use_true_random=False).map(draw_visit)
+styles = st.sampled_from(REPORT_STYLES)
+sentences = st.sampled_from(["clinical", "knowledge"])
+phrasings = st.integers(0, 2**31)
+
+
+def test_ten_thousand_reports_are_undone():
+    draw = random.Random(1)
+    wordings: set[str] = set()
+    for number in range(12_000):
+        visit, style, label = draw_visit(draw), REPORT_STYLES[number % 4], LABELS[number // 4 % 4]
+        phrasing = draw.choice([0, number])
+        text = render(visit, style, label, phrasing=phrasing).text
+        if text == (f"{bare_phrase(label)}: " if label else ""):
+            continue
+        assert parse(text) == (label, printed(visit, style)), text
+        wordings |= set(re.sub(r"\d+(\.\d+)?", "#", text).split(". "))
+    assert len(wordings) > 200  # the paraphrases really occurred
+
+
+@given(visits, styles, st.sampled_from(LABELS), phrasings, st.data())
+def test_a_report_with_dropped_columns_is_undone(visit, style, label, phrasing, data):
+    keep = data.draw(st.none() | st.frozensets(st.sampled_from(fields_of(style))))
+    report = render(visit, style, label, keep, phrasing)
+    assert parse(report.text) == (label, printed(visit, style, keep))
+
+
+@given(visits, styles, phrasings)
+def test_the_text_does_not_know_the_answer(visit, style, phrasing):
+    expected = render(visit, style, "MCI", phrasing=phrasing)
+    for diagnosis, mmse, cdr in product((None, *Diagnosis), (None, 0.0, 30.0), (None, 3.0)):
+        altered = replace(
+            visit, diagnosis=diagnosis, mmse=mmse, cdr_global=cdr, subject_id="x", session_id=None, scan=None
+        )
+        assert render(altered, style, "MCI", phrasing=phrasing) == expected
+
+
+@given(visits, styles, phrasings)
+def test_candidates_differ_in_the_label_phrase_alone(visit, style, phrasing):
+    reports = candidates(visit, style, tuple(Diagnosis), phrasing=phrasing)
+    bodies = {report.text.removeprefix(bare_phrase(report.label)) for report in reports}
+    assert bodies == {": " + render(visit, style, None, phrasing=phrasing).text}
+
+
+@given(visits, styles, st.sampled_from(LABELS), phrasings)
+def test_every_printed_digit_is_traced(visit, style, label, phrasing):
+    report, found = traced(visit, style, label, phrasing=phrasing)
+    assert found == spans(visit, report, phrasing=phrasing)
+    covered = set()
+    for span in found:
+        covered |= set(range(span.start, span.end))
+        shown = report.text[span.start : span.end]
+        if span.column == KNOWLEDGE:
+            assert span.rule
+            assert not any(character.isdigit() and not shown.endswith(".") for character in shown)
+        elif span.column == "sex":
+            assert shown == {"F": "woman", "M": "man"}[span.value]
+        else:
+            assert float(shown) == span.value
+        if span.column != KNOWLEDGE:
+            assert span.sources
+            assert all(getattr(visit, source) is not None for source in span.sources)
+    constants = re.sub(r"mm3|e4", lambda match: "_" * len(match.group()), report.text)
+    assert all(place in covered for place, character in enumerate(constants) if character.isdigit())
+
+
+@given(visits, sentences, st.data())
+def test_a_dropped_column_reads_as_if_it_had_not_been_measured(visit, style, data):
+    dropped = data.draw(st.sampled_from(fields_of(style)))
+    keep = frozenset(fields_of(style)) - {dropped}
+    blank = {dropped: None}
+    if dropped == "hippocampus_mm3":
+        blank |= {"hippocampus_left_mm3": None, "hippocampus_right_mm3": None}
+    assert render(visit, style, None, keep) == render(replace(visit, **blank), style, None)
+    assert dropped in usable_fields(visit, style) or render(visit, style, None, keep) == render(visit, style, None)
+
+
+def test_no_wording_is_taken_for_another_sentence():
+    values = {"sex": "woman", "unavailable": "age, whole brain"}
+    for sentence in SENTENCES:
+        for number in range(1, 60):
+            text, _ = sentence.write({slot: values.get(slot) or _example(slot) for slot in sentence.slots}, number, 0)
+            found = read_sentence(text, 0)
+            assert found is not None
+            assert (found[0], found[2]) == (sentence.key, len(text))
+        assert len(sentence.wordings) >= 3
+
+
+def _example(slot: str) -> str:
+    from adclip.clinical.reports.sentences import to_text
+
+    return to_text(slot, 12.345)
+
+
+def test_standings_need_norms_of_the_same_program_age_and_sex():
+    visit = Visit(
+        age_years=70.0, sex="F", hippocampus_left_mm3=3500.0, hippocampus_right_mm3=3700.0, volumes_source="DLMUSE"
+    )
+    said = printed(visit, "clinical")
+    assert {"hippocampus_left_z", "hippocampus_left_centile", "hippocampus_right_z"} <= set(said)
+    for change, flag in (
+        ({"volumes_source": "FreeSurfer"}, "no_norms_for_software"), ({"volumes_source": None}, "no_software"),
+        ({"age_years": 30.0}, "outside_age"), ({"age_years": None}, "no_age"), ({"sex": None}, "no_sex"),
+    ):  # fmt: skip
+        altered = replace(visit, **change)
+        assert not any("_z" in name or "centile" in name for name in printed(altered, "clinical"))
+        assert render(altered, "clinical", None).flags == (flag,)
+
+
+def test_what_is_unknown_is_named_and_never_invented():
+    report = render(Visit(age_years=74.0, sex="F"), "clinical", "CN")
+    assert report.text == (
+        "A photo of NC: A 74 year old woman. Data unavailable: education, apoe, intracranial volume, hippocampus, ventricles, "
+        "whole brain, entorhinal cortex, fusiform gyrus, middle temporal gyrus."
+    )
+    assert report.fields == ("age_years", "sex")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A 74 year old woman",
+        "A 74 year old woman. ",
+        "A 74 year old woman.  The intracranial volume is 1400000 mm3.",
+        "A 74.25 year old woman.",
+        "A 74 year old dog.",
+        "The intracranial volume is 1400000 mm3. A 74 year old woman.",
+        "A 74 year old woman. A 75 year old woman.",
+        "A photo of AD: A 74 year old woman. MMSE 20.",
+        "Data unavailable: mmse.",
+    ],
+)
+def test_anything_else_is_no_report(text):
+    with pytest.raises(ReportError):
+        parse(text)
+
+
+@given(visits, st.integers(1, 1000))
+def test_the_same_seed_gives_the_same_words(visit, phrasing):
+    assert render(visit, "clinical", None, phrasing=phrasing) == render(visit, "clinical", None, phrasing=phrasing)
