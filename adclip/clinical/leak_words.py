@@ -1,8 +1,8 @@
 """Words and scores that give a diagnosis away, each with the class it is reported as.
 
 Abbreviations that are also English words count in upper case only (`AD`, not `ad`), unless a word such as `diagnosis` goes
-before them. Every rule has triggers, parts of which one must stand in the lower-case text: most reports hold none, and looking
-for them is many times faster than the patterns.
+before them. Every rule has triggers, of which one must stand in the text: most reports hold none, and looking for them is many times
+faster than the patterns.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Rule:
     what : str
         How a finding names them.
     triggers : tuple of str
-        Lower case; without any of them in the text there is no match.
+        Without any of them in the text that is searched there is no match.
     pattern : re.Pattern
         Searched in the lower-case text, or in the text as it stands if `cased`.
     cased : bool
@@ -34,8 +34,9 @@ class Rule:
 
     def find(self, text: str, lower: str) -> Iterator[re.Match[str]]:
         """Yield the matches in a text, given with its lower-case form of the same length."""
-        if any(trigger in lower for trigger in self.triggers):
-            yield from self.pattern.finditer(text if self.cased else lower)
+        searched = text if self.cased else lower
+        if any(trigger in searched for trigger in self.triggers):
+            yield from self.pattern.finditer(searched)
 
 
 def _rule(what: str, triggers: str, pattern: str, cased: bool = False) -> Rule:
@@ -69,7 +70,7 @@ DIAGNOSES: tuple[Rule, ...] = (
     _rule("a drug against dementia",
           "donepezil aricept memantine namenda rivastigmine exelon galantamine lecanemab donanemab aducanumab",
           r"donepezil|aricept|memantine|namenda|rivastigmine|exelon|galantamine|lecanemab|donanemab|aducanumab"),
-    _rule("an abbreviation of a diagnosis", "ad cn nc smc scd emci lmci",
+    _rule("an abbreviation of a diagnosis", "AD CN NC SMC SCD",
           r"AD(?!\s+HOC\b)|CN(?!\s+[IVX]+\b)|NC|SMC|SCD", cased=True),
     _rule("an abbreviation of a diagnosis", "diagnos dx group class label photo",
           rf"{_GIVEN}\W{{0,3}}(?:(?:is|was|of|as|with)\W+)?{_ABBREVIATIONS}"),
@@ -103,7 +104,7 @@ _UPPER = r"FAQ|GDS|NPI(?:-?Q)?|BNT"
 
 SCORE_NAMES: tuple[Rule, ...] = (
     *(_rule(what, triggers, rf"(?:{pattern})\d*") for what, triggers, pattern in _NAMES),  # `MMSE27` too
-    _rule("an abbreviation of a score", "faq gds npi bnt", _UPPER, cased=True),
+    _rule("an abbreviation of a score", "FAQ GDS NPI BNT", _UPPER, cased=True),
 )
 
 _NUMBER = r"(?:\d+(?:\.\d+)?|zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|[a-z]+teen|twenty(?:\W[a-z]+)?|thirty)"
@@ -117,7 +118,7 @@ SCORE_VALUES: tuple[Rule, ...] = (
     _rule("a value beside the name of a score", _TRIGGERS,
           rf"{_NUMBER}(?:\s*(?:/|out of|of)\s*{_NUMBER})?{_LINKS}{{0,4}}{_BETWEEN}(?:{_ANY_NAME})"),
     # Folstein's 30 points and the 70 or 85 of the ADAS; not a date, nor a part of a longer number
-    _rule("points of a total", "/ of", r"(?<![\d./-])\d{1,2}(?:\.\d+)?\s*(?:/|of|out of)\s*(?:30|70|85)(?!\s*[/.\d-]\s*\d)"
+    _rule("points of a total", "30 70 85", r"(?<![\d./-])\d{1,2}(?:\.\d+)?\s*(?:/|of|out of)\s*(?:30|70|85)(?!\s*[/.\d-]\s*\d)"
           r"(?!\s*(?:mm|cm|ml|%|mg|slices|scans|people|patients|persons|subjects))"),
     _rule("points of a total", "scor", rf"(?:scored|scoring|(?:s?he|patient|who|they)\W+scores)\W+(?:only\W+|a\W+)?{_NUMBER}"
           rf"|scores?\W+(?:is\W+|was\W+|of\W+)?{_NUMBER}\s*(?:/|out of|of)\s*{_NUMBER}"),

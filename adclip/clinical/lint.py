@@ -25,7 +25,6 @@ LEAK_KINDS = ("diagnosis_word", "score_name", "score_value", "identity")
 _PHRASES = "|".join(CLASS_PHRASES.values())
 # The text tower reads lower case, so a phrase in lower case is the same phrase.
 _LABEL = re.compile(rf"\s*A photo of (?:{_PHRASES})(?=:|\.?\s*$)", re.IGNORECASE)
-_SENTENCES = re.compile(rf"(?:^|(?<=[.:] ))(?:{'|'.join(map(re.escape, BY_TEXT))})(?=\s|$)")
 _SHORTEST_ID = 3
 _CALLED = (
     r"(?:sub-|subject|participant|patient|person|case|rid|mrn|id)[\s:#=]{0,3}(?:(?:id|number|no\.?|is)[\s:#=]{1,3})?0*"
@@ -125,8 +124,8 @@ def find_leaks(report: ReportText) -> Iterator[Finding]:
     if _names_person(text, report.ids):
         yield Finding(report.line, "identity", "an id of the same record")
     text = _blank(_LABEL.match(text), text)
-    for match in list(_SENTENCES.finditer(text)):
-        text = _blank(match, text)
+    for sentence in BY_TEXT:
+        text = _blank_sentence(sentence, text)
     lower = text.lower()
     yield from _apply(SCORE_VALUES, "score_value", report.line, text, lower)
     for rule in SCORE_NAMES:
@@ -151,6 +150,17 @@ def _apply(rules: tuple[Rule, ...], kind: str, line: int, text: str, lower: str)
 def _blank(match: re.Match[str] | None, text: str) -> str:
     """Replace what was found by as many blanks, so that its neighbours stay apart."""
     return text if match is None else text[: match.start()] + " " * len(match[0]) + text[match.end() :]
+
+
+def _blank_sentence(sentence: str, text: str) -> str:
+    """Blank a sentence of the knowledge table where it is a sentence: at the beginning or after another, up to a space."""
+    start = text.find(sentence)
+    while start >= 0:
+        end = start + len(sentence)
+        if (start == 0 or text[start - 2 : start] in (". ", ": ", "  ")) and text[end : end + 1] in ("", " ", "\n"):
+            text = text[:start] + " " * len(sentence) + text[end:]
+        start = text.find(sentence, end)
+    return text
 
 
 def _names_person(text: str, ids: tuple[str, ...]) -> bool:
