@@ -1,4 +1,15 @@
-"""Where a volume stands among cognitively normal people of the same age and sex, measured by the same program."""
+"""Where a volume stands among cognitively normal people of the same age and sex, measured by the same program.
+
+The norms are NiChart's centiles of DLMUSE volumes (`assets/norms/NOTICE.txt`, `examples/norms`). They cover what NiChart measures
+exactly as adclip's columns do: each hippocampus (MUSE 47, 48), and the ventricles (MUSE 509, which is 4, 11, 49-52). Left out are
+
+- the whole brain: NiChart's `TotalBrain` (MUSE 701) holds the ventricles, `whole_brain_mm3` does not, and as one grows while the
+  other shrinks, the centile of their sum says little of either;
+- sums of both sides (hippocampus, entorhinal, fusiform, middle temporal): the centiles of a sum need the correlation of the
+  sides, which no published table gives.
+
+They are of volumes as measured, not adjusted for head size.
+"""
 
 from __future__ import annotations
 
@@ -94,7 +105,7 @@ def standing(
     age_years : float or None
         Age at the scan, years. Norms are not extended beyond the ages they were made at (females 40-93, males 40-92).
     sex : str or None
-        F or M.
+        F or M; anything else counts as unknown.
     software : str or None
         Program that measured the volume (`Visit.volumes_source`).
 
@@ -105,7 +116,8 @@ def standing(
     Notes
     -----
     Centiles are interpolated linearly between ages two years apart (error below 0.2 %, see examples/norms), and the volume
-    between neighbouring centiles linearly on the scale of normal quantiles.
+    between neighbouring centiles linearly on the scale of normal quantiles: monotone, and exact at the tabulated centiles.
+    In between, that is exact for a normal distribution and within about 0.07 of z for one as skewed as the ventricles'.
 
     References
     ----------
@@ -119,9 +131,9 @@ def standing(
         return NoStanding("no_norms_for_software")
     if age_years is None:
         return NoStanding("no_age")
-    if sex is None:
+    norm = _read_norms().get((software, field, sex or ""))
+    if norm is None:
         return NoStanding("no_sex")
-    norm = _read_norms()[(software, field, sex)]
     if not norm.ages[0] <= age_years <= norm.ages[-1]:
         return NoStanding("outside_age")
     curve = _at_age(norm, age_years)
