@@ -529,6 +529,13 @@ class CheckpointError(InputError):
         )
 
     @classmethod
+    def other_template(cls, style: str, found: str, known: str) -> CheckpointError:
+        return cls(
+            f"the model reads reports of style {style}, version {found}; this adclip writes version {known}",
+            "train again with `adclip finetune`, or install the adclip version named in adapter.json",
+        )
+
+    @classmethod
     def keys_differ(cls, path: Path | str, missing: Iterable[str], unknown: Iterable[str]) -> CheckpointError:
         lack, extra = sorted(missing), sorted(unknown)
         return cls(
@@ -606,6 +613,14 @@ class WorkerError(AdclipError):
         return cls(
             f"the process working on it ended twice ({how}), often for want of memory",
             "run it alone, with --workers 1; on a cluster ask for more memory",
+        )
+
+    @classmethod
+    def never_began(cls, exit_code: int) -> WorkerError:
+        return cls(
+            f"the processes that should share the work end before they begin (exit code {exit_code})",
+            'in a script, put what calls adclip below `if __name__ == "__main__":`, because each process reads the script '
+            "again; or use one process: workers=1, `--workers 1`",
         )
 
 

@@ -99,8 +99,6 @@ def finetune(config: FinetuneConfig, on_event: OnEvent = ignore) -> FinetuneResu
     manifest = build_manifest(items, table)
     for reason, count in manifest.skipped_by_reason.items():
         on_event(Warned(str(table.path), f"{count} left out: {reason}"))
-    if not manifest.examples:
-        raise TableError.no_rows(table.path, "no scan has a row with a diagnosis")
     if not any(usable_fields(example.visit, config.style) for example in manifest.examples):
         on_event(Warned(str(table.path), f"no column that the style {config.style} reports; training on scans alone"))
     absent = {str(label) for label in Diagnosis} - {str(example.visit.diagnosis) for example in manifest.examples}
@@ -125,7 +123,7 @@ def _prepare_folder(config: FinetuneConfig) -> None:
             (config.out / name).unlink(missing_ok=True)
         shutil.rmtree(config.out / "private", ignore_errors=True)
     settings = config.to_dict() | {"scans": config.scans.name, "out": config.out.name}
-    settings["table"] = [path.name for path in config.tables]  # names only: folders may tell who works where
+    settings["table"] = [path.name for path in config.tables]
     write_text(config.out / "private" / "config.toml", _to_toml(settings))
 
 
@@ -134,6 +132,7 @@ def _train(config: FinetuneConfig, manifest: Manifest, split: Split, on_event: O
     import torch
 
     from adclip.clinical.baseline import MetadataBaseline
+    from adclip.clinical.reports import template_version
     from adclip.model.build import load_network, read_base
     from adclip.model.checkpoint import AdapterRecord, save_adapter
     from adclip.model.device import choose_device
@@ -206,6 +205,7 @@ def _train(config: FinetuneConfig, manifest: Manifest, split: Split, on_event: O
         metrics={},
         adclip_version=__version__,
         libraries={name: importlib.metadata.version(name) for name in LIBRARIES},
+        template_version=template_version(config.style),
     )
     test = answer(reader, cohort, places["test"], mmse_stats)
     metrics, baselines = measure(record, cohort, places["test"], test, config.out, config.seed)

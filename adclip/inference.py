@@ -55,9 +55,14 @@ class Predictor:
     """
 
     def __init__(self, model: LoadedModel, device: str) -> None:
+        from adclip.clinical.reports import template_version
+        from adclip.errors import CheckpointError
         from adclip.model.device import choose_device
         from adclip.training.scoring import Reader
 
+        written = template_version(model.record.style)
+        if written != model.record.template_version:
+            raise CheckpointError.other_template(model.record.style, model.record.template_version, written)
         self.device = choose_device(device)
         self.record = model.record
         self.identity = model.identity

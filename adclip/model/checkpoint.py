@@ -74,6 +74,8 @@ class AdapterRecord:
         Measured on the test subjects: name -> value, low, high, n.
     adclip_version : str
     libraries : dict
+    template_version : str
+        Version of the report style's words that the model was taught on.
     """
 
     base: dict[str, str]
@@ -90,6 +92,7 @@ class AdapterRecord:
     metrics: dict[str, Any]
     adclip_version: str
     libraries: dict[str, str]
+    template_version: str = "1"
     schema_version: int = SCHEMA_VERSION
 
     @property

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from adclip.clinical.reports import fields_of
+from adclip.clinical.reports import fields_of, has_wordings
 from adclip.errors import AdclipError, OutputError
 from adclip.events import Advanced, OnEvent, Started, Step
 from adclip.model.prompts import adapter_state, is_adapter
@@ -25,7 +25,7 @@ from adclip.training.losses import (
     contrast,
     masked_mse,
 )
-from adclip.training.scoring import Reader, Scores, score_batch
+from adclip.training.scoring import Reader, Scores, Wording, score_batch
 
 REPORT_DROPOUT = 0.4  # chance that a scan's whole report is dropped for a step
 FIELD_DROPOUT = 0.15  # else, chance of each field
@@ -127,7 +127,7 @@ class Loop:
         for index in range(steps):
             self._pace((epoch * steps + index + 1) / (self.config.epochs * steps))
             places = [int(place) for place in order[index * size : (index + 1) * size]]
-            loss = self.loss(places, self._draw_kept(len(places), rng))
+            loss = self.loss(places, self._draw_wordings(len(places), rng))
             if not bool(torch.isfinite(loss)):
                 raise AdclipError(
                     f"the loss became {loss.item()} in epoch {epoch + 1}", "use a smaller --learning-rate and run again"
@@ -139,13 +139,13 @@ class Loop:
             total += loss.item() * len(places)
         return total / len(order)
 
-    def loss(self, places: list[int], kept: Sequence[frozenset[str]]) -> Tensor:
+    def loss(self, places: list[int], wordings: Sequence[Wording]) -> Tensor:
         """Return the objective of one batch.
 
         Cross-entropy over report candidates, over bare phrases, class-aware contrast of scan and true report before
         cross-attention, and the squared error of the z-scored MMSE where it is known.
         """
-        scores = self._scores(places, kept)
+        scores = self._scores(places, wordings)
         labels = self.labels[places]
         rows = torch.arange(len(places), device=labels.device)
         image = nn.functional.normalize(scores.image.cls, dim=-1)
@@ -157,18 +157,20 @@ class Loop:
             loss = loss + self.config.alpha * masked_mse(scores.mmse, self.mmse[places])
         return loss
 
-    def _scores(self, places: list[int], kept: Sequence[frozenset[str]] | None) -> Scores:
+    def _scores(self, places: list[int], wordings: Sequence[Wording] | None) -> Scores:
         images = self.cohort.image_batch(places, self.reader.device)
-        return score_batch(self.reader, images, [self.cohort.visits[place] for place in places], kept)
+        return score_batch(self.reader, images, [self.cohort.visits[place] for place in places], wordings)
 
-    def _draw_kept(self, count: int, rng: np.random.Generator) -> list[frozenset[str]]:
+    def _draw_wordings(self, count: int, rng: np.random.Generator) -> list[Wording]:
+        """Draw what is dropped from each report, and its words where the style has several."""
         fields = fields_of(self.reader.style)
-        kept = []
+        wordings = []
         for _ in range(count):
             whole = rng.random() >= REPORT_DROPOUT
             chosen = rng.random(len(fields)) >= FIELD_DROPOUT
-            kept.append(frozenset(name for name, take in zip(fields, chosen, strict=True) if take and whole))
-        return kept
+            keep = frozenset(name for name, take in zip(fields, chosen, strict=True) if take and whole)
+            wordings.append(Wording(keep, int(rng.integers(2**31)) if has_wordings(self.reader.style) else 0))
+        return wordings
 
     @torch.no_grad()
     def _validation_loss(self) -> dict[str, float]:

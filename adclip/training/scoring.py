@@ -16,6 +16,22 @@ from adclip.model.vision import AttentionRecord
 
 
 @dataclass(frozen=True)
+class Wording:
+    """How one report of a training step is written.
+
+    Parameters
+    ----------
+    keep : frozenset of str or None
+        Columns that may be printed (report dropout); None keeps all.
+    phrasing : int
+        Which wordings, see `adclip.clinical.reports.render`; 0 is the canonical one, as at prediction.
+    """
+
+    keep: frozenset[str] | None = None
+    phrasing: int = 0
+
+
+@dataclass(frozen=True)
 class Reader:
     """Writes the candidate texts of a model and encodes them.
 
@@ -51,22 +67,26 @@ class Reader:
         """Class phrases without a report."""
         return [bare_phrase(label) for label in self.labels]
 
-    def report_texts(self, visit: Visit, keep: frozenset[str] | None = None) -> list[str]:
+    def report_texts(self, visit: Visit, keep: frozenset[str] | None = None, phrasing: int = 0) -> list[str]:
         """One report per class; the same sentences, another label phrase. Nothing usable: the bare phrases."""
         fields = frozenset(usable_fields(visit, self.style))
         kept = fields if keep is None else fields & keep
         if not kept:
             return self.bare_texts()
-        return [report.text for report in candidates(visit, self.style, self.labels, kept)]
+        return [report.text for report in candidates(visit, self.style, self.labels, kept, phrasing)]
 
     def bare(self) -> TextTokens:
         """Encode the bare phrases: shared by all scans."""
         return self.encode(self.bare_texts(), len(self.labels))
 
-    def reports(self, visits: Sequence[Visit], kept: Sequence[frozenset[str] | None] | None = None) -> TextTokens:
+    def reports(self, visits: Sequence[Visit], wordings: Sequence[Wording] | None = None) -> TextTokens:
         """Encode the candidate reports of several visits."""
-        kept = kept or [None] * len(visits)
-        texts = [text for visit, keep in zip(visits, kept, strict=True) for text in self.report_texts(visit, keep)]
+        wordings = wordings or [Wording()] * len(visits)
+        texts = [
+            text
+            for visit, wording in zip(visits, wordings, strict=True)
+            for text in self.report_texts(visit, wording.keep, wording.phrasing)
+        ]
         return self.encode(texts, len(self.labels))
 
 
@@ -97,7 +117,7 @@ def score_batch(
     reader: Reader,
     images: Tensor,
     visits: Sequence[Visit],
-    kept: Sequence[frozenset[str] | None] | None = None,
+    wordings: Sequence[Wording] | None = None,
     vision_record: AttentionRecord | None = None,
     fusion_record: AttentionRecord | None = None,
 ) -> Scores:
@@ -107,6 +127,6 @@ def score_batch(
     """
     network = reader.network
     image = network.image_tokens(images, vision_record)
-    texts = reader.reports(visits, kept)
+    texts = reader.reports(visits, wordings)
     report = network.score(image, texts, fusion_record)
     return Scores(report, network.score(image, reader.bare()), image.mmse, image, texts)

@@ -31,6 +31,7 @@ mm mm3 ml cm cm3 cubic millimetres millimeters litres
 known associated associates predicts progression decline memory cognition cognitive function amyloid tau pathology
 neurodegeneration biomarker biomarkers finding findings report summary sex his her he she they
 parkinson moca motor tremor
+number icv faster aging pressure hydrocephalus neurons
 """
 
 

@@ -1,17 +1,20 @@
 """Second part of the builtin base: with the image tower frozen, teach the text tower to weigh a report against a scan.
 
-    python examples/builtin/train_reports.py --bank bank --out adclip/assets/builtin --minutes 12
+    python examples/builtin/train_reports.py --bank bank --out adclip/assets/builtin --reading-minutes 15 --minutes 30
 
-Every scan of the bank is embedded once, as it is and mirrored; then only the text tower, its projection and the logit scale
-learn, with report candidates and bare phrases, which is cheap. Half of each batch are people of the bank with their scans,
-the other half fresh people without one: their volumes come from a linear model of the bank's measured volumes, and the mean
-embedding stands for the scan, so that a report must be read for itself. The weights with the smallest loss on the people
-held out are kept.
+First the text tower learns to read: from the state of [CLS] a linear head, thrown away afterwards, tells the volumes, the age and the
+other numbers of a report. Then it learns to weigh. Every scan of the bank is embedded once, as it is and mirrored; only the text
+tower, its projection and the logit scale learn, with report candidates and bare phrases, which is cheap. Half of each batch are people
+of the bank with their scans, the other half fresh people without one: their volumes come from a linear model of the bank's measured
+volumes, and the mean embedding stands for the scan, so that a report must be read for itself. Every style is read, in all its wordings.
+The weights with the smallest loss on the people held out are kept. A vocabulary that has grown since is taken over: new words begin as
+the mean of their letters.
 """
 
 # %%
 import argparse
 import copy
+import dataclasses
 import json
 import time
 from pathlib import Path
@@ -21,15 +24,22 @@ import torch
 import torch.nn.functional as functional
 from make_bank import BANK_SEED
 from torch import Tensor
-from train_builtin import LABELS, STYLE, Bank, kept_fields, save_base, to_visit
+from train_builtin import LABELS, Bank, jitter, save_base, to_visit
 
-from adclip.clinical.reports import bare_phrase, render
+from adclip.clinical.reports import bare_phrase, fields_of, render, usable_fields
 from adclip.imaging.population import Person, draw_person
 from adclip.metrics import auc
-from adclip.model.build import load_network, read_base
+from adclip.model.build import BaseWeights, build_network, load_network, read_base
+from adclip.model.network import Network
 from adclip.model.text import tokenize
 
-BATCH, LEARNING_RATE, WEIGHT_DECAY = 32, 5e-4, 0.05
+BATCH, LEARNING_RATE, WEIGHT_DECAY = 12, 5e-4, 0.05
+READING_BATCH, READING_RATE = 48, 1e-3
+STYLES = {"clinical": 0.55, "paper6": 0.25, "knowledge": 0.1, "paper4": 0.1}  # share of the reports
+CHECKED = ("clinical", "paper6")
+DROPOUT = 0.15
+TOLD = ("hippocampus_mm3", "ventricles_mm3", "whole_brain_mm3", "entorhinal_mm3", "fusiform_mm3", "middle_temporal_mm3",
+        "icv_mm3", "age_years", "apoe4_count", "education_years")  # fmt: skip
 PRINTED = (
     "hippocampus_mm3",
     "ventricles_mm3",
@@ -65,7 +75,88 @@ class FreshPeople:
         """Draw one row."""
         person = draw_person("", rng, wide_age=bool(rng.random() < 0.5))
         found = np.exp(np.array(self.causes(person)) @ self.weights + self.spread @ rng.standard_normal(len(PRINTED)))
-        return {"diagnosis": person.diagnosis, **dict(zip(PRINTED, found.tolist(), strict=True))}  # type: ignore[dict-item]
+        row = dict(zip(PRINTED, found.tolist(), strict=True))
+        left = row["hippocampus_mm3"] * (0.5 + 0.02 * float(rng.standard_normal()))
+        return {
+            "diagnosis": person.diagnosis, "age_years": person.age_years, "sex": person.sex, "icv_mm3": person.icv_mm3,
+            "education_years": person.education_years, "apoe4_count": person.apoe4_count, **row,
+            "hippocampus_left_mm3": left, "hippocampus_right_mm3": row["hippocampus_mm3"] - left,
+        }  # type: ignore[dict-item]  # fmt: skip
+
+
+def with_whole_vocabulary(base: BaseWeights) -> Network:
+    """Return the base's network with a row for every word of its tokenizer; new words begin as the mean of their letters."""
+    old = load_network(base, None)
+    words = base.tokenizer.get_vocab()
+    if len(words) == base.config.vocabulary:
+        return old
+    network = build_network(dataclasses.replace(base.config, vocabulary=len(words)), None)
+    state = old.state_dict()
+    name = next(key for key in state if key.endswith("word_embeddings.weight"))
+    table = network.state_dict()[name].clone()
+    table[: base.config.vocabulary] = state[name]
+    for word, index in words.items():
+        if index >= base.config.vocabulary:
+            letters = [words[word[0]], *(words[f"##{letter}"] for letter in word[1:])]
+            table[index] = state[name][letters].mean(0)
+    network.load_state_dict(state | {name: table})
+    return network
+
+
+def kept_fields(style: str, rng: np.random.Generator) -> frozenset[str]:
+    """Report dropout."""
+    return frozenset(name for name in fields_of(style) if rng.random() > DROPOUT)
+
+
+def draw_style(rng: np.random.Generator) -> tuple[str, int]:
+    """Draw a style and a wording; the canonical wording for every third report."""
+    return str(rng.choice(list(STYLES), p=list(STYLES.values()))), int(
+        rng.integers(1, 2**31)
+    ) if rng.random() > 0.33 else 0
+
+
+class Reading:
+    """Teaches the text tower to tell what a report says."""
+
+    def __init__(self, network: Network, base: BaseWeights, bank: Bank) -> None:
+        self.network, self.base, self.bank = network, base, bank
+        rows = [bank.row(place) for place in bank.train]
+        table = np.array([[self.scale(name, row[name]) for name in TOLD] for row in rows])
+        self.mean, self.std = table.mean(0), table.std(0)
+        self.head = torch.nn.Linear(base.config.text_width, len(TOLD))
+        learned = [*network.language_encoder.parameters(), *self.head.parameters()]
+        self.optimizer = torch.optim.AdamW(learned, lr=READING_RATE, weight_decay=WEIGHT_DECAY)
+
+    @staticmethod
+    def scale(name: str, value: float) -> float:
+        """Volumes as logarithms."""
+        return float(np.log(value)) if name.endswith("_mm3") else float(value)
+
+    def step(self, rng: np.random.Generator, rate: float) -> float:
+        """Squared error of the z-scored numbers that each report shows."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        texts, wanted, shown = [], [], []
+        for index in rng.choice(len(self.bank.train), READING_BATCH, replace=False):
+            row = jitter(self.bank.row(self.bank.train[int(index)]), rng)
+            style, phrasing = draw_style(rng)
+            keep = kept_fields(style, rng)
+            visit = to_visit(row)
+            texts.append(render(visit, style, str(rng.choice(LABELS)), keep, phrasing).text)
+            usable = frozenset(usable_fields(visit, style)) & keep
+            wanted.append(
+                [(self.scale(name, row[name]) - m) / s for name, m, s in zip(TOLD, self.mean, self.std, strict=True)]
+            )
+            shown.append([name in usable for name in TOLD])
+        batch = tokenize(texts, self.base.tokenizer)
+        states = self.network.language_encoder(input_ids=batch.ids, attention_mask=batch.mask.long()).last_hidden_state
+        mask = torch.tensor(shown)
+        loss = functional.mse_loss(self.head(states[:, 0])[mask], torch.tensor(wanted).float()[mask])
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.language_encoder.parameters(), 1.0)
+        self.optimizer.step()
+        return loss.item()
 
 
 @torch.inference_mode()
@@ -83,14 +174,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bank", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=12)
+    parser.add_argument("--reading-minutes", type=float, default=15)
+    parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     torch.manual_seed(options.seed)
     rng = np.random.default_rng(options.seed)
     bank = Bank(options.bank, hold_out=200)
     base = read_base(str(options.out))
-    network = load_network(base, None)
+    network = with_whole_vocabulary(base)
+    log = (options.bank / "reports.jsonl").open("a", encoding="utf-8", buffering=1)
+    reading, start, step = Reading(network, base, bank), time.monotonic(), 0
+    while (passed := (time.monotonic() - start) / 60) < options.reading_minutes:
+        loss = reading.step(rng, READING_RATE * min(1.0, (step + 1) / 50) * (1 - passed / options.reading_minutes))
+        step += 1
+        if step % 50 == 0:
+            log.write(json.dumps({"minutes": round(passed, 1), "reading_step": step, "loss": round(loss, 4)}) + "\n")
     network.requires_grad_(False)
     seen = torch.stack([embed(network, bank, bank.train, mirrored=flip) for flip in (False, True)])
     checked = embed(network, bank, bank.test, mirrored=False)
@@ -103,11 +202,11 @@ def main() -> None:
     optimizer = torch.optim.AdamW(learned, lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
 
     def scores(
-        images: Tensor, people: list[dict[str, float]], kept: list[frozenset[str] | None]
+        images: Tensor, people: list[dict[str, float]], said: list[tuple[str, int, frozenset[str] | None]]
     ) -> tuple[Tensor, Tensor]:
         texts = [bare_phrase(label) for label in LABELS]
-        for row, keep in zip(people, kept, strict=True):
-            texts += [render(to_visit(row), STYLE, label, keep).text for label in LABELS]
+        for row, (style, phrasing, keep) in zip(people, said, strict=True):
+            texts += [render(to_visit(row), style, label, keep, phrasing).text for label in LABELS]
         embedded = network.encode_text(tokenize(texts, base.tokenizer))
         reports = embedded[3:].reshape(len(people), 3, -1)
         return network.scale * torch.einsum("be,bke->bk", images, reports), network.scale * images @ embedded[:3].T
@@ -116,20 +215,26 @@ def main() -> None:
         return torch.tensor([LABELS.index(str(row["diagnosis"])) for row in people])
 
     def check() -> dict[str, float]:
-        with torch.inference_mode():
-            held_out = [bank.row(place) for place in bank.test]
-            report, bare = scores(checked, held_out, [None] * len(held_out))
+        held_out = [bank.row(place) for place in bank.test]
         wanted = labels_of(held_out)
         chosen = wanted != LABELS.index("MCI")
         sick = (wanted[chosen] == LABELS.index("AD")).numpy()
-        loss = functional.cross_entropy(report, wanted) + 0.5 * functional.cross_entropy(bare, wanted)
-        return {
-            "loss": loss.item(),
-            "auc_report": auc(sick, (report[:, 2] - report[:, 0])[chosen].numpy()),
-            "auc_bare": auc(sick, (bare[:, 2] - bare[:, 0])[chosen].numpy()),
-        }
+        found: dict[str, float] = {"loss": 0.0}
+        for style in CHECKED:
+            with torch.inference_mode():
+                parts = [
+                    scores(
+                        checked[at : at + 25], held_out[at : at + 25], [(style, 0, None)] * len(held_out[at : at + 25])
+                    )
+                    for at in range(0, len(held_out), 25)
+                ]
+            report, bare = (torch.cat(part) for part in zip(*parts, strict=True))
+            loss = functional.cross_entropy(report, wanted) + 0.5 * functional.cross_entropy(bare, wanted)
+            found["loss"] += loss.item() / len(CHECKED)
+            found[f"auc_{style}"] = auc(sick, (report[:, 2] - report[:, 0])[chosen].numpy())
+            found["auc_bare"] = auc(sick, (bare[:, 2] - bare[:, 0])[chosen].numpy())
+        return found
 
-    log = (options.bank / "reports.jsonl").open("a", encoding="utf-8", buffering=1)
     best, kept_state = check(), copy.deepcopy(network.state_dict())
     log.write(json.dumps({"step": 0} | best) + "\n")
     start, step = time.monotonic(), 0
@@ -141,7 +246,8 @@ def main() -> None:
         images = seen[torch.from_numpy(rng.integers(0, 2, BATCH)), torch.from_numpy(picked)]
         people += [fresh.draw(rng) for _ in range(BATCH)]
         images = torch.cat([images, average.expand(BATCH, -1)])
-        report, bare = scores(images, people, [kept_fields(rng) for _ in people])
+        said = [(*(drawn := draw_style(rng)), kept_fields(drawn[0], rng)) for _ in people]
+        report, bare = scores(images, people, said)
         wanted = labels_of(people)
         with_scan = functional.cross_entropy(bare[:BATCH], wanted[:BATCH])
         loss = functional.cross_entropy(report, wanted) + 0.5 * with_scan
@@ -150,7 +256,7 @@ def main() -> None:
         torch.nn.utils.clip_grad_norm_(learned, 1.0)
         optimizer.step()
         step += 1
-        if step % 40 == 0:
+        if step % 60 == 0:
             found = check()
             log.write(json.dumps({"step": step, "train_loss": loss.item()} | found) + "\n")
             if found["loss"] < best["loss"]:

@@ -26,8 +26,8 @@ def cohort():
     return make_cohort()
 
 
-def make_loop(base, cohort, config=CONFIG, fingerprint="one") -> Loop:
-    return Loop(make_reader(base_network(base)), cohort, range(9), range(9, 12), STATS, config, fingerprint)
+def make_loop(base, cohort, config=CONFIG, fingerprint="one", style="paper6") -> Loop:
+    return Loop(make_reader(base_network(base), style), cohort, range(9), range(9, 12), STATS, config, fingerprint)
 
 
 def test_the_loss_falls_and_the_base_stays(tmp_path, tiny_base, cohort):
@@ -125,10 +125,22 @@ def test_the_rate_warms_up_and_ends_at_zero(tiny_base, cohort):
 
 def test_reports_and_fields_are_dropped_as_often_as_said(tiny_base, cohort):
     loop = make_loop(tiny_base, cohort)
-    kept = loop._draw_kept(4000, np.random.default_rng(0))
+    wordings = loop._draw_wordings(4000, np.random.default_rng(0))
+    kept = [wording.keep for wording in wordings]
     empty = np.mean([not fields for fields in kept])
     assert empty == pytest.approx(0.4, abs=0.03)
     assert np.mean([len(fields) for fields in kept if fields]) == pytest.approx(0.85 * 6, abs=0.1)
+    assert {wording.phrasing for wording in wordings} == {0}  # the paper's template has one wording
+
+
+def test_training_meets_every_wording_and_prediction_the_canonical_one(tiny_base, cohort):
+    loop = make_loop(tiny_base, cohort, style="clinical")
+    wordings = loop._draw_wordings(200, np.random.default_rng(0))
+    assert len({wording.phrasing for wording in wordings}) == 200
+    visit = replace(cohort.visits[0], hippocampus_mm3=6000.0)
+    texts = {loop.reader.report_texts(visit, None, wording.phrasing)[0] for wording in wordings}
+    assert len(texts) > 50
+    assert loop.reader.report_texts(visit)[0] == loop.reader.report_texts(visit, None, 0)[0]
 
 
 # ------------------------------------------------------------------------------------------------ scores
