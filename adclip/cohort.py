@@ -11,7 +11,6 @@ import contextlib
 import errno
 import multiprocessing
 import os
-import re
 import signal
 import sys
 import time
@@ -21,7 +20,14 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
-from adclip.errors import EXIT_MISSING, AdclipError, ConfigError, DefectError, DeviceMemoryError, WorkerError
+from adclip.errors import (
+    EXIT_MISSING,
+    AdclipError,
+    DefectError,
+    DeviceMemoryError,
+    MissingPackageError,
+    WorkerError,
+)
 from adclip.machine import usable_cores
 
 Item = TypeVar("Item")
@@ -33,9 +39,9 @@ THREAD_VARIABLES = (
     "OPENBLAS_NUM_THREADS",
     "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
 )
-_SHARD = re.compile(r"(\d{1,6})/(\d{1,6})")
 _EVERY_ITEM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}  # a full or read-only disk fails the next item as well
 _PATIENCE_S = 5.0
+_READY = "ready"  # what a process says once it has its copy of the work
 
 
 @dataclass(frozen=True)
@@ -76,13 +82,14 @@ def run_each(work: Callable[[Item], Result], items: Sequence[Item], workers: int
     Yields
     ------
     Outcome
-        In order with one worker, else as they are done. An `AdclipError`, exhausted memory, a defect, and the death of a
-        process become the outcome of that one item.
+        In order with one worker, else as they are done. An `AdclipError`, exhausted memory, a missing package (which
+        perhaps only items of this kind need), a defect, and the death of a process become the outcome of that one item.
 
     Raises
     ------
     AdclipError
-        If something is missing that every other item would miss as well (exit code 4): a device, a package.
+        If something is missing that every other item would miss as well (exit code 4), such as a device; or if the other
+        processes cannot even begin.
     OSError
         If the disk is full.
     """
@@ -91,44 +98,6 @@ def run_each(work: Callable[[Item], Result], items: Sequence[Item], workers: int
             yield _attempt(work, index, item)
     else:
         yield from _Team(work, items, min(workers, len(items))).run()
-
-
-def parse_shard(text: str) -> tuple[int, int]:
-    """Return (I, N) of `I/N`, both counted from 1.
-
-    Raises
-    ------
-    ConfigError
-        If it is anything else.
-
-    Examples
-    --------
-    >>> parse_shard("2/8")
-    (2, 8)
-    """
-    match = _SHARD.fullmatch(text.strip())
-    number, count = (int(match[1]), int(match[2])) if match else (0, 0)
-    if not 1 <= number <= count:
-        raise ConfigError.bad_value("--shard", f"`{text}` is not I/N with I from 1 to N", "for example --shard 2/8")
-    return number, count
-
-
-def shard_from_slurm() -> tuple[int, int] | None:
-    """Return (I, N) of this task of a SLURM job array, or None outside of one."""
-    names = ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_MAX", "SLURM_ARRAY_TASK_COUNT")
-    here, first, last, count = (os.environ.get(name, "") for name in names)
-    if not (here.isdigit() and count.isdigit()) or int(count) < 1:
-        return None
-    start = int(first) if first.isdigit() else 1
-    # `--array=0-30:10` counts 4 tasks with the ids 0, 10, 20, 30: ids are positions only after division by the step.
-    step = max((int(last) - start) // max(int(count) - 1, 1), 1) if last.isdigit() else 1
-    number = (int(here) - start) // step + 1
-    return (number, int(count)) if 1 <= number <= int(count) else None
-
-
-def take_shard(items: Sequence[Item], shard: tuple[int, int] | None) -> list[Item]:
-    """Return every N-th item from the I-th on, so that long and short items spread evenly."""
-    return list(items) if shard is None else list(items[shard[0] - 1 :: shard[1]])
 
 
 # ----------------------------------------------------------------------------------------------- one item
@@ -142,7 +111,7 @@ def _attempt(work: Callable[[Item], Result], index: int, item: Item) -> Outcome[
 
     try:
         return Outcome(index, work(item), None, time.perf_counter() - began)
-    except DeviceMemoryError as error:
+    except (DeviceMemoryError, MissingPackageError) as error:
         return failed(error)
     except AdclipError as error:
         if error.exit_code == EXIT_MISSING:
@@ -150,6 +119,9 @@ def _attempt(work: Callable[[Item], Result], index: int, item: Item) -> Outcome[
         return failed(error)
     except MemoryError:
         return failed(DeviceMemoryError.of("this machine"))
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        return failed(DefectError.of(error) if package in ("", "adclip") else MissingPackageError.broken(package))
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _EVERY_ITEM:
             raise
@@ -167,6 +139,7 @@ class _Worker:
     process: Any
     pipe: Connection
     index: int | None = None  # of the item it works on
+    ready: bool = False
 
 
 class _Team:
@@ -226,6 +199,9 @@ class _Team:
             answer = worker.pipe.recv()
         except (EOFError, OSError):
             return self._bury(worker, worker.index)
+        if answer == _READY:
+            worker.ready = True
+            return None
         worker.index = None
         if isinstance(answer, Exception):
             raise answer
@@ -234,11 +210,14 @@ class _Team:
     def _bury(self, worker: _Worker, index: int) -> Outcome[Any] | None:
         worker.process.join(_PATIENCE_S)
         self._workers.remove(worker)
+        code = worker.process.exitcode
+        if not worker.ready and code is not None and 0 < code < 128:  # no item is to blame, and the next fares alike
+            raise WorkerError.never_began(code)
         if index not in self._tried:
             self._tried.add(index)
             self._suspects.append(index)
             return None
-        return Outcome(index, None, WorkerError.died(worker.process.exitcode), 0.0)
+        return Outcome(index, None, WorkerError.died(code), 0.0)
 
     def _dismiss(self) -> None:
         for worker in self._workers:
@@ -254,10 +233,12 @@ class _Team:
 def _serve(pipe: Connection, threads: int) -> None:
     """Work in a process of one's own until the pipe ends, which it also does when the parent is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    signal.signal(signal.SIGTERM, _leave)
     for name in THREAD_VARIABLES:  # before anything that reads them is imported
         os.environ[name] = str(threads)
     with contextlib.suppress(EOFError, OSError):
         work = pipe.recv()
+        pipe.send(_READY)
         while True:
             index, item = pipe.recv()
             answer: Any
@@ -266,3 +247,8 @@ def _serve(pipe: Connection, threads: int) -> None:
             except (AdclipError, OSError) as error:
                 answer = error
             pipe.send(answer)
+
+
+def _leave(*_: object) -> None:
+    """End as an exception does, so that temporary files - perhaps of a head that has a face - go with the process."""
+    raise SystemExit(128 + signal.SIGTERM)

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 
-_MEMORY_FILES = (
-    Path("/sys/fs/cgroup/memory.max"),  # a container's or job's limit, cgroup v2
-    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),  # the same, cgroup v1
-)
 _MEMINFO = Path("/proc/meminfo")
+_OWN_GROUPS = Path("/proc/self/cgroup")  # cgroups(7): one line `number:controllers:path` for each hierarchy
+_GROUPS = Path("/sys/fs/cgroup")
+_MIB = 1024.0**2
 
 
 def usable_cores() -> int:
-    """Return how many cores this process may use; a batch system's grant counts, not what the node has."""
-    granted = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    """Return how many cores this process may use; a batch system's or container's grant counts, not what the node has."""
+    granted = _number(os.environ.get("SLURM_CPUS_PER_TASK", ""))
     try:
         allowed = len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS and Windows
         allowed = os.cpu_count() or 1
-    return max(min(allowed, int(granted)) if granted.isdigit() else allowed, 1)
+    limits = [allowed, *([] if granted is None else [int(granted)]), *map(int, _processor_limits())]
+    return max(min(limits), 1)
 
 
 def usable_memory_gb() -> float | None:
     """Return the memory that is free for this process in GB (1e9 bytes), or None where the system does not say."""
-    known = [value for value in (_available(), *map(_limit, _MEMORY_FILES)) if value is not None]
+    known = [value for value in (_available(), _slurm_memory(), *_memory_limits()) if value is not None]
     return min(known) / 1e9 if known else None
 
 
@@ -48,17 +49,64 @@ def choose_workers(wanted: int, items: int, gb_each: float) -> int:
 
 
 def _available() -> float | None:
-    try:
-        lines = _MEMINFO.read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    kilobytes = next((line.split()[1] for line in lines if line.startswith("MemAvailable:")), None)
-    return int(kilobytes) * 1024.0 if kilobytes else None
+    kilobytes = next((line.split()[1] for line in _read(_MEMINFO).splitlines() if line.startswith("MemAvailable:")), "")
+    number = _number(kilobytes)
+    return None if number is None else number * 1024
 
 
-def _limit(file: Path) -> float | None:
+def _slurm_memory() -> float | None:
+    """Return the bytes that SLURM grants to this job on this node; a 0 there means all of the node."""
+    node, each, cores, all_cores = (
+        _number(os.environ.get(f"SLURM_{name}", ""))
+        for name in ("MEM_PER_NODE", "MEM_PER_CPU", "CPUS_PER_TASK", "CPUS_ON_NODE")
+    )
+    mebibytes = node or (each or 0) * (cores or all_cores or 1)
+    return mebibytes * _MIB if mebibytes else None
+
+
+# ----------------------------------------------------------------------------------------------- control groups of Linux
+
+
+def _memory_limits() -> Iterator[float]:
+    """Yield every limit in bytes: a job's or container's own, and those of the groups around it, which bind as well."""
+    for folder in _groups("memory"):
+        for name in ("memory.max", "memory.limit_in_bytes"):  # cgroup v2, v1
+            number = _number(_read(folder / name))
+            if number is not None and number < 1 << 60:  # v1 says "none" by a huge number
+                yield number
+
+
+def _processor_limits() -> Iterator[float]:
+    """Yield every limit in cores: processor time per period of time."""
+    for folder in _groups("cpu"):
+        quota, _, period = _read(folder / "cpu.max").partition(" ")  # cgroup v2: `200000 100000`, or `max 100000`
+        old = _read(folder / "cpu.cfs_quota_us"), _read(folder / "cpu.cfs_period_us")  # v1: -1 is none
+        for share, whole in ((_number(quota), _number(period)), (_number(old[0]), _number(old[1]))):
+            if share and whole:
+                yield share / whole
+
+
+def _groups(controller: str) -> Iterator[Path]:
+    """Yield the folders of this process's groups from its own upwards; inside a container perhaps only the root."""
+    for line in _read(_OWN_GROUPS).splitlines() or ["0::/"]:
+        _, controllers, own = [*line.split(":", 2), "", ""][:3]
+        if controllers and controller not in controllers.split(","):
+            continue
+        place = PurePosixPath(own.lstrip("/"))
+        if ".." in place.parts:  # a group outside of what this container sees
+            place = PurePosixPath()
+        for root in (
+            dict.fromkeys((controllers, controller)) if controllers else ("",)
+        ):  # `cpu,cpuacct`, or a link to it
+            yield from (_GROUPS / root / group for group in (place, *place.parents))
+
+
+def _read(file: Path) -> str:
     try:
-        text = file.read_text(encoding="ascii").strip()
-    except OSError:
-        return None
-    return float(text) if text.isdigit() and int(text) < 1 << 60 else None  # v1 says "none" by a huge number
+        return file.read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def _number(text: str) -> float | None:
+    return float(text) if text.isdigit() else None

@@ -7,16 +7,20 @@ import os
 import platform
 import re
 import secrets
+import shutil
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from adclip.errors import OutputError
 
 _TEMPORARY = re.compile(r"\.(?P<machine>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}\.part\.")
 _ABANDONED_S = 86_400.0
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_ALONE = r"(?<![\w./\\:~*\[-])"  # where an absolute path may begin: no word, dot or slash leads up to it
+_ABSOLUTE = re.compile(_ALONE + r"""(?:[A-Za-z]:[\\/]|/|\\\\)[^\s:;,"'`()<>|\]]*[^\s:;,.?!"'`()<>|\]]""")
 
 
 def cache_folder() -> Path:
@@ -50,7 +54,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
     Ctrl-C included, the temporary file is removed and `target` is left as it was.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{_machine()}-{os.getpid()}-{secrets.token_hex(4)}.part.{target.name}")
+    temporary = target.with_name(_temporary_name(target.name))
     try:
         yield temporary
         with temporary.open("rb") as stream:
@@ -60,20 +64,47 @@ def atomic_path(target: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def private_folder() -> Iterator[Path]:
+    """Give a temporary folder that only this user may read, outside of any output, and remove it in the end.
+
+    What killed processes left in such folders - a head with its face, say - goes when the next one is made.
+    """
+    parent = Path(tempfile.gettempdir())
+    _remove_abandoned(parent.glob(".*.part.adclip"))
+    folder = parent / _temporary_name("adclip")
+    folder.mkdir(mode=0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def remove_leftovers(folder: Path) -> None:
     """Delete the temporary files below `folder` that killed processes of this machine left behind.
 
     Files of processes that still run, or that ran elsewhere, are somebody's work in progress and stay, unless they have
     not been touched for a day.
     """
-    for path in folder.rglob(".*.part.*"):
+    _remove_abandoned(folder.rglob(".*.part.*"))
+
+
+def _remove_abandoned(found: Iterable[Path]) -> None:
+    for path in found:
         match = _TEMPORARY.match(path.name)
         with suppress(OSError):
             if match and (
                 (match["machine"] == _machine() and not _is_running(int(match["pid"])))
-                or time.time() - path.stat().st_mtime > _ABANDONED_S
+                or time.time() - path.lstat().st_mtime > _ABANDONED_S
             ):
-                path.unlink()
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink()
+
+
+def _temporary_name(name: str) -> str:
+    return f".{_machine()}-{os.getpid()}-{secrets.token_hex(4)}.part.{name}"
 
 
 def _machine() -> str:
@@ -114,6 +145,45 @@ def shown(path: Path) -> str:
         return path.as_posix()
     here = Path.cwd()
     return path.relative_to(here).as_posix() if path.is_relative_to(here) else path.name
+
+
+def without_folders(text: str, *known: Path) -> str:
+    """Return a sentence whose absolute paths have become what `shown` makes of them, for files that may be shared.
+
+    Parameters
+    ----------
+    text : str
+        Such as the problem or the remedy of an error.
+    *known : Path
+        Files and folders that the text may name; only of these the names may hold blanks and punctuation.
+
+    Examples
+    --------
+    >>> without_folders("/data/jane doe/a.img: cut short; see /data/jane doe/b.hdr", Path("/data/jane doe/a.img"))
+    'a.img: cut short; see b.hdr'
+    >>> without_folders("and/or give `/home/jane/table.csv`")
+    'and/or give `table.csv`'
+    """
+    absolute = sorted((path for path in known if path.is_absolute()), key=lambda path: -len(str(path)))
+    changes = [(str(path), shown(path)) for path in absolute]
+    changes += [(f"{folder}{os.sep}", "") for folder in (*(path.parent for path in absolute), Path.cwd())]
+    changes.append((os.path.expanduser("~") + os.sep, os.sep))  # noqa: PTH111  Path.home raises where there is none
+    for begin, instead in changes:
+        if Path(begin).is_absolute() and begin != os.sep:
+            text = re.sub(_ALONE + re.escape(begin), instead.replace("\\", r"\\"), text)
+    return _ABSOLUTE.sub(lambda match: _bare(match[0]), text)
+
+
+def _bare(path: str) -> str:
+    return shown(Path(path)) if Path(path).is_absolute() else PureWindowsPath(path).name
+
+
+def is_folder(path: Path) -> bool:
+    """Tell whether `path` is a folder; a name that no file can have, or a place that may not be looked at, is none."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def check_folder(out: Path, *, overwrite: bool, marker: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from adclip.cohort import parse_shard, run_each, shard_from_slurm, take_shard
+from adclip.cohort import run_each
 from adclip.config import PreprocessConfig, parse_override
 from adclip.derivation import ScanWork, to_row
 from adclip.domain import RESEARCH_NOTICE, ReadOptions, ScanItem
@@ -21,6 +21,7 @@ from adclip.imaging.publish import publish
 from adclip.imaging.status import ScanRow, StatusTable
 from adclip.machine import choose_workers
 from adclip.paths import remove_leftovers
+from adclip.shards import parse_shard, shard_from_slurm, take_shard
 
 GB_EACH = 1.6  # peak memory of one process on a 1 mm head, see docs/benchmarks.md
 SECONDS_EACH = 8.0  # CPU seconds of a 1 mm head, brain extraction included

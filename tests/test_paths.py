@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
-from adclip.paths import atomic_path, remove_leftovers, write_text
+from adclip.paths import atomic_path, private_folder, remove_leftovers, without_folders, write_text
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
@@ -44,3 +45,32 @@ def test_leftovers_of_killed_processes_go_and_those_of_running_ones_stay(tmp_pat
         assert running.exists() and elsewhere.exists() and stranger.exists()
         assert not dead.exists() and not abandoned.exists()
     remove_leftovers(tmp_path / "absent")
+
+
+def test_a_face_that_a_killed_process_left_goes_with_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = (
+        "import os\nfrom adclip.paths import private_folder\n"
+        "with private_folder() as folder:\n    (folder / 'scan.nii').write_text('a face')\n    os._exit(9)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=False, env={**os.environ, "TMPDIR": str(tmp_path)})
+    assert list(tmp_path.rglob("scan.nii")), "a killed process cannot clean up"
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with private_folder() as mine, private_folder() as other:
+        assert not list(tmp_path.rglob("scan.nii"))
+        assert mine.is_dir() and other.is_dir() and mine.stat().st_mode & 0o077 == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sentences_lose_the_folders_they_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    scan = Path("/data/jane doe/a.hdr")
+    for told, said in (
+        (f"{scan}: half of a pair, see /data/jane doe/a.img", "a.hdr: half of a pair, see a.img"),
+        ("/data/x/a.nii: cut short", "a.nii: cut short"),
+        ("look at `/home/jane/t.csv`, or (/home/jane/u.csv).", "look at `t.csv`, or (u.csv)."),
+        (f"{tmp_path}/sub/a.nii: bad; {tmp_path}2/b.nii too", "sub/a.nii: bad; b.nii too"),
+        (r"C:\Users\jane\a.nii: bad", "a.nii: bad"),
+        ("and/or --override SUBJECT[/SESSION]=pass, --shard 1/2, https://a.b/c", None),
+        ("sub-01/anat/a.nii, ../b.nii: 2 x 3 / 4", None),
+    ):
+        assert without_folders(told, scan) == (told if said is None else said)

@@ -7,7 +7,6 @@ import itertools
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 from adclip.domain import FloatArray
 from adclip.errors import MissingPackageError, ScanError
 from adclip.imaging.formats.dicom import DicomSeries
+from adclip.paths import private_folder
 
 TIMEOUT_S = 180  # 200 slices take a third of a second; compressed ones on a slow disk some seconds
 AGREE_SHARE = 0.1  # of a voxel: how far dcm2niix's corners may lie from those of the headers
@@ -41,8 +41,8 @@ def converted(path: Path, series: DicomSeries) -> Iterator[Path]:
         If the package dcm2niix is absent.
     """
     program = _find_program()
-    with tempfile.TemporaryDirectory(prefix="adclip-") as private:
-        taken, made = Path(private) / "dicom", Path(private) / "nifti"
+    with private_folder() as private:
+        taken, made = private / "dicom", private / "nifti"
         taken.mkdir()
         made.mkdir()
         for number, file in enumerate(series.paths):
@@ -56,7 +56,7 @@ def converted(path: Path, series: DicomSeries) -> Iterator[Path]:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,  # it prints tags
                 stderr=subprocess.DEVNULL,
-                env={**os.environ, "HOME": private},
+                env={**os.environ, "HOME": str(private)},
                 timeout=TIMEOUT_S,
                 check=False,
             )
