@@ -219,7 +219,7 @@ def _rows(
             try:
                 if read is None:
                     text = texts[positions[0]]
-                    value = parse_cell(column, text) if text else None
+                    value = COLUMNS[column](text) if text else None
                 else:
                     value = read(*[texts[position] for position in positions])
             except CellError as error:

@@ -58,7 +58,7 @@ def write(
     ]
     if missing:
         texts[UNAVAILABLE] = ", ".join(missing)
-    known = _statements(readings) if with_knowledge else {}
+    known = _statements(readings, texts) if with_knowledge else {}
     parts: list[str] = []
     spans: list[Span] = []
     at = begin
@@ -117,13 +117,14 @@ def _standing_of(name: str, found: Mapping[str, Reading]) -> Iterator[str]:
             yield f"{name} {side}"
 
 
-def _statements(readings: Mapping[str, Reading]) -> dict[str, Statement]:
+def _statements(readings: Mapping[str, Reading], texts: Mapping[str, str]) -> dict[str, Statement]:
     """Return the most telling statements, one a field; they look at printed values only, so they are equal for all classes."""
-    findings = {name: rounded(name, reading.value) for name, reading in readings.items()}
+    findings = {name: float(texts[name]) for name, reading in readings.items() if not isinstance(reading.value, str)}
     chosen: dict[str, Statement] = {}
-    for statement in statements({name: value for name, value in findings.items() if not isinstance(value, str)}):
-        if len(chosen) < MOST_STATEMENTS:
-            chosen.setdefault(statement.field, statement)
+    for statement in statements(findings):
+        chosen.setdefault(statement.field, statement)
+        if len(chosen) == MOST_STATEMENTS:
+            break
     return chosen
 
 

@@ -17,6 +17,7 @@ BIOMARKERS = (
 )  # fmt: skip
 PERSON = ("age_years", "sex", "education_years", "apoe4_count")
 SIDES = ("hippocampus_left_mm3", "hippocampus_right_mm3")
+_UNITS = {"age_years": "years", "education_years": "years", "apoe4_count": "alleles", "sex": ""}
 CLINICAL_FIELDS = (*PERSON, "icv_mm3", "hippocampus_mm3", *SIDES, *BIOMARKERS[1:])
 
 
@@ -35,12 +36,12 @@ def measure(visit: Visit, column: str, keep: frozenset[str] | None = None) -> Re
         return None
     value = _known(visit, column)
     if value is not None:
-        return Reading(value, (column,), unit=_unit(column))
+        return Reading(value, (column,), unit=_UNITS.get(column, "mm3"))
     if column in SUMS:
         parts, rule = SUMS[column]
         measured = [_known(visit, part) for part in parts]
         if all(part is not None for part in measured):
-            return Reading(math.fsum(float(part) for part in measured if part is not None), parts, rule, _unit(column))
+            return Reading(math.fsum(float(part) for part in measured if part is not None), parts, rule, "mm3")
     return None
 
 
@@ -50,14 +51,6 @@ def _known(visit: Visit, column: str) -> float | str | None:
         return value
     lowest_allowed = value >= 0 if column in PERSON else value > 0
     return float(value) if lowest_allowed and value < math.inf else None
-
-
-def _unit(column: str) -> str:
-    return (
-        "mm3"
-        if column.endswith("_mm3")
-        else {"age_years": "years", "education_years": "years", "apoe4_count": "alleles"}.get(column, "")
-    )
 
 
 def clinical_readings(visit: Visit, keep: frozenset[str] | None) -> tuple[dict[str, Reading], tuple[str, ...]]:

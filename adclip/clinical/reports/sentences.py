@@ -52,14 +52,19 @@ def decimals_of(name: str) -> int:
     return next(count for ending, count in DECIMALS.items() if ending.startswith("_") and name.endswith(ending))
 
 
+@cache
+def _format_of(name: str) -> str:
+    return f"%.{decimals_of(name)}f"
+
+
 def to_text(name: str, value: float | str) -> str:
     """Return a field as it is printed."""
     if isinstance(value, str):
         return SEXES[value] if name == "sex" else value
-    text = f"{value:.{decimals_of(name)}f}"
+    text = _format_of(name) % value
     if name == "age_years":
-        text = text.removesuffix(".0")  # a woman of 74, not of 74.0
-    return "0" + text[2:] if text.startswith("-0") and float(text) == 0 else text
+        return text.removesuffix(".0")  # a woman of 74, not of 74.0
+    return text[1:] if text[0] == "-" and float(text) == 0 else text
 
 
 def from_text(name: str, text: str) -> float | str:
