@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -121,7 +123,8 @@ def read_tables(paths: Sequence[Path], options: TableOptions | None = None, need
     """
     options = options or TableOptions()
     mappings = parse_mappings(options.columns)
-    tables = [table for path in paths for table in read_source(Path(path), mappings)]
+    with _no_cycles():
+        tables = [table for path in paths for table in read_source(Path(path), mappings)]
     _check_mappings(tables, mappings)
     _check_ids(tables)
     joined = join(tables, options.max_days)
@@ -146,6 +149,18 @@ def read_tables(paths: Sequence[Path], options: TableOptions | None = None, need
         definitions={column: text for table in tables for column, text in table.definitions.items()},
         notes=tuple(notes),
     )
+
+
+@contextmanager
+def _no_cycles() -> Iterator[None]:
+    """Rest the cycle collector: hundreds of thousands of rows hold no cycles, and looking for them takes a quarter of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _to_visit(joined: Joined) -> Visit:
