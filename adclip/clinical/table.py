@@ -96,6 +96,19 @@ def read_table(path: Path, columns: Iterable[str] = (), need: Iterable[str] = ()
     return read_tables((Path(path),), TableOptions(columns=tuple(columns)), need)
 
 
+@contextmanager
+def _no_cycles() -> Iterator[None]:
+    """Rest the cycle collector: hundreds of thousands of rows hold no cycles, and looking for them takes a quarter of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+@_no_cycles()
 def read_tables(paths: Sequence[Path], options: TableOptions | None = None, need: Iterable[str] = ()) -> Table:
     """Read tables of any known kind and join them.
 
@@ -123,8 +136,7 @@ def read_tables(paths: Sequence[Path], options: TableOptions | None = None, need
     """
     options = options or TableOptions()
     mappings = parse_mappings(options.columns)
-    with _no_cycles():
-        tables = [table for path in paths for table in read_source(Path(path), mappings)]
+    tables = [table for path in paths for table in read_source(Path(path), mappings)]
     _check_mappings(tables, mappings)
     _check_ids(tables)
     joined = join(tables, options.max_days)
@@ -149,18 +161,6 @@ def read_tables(paths: Sequence[Path], options: TableOptions | None = None, need
         definitions={column: text for table in tables for column, text in table.definitions.items()},
         notes=tuple(notes),
     )
-
-
-@contextmanager
-def _no_cycles() -> Iterator[None]:
-    """Rest the cycle collector: hundreds of thousands of rows hold no cycles, and looking for them takes a quarter of the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _to_visit(joined: Joined) -> Visit:
