@@ -136,7 +136,7 @@ def test_adnimerge_row(write):
         "subject_id": "011_S_0002", "session_id": "m06", "visit_date": "2006-03-06", "age_years": 74.798289, "sex": "M",
         "education_years": 16, "apoe4_count": 0, "mmse": 28, "diagnosis": Diagnosis.CN, "icv_mm3": 1984660,
         "hippocampus_mm3": 8319, "ventricles_mm3": 88580, "whole_brain_mm3": 1229740, "entorhinal_mm3": 4177,
-        "fusiform_mm3": 16559, "middle_temporal_mm3": 27936, "volumes_source": "FreeSurfer",
+        "fusiform_mm3": 16559, "middle_temporal_mm3": 27936, "volumes_source": "FreeSurfer (UCSF)",
     }  # fmt: skip
     assert "no third and fourth ventricle" in table.definitions["ventricles_mm3"]
     assert not table.hints

@@ -129,7 +129,8 @@ ADNIMERGE = Dialect(
         Rule("middle_temporal_mm3", ("midtemp",), _UCSF, "mm3"),
     ),
     missing=frozenset({"-1", "-4", "-1.0", "-4.0"}),  # confirmed missing; not applicable or passively missing
-    volumes_source="FreeSurfer",
+    # A name of its own: UCSF's sums of FreeSurfer's structures are not those of aseg (the ventricles are two, not ten).
+    volumes_source="FreeSurfer (UCSF)",
     definitions={
         # TADPOLE's script makeD4.py names the regions that the ADNIMERGE package adds up: ST30SV, ST37SV, ST89SV, ST96SV.
         "ventricles_mm3": "lateral and inferior lateral ventricles, both sides; no third and fourth ventricle (ADNIMERGE)",
