@@ -214,3 +214,36 @@ def test_the_builtin_model_says_what_it_is(tmp_path):
     assert sum(found.probabilities.values()) == pytest.approx(1)
     assert 0 <= found.mmse.estimate <= 30
     assert found.scan == scan.name  # an absolute path never reaches an output
+
+
+def test_volumes_of_a_program_that_the_model_has_not_met_are_flagged(config, visits, tiny_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    record = json.loads((run / "adapter.json").read_text())
+    record["training"]["volumes_sources"] = ["FreeSurfer"]
+    (run / "adapter.json").write_text(json.dumps(record))
+    for source, flagged in (("SynthSeg", True), ("FreeSurfer", False), ("", False)):
+        table = write_table(tmp_path / "t.csv", visits)
+        lines = table.read_text().splitlines()
+        named = [f"{lines[0]},volumes_source", *(f"{line},{source}" for line in lines[1:])]
+        table.write_text("\n".join(named) + "\n")
+        for found in answers(replace(config, meta=table, model=str(run))):
+            assert ("volumes_of_other_software" in found.flags) == flagged
+
+
+def test_a_model_of_another_template_is_not_fed_with_this_one(config, tiny_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(tiny_run, run)
+    record = json.loads((run / "adapter.json").read_text())
+    (run / "adapter.json").write_text(json.dumps(record | {"template_version": "0"}))
+    with pytest.raises(CheckpointError, match="version 0"):
+        answers(replace(config, model=str(run)))
+
+
+def test_two_tables_are_joined_to_the_scans(config, visits, tmp_path):
+    wanted = answers(config)
+    people = write_table(tmp_path / "people.csv", [replace(visit, hippocampus_mm3=None) for visit in visits])
+    rows = [f"{visit.subject_id},{visit.session_id},{visit.hippocampus_mm3}" for visit in visits]
+    (tmp_path / "volumes.csv").write_text("\n".join(["subject_id,session_id,hippocampus_mm3", *rows]) + "\n")
+    found = answers(replace(config, meta=(people, tmp_path / "volumes.csv")))
+    assert [one.report for one in found] == [one.report for one in wanted]
