@@ -242,6 +242,6 @@ def _notes(joined: Joining, max_days: int) -> Iterable[str]:
 def _missing_column(tables: Sequence[PartialTable], column: str, columns: Sequence[str]) -> TableError:
     extra = [name for table in tables for name in table.extra]
     likely = next((name for name in extra if near_miss(name, (column,))), None)
-    if column == "diagnosis" and likely is None and "cdr_global" in columns:
+    if column == "diagnosis" and "cdr_global" in columns:
         return TableError.no_diagnosis_but_cdr(tables[0].path)
     return TableError.no_column(tables[0].path, column, [*columns, *extra], likely)

@@ -159,23 +159,23 @@ def test_standings_need_norms_of_the_same_program_age_and_sex():
 def test_what_is_unknown_is_named_and_never_invented():
     report = render(Visit(age_years=74.0, sex="F"), "clinical", "CN")
     assert report.text == (
-        "A photo of NC: A 74 year old woman. Data unavailable: education, apoe, intracranial volume, hippocampus, ventricles, "
+        "A photo of NC: A woman, aged 74 years. Data unavailable: education, apoe, intracranial volume, hippocampus, ventricles, "
         "whole brain, entorhinal cortex, fusiform gyrus, middle temporal gyrus."
     )
-    assert report.fields == ("age_years", "sex")
+    assert report.fields == ("sex", "age_years")
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "A 74 year old woman",
-        "A 74 year old woman. ",
-        "A 74 year old woman.  The intracranial volume is 1400000 mm3.",
-        "A 74.25 year old woman.",
-        "A 74 year old dog.",
-        "The intracranial volume is 1400000 mm3. A 74 year old woman.",
-        "A 74 year old woman. A 75 year old woman.",
-        "A photo of AD: A 74 year old woman. MMSE 20.",
+        "A woman, aged 74 years",
+        "A woman, aged 74 years. ",
+        "A woman, aged 74 years.  The intracranial volume is 1400000 mm3.",
+        "A woman, aged 74.25 years.",
+        "A dog, aged 74 years.",
+        "The intracranial volume is 1400000 mm3. A woman, aged 74 years.",
+        "A woman, aged 74 years. A woman, aged 75 years.",
+        "A photo of AD: A woman, aged 74 years. MMSE 20.",
         "Data unavailable: mmse.",
     ],
 )

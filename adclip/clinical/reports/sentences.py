@@ -187,8 +187,8 @@ def _volume(name: str, *, standing: bool = True) -> tuple[Sentence, ...]:
 
 # In the order in which a report says them.
 SENTENCES: tuple[Sentence, ...] = (
-    Sentence("age and sex", ("A {age_years} year old {sex}.", "The patient is a {sex} of {age_years} years.",
-                             "A {sex}, aged {age_years} years.")),
+    Sentence("age and sex", ("A {sex}, aged {age_years} years.", "The patient is a {sex} of {age_years} years.",
+                             "A {sex} of {age_years} years.")),
     Sentence("age", ("The patient is {age_years} years old.", "Age: {age_years} years.", "A person of {age_years} years.")),
     Sentence("sex", ("The patient is a {sex}.", "A {sex}.", "This is a {sex}.")),
     Sentence("education", ("There were {education_years} years of education.", "Education: {education_years} years.",
