@@ -68,6 +68,11 @@ class ScanError(InputError):
         return cls(f"{path}: may not be read", "ask for permission to read it (`ls -l` shows who has it)")
 
     @classmethod
+    def bad_path(cls, path: Path | str, why: str) -> ScanError:
+        text = str(path)
+        return cls(f"{text if len(text) < 100 else text[:96] + '...'}: cannot be looked at ({why})", "correct the path")
+
+    @classmethod
     def unknown_kind(cls, path: Path | str) -> ScanError:
         return cls(
             f"{path}: not the name of a scan that adclip reads",
@@ -235,6 +240,10 @@ class ScanError(InputError):
         )
 
     @classmethod
+    def only_left_out(cls, path: Path | str, why: str) -> ScanError:
+        return cls(f"{path}: no scans in this folder; {why}", "give the folder that holds the scans, or name a file itself")
+
+    @classmethod
     def no_dicom(cls, path: Path | str) -> ScanError:
         return cls(
             f"{path}: no DICOM images directly in this folder", "give the folder that holds the files of one series"
@@ -254,17 +263,25 @@ class ScanError(InputError):
 
     @classmethod
     def several_series(cls, path: Path | str, listing: str) -> ScanError:
-        return cls(f"{path}: several DICOM series: {listing}", "choose the T1 scan by its number: `--series N`")
+        first = listing.split(" ")[0]
+        return cls(
+            f"{path}: several DICOM series: {listing}",
+            f"choose the T1 scan by the word it is listed under, such as `--series {first}`",
+        )
 
     @classmethod
     def no_such_series(cls, path: Path | str, wanted: str, listing: str) -> ScanError:
-        return cls(f"{path}: no DICOM series {wanted}; there are: {listing}", "choose one of them: `--series N`")
+        first = listing.split(" ")[0]
+        return cls(
+            f"{path}: no DICOM series {wanted}; there are: {listing}",
+            f"choose by the word a series is listed under, such as `--series {first}`",
+        )
 
     @classmethod
-    def same_series_number(cls, path: Path | str, wanted: str) -> ScanError:
+    def same_series_number(cls, path: Path | str, wanted: str, listing: str) -> ScanError:
         return cls(
-            f"{path}: more than one DICOM series has the number {wanted}",
-            "put the files of one into a folder of their own, or give its SeriesInstanceUID: `--series UID`",
+            f"{path}: more than one DICOM series has the number {wanted}: {listing}",
+            f"choose one by the word it is listed under, such as `--series {listing.split(' ')[0]}`",
         )
 
     @classmethod
@@ -341,6 +358,10 @@ class ScanError(InputError):
             "preprocess the raw scan again for this model: `adclip preprocess INPUT --model RUN --out DIR`",
         )
 
+    @classmethod
+    def changed(cls, path: Path | str) -> ScanError:
+        return cls(f"{path}: the file changed while it was read", "wait until it is written, then run again")
+
 
 class TableError(InputError):
     """A metadata table is unusable."""
@@ -402,6 +423,13 @@ class TableError(InputError):
         return cls(
             f"{path}: lines {shown} all match {who}",
             "keep one row, or add a `session_id` column that tells them apart",
+        )
+
+    @classmethod
+    def same_scan(cls, path: Path | str, line: int, other: Path | str, other_line: int) -> TableError:
+        where = f"lines {other_line} and {line}" if path == other else f"line {line} and {other} line {other_line}"
+        return cls(
+            f"{path} {where}: one scan under two subjects or sessions", "correct the path or the id in one of the rows"
         )
 
     @classmethod

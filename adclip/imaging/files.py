@@ -21,7 +21,7 @@ from adclip.errors import ScanError
 from adclip.imaging.find import find_scans
 from adclip.imaging.formats import mgh, nifti
 from adclip.imaging.formats.geometry import parse_orientation
-from adclip.imaging.formats.names import format_of, pair_of
+from adclip.imaging.formats.names import kind_of, pair_of
 from adclip.imaging.formats.stored import StoredImage
 from adclip.imaging.formats.stream import Source, open_source
 from adclip.imaging.formats.values import check_values, to_float
@@ -217,22 +217,7 @@ def _kind(path: Path, options: ReadOptions) -> str:
     """Return the format by name; raises ScanError for a path that is none, and ConfigError for a bad option."""
     if options.orientation is not None:
         parse_orientation(options.orientation)
-    if path.is_dir():
-        if format_of(path.name) not in (None, "dicom"):
-            raise ScanError.is_folder(path)
-        return "dicom"
-    if not path.exists():
-        raise ScanError.missing(path)
-    kind = format_of(path.name)
-    if kind is None:
-        from adclip.imaging.formats.names import is_dicom
-
-        kind = "dicom" if is_dicom(path) else None
-    if kind is None:
-        raise ScanError.unknown_kind(path)
-    if path.stat().st_size == 0:
-        raise ScanError.empty_file(path)
-    return kind
+    return kind_of(path)
 
 
 def _parse(path: Path, kind: str, source: Source, options: ReadOptions) -> tuple[StoredImage, bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import re
@@ -23,6 +22,8 @@ from adclip.imaging.folders import (
     list_scans,
 )
 from adclip.imaging.formats.names import format_of, pair_of, strip_ending
+from adclip.imaging.scan_list import read_list
+from adclip.paths import is_folder
 
 __all__ = ["GENERATOR", "PREPROC_SUFFIX", "clean_id", "find_scans", "is_our_dataset", "read_sidecar"]
 
@@ -30,14 +31,16 @@ PREPROC_SUFFIX = "_desc-preproc_T1w.nii.gz"
 RUN_CHOSEN = "run_chosen"
 
 _TABLES = (".csv", ".tsv")
+_SHOWN = 3  # names in a note; the count stands before them
 
 
 @dataclass(frozen=True)
 class _Named:
-    """A scan, and the names of the folders that may be put before its id where ids repeat; none for ids that count."""
+    """A scan and where its ids come from."""
 
     item: ScanItem
-    folders: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()  # may be put before the id where ids repeat; none for ids that count
+    line: tuple[Path, int] | None = None  # of the table that gives the ids
 
 
 def find_scans(inputs: tuple[Path, ...]) -> list[ScanItem]:
@@ -53,14 +56,15 @@ def find_scans(inputs: tuple[Path, ...]) -> list[ScanItem]:
     Returns
     -------
     list of ScanItem
-        `preprocessed` is true for derivatives that adclip wrote; `flags` and `notes` tell of choices among several.
+        `preprocessed` is true for derivatives that adclip wrote; `flags` and `notes` tell of choices among several. What
+        a folder holds beside its scans is told by a note of its first scan.
 
     Raises
     ------
     ScanError
         If a folder holds no scan, or may not be read.
     TableError
-        If a table is missing, unreadable or has no `scan` column.
+        If a table is missing, unreadable, has no `scan` column, or gives one scan to two subjects or sessions.
     InputError
         If two files claim the same subject and session.
 
@@ -68,24 +72,26 @@ def find_scans(inputs: tuple[Path, ...]) -> list[ScanItem]:
     -----
     Ids come from the table, else from BIDS names, else from the cleaned name of the file, the DICOM folder or the
     FreeSurfer subject; where plain names repeat (`anna/T1.nii.gz`, `bert/T1.nii.gz`) the folder's name is put in front.
-    BIDS ids are never altered, because tables are joined by them. Of several T1w files of one session that a folder
+    Ids of tables and of BIDS names, by which tables are joined, are taken as they are; only what no output's name may
+    hold (`+`, say) becomes `-`, and the item says so. Of several T1w files of one session that a folder
     holds side by side one is chosen (`folders.choose_runs`) and the item says so; files named by the user are never
     dropped, so two of one session are an error.
     In a BIDS dataset only `*_T1w` is listed, in an adclip derivatives folder only adclip's preprocessed scans, of a
-    FreeSurfer subject only its whole head, and in no folder a file whose name says mask, segmentation or another
+    FreeSurfer subject only its whole head, and in no folder a file whose name ends with mask, segmentation or another
     contrast.
     """
     found: dict[str, _Named] = {}
     for given in inputs:
         named: Iterator[_Named]
-        if given.is_dir():
+        if is_folder(given):
             named = iter(_in_folder(given))
         elif given.suffix.lower() in _TABLES:
             named = _in_table(given)
         else:
             named = iter([_to_item(given)])
         for one in named:
-            found.setdefault(_identity(one.item.path), one)
+            key = _identity(one.item.path)
+            found[key] = _join(found[key], one) if key in found else one
     return _with_unique_ids(list(found.values()))
 
 
@@ -119,7 +125,20 @@ def _identity(path: Path) -> str:
     """Return what two names of one scan have in common: links resolved, a pair by its header."""
     if format_of(path.name) == "pair":
         path = pair_of(path)[0]
-    return os.path.realpath(path)
+    try:
+        return os.path.realpath(path)
+    except (OSError, ValueError):  # no file can have this name
+        return str(path)
+
+
+def _join(first: _Named, second: _Named) -> _Named:
+    """Make one of a scan that was found twice: ids of a table count, and two of them may not differ."""
+    notes = tuple(dict.fromkeys(first.item.notes + second.item.notes))
+    ids = [(one.item.subject_id, one.item.session_id) for one in (first, second)]
+    if ids[0] != ids[1] and first.line and second.line:
+        raise TableError.same_scan(second.line[0], second.line[1], first.line[0], first.line[1])
+    kept = second if second.line and not first.line else first
+    return replace(kept, item=replace(kept.item, notes=notes))
 
 
 def _absolute(path: Path) -> Path:
@@ -132,6 +151,7 @@ def _absolute(path: Path) -> Path:
 def _to_item(path: Path, subject_id: str = "", session_id: str | None = None, root: Path | None = None) -> _Named:
     sidecar = read_sidecar(path)
     folders: tuple[str, ...] = ()
+    counts = True  # whether others may know the person by this id
     if subject_id:
         pass
     elif sidecar is not None and isinstance(sidecar.get("SubjectID"), str):
@@ -141,20 +161,20 @@ def _to_item(path: Path, subject_id: str = "", session_id: str | None = None, ro
         subject_id, session_id = match["sub"], match["ses"]
     elif is_freesurfer(path):
         subject_id, session_id, folders = _from_folder(path.parent.parent, root)
-    elif path.is_dir():
+    elif is_folder(path):
         subject_id, session_id, folders = _from_folder(path, root)
     else:
+        counts = False
         # `IXI013-HH-1212_T1.nii.gz` is a scan of IXI013-HH-1212: the contrast is no part of who it is
         plain = strip_ending(path.name)
         subject_id = re.sub(r"[._-]T1w?$", "", plain, flags=re.IGNORECASE) or plain
         folders = path.parent.parts
-    item = ScanItem(
-        path=path,
-        subject_id=clean_id(subject_id),
-        session_id=clean_id(session_id) if session_id else None,
-        preprocessed=sidecar is not None,
-    )
-    return _Named(item, folders)
+    clean = clean_id(subject_id), clean_id(session_id) if session_id else None
+    notes = []
+    if counts and not folders and clean != (subject_id, session_id or None):
+        was, now = ("/".join(filter(None, ids)) for ids in ((subject_id, session_id), clean))
+        notes = [f"`{was}` goes by `{now}` here: ids may use only letters, digits, `.`, `_`, `-`, up to 64"]
+    return _Named(ScanItem(path, *clean, preprocessed=sidecar is not None, notes=tuple(notes)), folders)
 
 
 def _from_folder(folder: Path, root: Path | None) -> tuple[str, str | None, tuple[str, ...]]:
@@ -170,54 +190,47 @@ def _from_folder(folder: Path, root: Path | None) -> tuple[str, str | None, tupl
 
 def _in_folder(folder: Path) -> list[_Named]:
     try:
-        chosen = choose_runs(list_scans(folder))
+        listing = list_scans(folder)
     except OSError:
         raise ScanError.unreadable(folder) from None
-    ours = is_our_dataset(folder)
+    ours, unfinished = is_our_dataset(folder), []
     result = []
-    for path, others in chosen.items():
+    for path, others in choose_runs(listing.scans).items():
         named = _to_item(path, root=folder)
         if ours and not named.item.preprocessed:
+            if path.name.endswith(PREPROC_SUFFIX):
+                unfinished.append(path)
             continue
         if is_freesurfer(path):
             note = f"FreeSurfer subject {_absolute(path).parent.parent.name}: reading mri/{path.name}"
             if path.name == "T1.mgz":
                 note += ", whose intensities FreeSurfer has normalised"
-            named = replace(named, item=replace(named.item, notes=(note,)))
+            named = _noted(named, note)
         elif others:
             note = f"{named.item.stem}: {len(others) + 1} T1w files, reading {path.name}; name another one to use it"
-            named = replace(named, item=replace(named.item, flags=(RUN_CHOSEN,), notes=(note,)))
+            named = _noted(replace(named, item=replace(named.item, flags=(RUN_CHOSEN,))), note)
         result.append(named)
+    left_out = {**listing.left_out, "unfinished, or of a scan that was refused later": unfinished}
+    notes = [_say_left_out(folder, why, paths) for why, paths in left_out.items() if paths]
     if not result:
-        raise ScanError.no_scans(folder)
-    return result
+        raise ScanError.only_left_out(folder, "; ".join(notes)) if notes else ScanError.no_scans(folder)
+    return [_noted(result[0], *notes), *result[1:]]
+
+
+def _noted(named: _Named, *notes: str) -> _Named:
+    return replace(named, item=replace(named.item, notes=(*named.item.notes, *notes)))
+
+
+def _say_left_out(folder: Path, why: str, paths: list[Path]) -> str:
+    shown = [path.relative_to(folder).as_posix() for path in paths[:_SHOWN]]
+    more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
+    return f"left out {len(paths)} file{'s' * (len(paths) > 1)} {why}: {', '.join(shown)}{more}"
 
 
 def _in_table(path: Path) -> Iterator[_Named]:
-    if not path.is_file():
-        raise TableError.missing_file(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise TableError.unreadable(path, "not UTF-8 text") from None
-    first = text.partition("\n")[0]
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=first.count)
-    reader = csv.DictReader(text.splitlines(), delimiter=delimiter)
-    names = {name.strip().lower(): name for name in reader.fieldnames or () if name}
-    if "scan" not in names:
-        raise TableError.no_column(path, "scan", names)
-    subject = names.get("subject_id", names.get("participant_id", ""))
-    session = names.get("session_id", "")
-    some = False
-    for row in reader:
-        scan = (row.get(names["scan"]) or "").strip()
-        if scan.lower() in ("", "n/a", "na"):
-            continue  # a visit without a scan: metadata only
-        some = True
-        who, when = ((row.get(column) or "").strip() for column in (subject, session))
-        yield _to_item(path.parent / scan, who.removeprefix("sub-"), when.removeprefix("ses-") or None)
-    if not some:
-        raise TableError.no_rows(path, "no row names a scan")
+    for row in read_list(path):
+        named = _to_item(row.scan, row.subject_id, row.session_id)
+        yield replace(named, line=(path, row.line) if row.subject_id or row.session_id else None)
 
 
 # ----------------------------------------------------------------------------------------------- unique ids

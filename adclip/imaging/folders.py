@@ -6,41 +6,53 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from adclip.imaging.formats.names import NIFTI, format_of, is_dicom, pair_of
+from adclip.imaging.formats.names import NIFTI, format_of, is_dicom, pair_of, strip_ending
 
 GENERATOR = "adclip"
 BIDS_NAME = re.compile(r"sub-(?P<sub>[^_/]+)(?:_ses-(?P<ses>[^_/]+))?(?:_|$)")
 # In the order of choice: conformed and otherwise untouched; normalised to white matter 110; averaged and not conformed.
 FREESURFER_IMAGES = ("orig.mgz", "T1.mgz", "rawavg.mgz")
 
-# Words in a file name that say "not the scan itself" (BIDS suffixes, FreeSurfer, SynthSeg, MUSE, adclip's own maps).
+# Last words of a file name that say "not the scan itself" (BIDS suffixes, FreeSurfer, SynthSeg, MUSE, adclip's own maps).
 # fmt: off
 _DERIVED = frozenset({
     "mask", "brainmask", "seg", "dseg", "probseg", "label", "labels", "labelmap", "aseg",
     "aparc", "dlmuse", "muse", "synthseg", "parc", "wmparc", "xfm", "warp", "heatmap",
-    "bold", "sbref", "dwi", "t2w", "flair", "pdw", "t2star", "epi", "swi",
-    "angio", "fieldmap", "phasediff", "magnitude1", "magnitude2",
+    "bold", "sbref", "dwi", "t2w", "flair", "pdw", "t2star", "t2starw", "epi", "swi", "asl", "m0scan",
+    "angio", "fieldmap", "phasediff", "magnitude1", "magnitude2", "t1map", "t2map",
 })
 # fmt: on
 _NOT_RAW = frozenset({"derivatives", "sourcedata", "code"})  # BIDS folders that hold no raw scans
 _NOT_PEOPLE = re.compile(r"fsaverage|lost\+found$")  # FreeSurfer's average brains; what a file system check saves
 _T1W = re.compile(r"_T1w\.nii(\.gz)?$")
+_ENTITY = re.compile(r"(sub|ses|acq|run|task|rec)-")  # `sub-muse` is a person
 
 
-def list_scans(folder: Path) -> list[Path]:
+@dataclass(frozen=True)
+class Listing:
+    """What lies in a folder: scans by name, and files that look like scans and were left out, by reason."""
+
+    scans: list[Path]
+    left_out: dict[str, list[Path]]
+
+
+def list_scans(folder: Path) -> Listing:
     """List the scans of a folder and its subfolders, in the order of their names.
 
     Parameters
     ----------
     folder : Path
-        Any folder. In an adclip derivatives dataset only adclip's images are listed, in a BIDS dataset only `*_T1w`.
+        Any folder. In an adclip derivatives dataset all its images are listed, in a BIDS dataset only `*_T1w`; where
+        files have BIDS names, as in the folder of a subject, no other contrast is.
 
     Returns
     -------
-    list of Path
-        Files, folders that hold DICOM files, and subfolders that may not be read (so that reading them tells).
+    Listing
+        Files, folders that hold DICOM files, and subfolders that may not be read (so that reading them tells). What BIDS
+        names as something else is left out without a word.
 
     Raises
     ------
@@ -49,14 +61,21 @@ def list_scans(folder: Path) -> list[Path]:
     """
     own = freesurfer_image(folder)
     if own is not None:
-        return [own]
+        return Listing([own], {})
     if is_our_dataset(folder):
-        return [path for path in _walk(folder, frozenset(), set()) if path.name.lower().endswith(NIFTI)]
+        return Listing([path for path in _walk(folder, frozenset(), set()) if path.name.lower().endswith(NIFTI)], {})
     if (folder / "dataset_description.json").is_file() or any(folder.glob("sub-*/")):
-        named = [path for path in _walk(folder, _NOT_RAW, set()) if _T1W.search(path.name)]
+        found = list(_walk(folder, _NOT_RAW, set()))
+        named = [path for path in found if _T1W.search(path.name)]
         if named:
-            return named
-    return [path for path in _walk(folder, frozenset(), set()) if not _is_derived(path.name)]
+            others = [path for path in found if not _T1W.search(path.name) and not _is_bids(path)]
+            return Listing(named, {"without BIDS names": [path for path in others if not _is_derived(path.name)]})
+    found = list(_walk(folder, frozenset(), set()))
+    if any(_is_bids(path) and _T1W.search(path.name) for path in found):
+        found = [path for path in found if not _is_bids(path) or _T1W.search(path.name)]
+    derived = [path for path in found if _is_derived(path.name)]
+    scans = [path for path in found if not _is_derived(path.name)]
+    return Listing(scans, {"named as masks, maps or other contrasts": derived})
 
 
 def choose_runs(paths: list[Path]) -> dict[Path, tuple[Path, ...]]:
@@ -156,8 +175,15 @@ def _is_first_of_pair(path: Path) -> bool:
     return path == header or (path == voxels and not header.is_file())
 
 
+def _is_bids(path: Path) -> bool:
+    return BIDS_NAME.match(path.name) is not None and format_of(path.name) == "nifti"
+
+
 def _is_derived(name: str) -> bool:
-    return not _DERIVED.isdisjoint(re.split(r"[^a-z0-9]+", name.lower()))
+    """Tell by the last word of a name: `anna_mask`, `aparc+aseg`, `x-seg`, but neither `muse_01_T1` nor `sub-muse`."""
+    words = re.findall(r"[a-z0-9-]+", strip_ending(name).lower())
+    last = words[-1].strip("-") if words else ""
+    return not _ENTITY.match(last) and last.rpartition("-")[2] in _DERIVED
 
 
 def _preference(path: Path) -> tuple[object, ...]:

@@ -136,9 +136,33 @@ def test_one_of_several_series_can_be_chosen(tmp_path: Path) -> None:
         assert volume.facts["slices"] == slices
     with pytest.raises(ScanError, match="no DICOM series 5; there are: 3 "):
         check_scan(tmp_path / "scan", ReadOptions(series="5"))
-    write_series(tmp_path / "scan", number=12, prefix="c", series_uid="1.2.3.99")
-    with pytest.raises(ScanError, match="more than one DICOM series has the number 12"):
+
+
+def test_series_that_no_number_tells_apart_can_be_chosen_as_listed(tmp_path: Path) -> None:
+    two_series(tmp_path / "scan")
+    write_series(tmp_path / "scan", number=12, count=24, prefix="c", series_uid="1.2.3.99")
+
+    def without_number(dataset: Any, index: int) -> None:
+        del dataset.SeriesNumber
+
+    for uid, count in (("1.2.3.50", 26), ("1.2.3.51", 28)):
+        write_series(tmp_path / "scan", count=count, prefix=uid, series_uid=uid, change=without_number)
+    with pytest.raises(ScanError, match="several DICOM series") as caught:
+        check_scan(tmp_path / "scan")
+    listing = caught.value.problem.partition("series: ")[2].split(", ")
+    assert len(listing) == 5 and "1.2.3" not in caught.value.problem.replace(str(tmp_path), "")
+    for listed in listing:
+        slices = int(listed.partition("(")[2].split(" ")[0])
+        volume = read_volume(tmp_path / "scan", ReadOptions(series=listed.split(" ")[0]))
+        assert volume.facts["slices"] == slices, listed
+    assert f"--series {listing[0].split(' ')[0]}`" in caught.value.remedy
+    with pytest.raises(
+        ScanError, match=r"the number 12: 4of5 with number 12 \(20.*, 5of5 with number 12 \(24"
+    ) as caught:
         check_scan(tmp_path / "scan", ReadOptions(series="12"))
+    assert "--series 4of5" in caught.value.remedy
+    with pytest.raises(ScanError, match="no DICOM series 5of6"):
+        check_scan(tmp_path / "scan", ReadOptions(series="5of6"))
 
 
 def test_one_slice_by_name_asks_for_its_folder(tmp_path: Path) -> None:

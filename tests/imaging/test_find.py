@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from adclip.errors import InputError, ScanError, TableError
-from adclip.imaging.files import find_scans, read_volume
+from adclip.imaging.files import check_scan, find_scans, read_volume
 
 
 def touch(*paths: Path) -> None:
@@ -31,6 +31,41 @@ def test_a_plain_folder_leaves_masks_out(tmp_path: Path) -> None:
     assert [item.subject_id for item in find_scans((tmp_path,))] == ["IXI013-HH-1212"]
 
 
+def test_a_name_that_only_begins_like_a_map_is_a_scan(tmp_path: Path) -> None:
+    scans = ("muse_01_T1.nii.gz", "label-study_007.nii", "swi.anna.T1.nii", "sub-muse.nii.gz", "SEG12.mgz")
+    derived = ("a_T1_seg.nii.gz", "aparc+aseg.mgz", "b-mask.nii", "c_T1.synthseg.nii.gz", "d_FLAIR.nii", "wmparc.mgz")
+    touch(*(tmp_path / name for name in (*scans, *derived)))
+    items = find_scans((tmp_path,))
+    assert sorted(item.path.name for item in items) == sorted(scans)
+    (note,) = items[0].notes
+    assert "left out 6 files named as masks, maps or other contrasts: " in note and "and 3 more" in note
+    assert not any(item.notes for item in items[1:])
+
+
+def test_a_folder_of_nothing_but_masks_says_what_was_left_out(tmp_path: Path) -> None:
+    touch(tmp_path / "a_mask.nii")
+    with pytest.raises(ScanError, match=r"no scans in this folder; left out 1 file named as masks.*: a_mask\.nii"):
+        find_scans((tmp_path,))
+
+
+def test_the_folder_of_one_bids_subject_gives_its_t1w_only(tmp_path: Path) -> None:
+    for session in ("1", "2"):
+        anat = tmp_path / "sub-01" / f"ses-{session}" / "anat"
+        touch(*(anat / f"sub-01_ses-{session}_{name}.nii.gz" for name in ("T1w", "T2starw", "run-1_MEGRE", "UNIT1")))
+    for given in (tmp_path / "sub-01", tmp_path / "sub-01" / "ses-1", tmp_path):
+        items = find_scans((given,))
+        assert {item.path.name.rpartition("_")[2] for item in items} == {"T1w.nii.gz"}, given
+        assert items[0].notes == ()
+    touch(tmp_path / "sub-01" / "anna.nii")
+    assert [item.subject_id for item in find_scans((tmp_path / "sub-01",))] == ["anna", "01", "01"]
+
+
+def test_files_without_bids_names_in_a_bids_dataset_are_named(tmp_path: Path) -> None:
+    touch(tmp_path / "sub-01" / "anat" / "sub-01_T1w.nii.gz", tmp_path / "sub-02" / "anat" / "T1.nii.gz")
+    (item,) = find_scans((tmp_path,))
+    assert item.notes == ("left out 1 file without BIDS names: sub-02/anat/T1.nii.gz",)
+
+
 def test_equal_file_names_take_their_folder(tmp_path: Path) -> None:
     touch(tmp_path / "anna" / "T1.nii.gz", tmp_path / "bert" / "T1.nii.gz")
     assert [item.subject_id for item in find_scans((tmp_path,))] == ["anna-T1", "bert-T1"]
@@ -51,6 +86,75 @@ def test_a_table_names_scans_beside_it(tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_text("file\nx.nii\n")
     with pytest.raises(TableError, match="no column `scan`"):
         find_scans((tmp_path / "bad.csv",))
+
+
+def test_a_table_that_names_one_scan_for_two_people_is_refused_with_its_lines(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text('scan,subject_id,note\na.nii,1,"two\nlines"\nb.nii,2,\n./a.nii,3,\n')
+    with pytest.raises(TableError, match=r"list\.csv lines 3 and 5: one scan under two subjects"):
+        find_scans((tmp_path / "list.csv",))
+    (tmp_path / "visits.tsv").write_text("scan\tsession_id\na.nii\t1\na.nii\t2\n")
+    with pytest.raises(TableError, match="lines 2 and 3"):
+        find_scans((tmp_path / "visits.tsv",))
+    (tmp_path / "same.csv").write_text("scan,subject_id\na.nii,1\na.nii,sub-1\n")
+    touch(tmp_path / "a.nii")
+    for inputs in ((tmp_path / "same.csv",), (tmp_path / "a.nii", tmp_path / "same.csv")):
+        assert [item.subject_id for item in find_scans(inputs)] == ["1"], "the table says who it is"
+
+
+def test_ids_that_no_file_name_may_hold_are_changed_aloud(tmp_path: Path) -> None:
+    touch(tmp_path / "sub-01+x_T1w.nii.gz", tmp_path / "sub-02_T1w.nii.gz", tmp_path / "my scan.nii")
+    (tmp_path / "list.csv").write_text("scan,subject_id\nz.nii,Müller\n")
+    items = {item.subject_id: item for item in find_scans((tmp_path, tmp_path / "list.csv"))}
+    assert sorted(items) == ["01-x", "02", "M-ller", "my-scan"]
+    assert items["01-x"].notes[0].startswith("`01+x` goes by `01-x` here")
+    assert "`Müller` goes by `M-ller`" in items["M-ller"].notes[0]
+    assert items["02"].notes == items["my-scan"].notes == ()
+
+
+def test_a_path_that_no_file_can_have_is_one_failure_not_the_end(tmp_path: Path) -> None:
+    touch(tmp_path / "a.nii")
+    (tmp_path / "list.csv").write_text(f"scan\na.nii\n{'x' * 300}.nii\n{'d' * 300}/b.nii\nc\0.nii\n")
+    items = find_scans((tmp_path / "list.csv", Path("y" * 300)))
+    assert len(items) == 5
+    for item in items[1:]:
+        with pytest.raises(ScanError, match="cannot be looked at|no such file") as caught:
+            check_scan(item.path)
+        assert len(caught.value.problem) < 200 and caught.value.remedy
+
+
+def test_a_file_in_a_closed_folder_is_one_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path / "closed" / "a.nii")
+    real = Path.stat
+
+    def stat(self: Path, **options: bool) -> object:
+        if self.parent.name == "closed":
+            raise PermissionError(13, "Permission denied")
+        return real(self, **options)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    (item,) = find_scans((tmp_path / "closed" / "a.nii",))
+    with pytest.raises(ScanError, match="may not be read"):
+        check_scan(item.path)
+
+
+def test_a_table_that_cannot_be_read_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "huge.csv").write_text(f"scan,note\na.nii,\nb.nii,{'x' * 140_000}\n")
+    with pytest.raises(TableError, match=r"huge\.csv line 3: a cell is longer than 131,072 characters"):
+        find_scans((tmp_path / "huge.csv",))
+    (tmp_path / "latin.csv").write_bytes("scan\nMüller.nii\n".encode("latin-1"))
+    with pytest.raises(TableError, match="not UTF-8"):
+        find_scans((tmp_path / "latin.csv",))
+    with pytest.raises(TableError, match="no such table"):
+        find_scans((tmp_path / "absent.csv",))
+    with pytest.raises(TableError, match="no file can have this name"):
+        find_scans((tmp_path / f"{'x' * 300}.csv",))
+
+    def read_bytes(self: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    with pytest.raises(TableError, match="may not be read"):
+        find_scans((tmp_path / "latin.csv",))
 
 
 def test_odd_names_become_ids_that_cannot_leave_the_folder(tmp_path: Path) -> None:

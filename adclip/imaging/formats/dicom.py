@@ -8,8 +8,8 @@ from __future__ import annotations
 import logging
 import re
 import warnings
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,20 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from adclip.domain import FloatArray
 from adclip.errors import ScanError
-from adclip.imaging.formats.geometry import FEWEST_VOXELS, Geometry, choose_affine, with_facts
+from adclip.imaging.formats.geometry import Geometry, choose_affine, with_facts
 from adclip.imaging.formats.names import is_dicom
-from adclip.imaging.formats.stored import check_shape
+from adclip.imaging.formats.slices import frames, stack, to_slice
 
-UNEVEN_SHARE = 0.1  # a step between slices may differ from the usual one by this share
-_PARALLEL = 1e-3  # |difference| of direction cosines that headers write with few digits
 _TAGS = [
     "SOPClassUID", "ImageType", "Modality", "PatientName", "PatientID", "SeriesInstanceUID", "SeriesNumber",
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "NumberOfFrames",
     "SamplesPerPixel", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
 ]  # fmt: skip
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
 
 
 @dataclass(frozen=True)
@@ -42,14 +38,6 @@ class DicomSeries:
     geometry: Geometry
 
 
-@dataclass(frozen=True)
-class _Slice:
-    position: FloatArray  # (3,) LPS mm of the first pixel's centre
-    orientation: FloatArray  # (6,) direction cosines of a row and of a column
-    spacing: tuple[float, float]  # mm between rows, between columns
-    size: tuple[int, int]  # rows, columns
-
-
 def read_series(path: Path, wanted: str | None = None) -> DicomSeries:
     """Read the headers of a DICOM folder, or of one multi-frame file, and choose the series to use.
 
@@ -58,7 +46,8 @@ def read_series(path: Path, wanted: str | None = None) -> DicomSeries:
     path : Path
         A folder whose own files are looked at, not its subfolders; or a file that holds a whole volume.
     wanted : str or None
-        Series number or SeriesInstanceUID, where the folder holds several series.
+        Where the folder holds several series: the number of one, its place among them (`2of3`, as the error lists those
+        that no number tells apart), or its SeriesInstanceUID.
 
     Returns
     -------
@@ -76,6 +65,18 @@ def read_series(path: Path, wanted: str | None = None) -> DicomSeries:
         return _read_series(path, wanted)
 
 
+def series_files(path: Path) -> list[tuple[Path, ...]]:
+    """Return the files of every series of a DICOM folder, or of one multi-frame file.
+
+    Raises
+    ------
+    ScanError
+        If there is no DICOM image, one is damaged, or there are several patients.
+    """
+    with _quiet():
+        return [tuple(file for file, _ in series) for series in _group(path).values()]
+
+
 def _read_series(path: Path, wanted: str | None) -> DicomSeries:
     series = _choose(path, _group(path), wanted)
     headers = [header for _, header in series]
@@ -91,8 +92,8 @@ def _read_series(path: Path, wanted: str | None) -> DicomSeries:
         raise ScanError.repeated_slices(path, len(headers) - 1)
     if path.is_file() and not multi:
         raise ScanError.single_dicom(path)
-    slices = _frames(path, multi[0]) if multi else [_to_slice(path, header) for header in headers]
-    order, affine, shape = _stack(path, slices)
+    slices = frames(path, multi[0]) if multi else [to_slice(path, header) for header in headers]
+    order, affine, shape = stack(path, slices)
     geometry = choose_affine(
         path, {"header": affine}, [float(size) for size in np.linalg.norm(affine[:3, :3], axis=0)], shape
     )
@@ -162,21 +163,37 @@ def _choose(path: Path, groups: dict[str, _Series], wanted: str | None) -> _Seri
         return next(iter(groups.values()))
     if wanted in groups:
         return groups[wanted]
-    same = [series for series in groups.values() if wanted.isdigit() and _number(series) == int(wanted)]
-    if len(same) > 1:
-        raise ScanError.same_series_number(path, wanted)
-    if not same:
+    found = [series for place, series in _places(groups.values()) if place == wanted]
+    found = found or [series for series in groups.values() if str(_number(series)) == wanted]
+    if len(found) > 1:
+        same = (_number(series) for series in found)
+        raise ScanError.same_series_number(path, wanted, _list(groups.values(), only=set(same)))
+    if not found:
         raise ScanError.no_such_series(path, wanted[:64], _list(groups.values()))
-    return same[0]
+    return found[0]
 
 
-def _list(groups: Iterable[_Series]) -> str:
-    """Series by number, number of slices and matrix: what tells them apart and says nothing of a person."""
+def _places(groups: Iterable[_Series]) -> list[tuple[str, _Series]]:
+    """Name each series by its place among all, `2of3`, which is the same as long as the folder is."""
+    ordered = list(groups)
+    return [(f"{place}of{len(ordered)}", series) for place, series in enumerate(ordered, start=1)]
+
+
+def _list(groups: Iterable[_Series], only: set[int | None] | None = None) -> str:
+    """Series by what `--series` takes - the number where there is one of it, else the place - slices and matrix.
+
+    That tells them apart and says nothing of a person.
+    """
     shown = []
-    for series in groups:
+    places = _places(groups)
+    counts = Counter(_number(series) for _, series in places)
+    for place, series in places:
         header, number = series[0][1], _number(series)
+        if only is not None and number not in only:
+            continue
         count = max(len(series), int(header.get("NumberOfFrames", 1) or 1))
-        name = "without number" if number is None else f"{number}"
+        name = f"{place} without number" if number is None else f"{place} with number {number}"
+        name = f"{number}" if number is not None and counts[number] == 1 else name
         shown.append(f"{name} ({count} x {int(header.Rows)} x {int(header.Columns)})")
     return ", ".join(shown)
 
@@ -189,100 +206,3 @@ def _number(series: _Series) -> int | None:
 def _text(header: Any, name: str) -> str:
     value = header.get(name)
     return "" if value is None else str(value).strip()
-
-
-# ----------------------------------------------------------------------------------------------- slices to a volume
-
-
-def _to_slice(path: Path, header: Any) -> _Slice:
-    return _make_slice(
-        path,
-        header.get("ImagePositionPatient"),
-        header.get("ImageOrientationPatient"),
-        header.get("PixelSpacing"),
-        header,
-    )
-
-
-def _frames(path: Path, header: Any) -> list[_Slice]:
-    """Return the slices of an enhanced multi-frame file; what frames share stands in one place."""
-    shared = header.get("SharedFunctionalGroupsSequence")
-    frames = header.get("PerFrameFunctionalGroupsSequence")
-    if not frames:
-        raise ScanError.no_position(path)
-    places = [next(iter(shared))] if shared else []
-
-    def find(frame: Any, group: str, name: str) -> Any:
-        for place in (frame, *places):
-            inner = place.get(group)
-            if inner and inner[0].get(name) is not None:
-                return inner[0].get(name)
-        return None
-
-    return [
-        _make_slice(
-            path,
-            find(frame, "PlanePositionSequence", "ImagePositionPatient"),
-            find(frame, "PlaneOrientationSequence", "ImageOrientationPatient"),
-            find(frame, "PixelMeasuresSequence", "PixelSpacing"),
-            header,
-        )
-        for frame in frames
-    ]
-
-
-def _make_slice(path: Path, position: Any, orientation: Any, spacing: Any, header: Any) -> _Slice:
-    try:
-        place = np.array([float(number) for number in position])
-        directions = np.array([float(number) for number in orientation])
-        rows, columns = (float(number) for number in spacing)
-    except (TypeError, ValueError):
-        raise ScanError.no_position(path) from None
-    if place.shape != (3,) or directions.shape != (6,) or not np.isfinite([*place, *directions, rows, columns]).all():
-        raise ScanError.no_position(path)
-    return _Slice(place, directions, (rows, columns), (int(header.Rows), int(header.Columns)))
-
-
-def _stack(path: Path, slices: Sequence[_Slice]) -> tuple[list[int], FloatArray, tuple[int, int, int]]:
-    """Return the order along the normal, the affine of (column, row, slice) indices in RAS+ mm, and the shape."""
-    first = slices[0]
-    if any(one.size != first.size for one in slices):
-        raise ScanError.mixed_slices(path, "matrix size")
-    if any(np.abs(one.orientation - first.orientation).max() > _PARALLEL for one in slices):
-        raise ScanError.mixed_slices(path, "orientation")
-    if any(not np.allclose(one.spacing, first.spacing, rtol=1e-3) for one in slices):
-        raise ScanError.mixed_slices(path, "pixel size")
-    if len(slices) < FEWEST_VOXELS:
-        raise ScanError.few_slices(path, len(slices))
-    across, down = first.orientation[:3], first.orientation[3:]
-    normal = np.cross(across, down)
-    positions = np.array([one.position for one in slices])
-    along = positions @ normal
-    order = [int(index) for index in np.argsort(along, kind="stable")]
-    steps = np.diff(along[order])
-    usual = _check_steps(path, steps)
-    course = (positions[order[-1]] - positions[order[0]]) / (len(slices) - 1)
-    if np.linalg.norm(course - normal * (course @ normal)) > UNEVEN_SHARE * usual:
-        raise ScanError.mixed_slices(path, "place beside each other (they form a slanted stack)")
-    affine = np.eye(4)
-    affine[:3, 0] = _LPS_TO_RAS @ (across * first.spacing[1])
-    affine[:3, 1] = _LPS_TO_RAS @ (down * first.spacing[0])
-    affine[:3, 2] = _LPS_TO_RAS @ course
-    affine[:3, 3] = _LPS_TO_RAS @ positions[order[0]]
-    return order, affine, check_shape(path, (first.size[1], first.size[0], len(slices)))
-
-
-def _check_steps(path: Path, steps: FloatArray) -> float:
-    """Return the usual step between slices in mm; raises ScanError where steps are zero, multiple or uneven."""
-    moved = steps[steps > 1e-3]
-    if len(moved) < len(steps):
-        raise ScanError.repeated_slices(path, len(steps) - len(moved))
-    usual = float(np.median(moved))
-    ratios = moved / usual
-    whole = np.rint(ratios)
-    if np.abs(ratios - whole).max() > UNEVEN_SHARE or whole.min() < 1:
-        raise ScanError.uneven_slices(path, float(moved.min()), float(moved.max()))
-    missing = int((whole - 1).sum())
-    if missing:
-        raise ScanError.missing_slices(path, missing)
-    return usual

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from adclip.errors import AdclipError, ScanError
+
 NIFTI = (".nii", ".nii.gz")
 PAIR = (".hdr", ".img", ".hdr.gz", ".img.gz")
 MGH = (".mgh", ".mgz", ".mgh.gz")
@@ -21,6 +23,26 @@ def format_of(name: str) -> str | None:
         if lower.endswith(endings):
             return kind
     return None
+
+
+def kind_of(path: Path) -> str:
+    """Return `nifti`, `pair`, `mgh` or `dicom` of what lies at `path`.
+
+    Raises
+    ------
+    ScanError
+        If there is nothing, nothing that may be looked at, an empty file, or no scan by its name.
+    """
+    try:
+        return _kind_of(path)
+    except AdclipError:
+        raise
+    except PermissionError:
+        raise ScanError.unreadable(path) from None
+    except OSError as error:
+        raise ScanError.bad_path(path, (error.strerror or "it cannot be used").lower()) from None
+    except ValueError:  # a zero byte in a name
+        raise ScanError.bad_path(path, "no file can have this name") from None
 
 
 def strip_ending(name: str) -> str:
@@ -67,3 +89,20 @@ def is_dicom(path: Path) -> bool:
     if not may_be_dicom(path.name) or not path.is_file():
         return False
     return path.suffix.lower() in DICOM or has_dicom_magic(path)
+
+
+def _kind_of(path: Path) -> str:
+    kind = format_of(path.name)
+    if path.is_dir():
+        if kind not in (None, "dicom"):
+            raise ScanError.is_folder(path)
+        return "dicom"
+    if not path.exists():
+        raise ScanError.missing(path)
+    if kind is None and is_dicom(path):
+        kind = "dicom"
+    if kind is None:
+        raise ScanError.unknown_kind(path)
+    if path.stat().st_size == 0:
+        raise ScanError.empty_file(path)
+    return kind

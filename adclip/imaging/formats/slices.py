@@ -1,0 +1,124 @@
+"""Slices of a DICOM series to one volume: each with its place, put in order along their normal, and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adclip.domain import FloatArray
+from adclip.errors import ScanError
+from adclip.imaging.formats.geometry import FEWEST_VOXELS
+from adclip.imaging.formats.stored import check_shape
+
+UNEVEN_SHARE = 0.1  # a step between slices may differ from the usual one by this share
+_PARALLEL = 1e-3  # |difference| of direction cosines that headers write with few digits
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Where one image lies."""
+
+    position: FloatArray  # (3,) LPS mm of the first pixel's centre
+    orientation: FloatArray  # (6,) direction cosines of a row and of a column
+    spacing: tuple[float, float]  # mm between rows, between columns
+    size: tuple[int, int]  # rows, columns
+
+
+def to_slice(path: Path, header: Any) -> Slice:
+    """Return the place of a file that holds one slice; raises ScanError where the header does not say."""
+    return _make_slice(
+        path,
+        header.get("ImagePositionPatient"),
+        header.get("ImageOrientationPatient"),
+        header.get("PixelSpacing"),
+        header,
+    )
+
+
+def frames(path: Path, header: Any) -> list[Slice]:
+    """Return the slices of an enhanced multi-frame file; what frames share stands in one place."""
+    shared = header.get("SharedFunctionalGroupsSequence")
+    frames = header.get("PerFrameFunctionalGroupsSequence")
+    if not frames:
+        raise ScanError.no_position(path)
+    places = [next(iter(shared))] if shared else []
+
+    def find(frame: Any, group: str, name: str) -> Any:
+        for place in (frame, *places):
+            inner = place.get(group)
+            if inner and inner[0].get(name) is not None:
+                return inner[0].get(name)
+        return None
+
+    return [
+        _make_slice(
+            path,
+            find(frame, "PlanePositionSequence", "ImagePositionPatient"),
+            find(frame, "PlaneOrientationSequence", "ImageOrientationPatient"),
+            find(frame, "PixelMeasuresSequence", "PixelSpacing"),
+            header,
+        )
+        for frame in frames
+    ]
+
+
+def _make_slice(path: Path, position: Any, orientation: Any, spacing: Any, header: Any) -> Slice:
+    try:
+        place = np.array([float(number) for number in position])
+        directions = np.array([float(number) for number in orientation])
+        rows, columns = (float(number) for number in spacing)
+    except (TypeError, ValueError):
+        raise ScanError.no_position(path) from None
+    if place.shape != (3,) or directions.shape != (6,) or not np.isfinite([*place, *directions, rows, columns]).all():
+        raise ScanError.no_position(path)
+    return Slice(place, directions, (rows, columns), (int(header.Rows), int(header.Columns)))
+
+
+def stack(path: Path, slices: Sequence[Slice]) -> tuple[list[int], FloatArray, tuple[int, int, int]]:
+    """Return the order along the normal, the affine of (column, row, slice) indices in RAS+ mm, and the shape."""
+    first = slices[0]
+    if any(one.size != first.size for one in slices):
+        raise ScanError.mixed_slices(path, "matrix size")
+    if any(np.abs(one.orientation - first.orientation).max() > _PARALLEL for one in slices):
+        raise ScanError.mixed_slices(path, "orientation")
+    if any(not np.allclose(one.spacing, first.spacing, rtol=1e-3) for one in slices):
+        raise ScanError.mixed_slices(path, "pixel size")
+    if len(slices) < FEWEST_VOXELS:
+        raise ScanError.few_slices(path, len(slices))
+    across, down = first.orientation[:3], first.orientation[3:]
+    normal = np.cross(across, down)
+    positions = np.array([one.position for one in slices])
+    along = positions @ normal
+    order = [int(index) for index in np.argsort(along, kind="stable")]
+    steps = np.diff(along[order])
+    usual = _check_steps(path, steps)
+    course = (positions[order[-1]] - positions[order[0]]) / (len(slices) - 1)
+    if np.linalg.norm(course - normal * (course @ normal)) > UNEVEN_SHARE * usual:
+        raise ScanError.mixed_slices(path, "place beside each other (they form a slanted stack)")
+    affine = np.eye(4)
+    affine[:3, 0] = _LPS_TO_RAS @ (across * first.spacing[1])
+    affine[:3, 1] = _LPS_TO_RAS @ (down * first.spacing[0])
+    affine[:3, 2] = _LPS_TO_RAS @ course
+    affine[:3, 3] = _LPS_TO_RAS @ positions[order[0]]
+    return order, affine, check_shape(path, (first.size[1], first.size[0], len(slices)))
+
+
+def _check_steps(path: Path, steps: FloatArray) -> float:
+    """Return the usual step between slices in mm; raises ScanError where steps are zero, multiple or uneven."""
+    moved = steps[steps > 1e-3]
+    if len(moved) < len(steps):
+        raise ScanError.repeated_slices(path, len(steps) - len(moved))
+    usual = float(np.median(moved))
+    ratios = moved / usual
+    whole = np.rint(ratios)
+    if np.abs(ratios - whole).max() > UNEVEN_SHARE or whole.min() < 1:
+        raise ScanError.uneven_slices(path, float(moved.min()), float(moved.max()))
+    missing = int((whole - 1).sum())
+    if missing:
+        raise ScanError.missing_slices(path, missing)
+    return usual
