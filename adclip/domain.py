@@ -16,6 +16,7 @@ FloatArray = NDArray[np.floating[Any]]
 RESEARCH_NOTICE = "Research use only. Not a medical device."
 BUILTIN_NOTICE = "builtin model: trained on simulated anatomy - for trying adclip out, not for diagnosis"
 TEMPLATE_SPACE = "MNI152NLin2009aSym"
+SEGMENTER = "adclip segmenter"  # `Visit.volumes_source` of what `adclip preprocess --volumes` measured: an estimate
 MMSE_RANGE = (0.0, 30.0)  # Folstein et al. 1975: 30 points
 
 

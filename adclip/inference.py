@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from adclip.domain import MmseEstimate, Prediction, ReadOptions, ScanItem, Visit
+from adclip.domain import SEGMENTER, MmseEstimate, Prediction, ReadOptions, ScanItem, Visit
 from adclip.paths import shown
 from adclip.version import __version__
 
@@ -172,8 +172,11 @@ class Predictor:
         flags = list(prepared.flags)
         if not answer.used_report:
             flags.append("no_metadata" if visit is None else "no_report")
-        elif visit is not None and self._foreign_volumes(visit):
-            flags.append("volumes_of_other_software")
+        elif visit is not None:
+            if self._foreign_volumes(visit):
+                flags.append("volumes_of_other_software")
+            if visit.volumes_source == SEGMENTER:
+                flags.append("estimated_volumes")
         return Prediction(
             scan=shown(item.path),
             status=STATUS_OF_VERDICT[str(prepared.qc.get("verdict", "pass"))],

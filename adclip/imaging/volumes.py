@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adclip.domain import FloatArray
+from adclip.domain import SEGMENTER, FloatArray
 from adclip.errors import WeightsError
 from adclip.imaging.grid import to_grid
 from adclip.imaging.segmenter import BOX, CLASSES, REMEDY, load_segmenter, segment
 
-METHOD = "adclip segmenter"
+METHOD = SEGMENTER
 FIELDS = (
     "hippocampus_left_mm3", "hippocampus_right_mm3", "hippocampus_mm3", "ventricles_mm3", "whole_brain_mm3", "icv_mm3",
 )  # fmt: skip

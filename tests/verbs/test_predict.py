@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 from tiny import LABELS, write_table
 
+from adclip.clinical.reports import render
 from adclip.clinical.table import read_table
 from adclip.config import PredictConfig
 from adclip.domain import BUILTIN_NOTICE, RESEARCH_NOTICE, Prediction, ScanItem
@@ -247,3 +248,15 @@ def test_two_tables_are_joined_to_the_scans(config, visits, tmp_path):
     (tmp_path / "volumes.csv").write_text("\n".join(["subject_id,session_id,hippocampus_mm3", *rows]) + "\n")
     found = answers(replace(config, meta=(people, tmp_path / "volumes.csv")))
     assert [one.report for one in found] == [one.report for one in wanted]
+
+
+def test_volumes_that_adclip_estimated_itself_are_flagged(config, visits, tmp_path):
+    table = write_table(tmp_path / "t.csv", visits)
+    lines = table.read_text().splitlines()
+    table.write_text(
+        "\n".join([f"{lines[0]},volumes_source", *(f"{line},adclip segmenter" for line in lines[1:])]) + "\n"
+    )
+    assert all("estimated_volumes" in found.flags for found in answers(replace(config, meta=table)))
+    visit = read_table(table).rows[0]
+    assert render(visit, "paper6", None).flags == ("estimated_volumes",)
+    assert render(replace(visit, volumes_source="DLMUSE"), "paper6", None).flags == ()

@@ -18,7 +18,7 @@ from adclip.clinical.reports import clinical, paper
 from adclip.clinical.reports.readings import CLINICAL_FIELDS, measure
 from adclip.clinical.reports.spans import KNOWLEDGE, Span
 from adclip.config import check_style
-from adclip.domain import CLASS_PHRASES, Report, Visit
+from adclip.domain import CLASS_PHRASES, SEGMENTER, Report, Visit
 from adclip.errors import ConfigError, ReportError
 
 __all__ = [
@@ -116,11 +116,13 @@ def traced(
     """Write a report and trace every printed value: `render` and `spans` in one go."""
     check_style(style)
     lead = "" if label is None else f"{bare_phrase(label)}: "
-    left_out: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
     if style in paper.FIELDS:
         text, found = paper.write(visit, style, keep, len(lead))
     else:
-        text, found, left_out = clinical.write(visit, keep, phrasing, style == "knowledge", len(lead))
+        text, found, flags = clinical.write(visit, keep, phrasing, style == "knowledge", len(lead))
+    if visit.volumes_source == SEGMENTER and any(span.unit == "mm3" for span in found):
+        flags = (*flags, "estimated_volumes")
     used = dict.fromkeys(source for span in found if span.column != KNOWLEDGE for source in span.sources)
     report = Report(
         text=lead + text,
@@ -128,7 +130,7 @@ def traced(
         template_version=template_version(style),
         label=None if label is None else str(label),
         fields=tuple(used),
-        flags=left_out,
+        flags=flags,
     )
     return report, tuple(found)
 
