@@ -183,6 +183,8 @@ _ELSEWHERE = {
     "midtemp": "middle_temporal_mm3", "subject": "subject_id", "ptid": "subject_id", "rid": "subject_id",
     "id": "subject_id", "subject id": "subject_id", "mri id": "scan", "session": "session_id", "viscode": "session_id",
     "visit": "session_id", "examdate": "visit_date", "filename": "scan", "file": "scan", "path": "scan",
+    "code": "subject_id", "patient": "subject_id", "patient id": "subject_id", "date": "visit_date",
+    "scan date": "visit_date", "tiv": "icv_mm3",
 }  # fmt: skip
 
 
