@@ -17,7 +17,7 @@ from adclip.errors import ConfigError
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 LAST_TEXT_TOKEN = 482  # method: 512 positions of BERT less 30 prompts
 REPORT_STYLES = ("paper4", "paper6", "clinical", "knowledge")
-DEFAULT_STYLE = "paper6"
+DEFAULT_STYLE = "clinical"
 VERDICTS = ("pass", "warn", "fail")
 
 

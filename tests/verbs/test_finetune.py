@@ -32,7 +32,7 @@ def files_in(folder: Path) -> set[str]:
 def test_a_run_holds_exactly_these_files(tiny_run):
     assert files_in(tiny_run) == FILES
     record = read_record(tiny_run)
-    assert record.labels == LABELS and record.style == "paper6"
+    assert record.labels == LABELS and record.style == "clinical"
     assert record.training["epochs"] == 3
     load_model(str(tiny_run))
 

@@ -53,7 +53,7 @@ def test_training_reports_name_the_true_class_and_leave_out_the_unknown(table, t
 
 
 def test_each_value_is_traced_to_its_columns(table, tmp_path):
-    result = synthesize_reports(SynthesizeReportsConfig(table, tmp_path / "r.jsonl"))
+    result = synthesize_reports(SynthesizeReportsConfig(table, tmp_path / "r.jsonl", style="paper6"))
     record = records(result.out)[0]
     assert {"subject_id", "session_id", "label", "text", "style", "template_version", "fields"} <= set(record)
     assert record["synthetic"] is True
