@@ -241,7 +241,9 @@ class ScanError(InputError):
 
     @classmethod
     def only_left_out(cls, path: Path | str, why: str) -> ScanError:
-        return cls(f"{path}: no scans in this folder; {why}", "give the folder that holds the scans, or name a file itself")
+        return cls(
+            f"{path}: no scans in this folder; {why}", "give the folder that holds the scans, or name a file itself"
+        )
 
     @classmethod
     def no_dicom(cls, path: Path | str) -> ScanError:
@@ -533,6 +535,13 @@ class OutputError(InputError):
     @classmethod
     def exists(cls, path: Path | str) -> OutputError:
         return cls(f"{path}: exists already", "choose another --out, or add --overwrite")
+
+    @classmethod
+    def is_input(cls, path: Path | str) -> OutputError:
+        return cls(
+            f"{path}: --out is one of the inputs; its raw scans would be mistaken for results and left out",
+            "choose a folder of its own for the results, such as `--out derivatives`",
+        )
 
     @classmethod
     def bad_id(cls, kind: str, text: str) -> OutputError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +11,18 @@ from adclip.cohort import run_each
 from adclip.config import PreprocessConfig, parse_override
 from adclip.derivation import ScanWork, to_row
 from adclip.domain import RESEARCH_NOTICE, ReadOptions, ScanItem
-from adclip.errors import AdclipError, ConfigError, InputError, OutputError
+from adclip.errors import AdclipError, ConfigError, DefectError, OutputError, ScanError
 from adclip.events import Advanced, Failed, OnEvent, Started, Step, Warned, ignore
 from adclip.imaging.brain import SkullStripper
 from adclip.imaging.files import check_scan
 from adclip.imaging.find import find_scans
-from adclip.imaging.folders import is_our_dataset
+from adclip.imaging.folders import holds_raw, is_our_dataset
 from adclip.imaging.publish import publish
-from adclip.imaging.status import ScanRow, StatusTable
+from adclip.imaging.run_book import RunBook
+from adclip.imaging.status import ScanRow
+from adclip.imaging.withdraw import withdraw
 from adclip.machine import choose_workers
-from adclip.paths import remove_leftovers
+from adclip.paths import is_folder, remove_leftovers
 from adclip.shards import parse_shard, shard_from_slurm, take_shard
 
 GB_EACH = 1.6  # peak memory of one process on a 1 mm head, see docs/benchmarks.md
@@ -90,48 +92,59 @@ def preprocess(
     Returns
     -------
     PreprocessResult
-        One row for each scan. The same rows stand in `status.tsv`, which is rewritten whole after every scan and keeps
+        One row for each scan. The same rows stand in `status.tsv`, which is rewritten whole as scans are done and keeps
         the rows of earlier runs into the same folder; `qc.html` shows all of them when the run ends.
 
     Raises
     ------
     InputError
-        If there is nothing to do, or every scan failed: then the first scan's error, and nothing is written.
+        If there is nothing to do, or every scan failed: then the first scan's error. Where the output folder is new and
+        the scans are no shard of a larger run, nothing is written then.
     OutputError
         If the output folder cannot be used.
     AdclipError
-        If the device or a package is missing, which no other scan would survive either.
+        If something is missing that no scan can be done without, such as the device.
+
+    Notes
+    -----
+    An earlier derivative of a scan that is refused now loses its sidecar, see `imaging.withdraw`.
     """
     from adclip.model.checkpoint import read_contract
 
-    items = _collect(config, on_event)
+    items, shard = _collect(config, on_event)
     contract = read_contract(config.model)
-    _check_out(config.out)
+    _check_out(config.out, config.inputs)
     remove_leftovers(config.out)
     work = ScanWork(config, contract, stripper)
-    table = _Recorder(config.out, on_event)
+    book = RunBook(config.out, on_event, in_any_case=shard is not None or config.out.is_dir())
     workers = choose_workers(config.workers, len(items), GB_EACH)
     on_event(Started("preprocessing", len(items)))
-    # Headers of all files first: hours of work should not hide a typo at their end.
-    problems = {index: error for index, item in enumerate(items) if (error := _check(item, work.options))}
     done = 0
-    for index, error in problems.items():
+
+    def enter(index: int, row: ScanRow, error: AdclipError | None) -> None:
+        nonlocal done
         done += 1
-        table.add(index, _failed(items[index], error), error)
-        on_event(Advanced("preprocessing", done, f"{items[index].stem} failed"))
-    good = [index for index in range(len(items)) if index not in problems]
-    for outcome in run_each(work, [items[index] for index in good], workers):
-        index = good[outcome.index]
-        row = outcome.value or _failed(items[index], outcome.error)
-        done += 1
-        table.add(index, replace(row, seconds=outcome.seconds), outcome.error)
+        if isinstance(error, ScanError) and withdraw(config.out, items[index], anew=config.overwrite):
+            on_event(Warned(row.scan, "an earlier result of this scan is no longer used"))
+        book.enter(index, row, error)
         on_event(Advanced("preprocessing", done, f"{items[index].stem} {row.status}"))
-        _log.info("%s: %s in %.1f s", items[index].stem, row.status, outcome.seconds)
-    if table.first_error is not None and not table.some_good:
-        raise table.first_error
-    if items:
+
+    with book:
+        # Headers of all files first: hours of work should not hide a typo at their end.
+        problems = {index: error for index, item in enumerate(items) if (error := _check(item, work.options))}
+        for index, error in problems.items():
+            enter(index, _failed(items[index], error), error)
+        good = [index for index in range(len(items)) if index not in problems]
+        for outcome in run_each(work, [items[index] for index in good], workers):
+            index = good[outcome.index]
+            row = outcome.value or _failed(items[index], outcome.error)
+            enter(index, replace(row, seconds=outcome.seconds), outcome.error)
+            _log.info("%s: %s in %.1f s", items[index].stem, row.status, outcome.seconds)
+    if items and book.writes:
         publish(config.out)
-    return PreprocessResult(out=config.out, rows=table.rows())
+    if book.errors and len(book.errors) == len(items):
+        raise book.worst()
+    return PreprocessResult(out=config.out, rows=book.rows())
 
 
 def plan(config: PreprocessConfig, on_event: OnEvent = ignore) -> Plan:
@@ -144,9 +157,9 @@ def plan(config: PreprocessConfig, on_event: OnEvent = ignore) -> Plan:
     """
     from adclip.model.checkpoint import read_contract
 
-    items = _collect(config, on_event)
+    items, _ = _collect(config, on_event)
     work = ScanWork(config, read_contract(config.model), None)
-    _check_out(config.out)
+    _check_out(config.out, config.inputs)
     rows = []
     for item in items:
         if error := _check(item, work.options):
@@ -160,8 +173,8 @@ def plan(config: PreprocessConfig, on_event: OnEvent = ignore) -> Plan:
     return Plan(tuple(rows), workers, left * SECONDS_EACH / workers / 60, workers * GB_EACH)
 
 
-def _collect(config: PreprocessConfig, on_event: OnEvent) -> list[ScanItem]:
-    """Find the scans of this run, and check what the user says of single ones."""
+def _collect(config: PreprocessConfig, on_event: OnEvent) -> tuple[list[ScanItem], tuple[int, int] | None]:
+    """Find the scans of this run and the share they are, and check what the user says of single ones."""
     items = find_scans(config.inputs)
     known = {item.subject_id for item in items}
     for who, _, _ in map(parse_override, config.overrides):
@@ -176,58 +189,33 @@ def _collect(config: PreprocessConfig, on_event: OnEvent) -> list[ScanItem]:
     for item in chosen:
         for note in item.notes:
             on_event(Warned(str(item.path), note))
-    return chosen
+    return chosen, shard
 
 
-def _check(item: ScanItem, options: ReadOptions) -> InputError | None:
+def _check(item: ScanItem, options: ReadOptions) -> AdclipError | None:
     if item.preprocessed:
         return None
     try:
         check_scan(item.path, options)
-    except InputError as error:
+    except AdclipError as error:
         return error
+    except Exception as error:  # one odd file among thousands is not the end of the others
+        return DefectError.of(error)
     return None
 
 
-def _check_out(out: Path) -> None:
-    """Leave a dataset of another making alone."""
+def _check_out(out: Path, inputs: tuple[Path, ...]) -> None:
+    """Leave a dataset of another making alone, and raw scans apart from results."""
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out}: is a file, not a folder", "choose another --out")
     if (out / "dataset_description.json").is_file() and not is_our_dataset(out):
         raise OutputError(f"{out}: holds a dataset that adclip did not make", "choose another --out")
+    if any(is_folder(given) and given.resolve() == out.resolve() for given in inputs) and (
+        not is_our_dataset(out) or holds_raw(out)
+    ):
+        raise OutputError.is_input(out)
 
 
 def _failed(item: ScanItem, error: AdclipError | None) -> ScanRow:
     assert error is not None
     return to_row(item, "failed", flags=item.flags, error=error.problem, hint=error.remedy)
-
-
-@dataclass
-class _Recorder:
-    """Tells and writes down what became of each scan; failures are held back until there is something to keep them with."""
-
-    out: Path
-    on_event: OnEvent
-    first_error: AdclipError | None = None
-    some_good: bool = False
-    _rows: dict[int, ScanRow] = field(default_factory=dict)
-    _held: list[ScanRow] = field(default_factory=list)
-
-    def add(self, index: int, row: ScanRow, error: AdclipError | None) -> None:
-        self._rows[index] = row
-        if error is not None:
-            self.first_error = self.first_error or error
-            self.on_event(Failed(row.scan, error.problem, error.remedy))
-        elif row.qc.get("verdict") in ("warn", "fail"):
-            reasons = ", ".join(row.qc.get("reasons", ()))
-            self.on_event(Warned(row.scan, f"quality {row.qc['verdict']}: {reasons}"))
-        self.some_good = self.some_good or error is None
-        self._held.append(row)
-        if self.some_good:
-            table = StatusTable(self.out)
-            for held in self._held:
-                table.add(held)
-            self._held.clear()
-
-    def rows(self) -> tuple[ScanRow, ...]:
-        return tuple(self._rows[index] for index in sorted(self._rows))

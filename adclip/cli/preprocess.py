@@ -96,7 +96,7 @@ def _show_plan(session: Session, config: PreprocessConfig) -> None:
                 f"{found.memory_gb:.1f} GB with {found.workers} process{'es' if found.workers > 1 else ''}"
             )
         )
-    names = ("scan", "subject_id", "session_id", "status", "flags", "error", "hint")
+    names = ("scan", "subject_id", "session_id", "status", "flags", "error", "hint", "notice")
     rows = [{name: value for name, value in row.to_dict().items() if name in names} for row in found.rows]
     session.show(rows, _draw)
     session.finish(failed=sum(row["status"] == "failed" for row in rows), total=len(rows))

@@ -15,6 +15,7 @@ from adclip.errors import InputError, ScanError, TableError
 from adclip.imaging.folders import (
     BIDS_NAME,
     GENERATOR,
+    PREPROC_SUFFIX,
     choose_runs,
     is_freesurfer,
     is_our_dataset,
@@ -27,7 +28,6 @@ from adclip.paths import is_folder
 
 __all__ = ["GENERATOR", "PREPROC_SUFFIX", "clean_id", "find_scans", "is_our_dataset", "read_sidecar"]
 
-PREPROC_SUFFIX = "_desc-preproc_T1w.nii.gz"
 RUN_CHOSEN = "run_chosen"
 
 _TABLES = (".csv", ".tsv")

@@ -12,6 +12,7 @@ from pathlib import Path
 from adclip.imaging.formats.names import NIFTI, format_of, is_dicom, pair_of, strip_ending
 
 GENERATOR = "adclip"
+PREPROC_SUFFIX = "_desc-preproc_T1w.nii.gz"
 BIDS_NAME = re.compile(r"sub-(?P<sub>[^_/]+)(?:_ses-(?P<ses>[^_/]+))?(?:_|$)")
 # In the order of choice: conformed and otherwise untouched; normalised to white matter 110; averaged and not conformed.
 FREESURFER_IMAGES = ("orig.mgz", "T1.mgz", "rawavg.mgz")
@@ -76,6 +77,12 @@ def list_scans(folder: Path) -> Listing:
     derived = [path for path in found if _is_derived(path.name)]
     scans = [path for path in found if not _is_derived(path.name)]
     return Listing(scans, {"named as masks, maps or other contrasts": derived})
+
+
+def holds_raw(folder: Path) -> bool:
+    """Tell whether a derivatives dataset that adclip made holds scans that it did not make."""
+    scans = _walk(folder, frozenset(), set())
+    return any(not path.name.endswith(PREPROC_SUFFIX) and not _is_derived(path.name) for path in scans)
 
 
 def choose_runs(paths: list[Path]) -> dict[Path, tuple[Path, ...]]:

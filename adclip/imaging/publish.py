@@ -10,6 +10,7 @@ import csv
 import io
 import json
 from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +19,55 @@ from adclip.imaging.derivatives import derivative_path, figure_path
 from adclip.imaging.find import read_sidecar
 from adclip.imaging.qc_page import QcEntry, render_qc_page
 from adclip.imaging.status import StatusTable, locked
-from adclip.paths import write_text
+from adclip.paths import atomic_path, write_text
 
 PAGE = "qc.html"
-VOLUMES = "volumes.tsv"
+VOLUMES, VOLUMES_ABOUT = "volumes.tsv", "volumes.json"
 VOLUME_COLUMNS = (
     "icv_mm3", "whole_brain_mm3", "ventricles_mm3", "hippocampus_mm3", "hippocampus_left_mm3", "hippocampus_right_mm3",
     "entorhinal_mm3", "fusiform_mm3", "middle_temporal_mm3",
 )  # fmt: skip
+_TRIES = 2  # pages made in vain while others work; the next time they wait
+
+
+class _OutdatedError(Exception):
+    """Somebody entered a row while the pages were made."""
 
 
 def publish(out: Path) -> None:
-    """Write `qc.html`, and `volumes.tsv` with `volumes.json` where any scan has volumes."""
+    """Write `qc.html`, and `volumes.tsv` with `volumes.json` where any scan has volumes.
+
+    The pages are made without holding up the runs that share the folder; if one of them enters a row meanwhile, they are
+    made again, at last with the lock held.
+    """
+    table = StatusTable(out)
+    for _ in range(_TRIES):
+        stamp = table.stamp()
+        pages = _make_pages(out, table.rows())
+        with (
+            suppress(_OutdatedError),
+            ExitStack() as lock,
+            ExitStack() as files,
+        ):  # taken last, the lock is given back last
+            for name, text in pages.items():
+                files.enter_context(atomic_path(out / name)).write_text(text, encoding="utf-8")
+            lock.enter_context(locked(out))
+            if table.stamp() == stamp:
+                return
+            raise _OutdatedError
     with locked(out):
-        rows = [(row, *_read(out, row)) for row in StatusTable(out).rows()]
-        write_text(out / PAGE, render_qc_page([_entry(out, row, item, sidecar) for row, item, sidecar in rows]))
-        measured = [(item, sidecar["Volumes"]) for _, item, sidecar in rows if sidecar.get("Volumes")]
-        if measured:
-            _write_volumes(out, measured)
+        for name, text in _make_pages(out, table.rows()).items():
+            write_text(out / name, text)
+
+
+def _make_pages(out: Path, rows: list[dict[str, str]]) -> dict[str, str]:
+    """Return the text of every page by its name."""
+    read = [(row, *_read(out, row)) for row in rows]
+    pages = {PAGE: render_qc_page([_entry(out, row, item, sidecar) for row, item, sidecar in read])}
+    measured = [(item, sidecar["Volumes"]) for _, item, sidecar in read if sidecar.get("Volumes")]
+    if measured or (out / VOLUMES).is_file():  # an old one may hold rows of scans that are refused now
+        pages |= _describe_volumes(measured)
+    return pages
 
 
 def _read(out: Path, row: Mapping[str, str]) -> tuple[ScanItem, dict[str, Any]]:
@@ -67,8 +99,8 @@ def _text(cell: str | None) -> str | None:
     return None if cell in (None, "n/a") else cell
 
 
-def _write_volumes(out: Path, measured: list[tuple[ScanItem, Mapping[str, Any]]]) -> None:
-    """Write a table that `--meta` and `--table` read as it is, and the dictionary that says what its numbers are worth."""
+def _describe_volumes(measured: list[tuple[ScanItem, Mapping[str, Any]]]) -> dict[str, str]:
+    """Return a table that `--meta` and `--table` read as it is, and the dictionary that says what its numbers are worth."""
     text = io.StringIO()
     writer = csv.writer(text, delimiter="\t", lineterminator="\n")
     writer.writerow(["subject_id", "session_id", *VOLUME_COLUMNS, "volumes_source"])
@@ -77,7 +109,6 @@ def _write_volumes(out: Path, measured: list[tuple[ScanItem, Mapping[str, Any]]]
         numbers = [_number(found["volumes"].get(name)) for name in VOLUME_COLUMNS]
         writer.writerow([item.subject_id, item.session_id or "n/a", *numbers, found["source"]])
         sources[found["source"]] = {key: found[key] for key in ("definitions", "measured_error") if key in found}
-    write_text(out / VOLUMES, text.getvalue())
     about = {
         "Notice": RESEARCH_NOTICE,
         **{
@@ -86,7 +117,7 @@ def _write_volumes(out: Path, measured: list[tuple[ScanItem, Mapping[str, Any]]]
         },
         "volumes_source": {"Description": "what measured the volumes of this row", "Levels": sources},
     }
-    write_text((out / VOLUMES).with_suffix(".json"), json.dumps(about, indent=2, sort_keys=True) + "\n")
+    return {VOLUMES: text.getvalue(), VOLUMES_ABOUT: json.dumps(about, indent=2, sort_keys=True) + "\n"}
 
 
 def _number(value: object) -> str:

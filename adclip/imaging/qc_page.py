@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -157,7 +158,7 @@ def _cell(limit: Limit, value: float | None, group: Sequence[float]) -> dict[str
         return {"limit": limit, "raw": "", "text": "–", "verdict": "pass", "sign": "", "percentile": "", "place": None}
     verdict = limit.judge(value)
     # Middle rank, so that the median stands at 50 and ties share a place.
-    rank = float(np.searchsorted(group, value, "left") + np.searchsorted(group, value, "right")) / 2
+    rank = (bisect_left(group, value) + bisect_right(group, value)) / 2
     return {
         "limit": limit,
         "raw": f"{value:.6g}",
