@@ -59,6 +59,9 @@ COMMANDS = {
 }
 
 
+EXAMPLE = "Example: "  # how the last line of a command's help begins
+
+
 def parse_with(function: Callable[..., None], **attributes: Any) -> TyperCommand:
     """Build the option parser that the signature of `function` describes."""
     single = typer.Typer(add_completion=False, rich_markup_mode=None)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
 import errno
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import typer
+import typer.core
 
+from adclip.cli.commands import COMMANDS, EXAMPLE, LazyCommand
 from adclip.errors import (
     EXIT_DEFECT,
     EXIT_INPUT,
@@ -78,14 +82,51 @@ def describe(error: Exception) -> Failure:
 
 
 def _usage(error: typer.TyperException) -> Failure:
-    """Rephrase what the option parser says; its hint is the command's own example line."""
+    """Rephrase what the option parser says; its hint is the nearest name there is, and the command's own example line."""
     message = error.format_message().rstrip(".")
     context = getattr(error, "ctx", None)
     if context is None:
-        return Failure(message, "see `adclip --help`", EXIT_INPUT)
-    path, example = context.command_path, getattr(context.command, "epilog", None)
-    lead = f"for example `{example.removeprefix('Example: ')}`; " if example else ""
-    return Failure(f"{path}: {message[:1].lower()}{message[1:]}", f"{lead}see `{path} --help`", EXIT_INPUT)
+        lacking = message.endswith("requires an argument")
+        remedy = "write a value behind it; `adclip COMMAND --help` says which" if lacking else "see `adclip --help`"
+        return Failure(f"{message[:1].lower()}{message[1:]}", remedy, EXIT_INPUT)
+    path, command = context.command_path, context.command
+    leads = []
+    if message.startswith("No such option") and (option := getattr(error, "option_name", "")):
+        message = f"no such option: {option}"  # the parser's own guesses are far from it
+        leads.append(_near_option(option, command))
+    elif message.startswith("No such command") and "Did you mean" not in message:
+        leads.append(f"the commands are: {', '.join(COMMANDS)}")
+    if (example := getattr(command, "epilog", None) or "").startswith(EXAMPLE):
+        leads.append(f"for example `{example.removeprefix(EXAMPLE)}`")
+    hint = "; ".join((*filter(None, leads), f"see `{path} --help`"))
+    return Failure(f"{path}: {message[:1].lower()}{message[1:]}", hint, EXIT_INPUT)
+
+
+def _near_option(option: str, command: typer.core.TyperCommand | typer.core.TyperGroup) -> str:
+    """Say which option may have been meant, and, of one given to `adclip` itself, that it belongs behind the command."""
+    own = {name for parameter in command.params for name in parameter.opts}
+    if not isinstance(command, typer.core.TyperGroup):
+        return _did_you_mean(option, own)
+    others = {
+        name
+        for one in command.commands.values()
+        if isinstance(one, LazyCommand)
+        for p in one.load().params
+        for name in p.opts
+    }
+    near = option if option in others else _nearest(option, own | others)
+    if near in others:
+        return f"write {'it' if near == option else f'`{near}`'} behind the command: `adclip COMMAND ... {near}`"
+    return _did_you_mean(option, own)
+
+
+def _did_you_mean(word: str, known: Iterable[str]) -> str:
+    near = _nearest(word, known)
+    return f"did you mean `{near}`?" if near else ""
+
+
+def _nearest(word: str, known: Iterable[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.7)), None)
 
 
 def _where(error: OSError) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from adclip.cli.commands import COMMANDS, LazyCommand
+from adclip.cli.commands import COMMANDS, EXAMPLE, LazyCommand
 from adclip.cli.failures import describe, interrupted
 from adclip.cli.session import Session
 from adclip.version import __version__
@@ -27,7 +27,7 @@ class Root(TyperGroup):
         super().__init__(**kwargs)
         for name, entry in COMMANDS.items():
             self.add_command(
-                LazyCommand(name, rich_markup_mode=None, help=entry.summary, epilog=f"Example: {entry.example}")
+                LazyCommand(name, rich_markup_mode=None, help=entry.summary, epilog=f"{EXAMPLE}{entry.example}")
             )
 
     def main(

@@ -60,6 +60,30 @@ def test_wrong_usage_is_2(run, words, problem):
     assert_told(run(*words), 2, problem)
 
 
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["--quiet", "preprocess", "x"], "write it behind the command: `adclip COMMAND ... --quiet`"),
+        (["--workrs", "3", "preprocess", "x"], "write `--workers` behind the command"),
+        (["--versio"], "did you mean `--version`?"),
+        (["predict", "a.nii", "--devcie", "cpu"], "did you mean `--device`?"),
+        (["predict", "a.nii", "--device"], "write a value behind it"),
+        (["xyz"], "the commands are: demo, preprocess, "),
+        (["predct"], "see `adclip --help`"),
+    ],
+)
+def test_the_hint_names_what_was_meant(run, words, hint):
+    told = lines_of(run(*words))[1]
+    assert hint in told
+    assert "adclip.toml" not in told and "Options of a command" not in told, (
+        "the closing line of the help page is no hint"
+    )
+
+
+def test_no_option_is_guessed_where_none_is_near(run):
+    assert "did you mean" not in lines_of(run("predict", "a.nii", "--zzz"))[1]
+
+
 def test_plain_finetune_shows_a_complete_line(run):
     hint = lines_of(run("finetune"))[1]
     assert "adclip finetune --scans derivatives --table clinical.csv --out run1" in hint

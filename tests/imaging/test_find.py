@@ -117,7 +117,7 @@ def test_a_path_that_no_file_can_have_is_one_failure_not_the_end(tmp_path: Path)
     items = find_scans((tmp_path / "list.csv", Path("y" * 300)))
     assert len(items) == 5
     for item in items[1:]:
-        with pytest.raises(ScanError, match="cannot be looked at|no such file") as caught:
+        with pytest.raises(ScanError, match=r"cannot be looked at|no such file") as caught:
             check_scan(item.path)
         assert len(caught.value.problem) < 200 and caught.value.remedy
 
