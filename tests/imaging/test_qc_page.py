@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
 from adclip.config import SMALL
 from adclip.domain import RESEARCH_NOTICE, SourceGrid, Volume
+from adclip.imaging import qc_page
 from adclip.imaging.limits import LIMITS
 from adclip.imaging.measurements import template_on
 from adclip.imaging.qc_page import QcEntry, render_qc_page
@@ -112,8 +114,40 @@ def test_a_page_of_few_scans_is_whole(count: int) -> None:
     assert f"<b>{count}</b> scan" in page
 
 
-def test_a_large_cohort_is_rendered_within_seconds() -> None:
-    one = entries()[0]
-    many = [QcEntry(f"s{n:04d}", None, "x.nii", one.verdict, one.reasons, one.numbers) for n in range(600)]
-    page = render_qc_page(many)
-    assert page.count("<section") == 600
+class CountedReads(Sequence[float]):
+    """Numbers of a group that count how often one of them is looked at."""
+
+    def __init__(self, values: list[float]) -> None:
+        self.values, self.reads = values, 0
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, index: int) -> float:
+        self.reads += 1
+        return self.values[index]
+
+
+def test_the_work_for_a_large_cohort_grows_with_its_size_and_not_with_its_square(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    groups: list[CountedReads] = []
+
+    def counted(ordered: Sequence[QcEntry], name: str) -> CountedReads:
+        groups.append(CountedReads(sorted(float(entry.numbers[name]) for entry in ordered)))
+        return groups[-1]
+
+    monkeypatch.setattr(qc_page, "_values", counted)
+    one, lengths = entries()[0], {}
+    for count in (100, 800):
+        groups.clear()
+        many = [
+            QcEntry(f"s{n:04d}", None, "x.nii", one.verdict, one.reasons, {k: v + n for k, v in one.numbers.items()})
+            for n in range(count)
+        ]
+        page = render_qc_page(many)
+        assert page.count("<section") == count
+        lengths[count] = len(page)
+        # Two searches by halves and the ends for each scan, and a few looks at the whole for each number.
+        assert max(group.reads for group in groups) <= count * (2 * (count.bit_length() + 1) + 10)
+    assert (lengths[800] - lengths[100]) / 700 < 1.1 * lengths[100] / 100
