@@ -24,7 +24,7 @@ LABELS = ("CN", "MCI", "AD")
 CONTRACT = InputContract(shape=(32, 40, 32), spacing_mm=(5.0, 5.0, 5.0), center_mm=(0.0, -17.0, 5.0))
 CONFIG = ModelConfig(
     contract=CONTRACT, patch=(8, 8, 8), width=32, depth=2, heads=4, mlp_width=64, text_width=32, text_depth=2,
-    text_heads=4, text_mlp_width=64, vocabulary=356, text_positions=512, embedding=32, fusion_heads=4,
+    text_heads=4, text_mlp_width=64, vocabulary=363, text_positions=512, embedding=32, fusion_heads=4,
 )  # fmt: skip
 PROMPTS = PromptConfig(visual_prompts=3, text_prompts=4)
 
