@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from real_scans import say
 
 from adclip.config import SMALL
 from adclip.domain import ScanItem
@@ -49,7 +50,7 @@ def main() -> None:
         publish(out)
         ended = time.perf_counter()
         size = (out / PAGE).stat().st_size / 1e6
-        print(f"{scans} scans: one row {added - began:.2f} s, pages {ended - added:.1f} s, {size:.0f} MB")
+        say(f"{scans} scans: one row {added - began:.2f} s, pages {ended - added:.1f} s, {size:.0f} MB")
 
 
 if __name__ == "__main__":
