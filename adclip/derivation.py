@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from adclip.config import PreprocessConfig, parse_override
 from adclip.domain import InputContract, ReadOptions, ScanItem
+from adclip.errors import TableError
 from adclip.imaging.brain import DeepbetStripper, SkullStripper
-from adclip.imaging.derivatives import (
-    derivative_path,
-    figure_path,
-    read_current,
-    read_derivative,
-    update_sidecar,
-    write_dataset_description,
-    write_derivative,
-)
-from adclip.imaging.files import scan_sha256
+from adclip.imaging.currency import is_current, read_whole
+from adclip.imaging.derivative_names import derivative_path, figure_path
+from adclip.imaging.derivatives import read_derivative, update_sidecar, write_dataset_description, write_derivative
+from adclip.imaging.find import read_sidecar
 from adclip.imaging.folders import is_our_dataset
 from adclip.imaging.prepare import PreparedScan, prepare_scan
 from adclip.imaging.qc_picture import draw_qc
 from adclip.imaging.quality import override_verdict
+from adclip.imaging.source import Source, hash_source
 from adclip.imaging.status import ScanRow
+from adclip.imaging.volumes import METHOD, measured_by
 from adclip.paths import write_bytes
+
+TAKEN_OVER = "already_preprocessed"
+NO_VOLUMES = "volumes_need_raw_scan"  # --volumes was asked for, and only the derivative was given
+_log = logging.getLogger(__name__)
 
 
 class ScanWork:
@@ -54,40 +56,62 @@ class ScanWork:
         """Do, keep or take over one scan; raise AdclipError if it cannot be used."""
         if item.preprocessed:
             return self._take_over(item)
-        finished = self.find_finished(item)
-        return self._do(item) if finished is None else self._keep(item, finished)
+        earlier = read_sidecar(derivative_path(self._config.out, item))
+        if earlier is None:  # a new scan is hashed once, where it is read
+            return self._do(item, None, None)
+        source = hash_source(item.path, self.options)
+        finished = self._still_holds(item, source)
+        return self._do(item, source, earlier) if finished is None else self._keep(item, finished)
 
     def find_finished(self, item: ScanItem) -> dict[str, Any] | None:
         """Return the sidecar of an earlier result that still holds."""
-        if self._config.overwrite:
+        if read_sidecar(derivative_path(self._config.out, item)) is None:
             return None
-        config = self._config
-        finished = read_current(config.out, item, self._contract, scan_sha256(item.path, self.options), self.options)
-        return None if finished is None or (config.volumes and "Volumes" not in finished) else finished
+        return self._still_holds(item, hash_source(item.path, self.options))
+
+    def _still_holds(self, item: ScanItem, source: Source) -> dict[str, Any] | None:
+        """Return the sidecar of a whole set of files made of the same bytes in the same way, volumes included."""
+        finished = None if self._config.overwrite else read_whole(self._config.out, item)
+        if finished is None or not is_current(finished, source.sha256, self._contract, self.options, self._stripper):
+            return None
+        if self._config.volumes and not _find_volumes(item):
+            by = str(_mapping(finished.get("Volumes")).get("source", METHOD))
+            if by.startswith(METHOD) and by != measured_by():  # none, or measured by another segmenter
+                return None
+        return finished
 
     def _take_over(self, item: ScanItem) -> ScanRow:
         """Keep a derivative where it is, or copy it here from another folder; nothing is computed again."""
+        out = self._config.out
         prepared = read_derivative(item, self._contract)
-        prepared = replace(prepared, flags=tuple(dict.fromkeys((*prepared.flags, "already_preprocessed"))))
-        if item.path.resolve() == derivative_path(self._config.out, item).resolve():
-            return to_row(item, "kept", qc=prepared.qc, flags=prepared.flags)
-        return self._write(item, prepared)
+        origin = read_sidecar(item.path) or {}
+        notes: tuple[str, ...] = (TAKEN_OVER,)
+        if self._config.volumes and not prepared.volumes and not _find_volumes(item):
+            _log.warning("%s: volumes are measured on the raw scan only; give it instead of its derivative", item.path)
+            notes = (TAKEN_OVER, NO_VOLUMES)
+        if item.path.resolve() == derivative_path(out, item).resolve():
+            return self._keep(item, origin, notes=notes)
+        there = read_sidecar(derivative_path(out, item))
+        if not self._config.overwrite and _same_result(origin, read_whole(out, item)):
+            return self._keep(item, _merge(there or {}, origin), before=there, notes=notes)
+        prepared = replace(prepared, flags=tuple(dict.fromkeys((*prepared.flags, TAKEN_OVER))))
+        if found := _find_volumes(item) if self._config.volumes else {}:
+            prepared = replace(prepared, volumes=found)
+        row = self._write(item, _judge(prepared, self._verdict(item, there, prepared.source_sha256)), origin)
+        return replace(row, flags=tuple(dict.fromkeys((*row.flags, *notes))))
 
-    def _do(self, item: ScanItem) -> ScanRow:
-        verdict = self._override(item)
+    def _do(self, item: ScanItem, source: Source | None, earlier: Mapping[str, Any] | None) -> ScanRow:
+        verdict = self._verdict(item, earlier, source.sha256 if source else "")
         found = _find_volumes(item) if self._config.volumes else {}
         prepared = prepare_scan(
             item, self._contract, self._stripper, self.options,
-            measure=self._config.volumes and not found, any_modality=verdict is not None,
+            measure=self._config.volumes and not found, any_modality=verdict is not None, source=source,
         )  # fmt: skip
         if found:
             prepared = replace(prepared, volumes=found)
-        if verdict is not None:
-            qc, flags = override_verdict(prepared.qc, prepared.flags, verdict)
-            prepared = replace(prepared, qc=qc, flags=flags)
-        return self._write(item, prepared)
+        return self._write(item, _judge(prepared, verdict))
 
-    def _write(self, item: ScanItem, prepared: PreparedScan) -> ScanRow:
+    def _write(self, item: ScanItem, prepared: PreparedScan, origin: Mapping[str, Any] | None = None) -> ScanRow:
         out = self._config.out
         if not is_our_dataset(out):
             write_dataset_description(out)
@@ -95,23 +119,35 @@ class ScanWork:
             prepared.image, prepared.mask, self._contract, scan_to_mni=prepared.scan_to_mni, volume=prepared.volume
         )  # fmt: skip
         write_bytes(figure_path(out, item), picture)
-        write_derivative(prepared, item, out, self._contract, options=self.options)
+        write_derivative(prepared, item, out, self._contract, options=self.options, origin=origin)
         return to_row(item, "done", qc=prepared.qc, flags=prepared.flags)
 
-    def _keep(self, item: ScanItem, sidecar: Mapping[str, Any]) -> ScanRow:
-        """Keep a finished scan, with a new word on its verdict or new volumes beside it."""
-        changes: dict[str, Any] = {}
-        qc, flags = sidecar.get("QC", {}), tuple(sidecar.get("Flags", ()))
+    def _keep(
+        self,
+        item: ScanItem,
+        sidecar: Mapping[str, Any],
+        before: Mapping[str, Any] | None = None,
+        notes: tuple[str, ...] = (),
+    ) -> ScanRow:
+        """Keep a finished scan, with a new word on its verdict or new volumes beside it; `before` is what the disk holds."""
+        after = dict(sidecar)
         verdict = self._override(item)
-        if verdict is not None and qc.get("override", {}).get("to") != verdict:
-            qc, flags = override_verdict(qc, flags, verdict)
-            changes |= {"QC": qc, "Flags": list(flags)}
-        found = _find_volumes(item) if self._config.volumes else {}
-        if found and found != sidecar.get("Volumes"):
-            changes["Volumes"] = found
-        if changes:
-            update_sidecar(self._config.out, item, changes)
-        return to_row(item, "kept", qc=qc, flags=flags)
+        if verdict is not None and _overridden(after) != verdict:
+            qc, flags = override_verdict(_mapping(after.get("QC")), after.get("Flags", ()), verdict)
+            after |= {"QC": qc, "Flags": list(flags)}
+        if found := _find_volumes(item) if self._config.volumes else {}:
+            after["Volumes"] = found
+        if after != (sidecar if before is None else before):
+            update_sidecar(self._config.out, item, after)
+        flags = tuple(dict.fromkeys((*after.get("Flags", ()), *notes)))
+        return to_row(item, "kept", qc=after.get("QC", {}), flags=flags)
+
+    def _verdict(self, item: ScanItem, earlier: Mapping[str, Any] | None, source_sha256: str) -> str | None:
+        """Return what the user says of a scan now, or said of the same bytes in an earlier run."""
+        now = self._override(item)
+        if now is not None or earlier is None or earlier.get("SourceSHA256") != source_sha256:
+            return now  # nobody has looked at other bytes yet
+        return _overridden(earlier)
 
     def _override(self, item: ScanItem) -> str | None:
         session = self._overrides.get((item.subject_id, item.session_id))
@@ -125,11 +161,48 @@ def to_row(item: ScanItem, status: str, **fields: Any) -> ScanRow:
     )  # fmt: skip
 
 
+def _judge(prepared: PreparedScan, verdict: str | None) -> PreparedScan:
+    """Put the user's verdict, if there is one, in the place of the measured one."""
+    if verdict is None:
+        return prepared
+    qc, flags = override_verdict(prepared.qc, prepared.flags, verdict)
+    return replace(prepared, qc=qc, flags=flags)
+
+
+def _overridden(sidecar: Mapping[str, Any]) -> str | None:
+    verdict = _mapping(_mapping(sidecar.get("QC")).get("override")).get("to")
+    return verdict if isinstance(verdict, str) else None
+
+
+def _same_result(origin: Mapping[str, Any], there: Mapping[str, Any] | None) -> bool:
+    """Say whether two derivatives were made of one scan in one way; simulated ones, made of none, never are the same."""
+    names = ("SourceSHA256", "Fingerprint")
+    return there is not None and all(origin.get(name) and origin.get(name) == there.get(name) for name in names)
+
+
+def _merge(there: Mapping[str, Any], origin: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the sidecar that is there with the origin's verdict and volumes, unless the user judged the scan there."""
+    merged = dict(there)
+    if _overridden(there) is None and origin.get("QC") != there.get("QC"):
+        merged |= {"QC": origin.get("QC", {}), "Flags": list(dict.fromkeys((*origin.get("Flags", ()), TAKEN_OVER)))}
+    if origin.get("Volumes"):
+        merged["Volumes"] = origin["Volumes"]
+    return merged
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
 def _find_volumes(item: ScanItem) -> dict[str, Any]:
     """Return the volumes of a FreeSurfer, SynthSeg or DLMUSE table beside the scan, or nothing."""
     from adclip.clinical.segmentations import find_segmentation
 
-    found = find_segmentation(item.path, item.subject_id)
+    try:
+        found = find_segmentation(item.path, item.subject_id)
+    except TableError as error:  # a neighbour's fault must not fail a good scan
+        _log.warning("%s; the volumes of %s are measured instead", error.problem, item.stem)
+        return {}
     if found is None:
         return {}
     return {

@@ -17,6 +17,7 @@ STRIPPED_ML = (500.0, 3000.0)
 STRIPPED_BOX_MM = 210.0  # longest adult brain is about 190 mm; a head with nose or neck is longer
 STRIPPED_ZERO_SHARE = 0.2
 STRIPPED_ONE_PIECE = 0.99
+STRIPPED = "non-zero voxels"  # how the mask of a scan without skull is found
 
 
 class SkullStripper(Protocol):
@@ -24,11 +25,11 @@ class SkullStripper(Protocol):
 
     @property
     def name(self) -> str:
-        """Method and version, for the sidecar."""
+        """Method, version, and device where masks depend on it: derivatives of another name are made again."""
         ...
 
     def __call__(self, volume: Volume) -> NDArray[np.bool_]:
-        """Return the brain mask of shape (X, Y, Z); all False where there is no brain."""
+        """Return the brain mask of shape (X, Y, Z), from levelled values; all False where there is no brain."""
         ...
 
 
@@ -51,10 +52,10 @@ class DeepbetStripper:
 
     @property
     def name(self) -> str:
-        """Method and version."""
+        """Method, version and kind of device: sums are rounded otherwise on a GPU, which moves voxels of the edge."""
         from importlib.metadata import version
 
-        return f"deepbet {version('deepbet')}"
+        return f"deepbet {version('deepbet')} ({_resolve(self._device).partition(':')[0]})"
 
     def __call__(self, volume: Volume) -> NDArray[np.bool_]:
         """Return the brain mask.
@@ -94,7 +95,7 @@ def find_stripped_mask(volume: Volume) -> NDArray[np.bool_] | None:
     Parameters
     ----------
     volume : Volume
-        RAS+ scan.
+        RAS+ scan whose background is 0, see `level`.
 
     Returns
     -------
@@ -127,9 +128,7 @@ def _load_deepbet(device: str) -> Any:
         raise DeviceError.absent(device)
     if device == "mps" and not torch.backends.mps.is_available():
         raise DeviceError.absent(device)
-    if device == "auto":
-        # Not mps: TorchScript models with 3D interpolation are not complete there.
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = _resolve(device)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # deepbet loads TorchScript, which newer versions of torch announce to retire
         from deepbet import BrainExtraction
@@ -138,3 +137,12 @@ def _load_deepbet(device: str) -> Any:
     extraction.model.to(device)
     extraction.bbox_model.to(device)
     return extraction
+
+
+def _resolve(device: str) -> str:
+    """Say what `auto` is here. Not mps: TorchScript models with 3D interpolation are not complete there."""
+    if device != "auto":
+        return device
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"

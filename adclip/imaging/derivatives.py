@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,12 +22,12 @@ from adclip.domain import (
     Volume,
 )
 from adclip.errors import ScanError
-from adclip.imaging.files import INT16_MAX, MNI, write_nifti
-from adclip.imaging.find import GENERATOR, PREPROC_SUFFIX, read_sidecar
-from adclip.paths import check_id, write_text
+from adclip.imaging.currency import RECIPE, as_list, as_mapping, brain_method, fingerprint
+from adclip.imaging.derivative_names import derivative_path, figure_path, mask_path, sidecar_path, xfm_path
+from adclip.imaging.files import INT16_MAX, MNI, file_sha256, write_nifti
+from adclip.imaging.find import GENERATOR, read_sidecar
+from adclip.paths import write_text
 from adclip.version import __version__
-
-RECIPE = 2  # raised whenever the same scan would give other numbers, so that old derivatives are made again
 
 
 @dataclass(frozen=True)
@@ -75,54 +74,9 @@ class PreparedScan:
     volumes: Mapping[str, Any] = field(default_factory=dict)
 
 
-def fingerprint(source_sha256: str, contract: InputContract, options: ReadOptions) -> str:
-    """Return the SHA-256 of all that decides the numbers of a derivative: input bytes, settings, and the recipe's version.
-
-    Two derivatives with one fingerprint are the same; a finished one whose fingerprint still holds need not be done again.
-    """
-    decides = [source_sha256, contract.to_dict(), options.orientation, options.series, RECIPE]
-    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
-
-
 def quantise(image: FloatArray) -> FloatArray:
     """Round [0, 1] to multiples of 1/32767, the steps that a derivative can hold."""
     return np.asarray(np.rint(np.clip(image, 0, 1) * np.float32(INT16_MAX)) / np.float32(INT16_MAX), dtype=np.float32)
-
-
-def derivative_path(out: Path, item: ScanItem) -> Path:
-    """Return where the preprocessed scan of `item` belongs below `out`.
-
-    Raises
-    ------
-    OutputError
-        If an id could leave `out` or is not a file name.
-    """
-    folder = out / f"sub-{check_id('subject', item.subject_id)}"
-    if item.session_id:
-        folder = folder / f"ses-{check_id('session', item.session_id)}"
-    return folder / "anat" / f"{item.stem}_space-{TEMPLATE_SPACE}{PREPROC_SUFFIX}"
-
-
-def mask_path(scan: Path) -> Path:
-    """Return the brain mask beside a preprocessed scan."""
-    return scan.with_name(scan.name.removesuffix(PREPROC_SUFFIX) + "_desc-brain_mask.nii.gz")
-
-
-def xfm_path(scan: Path) -> Path:
-    """Return the affine beside a preprocessed scan."""
-    stem = scan.name.removesuffix(PREPROC_SUFFIX).removesuffix(f"_space-{TEMPLATE_SPACE}")
-    return scan.with_name(f"{stem}_from-T1w_to-{TEMPLATE_SPACE}_mode-image_xfm.txt")
-
-
-def figure_path(out: Path, item: ScanItem) -> Path:
-    """Return where the quality picture of `item` belongs, in the `figures` folder that BIDS apps use."""
-    folder = out / f"sub-{check_id('subject', item.subject_id)}" / "figures"
-    return folder / f"{item.stem}_space-{TEMPLATE_SPACE}_desc-qc_T1w.jpg"
-
-
-def sidecar_path(scan: Path) -> Path:
-    """Return the JSON beside a preprocessed scan; it is written last, so its presence says that the set is whole."""
-    return scan.with_name(scan.name.removesuffix(".nii.gz") + ".json")
 
 
 def write_derivative(
@@ -135,6 +89,7 @@ def write_derivative(
     with_xfm: bool = True,
     options: ReadOptions | None = None,
     extra: Mapping[str, Any] | None = None,
+    origin: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write one preprocessed scan with mask, affine and sidecar.
 
@@ -145,7 +100,7 @@ def write_derivative(
     item : ScanItem
         Subject and session, for the names.
     out : Path
-        Derivatives folder.
+        Derivatives folder. A quality picture that stands in it already is entered in the sidecar.
     contract : InputContract
         Grid of the scan.
     with_mask, with_xfm : bool
@@ -154,6 +109,9 @@ def write_derivative(
         How the file was read, for the fingerprint.
     extra : mapping or None
         Further sidecar fields.
+    origin : mapping or None
+        Sidecar of the derivative that `prepared` was read from. Who made it, with which recipe, from what and how is
+        copied word by word: nothing was computed here.
 
     Returns
     -------
@@ -173,22 +131,23 @@ def write_derivative(
     if with_xfm:
         lines = (" ".join(f"{number:.10g}" for number in row) for row in prepared.scan_to_mni)
         write_text(xfm_path(target), "\n".join(lines) + "\n")
+    files = {
+        name: path
+        for name, path, written in (
+            ("image", target, True), ("mask", mask_path(target), with_mask), ("xfm", xfm_path(target), with_xfm),
+            ("figure", figure_path(out, item), figure_path(out, item).is_file()),
+        ) if written
+    }  # fmt: skip
+    made = _describe(prepared, contract, options or ReadOptions()) if origin is None else dict(origin)
+    made.pop("Volumes", None)
     sidecar = {
-        "GeneratedBy": [{"Name": GENERATOR, "Version": __version__, "Recipe": RECIPE}],
+        **made,
         "SubjectID": item.subject_id,  # the name alone is ambiguous where an id holds `_`, as ADNI's do
         "SessionID": item.session_id,
-        "SpatialReference": TEMPLATE_SPACE,
-        "SkullStripped": True,
-        "Units": "arbitrary, 0 to 1",
-        "SourceSHA256": prepared.source_sha256,
-        "Fingerprint": fingerprint(prepared.source_sha256, contract, options or ReadOptions()),
-        "SourceGeometry": dict(prepared.geometry),
-        "InputContract": contract.to_dict(),
-        "Steps": [dict(step) for step in prepared.steps],
-        "ScanToMNI": np.asarray(prepared.scan_to_mni).tolist(),
         "QC": dict(prepared.qc),
         "Flags": list(prepared.flags),
         **({"Volumes": dict(prepared.volumes)} if prepared.volumes else {}),
+        "Files": {name: _describe_file(path, out) for name, path in files.items()},
         "Notice": RESEARCH_NOTICE,
         **(extra or {}),
     }
@@ -219,24 +178,13 @@ def read_derivative(item: ScanItem, contract: InputContract) -> PreparedScan:
         image=image,
         mask=_read_mask(item.path, image),
         scan_to_mni=np.asarray(sidecar.get("ScanToMNI", np.eye(4).tolist()), dtype=np.float64),
-        qc=_as_mapping(sidecar.get("QC")),
-        flags=tuple(str(flag) for flag in _as_list(sidecar.get("Flags"))),
-        steps=tuple(_as_mapping(step) for step in _as_list(sidecar.get("Steps"))),
+        qc=as_mapping(sidecar.get("QC")),
+        flags=tuple(str(flag) for flag in as_list(sidecar.get("Flags"))),
+        steps=tuple(as_mapping(step) for step in as_list(sidecar.get("Steps"))),
         source_sha256=str(sidecar.get("SourceSHA256", "")),
-        geometry=_as_mapping(sidecar.get("SourceGeometry")),
-        volumes=_as_mapping(sidecar.get("Volumes")),
+        geometry=as_mapping(sidecar.get("SourceGeometry")),
+        volumes=as_mapping(sidecar.get("Volumes")),
     )
-
-
-def read_current(
-    out: Path, item: ScanItem, contract: InputContract, source_sha256: str, options: ReadOptions
-) -> dict[str, Any] | None:
-    """Return the sidecar of a whole derivative of the same input, settings and recipe, or None if it must be made."""
-    target = derivative_path(out, item)
-    sidecar = read_sidecar(target)
-    if sidecar is None or not all(path.is_file() for path in (target, mask_path(target), xfm_path(target))):
-        return None
-    return sidecar if sidecar.get("Fingerprint") == fingerprint(source_sha256, contract, options) else None
 
 
 def update_sidecar(out: Path, item: ScanItem, changes: Mapping[str, Any]) -> None:
@@ -258,6 +206,27 @@ def write_dataset_description(out: Path, name: str = "adclip preprocessed T1 sca
     write_text(out / "dataset_description.json", json.dumps(record, indent=2) + "\n")
 
 
+def _describe(prepared: PreparedScan, contract: InputContract, options: ReadOptions) -> dict[str, Any]:
+    """Return the sidecar's fields about who made a derivative, of what, and how."""
+    brain = brain_method(prepared.steps)
+    return {
+        "GeneratedBy": [{"Name": GENERATOR, "Version": __version__, "Recipe": RECIPE}],
+        "SpatialReference": TEMPLATE_SPACE,
+        "SkullStripped": True,
+        "Units": "arbitrary, 0 to 1",
+        "SourceSHA256": prepared.source_sha256,
+        "Fingerprint": fingerprint(prepared.source_sha256, contract, options, brain),
+        "SourceGeometry": dict(prepared.geometry),
+        "InputContract": contract.to_dict(),
+        "Steps": [dict(step) for step in prepared.steps],
+        "ScanToMNI": np.asarray(prepared.scan_to_mni).tolist(),
+    }
+
+
+def _describe_file(path: Path, out: Path) -> dict[str, Any]:
+    return {"path": path.relative_to(out).as_posix(), "bytes": path.stat().st_size, "sha256": file_sha256(path)}
+
+
 def _read_mask(scan: Path, image: FloatArray) -> NDArray[np.bool_]:
     """Read the mask beside the scan; without one, the voxels that are not 0."""
     from adclip.imaging.files import read_voxels
@@ -269,11 +238,3 @@ def _read_mask(scan: Path, image: FloatArray) -> NDArray[np.bool_]:
     if mask.shape != image.shape:
         raise ScanError.wrong_grid(path, tuple(mask.shape), tuple(image.shape))
     return mask > 0
-
-
-def _as_mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _as_list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 Range = tuple[float | None, float | None]
@@ -114,6 +115,12 @@ ADVICE = {
     "noisy_air": "Signal in the air: noise, or ghosts of motion; look at the scan itself.",
     "left_right_doubtful": "No image can prove the sides: confirm them with who acquired the scan.",
 }
+
+
+def limits_version() -> str:
+    """Return eight hex digits that change with any name or threshold of `LIMITS`: by which rules a verdict was reached."""
+    rules = [(limit.name, limit.reason, limit.usual, limit.usable) for limit in LIMITS]
+    return hashlib.sha256(repr(rules).encode()).hexdigest()[:8]
 
 
 def _within(value: float, bounds: Range) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,27 +14,29 @@ from numpy.typing import NDArray
 from adclip.domain import FloatArray, InputContract, ReadOptions, ScanItem, Volume
 from adclip.errors import ScanError
 from adclip.imaging.bias import COARSE_MM, correct_bias
-from adclip.imaging.brain import SkullStripper, find_stripped_mask
+from adclip.imaging.brain import STRIPPED, SkullStripper, find_stripped_mask
+from adclip.imaging.derivative_names import derivative_path
 from adclip.imaging.derivatives import (
     PreparedScan,
-    derivative_path,
     quantise,
     read_derivative,
     write_dataset_description,
     write_derivative,
 )
-from adclip.imaging.files import read_volume, scan_sha256
+from adclip.imaging.files import read_volume
 from adclip.imaging.grid import to_grid
+from adclip.imaging.level import level
+from adclip.imaging.limits import limits_version
 from adclip.imaging.modality import refuse_other_than_t1
 from adclip.imaging.quality import measure_quality
 from adclip.imaging.register import Alignment, align
+from adclip.imaging.source import Source, check_unchanged, hash_source, stamp_of
 
 __all__ = ["PreparedScan", "derivative_path", "prepare_scan", "write_dataset_description", "write_derivative"]
 
 LEAST_BRAIN_ML = 300.0  # a third of the smallest adult brain: what was found is something else
 THICK_MM = 3.0  # slices above it blur the hippocampus; flagged `thick_slices`
 EDGE = (0.5, 0.75)  # share of brain in a grid voxel between which its intensity fades in, see `_fill_grid`
-STRIPPED = "non-zero voxels"  # how the mask of a scan without skull is found
 _ROOM = 2  # voxels kept around the brain when the rest of the head is dropped
 
 
@@ -45,6 +48,7 @@ def prepare_scan(
     *,
     measure: bool = False,
     any_modality: bool = False,
+    source: Source | None = None,
 ) -> PreparedScan:
     """Bring one scan to the grid and intensity range that a model was taught on.
 
@@ -62,6 +66,8 @@ def prepare_scan(
         Whether hippocampus, ventricles, brain and intracranial volume are measured.
     any_modality : bool
         Whether a scan that does not look like a T1 head is prepared all the same.
+    source : Source or None
+        The scan's hash where it was taken already, so that it need not be taken again.
 
     Returns
     -------
@@ -71,13 +77,13 @@ def prepare_scan(
     Raises
     ------
     ScanError
-        If the file is unusable, no brain is found, the brain cannot be aligned, or it is no T1 head.
+        If the file is unusable or changes meanwhile, no brain is found, the brain cannot be aligned, or it is no T1 head.
     DeviceError
         If the device of the brain extraction is absent or too small.
 
     Notes
     -----
-    Brain mask, N4 bias correction, affine alignment to MNI152NLin2009aSym, one resampling of the corrected voxels, the
+    Background to 0, brain mask, N4 bias correction, affine alignment to MNI152NLin2009aSym, one resampling of the corrected voxels, the
     contract's percentiles of the brain to 0 and 1, clipped, 0 outside the mask, rounded to k/32767. A scan whose
     quality verdict is `fail` is returned all the same, with the flag `qc_fail`: what to do then is the caller's choice.
     """
@@ -86,9 +92,15 @@ def prepare_scan(
     options = options or ReadOptions()
     log = _StepLog()
     with log.step("read", {}) as parameters:
+        stamp = stamp_of(item.path) if source is None else source.stamp
         volume = read_volume(item.path, options)
-        sha256 = scan_sha256(item.path, options)
+        source = source or hash_source(item.path, options, stamp)
+        check_unchanged(item.path, stamp)
         parameters |= volume.facts
+    with log.step("level", {}) as parameters:
+        array, leveling = level(volume.array)
+        volume = replace(volume, array=array)
+        parameters |= leveling.to_dict()
     flags = [*item.flags, *volume.flags]
     with log.step("brain", {}) as parameters:
         mask = _find_brain(item, volume, stripper, parameters)
@@ -109,11 +121,16 @@ def prepare_scan(
         parameters["correlation"] = round(alignment.correlation, 4)
         if alignment.rotated:
             flags.append("header_orientation_overruled")
-    with log.step("resample", {"interpolations": 1, "percentiles": list(contract.percentiles)}):
-        image, grid_mask = _fill_grid(head, head_mask, affine, scan_to_mni, contract)
+    with log.step("normalise", {"percentiles": list(contract.percentiles)}) as parameters:
+        low, high = (float(value) for value in np.percentile(head[head_mask], contract.percentiles))
+        # In the file's unit after bias correction: value = low + image * (high - low).
+        parameters |= {"low": leveling.to_file(low), "high": leveling.to_file(high)}
+        scaled = (head - low) / max(high - low, 1e-6)
+    with log.step("resample", {"interpolations": 1, "shape": list(contract.shape_xyz)}):
+        image, grid_mask = _fill_grid(scaled, head_mask, affine, scan_to_mni, contract)
         if not grid_mask.any():
             raise ScanError.registration_failed(item.path, "the brain lies outside the template's box")
-    with log.step("quality", {}):
+    with log.step("quality", {"limits": limits_version()}):
         quality = measure_quality(image, grid_mask, contract, scan_to_mni, brain_ml, volume, mask)
         if not any_modality:
             refuse_other_than_t1(item.path, quality)
@@ -136,7 +153,7 @@ def prepare_scan(
         qc=quality.to_dict(),
         flags=tuple(dict.fromkeys(flags)),
         steps=tuple(log.steps),
-        source_sha256=sha256,
+        source_sha256=source.sha256,
         geometry=volume.facts,
         volumes=volumes,
     )
@@ -182,18 +199,17 @@ def _align(item: ScanItem, head: FloatArray, affine: FloatArray, mask: NDArray[n
 
 
 def _fill_grid(
-    head: FloatArray, mask: NDArray[np.bool_], affine: FloatArray, scan_to_mni: FloatArray, contract: InputContract
+    scaled: FloatArray, mask: NDArray[np.bool_], affine: FloatArray, scan_to_mni: FloatArray, contract: InputContract
 ) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """Resample brain voxels only, and scale them to [0, 1].
+    """Resample brain voxels only, clipped to [0, 1].
 
     A grid voxel is the mean of the brain inside it: masked intensities and the mask itself are resampled and divided, so
     that no skull or dura leaks in. It counts as brain when more than half of it is; between a half and three quarters it
     fades in. A hard edge would let the last digits of an affine switch whole voxels on and off.
     """
-    low, high = (float(value) for value in np.percentile(head[mask], contract.percentiles))
-    scaled = np.where(mask, (head - low) / max(high - low, 1e-6), 0).astype(np.float32)
+    inside = np.where(mask, np.clip(scaled, 0, 1), 0).astype(np.float32)
     share = to_grid(mask.astype(np.float32), affine, scan_to_mni, contract)
-    total = to_grid(np.clip(scaled, 0, 1), affine, scan_to_mni, contract)
+    total = to_grid(inside, affine, scan_to_mni, contract)
     grid_mask = share > EDGE[0]
     weight = np.clip((share - EDGE[0]) / (EDGE[1] - EDGE[0]), 0, 1)
     image = np.where(grid_mask, weight * total / np.maximum(share, EDGE[0]), 0)

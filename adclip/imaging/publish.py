@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from adclip.domain import RESEARCH_NOTICE, ScanItem
-from adclip.imaging.derivatives import derivative_path, figure_path
+from adclip.imaging.derivative_names import derivative_path, figure_path
 from adclip.imaging.find import read_sidecar
 from adclip.imaging.qc_page import QcEntry, render_qc_page
 from adclip.imaging.status import StatusTable, locked

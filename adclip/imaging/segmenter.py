@@ -177,6 +177,21 @@ def segment(box: FloatArray, device: str = "cpu") -> FloatArray:
     return join_halves(np.stack(result))
 
 
+def segmenter_version() -> str:
+    """Return `Segmenter.version` as the shipped record has it, without loading the weights.
+
+    Raises
+    ------
+    WeightsError
+        If the record is absent.
+    """
+    try:
+        text = (files("adclip") / "assets" / "segmenter" / "segmenter.json").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise WeightsError("the segmenter's weights are missing from the installation", REMEDY) from None
+    return str(json.loads(text)["sha256"])[:12]
+
+
 @lru_cache(maxsize=1)
 def load_segmenter() -> Segmenter:
     """Read the shipped weights, after comparing their SHA-256 with the record beside them.

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from adclip.domain import SEGMENTER, FloatArray
 from adclip.errors import WeightsError
 from adclip.imaging.grid import to_grid
-from adclip.imaging.segmenter import BOX, CLASSES, REMEDY, load_segmenter, segment
+from adclip.imaging.segmenter import BOX, CLASSES, REMEDY, load_segmenter, segment, segmenter_version
 
 METHOD = SEGMENTER
 FIELDS = (
@@ -134,6 +134,11 @@ def to_segmenter_box(
     low, high = (float(value) for value in np.percentile(head[mask], _PERCENTILES))
     scaled = np.where(mask, np.clip((head - low) / max(high - low, 1e-6), 0, 1), 0).astype(np.float32)
     return to_grid(scaled, affine, scan_to_mni, BOX)
+
+
+def measured_by() -> str:
+    """Return how adclip's own volumes name their source: the method and the segmenter's version."""
+    return f"{METHOD} {segmenter_version()}"
 
 
 @lru_cache(maxsize=1)

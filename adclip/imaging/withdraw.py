@@ -7,7 +7,8 @@ from pathlib import Path
 
 from adclip.domain import ScanItem
 from adclip.errors import ScanError
-from adclip.imaging.derivatives import RECIPE, derivative_path, sidecar_path
+from adclip.imaging.currency import RECIPE
+from adclip.imaging.derivative_names import derivative_path, sidecar_path
 from adclip.imaging.files import file_sha256, scan_sha256
 from adclip.imaging.find import read_sidecar
 from adclip.imaging.formats.dicom import series_files

@@ -12,7 +12,8 @@ from real_scans import say
 
 from adclip.config import SMALL
 from adclip.domain import ScanItem
-from adclip.imaging.derivatives import PreparedScan, figure_path, write_dataset_description, write_derivative
+from adclip.imaging.derivative_names import figure_path
+from adclip.imaging.derivatives import PreparedScan, write_dataset_description, write_derivative
 from adclip.imaging.limits import LIMITS
 from adclip.imaging.publish import PAGE, publish
 from adclip.imaging.status import ScanRow, StatusTable

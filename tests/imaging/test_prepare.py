@@ -14,7 +14,8 @@ from adclip.domain import ScanItem, Volume
 from adclip.errors import ScanError
 from adclip.imaging.bias import correct_bias
 from adclip.imaging.brain import DeepbetStripper, find_stripped_mask
-from adclip.imaging.derivatives import mask_path, read_derivative, sidecar_path, write_derivative, xfm_path
+from adclip.imaging.derivative_names import mask_path, sidecar_path, xfm_path
+from adclip.imaging.derivatives import read_derivative, write_derivative
 from adclip.imaging.files import find_scans, read_volume
 from adclip.imaging.prepare import prepare_scan, write_dataset_description
 from adclip.imaging.register import register_affine
@@ -98,7 +99,16 @@ def test_the_prepared_scan_keeps_its_promises_and_its_derivative_gives_the_same_
     assert not prepared.image[~prepared.mask].any()
     assert prepared.qc["verdict"] == "pass", prepared.qc
     assert distance_mm(truth(), prepared.scan_to_mni) < 1.5
-    assert [step["name"] for step in prepared.steps] == ["read", "brain", "bias", "register", "resample", "quality"]
+    assert [step["name"] for step in prepared.steps] == [
+        "read",
+        "level",
+        "brain",
+        "bias",
+        "register",
+        "normalise",
+        "resample",
+        "quality",
+    ]
 
     out = tmp_path / "out"
     write_dataset_description(out)

@@ -19,7 +19,8 @@ from adclip.domain import RESEARCH_NOTICE, ScanItem
 from adclip.errors import ScanError
 from adclip.imaging import publish as publish_module
 from adclip.imaging import run_book, status
-from adclip.imaging.derivatives import PreparedScan, sidecar_path, write_dataset_description, write_derivative
+from adclip.imaging.derivative_names import sidecar_path
+from adclip.imaging.derivatives import PreparedScan, write_dataset_description, write_derivative
 from adclip.imaging.publish import PAGE, VOLUMES, publish
 from adclip.imaging.run_book import RunBook
 from adclip.imaging.status import COLUMNS, DICTIONARY_FILE, LOCK_FILE, STATUS_FILE, ScanRow, StatusTable
