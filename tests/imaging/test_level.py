@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from phantoms import FakeStripper, make_head, save
 
 from adclip.config import SMALL
-from adclip.domain import ScanItem
+from adclip.domain import ScanItem, Volume
 from adclip.imaging.brain import DeepbetStripper
 from adclip.imaging.files import read_volume
 from adclip.imaging.level import level
@@ -19,12 +21,25 @@ from adclip.model.checkpoint import read_contract
 CONTRACT = SMALL.contract
 
 
+class RelativeStripper(FakeStripper):
+    """Looks at the scan relative to its brightest voxels, as deepbet does."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        super().__init__()
+        self.bright = float(np.percentile(array, 99))
+
+    def __call__(self, volume: Volume) -> NDArray[np.bool_]:
+        factor = self.bright / float(np.percentile(volume.array, 99))
+        return super().__call__(replace(volume, array=volume.array * factor))
+
+
 @pytest.mark.parametrize("skull", [True, False])
 @pytest.mark.parametrize(("factor", "shift"), [(1.0, 1000.0), (1 / 300, -1.0), (0.01, 0.0), (250.0, -30.0)])
 def test_the_answer_does_not_change_with_the_scale(tmp_path: Path, skull: bool, factor: float, shift: float) -> None:
     array, affine, _ = make_head(skull=skull)
+    stripper = RelativeStripper(array)
     one, two = (
-        prepare_scan(ScanItem(save(tmp_path / f"{name}.nii.gz", values, affine, "RAS"), "x"), CONTRACT, FakeStripper())
+        prepare_scan(ScanItem(save(tmp_path / f"{name}.nii.gz", values, affine, "RAS"), "x"), CONTRACT, stripper)
         for name, values in (("a", array), ("b", array * factor + shift))
     )
     np.testing.assert_allclose(one.image, two.image, atol=1e-3)
