@@ -16,7 +16,7 @@ FloatArray = NDArray[np.floating[Any]]
 RESEARCH_NOTICE = "Research use only. Not a medical device."
 BUILTIN_NOTICE = "builtin model: trained on simulated anatomy - for trying adclip out, not for diagnosis"
 TEMPLATE_SPACE = "MNI152NLin2009aSym"
-SEGMENTER = "adclip segmenter"  # `Visit.volumes_source` of what `adclip preprocess --volumes` measured: an estimate
+SEGMENTER = "adclip segmenter"  # begins `Visit.volumes_source` of what `adclip preprocess --volumes` estimated
 MMSE_RANGE = (0.0, 30.0)  # Folstein et al. 1975: 30 points
 
 
@@ -163,6 +163,11 @@ class Visit:
     middle_temporal_mm3: float | None = None
     scan: str | None = None
     volumes_source: str | None = None
+
+    @property
+    def has_estimated_volumes(self) -> bool:
+        """Whether adclip's own segmenter measured the volumes."""
+        return (self.volumes_source or "").startswith(SEGMENTER)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from adclip.domain import SEGMENTER, MmseEstimate, Prediction, ReadOptions, ScanItem, Visit
+from adclip.domain import MmseEstimate, Prediction, ReadOptions, ScanItem, Visit
 from adclip.paths import shown
 from adclip.version import __version__
 
@@ -175,7 +175,7 @@ class Predictor:
         elif visit is not None:
             if self._foreign_volumes(visit):
                 flags.append("volumes_of_other_software")
-            if visit.volumes_source == SEGMENTER:
+            if visit.has_estimated_volumes:
                 flags.append("estimated_volumes")
         return Prediction(
             scan=shown(item.path),

@@ -254,7 +254,7 @@ def test_volumes_that_adclip_estimated_itself_are_flagged(config, visits, tmp_pa
     table = write_table(tmp_path / "t.csv", visits)
     lines = table.read_text().splitlines()
     table.write_text(
-        "\n".join([f"{lines[0]},volumes_source", *(f"{line},adclip segmenter" for line in lines[1:])]) + "\n"
+        "\n".join([f"{lines[0]},volumes_source", *(f"{line},adclip segmenter 1a2b" for line in lines[1:])]) + "\n"
     )
     assert all("estimated_volumes" in found.flags for found in answers(replace(config, meta=table)))
     visit = read_table(table).rows[0]

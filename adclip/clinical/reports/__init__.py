@@ -18,7 +18,7 @@ from adclip.clinical.reports import clinical, paper
 from adclip.clinical.reports.readings import CLINICAL_FIELDS, measure
 from adclip.clinical.reports.spans import KNOWLEDGE, Span
 from adclip.config import check_style
-from adclip.domain import CLASS_PHRASES, SEGMENTER, Report, Visit
+from adclip.domain import CLASS_PHRASES, Report, Visit
 from adclip.errors import ConfigError, ReportError
 
 __all__ = [
@@ -121,7 +121,7 @@ def traced(
         text, found = paper.write(visit, style, keep, len(lead))
     else:
         text, found, flags = clinical.write(visit, keep, phrasing, style == "knowledge", len(lead))
-    if visit.volumes_source == SEGMENTER and any(span.unit == "mm3" for span in found):
+    if visit.has_estimated_volumes and any(span.unit == "mm3" for span in found):
         flags = (*flags, "estimated_volumes")
     used = dict.fromkeys(source for span in found if span.column != KNOWLEDGE for source in span.sources)
     report = Report(
