@@ -88,18 +88,7 @@ def _to_record(visit: Visit, report: Report, spans: Sequence[Span]) -> dict[str,
         "text": report.text,
         "style": report.style,
         "template_version": report.template_version,
-        "fields": [
-            {
-                "start": span.start,
-                "end": span.end,
-                "column": span.column,
-                "value": span.value,
-                "unit": span.unit,
-                "sources": list(span.sources),
-                "rule": span.rule,
-            }
-            for span in spans
-        ],
+        "fields": [span._asdict() | {"sources": list(span.sources)} for span in spans],
         "flags": list(report.flags),
         "synthetic": True,
         "notice": RESEARCH_NOTICE,
