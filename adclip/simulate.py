@@ -17,8 +17,8 @@ from adclip.events import Advanced, OnEvent, Started, Step, ignore
 from adclip.paths import claim_folder, write_text
 
 if TYPE_CHECKING:
-    from adclip.imaging.population import Person
-    from adclip.imaging.simulate import SimulatedBrain
+    from adclip.simulation.brains import SimulatedBrain
+    from adclip.simulation.population import Person
 
 SIMULATED_NOTICE = f"Simulated heads with known truth; no real person. {RESEARCH_NOTICE}"
 VOLUMES_SOURCE = "simulation"  # counted on the simulated label map: no program measured them
@@ -114,10 +114,10 @@ def _simulate_subject(config: SimulateConfig, contract: InputContract, index: in
     import numpy as np
 
     from adclip.imaging.files import write_nifti
-    from adclip.imaging.heads import simulate_head
-    from adclip.imaging.paint import draw_style
-    from adclip.imaging.population import draw_person
-    from adclip.imaging.simulate import paint_subject
+    from adclip.simulation.brains import paint_subject
+    from adclip.simulation.heads import simulate_head
+    from adclip.simulation.paint import draw_style
+    from adclip.simulation.population import draw_person
 
     rng = np.random.default_rng([config.seed, index])
     person = draw_person(f"sim{index + 1:04d}", rng, wide_age=config.wide_age)

@@ -18,8 +18,8 @@ from einops import reduce
 from adclip.config import SMALL
 from adclip.imaging.anatomy import REGION_CODES
 from adclip.imaging.grid import to_model_order
-from adclip.imaging.population import draw_person
-from adclip.imaging.simulate import paint_subject
+from adclip.simulation.brains import paint_subject
+from adclip.simulation.population import draw_person
 
 BANK_SEED = 20261123  # apart from the seeds of demo and simulate, so that nobody there was learned from
 

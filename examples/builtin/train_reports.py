@@ -27,11 +27,11 @@ from torch import Tensor
 from train_builtin import LABELS, Bank, jitter, save_base, to_visit
 
 from adclip.clinical.reports import bare_phrase, fields_of, render, usable_fields
-from adclip.imaging.population import Person, draw_person
 from adclip.metrics import auc
 from adclip.model.build import BaseWeights, build_network, load_network, read_base
 from adclip.model.network import Network
 from adclip.model.text import tokenize
+from adclip.simulation.population import Person, draw_person
 
 BATCH, LEARNING_RATE, WEIGHT_DECAY = 12, 5e-4, 0.05
 READING_BATCH, READING_RATE = 48, 1e-3

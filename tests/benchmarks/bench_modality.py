@@ -27,10 +27,10 @@ from adclip.domain import ScanItem
 from adclip.errors import ScanError
 from adclip.imaging.brain import DeepbetStripper, SkullStripper
 from adclip.imaging.files import read_volume
-from adclip.imaging.heads import simulate_head
-from adclip.imaging.paint import Style
-from adclip.imaging.population import draw_person
 from adclip.imaging.prepare import prepare_scan
+from adclip.simulation.heads import simulate_head
+from adclip.simulation.paint import Style
+from adclip.simulation.population import draw_person
 
 Array = NDArray[np.floating]
 BASE = Style(csf=0.2, gray=0.65, white=1.0, bias=0.08, noise=0.03, folding=0.2, blur_mm=0.8)

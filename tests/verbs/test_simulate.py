@@ -11,9 +11,9 @@ import pytest
 
 from adclip.config import SMALL, SimulateConfig
 from adclip.errors import OutputError
-from adclip.imaging.population import draw_person
-from adclip.imaging.simulate import deform
 from adclip.simulate import simulate
+from adclip.simulation.brains import deform
+from adclip.simulation.population import draw_person
 
 
 def digests(folder: Path) -> dict[str, str]:

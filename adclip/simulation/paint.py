@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from adclip.domain import FloatArray
-from adclip.imaging.fields import smooth_noise
+from adclip.simulation.fields import smooth_noise
 
 # Levels of CSF, gray and white matter in the template: medians over voxels of more than 90 % of one tissue.
 TEMPLATE_LEVELS = (0.27, 0.65, 0.87)

@@ -18,9 +18,9 @@ from adclip.imaging.anatomy import (
     driver_fields,
     read_anatomy,
 )
-from adclip.imaging.fields import apply_affine, draw_misalignment, exponentiate, identity, sample, smooth_noise
-from adclip.imaging.paint import Style, draw_style, expose, paint_brain
-from adclip.imaging.population import DRIVERS, Person
+from adclip.simulation.fields import apply_affine, draw_misalignment, exponentiate, identity, sample, smooth_noise
+from adclip.simulation.paint import Style, draw_style, expose, paint_brain
+from adclip.simulation.population import DRIVERS, Person
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from adclip.domain import InputContract
 from adclip.imaging.anatomy import FloatArray, read_anatomy
-from adclip.imaging.fields import apply_affine, draw_misalignment, identity, sample, smooth_noise
-from adclip.imaging.paint import Style, expose, paint_brain
-from adclip.imaging.population import Person
-from adclip.imaging.simulate import SimulatedBrain, deform
+from adclip.simulation.brains import SimulatedBrain, deform
+from adclip.simulation.fields import apply_affine, draw_misalignment, identity, sample, smooth_noise
+from adclip.simulation.paint import Style, expose, paint_brain
+from adclip.simulation.population import Person
 
 if TYPE_CHECKING:
     from torch import Tensor
