@@ -1,25 +1,19 @@
-"""Brains with known truth in template space: the template, deformed by a person's changes, measured and painted."""
+"""Brains with known truth in template space: a head deformed by a person's changes, and measured."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from adclip.domain import InputContract
-from adclip.imaging.anatomy import (
-    DRIVER_CODES,
-    REGION_CODES,
-    FloatArray,
-    average_onto,
-    driver_fields,
-    read_anatomy,
-)
-from adclip.simulation.fields import apply_affine, draw_misalignment, exponentiate, identity, sample, smooth_noise
-from adclip.simulation.paint import Style, draw_style, expose, paint_brain
+from adclip.domain import FloatArray, InputContract
+from adclip.simulation.anatomies import SHAPE_GRID, TRUTH_CODES, HeadMap, head_map, read_head, region_stack
+from adclip.simulation.drive import DRIVER_CODES, SULCI, driven_stack, driver_fields
+from adclip.simulation.fields import apply_affine, exponentiate, identity, sample, smooth_noise
+from adclip.simulation.paint import brain_share, to_own_borders
 from adclip.simulation.population import DRIVERS, Person
 
 if TYPE_CHECKING:
@@ -28,190 +22,160 @@ if TYPE_CHECKING:
 # Subject-specific shape: smooth random velocities, (correlation length mm, standard deviation mm); judged on pictures.
 SHAPE_NOISE = ((40.0, 2.5), (18.0, 0.8))
 # A unit of velocity changes ln(volume) by less than one, because part of it acts just outside a moving region. Measured
-# over 100 people: the first guess is scaled by this, the second by what the first one missed.
+# over 100 people: the first guess is scaled by this, the next by what was missed.
 RESPONSE = 0.75
+CORRECTIONS = 2
+MARGIN_MM = 12.0  # over which displacements fade to nothing at the faces of SHAPE_GRID
+CHANGED_BY = 0.05  # ln of the volume that the disease must have changed for a structure to be in the mask
 
 
 @dataclass(frozen=True)
-class SimulatedBrain:
-    """One person's brain in template space on a contract's grid.
+class Brain:
+    """One person's brain at one visit.
 
     Parameters
     ----------
-    warp : ndarray (3, X, Y, Z)
-        Voxel position of the template (on the same grid) that each grid point shows.
-    tissue : dict of ndarray (X, Y, Z)
-        `t1`, `gray`, `white`, `brain` and each region, warped.
+    source : Path or None
+        Label map that it was made of; None for the template.
+    displacement_mm : Tensor (3, X, Y, Z)
+        On `SHAPE_GRID`: what to add to a point of the person's template space to find it in the source.
+    tissue : HeadMap
+        The source's tissues with this person's own folds.
     volumes_mm3 : dict
-        Canonical column -> measured volume in the person's own space.
-    changed : ndarray (X, Y, Z), bool
-        Voxels of the structures that the severity changes.
+        Canonical columns and more -> measured volume in the person's own space.
+    changed : tuple of str
+        Regions of `TRUTH_CODES` that the disease changed.
     """
 
-    warp: FloatArray
-    tissue: dict[str, FloatArray]
+    source: Path | None
+    displacement_mm: Tensor
+    tissue: HeadMap
     volumes_mm3: dict[str, float]
-    changed: NDArray[np.bool_]
+    changed: tuple[str, ...]
+
+    def to_source(self, points_mm: Tensor) -> Tensor:
+        """Map points (3, ...) of the person's template space to the source, both in mm."""
+        voxel = apply_affine(np.linalg.inv(SHAPE_GRID.affine_xyz), points_mm)
+        return points_mm + sample(self.displacement_mm[None], voxel, padding="zeros")[0]
+
+    def regions_at(self, points_mm: Tensor) -> dict[str, FloatArray]:
+        """Share of every measurable region at points (3, X, Y, Z) of the person's template space, mm."""
+        names, stack = region_stack(self.source)
+        voxel = apply_affine(np.linalg.inv(SHAPE_GRID.affine_xyz), self.to_source(points_mm))
+        return dict(zip(names, sample(stack, voxel, padding="zeros")[0].numpy(), strict=True))
+
+    def changed_at(self, points_mm: Tensor) -> NDArray[np.bool_]:
+        """Voxels that belong, by more than a half, to the structures that the disease changed."""
+        regions = self.regions_at(points_mm)
+        shares = [regions[name] for name in self.changed]
+        total = np.sum(shares, axis=0) if shares else np.zeros(points_mm.shape[1:], dtype=np.float32)
+        result: NDArray[np.bool_] = total > 0.5
+        return result
 
 
-@lru_cache(maxsize=2)
-def _template_stack(contract: InputContract) -> tuple[tuple[str, ...], Any, dict[str, float]]:
-    """Template channels on the contract's grid as one tensor (1, C, X, Y, Z), and each region's share of the ICV."""
-    import torch
+def grow_brain(person: Person, source: Path | None, spacing_mm: float, rng: np.random.Generator) -> Brain:
+    """Give a head this person's shape and measure it.
 
-    anatomy = read_anatomy()
-    channels: dict[str, FloatArray] = {
-        "t1": anatomy.t1,
-        "gray": anatomy.gray,
-        "white": anatomy.white,
-        "brain": anatomy.brain.astype(np.float32),
-    }
-    channels |= {name: anatomy.region(codes).astype(np.float32) for name, codes in REGION_CODES.items()}
-    stack = np.stack([average_onto(channel, anatomy.affine, contract) for channel in channels.values()])
-    icv = float(anatomy.brain.sum())
-    shares = {name: float(channels[name].sum()) / icv for name in REGION_CODES}
-    return tuple(channels), torch.from_numpy(stack)[None], shares
+    Parameters
+    ----------
+    person : Person
+        Whose volumes are wished for.
+    source : Path or None
+        Label map, or None for the template.
+    spacing_mm : float
+        Grid of the tissues, mm; the shape does not depend on it.
+    rng : Generator
+        The person's own, the same at each visit: shape and folds stay.
 
-
-@lru_cache(maxsize=2)
-def _driven_stack(contract: InputContract) -> Any:
-    """Regions of the drivers on the contract's grid as one tensor (1, C, X, Y, Z), in the order of DRIVER_CODES."""
-    import torch
-
-    anatomy = read_anatomy()
-    regions = [anatomy.region(codes).astype(np.float32) for codes in DRIVER_CODES.values()]
-    return torch.from_numpy(np.stack([average_onto(region, anatomy.affine, contract) for region in regions]))[None]
-
-
-def deform(
-    person: Person,
-    contract: InputContract,
-    rng: np.random.Generator,
-    misalignment: NDArray[np.float64] | None = None,
-) -> SimulatedBrain:
-    """Give the template this person's shape and measure it.
-
-    Volumes are the sums of the warped label probabilities, in the person's own millimetres: the template brain is scaled
-    to the person's ICV.
+    Notes
+    -----
+    Volumes are sums of warped label shares in the person's own millimetres: the source is scaled to the person's ICV.
     """
     import torch
 
-    names, stack, shares = _template_stack(contract)
-    fields = {name: torch.from_numpy(field) for name, field in driver_fields(contract).items()}
-    wished = {name: wished_change(name, person, shares) for name in fields}
-    velocity = torch.zeros((3, *contract.shape_xyz))
+    head = read_head(source)
+    fields = {name: torch.from_numpy(field) for name, field in driver_fields(source).items()}
+    own_mm3 = dict(zip([name for name in fields if name != SULCI], driven_stack(source)[0].sum(dim=(1, 2, 3)).tolist(), strict=True))
+    wished = {name: wished_change(name, person, own_mm3, head.icv_mm3) for name in fields}
+    velocity = torch.zeros((3, *SHAPE_GRID.shape_xyz))
     for length_mm, size_mm in SHAPE_NOISE:
-        velocity += size_mm * smooth_noise(rng, contract.shape_xyz, length_mm / contract.spacing_mm[0], 3)
+        velocity += size_mm * smooth_noise(rng, SHAPE_GRID.shape_xyz, length_mm / SHAPE_GRID.spacing_mm[0], 3)
     for name, field in fields.items():
         velocity += wished[name] / RESPONSE * field
-    missed = _missed_changes(velocity, wished, contract)
-    for name, change in missed.items():
-        velocity += change / RESPONSE * fields[name]
-    voxel = _look_up(velocity, contract)
-    enlarged = 1.0
-    if misalignment is not None:
-        voxel = sample(voxel[None], _misaligned(misalignment, contract))[0]
-        enlarged = float(np.linalg.det(np.linalg.inv(misalignment)))
-    warped = sample(stack, voxel)[0].numpy()
-    tissue = dict(zip(names, warped, strict=True))
-    volumes = _measure(tissue, person, contract, enlarged)
-    return SimulatedBrain(voxel.numpy(), tissue, volumes, changed_regions(tissue))
+    window = _window()
+    for _ in range(CORRECTIONS):
+        for name, change in _missed_changes(source, velocity * window, wished).items():
+            velocity += change / RESPONSE * fields[name]
+    displacement = exponentiate(-velocity * window, SHAPE_GRID)  # against the flow: where a point's tissue comes from
+    tissue = to_own_borders(head_map(source, spacing_mm), rng)
+    brain = Brain(source, displacement, tissue, {}, changed_regions(person, head.measurable))
+    brain.volumes_mm3.update(_measure(brain, person, head.icv_mm3))
+    return brain
 
 
-def _misaligned(mm_to_mm: NDArray[np.float64], contract: InputContract) -> Tensor:
-    """Voxel positions (3, X, Y, Z) of the grid points after an affine in millimetres."""
-    matrix = np.linalg.inv(contract.affine_xyz) @ mm_to_mm @ contract.affine_xyz
-    return apply_affine(matrix, identity(contract.shape_xyz))
-
-
-def _look_up(velocity_mm: Tensor, contract: InputContract) -> Tensor:
-    """Voxel positions (3, X, Y, Z) of the template that each grid point shows: hence against the flow."""
-    import torch
-
-    spacing = torch.tensor(contract.spacing_xyz_mm)[:, None, None, None]
-    return identity(contract.shape_xyz) + exponentiate(-velocity_mm, contract) / spacing
-
-
-def _missed_changes(velocity: Tensor, wished: dict[str, float], contract: InputContract) -> dict[str, float]:
-    """How much ln(volume) of each driver's region falls short; measured on every second voxel, which is enough."""
-    driven = _driven_stack(contract)
-    voxel = _look_up(velocity, contract)[:, ::2, ::2, ::2]
-    before = driven[0, :, ::2, ::2, ::2].sum(dim=(1, 2, 3))
-    after = sample(driven, voxel)[0].sum(dim=(1, 2, 3))
-    reached = (after / before).log().tolist()
-    return {name: wished[name] - value for name, value in zip(DRIVER_CODES, reached, strict=True)}
-
-
-def wished_change(driver: str, person: Person, shares: dict[str, float]) -> float:
-    """Return ln(wished volume / template volume) of a driver's region in template space."""
+def wished_change(driver: str, person: Person, own_voxels: dict[str, float], icv_mm3: float) -> float:
+    """Return ln(wished volume / the source's volume) of a driver's region in template space."""
     family = driver.removesuffix("_left").removesuffix("_right")
-    change = person.log_change[driver]
+    change = person.log_change.get(driver, 0.0)
     share = DRIVERS[family].share
-    if share:
-        parts = [value for name, value in shares.items() if name.startswith(family)]
-        change += float(np.log(share / sum(parts)))
+    if share:  # of both sides together
+        own_mm3 = own_voxels[driver] * float(np.prod(SHAPE_GRID.spacing_mm))
+        target = share / 2 if driver != family else share
+        change += float(np.log(target / (own_mm3 / icv_mm3)))
     return change
 
 
-def _measure(
-    tissue: dict[str, FloatArray], person: Person, contract: InputContract, enlarged: float
-) -> dict[str, float]:
-    template_icv = float(read_anatomy().brain.sum())
-    # mm3 of the person per voxel of the grid: head size is removed in template space, so it comes back here, and what a
-    # misalignment added goes
-    scale = float(np.prod(contract.spacing_mm)) * person.icv_mm3 / template_icv / enlarged
-
-    def volume(*names: str) -> float:
-        return round(sum(float(tissue[name].sum(dtype=np.float64)) for name in names) * scale, 1)
-
-    return {
-        "icv_mm3": round(person.icv_mm3, 1),
-        "hippocampus_left_mm3": volume("hippocampus_left"),
-        "hippocampus_right_mm3": volume("hippocampus_right"),
-        "hippocampus_mm3": volume("hippocampus_left", "hippocampus_right"),
-        "ventricles_mm3": volume("ventricles"),
-        "whole_brain_mm3": volume("gray", "white"),
-        "entorhinal_mm3": volume("entorhinal_left", "entorhinal_right"),
-        "fusiform_mm3": volume("fusiform_left", "fusiform_right"),
-        "middle_temporal_mm3": volume("middle_temporal_left", "middle_temporal_right"),
-    }
+def changed_regions(person: Person, measurable: frozenset[str]) -> tuple[str, ...]:
+    """Name the regions whose volume the disease changed by more than `CHANGED_BY`."""
+    moved = {name for name, change in person.disease_change.items() if abs(change) >= CHANGED_BY}
+    codes = {code for name in moved for code in DRIVER_CODES.get(name, ())}
+    return tuple(name for name, own in TRUTH_CODES.items() if name in measurable and codes & set(own))
 
 
-def changed_regions(tissue: dict[str, FloatArray]) -> NDArray[np.bool_]:
-    """Voxels that belong, by more than a half, to the structures that the severity changes."""
-    total = np.sum([tissue[name] for name in REGION_CODES], axis=0)
-    result: NDArray[np.bool_] = total > 0.5
-    return result
+def _window() -> Tensor:
+    """1 inside `SHAPE_GRID`, falling to 0 at its faces (X, Y, Z)."""
+    import torch
+
+    window = torch.ones(SHAPE_GRID.shape_xyz)
+    for axis, (size, step) in enumerate(zip(SHAPE_GRID.shape_xyz, SHAPE_GRID.spacing_xyz_mm, strict=True)):
+        place = torch.arange(size, dtype=torch.float32)
+        depth = (torch.minimum(place, size - 1 - place) * step / MARGIN_MM).clamp(max=1.0)
+        window *= (depth * depth * (3 - 2 * depth)).reshape([-1 if a == axis else 1 for a in range(3)])
+    return window
 
 
-def to_derivative(
-    brain: SimulatedBrain, style: Style, contract: InputContract, rng: np.random.Generator
-) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """Paint and normalise a brain as preprocessing would leave it.
+def _missed_changes(source: Path | None, velocity: Tensor, wished: dict[str, float]) -> dict[str, float]:
+    """How much ln(volume) of each driver's region falls short; measured on every second voxel, which is enough."""
+    import torch
 
-    Returns
-    -------
-    image : ndarray (X, Y, Z), float32
-        Values in [0, 1] by the contract's percentiles, 0 outside the mask.
-    mask : ndarray (X, Y, Z), bool
-        Brain mask with the errors a brain extraction makes: a little too wide or too tight, in patches.
-    """
-    spacing_mm = contract.spacing_mm[0]
-    painted = expose(
-        paint_brain(brain.tissue["t1"], brain.tissue["gray"], style, spacing_mm, rng), style, spacing_mm, rng
-    )
-    edge = smooth_noise(rng, contract.shape_xyz, 12.0 / contract.spacing_mm[0], 1)[0].numpy()
-    # the clip keeps the threshold below what the inside of the brain has, so that no holes open there
-    mask = brain.tissue["brain"] + 0.12 * np.clip(edge, -2, 2) > rng.uniform(0.35, 0.7)
-    low, high = np.percentile(painted[mask], contract.percentiles)
-    image = np.clip((painted - low) / (high - low), 0, 1) * mask
-    return image.astype(np.float32), mask
+    driven = driven_stack(source)
+    spacing = torch.tensor(SHAPE_GRID.spacing_xyz_mm)[:, None, None, None]
+    voxel = identity(SHAPE_GRID.shape_xyz) + exponentiate(-velocity, SHAPE_GRID) / spacing
+    before = driven[0, :, ::2, ::2, ::2].sum(dim=(1, 2, 3))
+    after = sample(driven, voxel[:, ::2, ::2, ::2])[0].sum(dim=(1, 2, 3))
+    reached = (after / before).log().tolist()
+    names = [name for name in wished if name != SULCI]
+    return {name: wished[name] - value for name, value in zip(names, reached, strict=True)}
 
 
-def paint_subject(
-    person: Person, contract: InputContract, rng: np.random.Generator
-) -> tuple[SimulatedBrain, FloatArray, NDArray[np.bool_]]:
-    """Simulate one person's derivative: shape, misalignment, contrast, mask; see `deform` and `to_derivative`."""
-    brain = deform(person, contract, rng, draw_misalignment(rng))
-    image, mask = to_derivative(brain, draw_style(rng), contract, rng)
-    return brain, image, mask
+def grid_points(contract: InputContract) -> Tensor:
+    """Return the template positions (3, X, Y, Z) of a grid's voxels, mm."""
+    return apply_affine(contract.affine_xyz, identity(contract.shape_xyz))
+
+
+def _measure(brain: Brain, person: Person, source_icv_mm3: float) -> dict[str, float]:
+    import torch
+
+    points = grid_points(SHAPE_GRID)
+    # mm3 of the person per voxel: head size is removed in template space, so it comes back here
+    scale = float(np.prod(SHAPE_GRID.spacing_mm)) * person.icv_mm3 / source_icv_mm3
+    found = {name: float(share.sum(dtype=np.float64)) for name, share in brain.regions_at(points).items()}
+    parenchyma = torch.from_numpy(brain_share(brain.tissue, fluid=False))[None, None]
+    voxel = apply_affine(np.linalg.inv(brain.tissue.affine), brain.to_source(points))
+    found["whole_brain"] = float(sample(parenchyma, voxel, padding="zeros").sum(dtype=torch.float64))
+    for name in ("hippocampus", "entorhinal", "fusiform", "middle_temporal"):
+        sides = [found[key] for key in (f"{name}_left", f"{name}_right") if key in found]
+        if len(sides) == 2:
+            found[name] = sum(sides)
+    volumes = {f"{name}_mm3": round(value * scale, 1) for name, value in found.items()}
+    return {"icv_mm3": round(person.icv_mm3, 1)} | volumes

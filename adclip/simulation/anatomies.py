@@ -1,0 +1,235 @@
+"""The heads that people are made from: the template, or label maps of real heads, as shares of tissue and of regions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adclip.domain import FloatArray, InputContract
+from adclip.imaging.anatomy import REGION_CODES, average_onto, read_anatomy
+from adclip.simulation.surroundings import draw_surroundings
+from adclip.simulation.tissues import BRAIN_TISSUES, FOLDED, TISSUES, tissue_of_code
+
+if TYPE_CHECKING:
+    from adclip.simulation.label_maps import LabelAnatomy
+
+TEMPLATE = "template"
+# Where deformations live: the whole brain in template space with room for it to grow. Apart from any model's grid, so that
+# a person has one anatomy whatever the scan looks like.
+SHAPE_GRID = InputContract(shape=(80, 88, 72), spacing_mm=(2.5, 2.5, 2.5), center_mm=(0.0, -17.0, 5.0))
+# What the painter's grid holds, mm of template space: the brain with scalp, face and neck.
+HEAD_BOX_MM = ((-98.0, 98.0), (-134.0, 114.0), (-140.0, 110.0))
+
+# Regions of the truth beyond the columns of reports: cortex as the atrophy patterns group it.
+TRUTH_CODES: dict[str, tuple[int, ...]] = REGION_CODES | {
+    "amygdala_left": (18,),
+    "amygdala_right": (54,),
+    "parietal_left": (1008, 1010, 1023, 1025, 1029, 1031),
+    "parietal_right": (2008, 2010, 2023, 2025, 2029, 2031),
+    "frontal_left": (1003, 1027, 1028),
+    "frontal_right": (2003, 2027, 2028),
+}
+
+
+@dataclass(frozen=True)
+class HeadMap:
+    """A head as shares of tissue on a grid of template space.
+
+    Parameters
+    ----------
+    affine : ndarray (4, 4)
+        Voxel to template millimetres.
+    tissues : tuple of str
+        What the shares are of, in order.
+    shares : ndarray (K, X, Y, Z), uint8
+        Share of each tissue in a voxel, 255 = all of it; air is what is left.
+    levels : dict
+        T1 level relative to white matter of tissues that `tissues.TISSUES` does not have.
+    folded : bool
+        Whether the borders of grey and white matter are an average of many brains, to be made one person's own.
+    """
+
+    affine: NDArray[np.float64]
+    tissues: tuple[str, ...]
+    shares: NDArray[np.uint8]
+    levels: dict[str, float]
+    folded: bool
+
+    @property
+    def spacing_mm(self) -> float:
+        """Voxel size, the same along all axes."""
+        return float(self.affine[0, 0])
+
+    @property
+    def brain(self) -> list[int]:
+        """Places of the tissues inside the brain, CSF included."""
+        return [index for index, name in enumerate(self.tissues) if name in BRAIN_TISSUES]
+
+
+@dataclass(frozen=True)
+class Head:
+    """One anatomy to make people from.
+
+    Parameters
+    ----------
+    name : str
+        `template`, or the name of the label map.
+    labels : ndarray (I, J, K), int16
+        FreeSurfer codes.
+    affine : ndarray (4, 4)
+        Voxel of `labels` to template millimetres.
+    icv_mm3 : float
+        Intracranial volume in template space.
+    measurable : frozenset of str
+        Names of `TRUTH_CODES` whose labels are there.
+    """
+
+    name: str
+    labels: NDArray[np.int16]
+    affine: NDArray[np.float64]
+    icv_mm3: float
+    measurable: frozenset[str]
+    outside: LabelAnatomy | None = None
+
+    def region(self, codes: tuple[int, ...]) -> NDArray[np.bool_]:
+        """Voxels that carry one of `codes`."""
+        table = np.zeros(int(self.labels.max()) + 2, dtype=bool)
+        table[[code for code in codes if code < table.size]] = True
+        found: NDArray[np.bool_] = table[self.labels]
+        return found
+
+
+@lru_cache(maxsize=1)
+def template_head() -> Head:
+    """Return the MNI152NLin2009aSym brain with the Desikan-Killiany regions."""
+    anatomy = read_anatomy()
+    return Head(TEMPLATE, anatomy.labels, anatomy.affine, float(anatomy.brain.sum()), frozenset(TRUTH_CODES))
+
+
+@lru_cache(maxsize=12)
+def read_head(path: Path | None) -> Head:
+    """Return the head of a label map, or the template's where `path` is None."""
+    if path is None:
+        return template_head()
+    from adclip.simulation.label_maps import prepare_label_map
+
+    found = prepare_label_map(path)
+    voxel_mm3 = abs(float(np.linalg.det(found.affine[:3, :3])))
+    inside = (found.labels > 0) & ((found.labels < 500) | (found.labels >= 1000))
+    present = set(np.unique(found.labels).tolist())
+    extra = {name for name in set(TRUTH_CODES) - set(REGION_CODES) if set(TRUTH_CODES[name]) <= present}
+    return Head(
+        found.name, found.labels, found.affine, float(inside.sum()) * voxel_mm3,
+        frozenset(found.measurable) | extra, found,
+    )  # fmt: skip
+
+
+def onto_shape_grid(head: Head, mask: NDArray[np.bool_]) -> FloatArray:
+    """Return the share of each voxel of `SHAPE_GRID` that `mask` fills; smoothed so that volumes are kept."""
+    where = np.nonzero(mask)
+    if not where[0].size:
+        return np.zeros(SHAPE_GRID.shape_xyz, dtype=np.float32)
+    pad = 6  # voxels of room for the smoothing; the rest of the head would only cost time
+    low = [max(int(axis.min()) - pad, 0) for axis in where]
+    high = [int(axis.max()) + pad + 1 for axis in where]
+    affine = head.affine.copy()
+    affine[:3, 3] = head.affine[:3, :3] @ low + head.affine[:3, 3]
+    return average_onto(mask[tuple(map(slice, low, high))].astype(np.float32), affine, SHAPE_GRID)
+
+
+@lru_cache(maxsize=12)
+def region_stack(head_path: Path | None) -> tuple[tuple[str, ...], Any]:
+    """Return names and shares (1, C, X, Y, Z) of the measurable regions on `SHAPE_GRID` as a tensor."""
+    import torch
+
+    head = read_head(head_path)
+    names = tuple(name for name in TRUTH_CODES if name in head.measurable)
+    return names, torch.from_numpy(np.stack([onto_shape_grid(head, head.region(TRUTH_CODES[name])) for name in names]))[None]
+
+
+@lru_cache(maxsize=4)
+def head_map(path: Path | None, spacing_mm: float) -> HeadMap:
+    """Return a head's tissues on a grid of `spacing_mm`."""
+    affine = np.diag([spacing_mm, spacing_mm, spacing_mm, 1.0])
+    affine[:3, 3] = [low for low, _ in HEAD_BOX_MM]
+    shape = tuple(int((high - low) / spacing_mm) + 1 for low, high in HEAD_BOX_MM)
+    return _template_map(affine, shape) if path is None else _label_map(read_head(path), affine, shape)
+
+
+def _template_map(affine: NDArray[np.float64], shape: tuple[int, ...]) -> HeadMap:
+    anatomy = read_anatomy()
+
+    def onto(array: NDArray[Any], order: int = 1) -> FloatArray:
+        from scipy.ndimage import affine_transform, gaussian_filter
+
+        matrix = np.linalg.inv(anatomy.affine) @ affine
+        sigma = 0.45 * max(float(affine[0, 0]) - 1.0, 0.0)
+        smooth = gaussian_filter(array.astype(np.float32), sigma) if sigma and order else array
+        found: FloatArray = affine_transform(smooth, matrix[:3, :3], matrix[:3, 3], shape, order=order)
+        return found
+
+    brain, gray, white = onto(anatomy.brain), onto(anatomy.gray), onto(anatomy.white)
+    shares: dict[str, FloatArray] = {name: np.zeros(shape, dtype=np.float32) for name in BRAIN_TISSUES}
+    code_to_tissue = tissue_of_code()
+    table = np.zeros(int(anatomy.labels.max()) + 1, dtype=np.int8)
+    for code, name in code_to_tissue.items():
+        if code < table.size and name not in (*FOLDED, "cerebellar_gray", "cerebellar_white"):
+            table[code] = BRAIN_TISSUES.index(name)
+    deep = onto(table[anatomy.labels], order=0)
+    cerebellum = onto(np.isin(anatomy.labels, (7, 8, 46, 47)), order=0) > 0
+    fluid = np.clip(brain - gray - white, 0, 1)
+    ventricle = onto(np.isin(anatomy.labels, TRUTH_CODES["ventricles"]))
+    tissue_share = np.clip(brain - fluid, 0, 1)
+    for index, name in enumerate(BRAIN_TISSUES):
+        if index and (where := (deep == index) & ~cerebellum).any():
+            shares[name][where] = tissue_share[where]
+    free = np.sum(list(shares.values()), axis=0) == 0
+    for name, share, where in (
+        ("cerebellar_gray", gray, free & cerebellum), ("cerebellar_white", white, free & cerebellum),
+        ("cortex", gray, free & ~cerebellum), ("white", white, free & ~cerebellum),
+    ):  # fmt: skip
+        shares[name][where] += share[where]
+    # the average's ventricles are blurred at the walls; the labels say where they are
+    shares["csf"] = np.maximum(fluid, ventricle * brain)
+    total = np.sum(list(shares.values()), axis=0)
+    scale = np.where(total > 0, brain / np.maximum(total, 1e-6), 0)
+    for name in shares:
+        shares[name] *= scale
+    for name, mask in draw_surroundings(brain, affine).items():
+        shares[name] = shares.get(name, np.zeros(shape, dtype=np.float32)) + mask * (1 - brain)
+    return _pack(affine, shares, {}, folded=True)
+
+
+def _label_map(head: Head, affine: NDArray[np.float64], shape: tuple[int, ...]) -> HeadMap:
+    from scipy.ndimage import affine_transform, gaussian_filter
+
+    from adclip.simulation.label_maps import OUTSIDE_TISSUES
+
+    matrix = np.linalg.inv(head.affine) @ affine
+    sigma = 0.45 * max(float(affine[0, 0]) - 1.0, 0.0)
+    code_to_tissue = tissue_of_code() | {code: name for code, (name, _) in OUTSIDE_TISSUES.items()}
+    names = tuple(dict.fromkeys(code_to_tissue.values()))
+    table = np.full(int(head.labels.max()) + 1, -1, dtype=np.int8)
+    for code, name in code_to_tissue.items():
+        if code < table.size:
+            table[code] = names.index(name)
+    classes = table[head.labels]
+    shares = {}
+    for index, name in enumerate(names):
+        mask = classes == index
+        if mask.any():
+            smooth = gaussian_filter(mask.astype(np.float32), sigma) if sigma else mask.astype(np.float32)
+            shares[name] = affine_transform(smooth, matrix[:3, :3], matrix[:3, 3], shape, order=1)
+    levels = {name: level for name, level in OUTSIDE_TISSUES.values() if name not in TISSUES}
+    return _pack(affine, shares, levels, folded=False)
+
+
+def _pack(affine: NDArray[np.float64], shares: dict[str, FloatArray], levels: dict[str, float], *, folded: bool) -> HeadMap:
+    names = tuple(name for name, share in shares.items() if share.max() > 0)
+    stack = np.stack([np.clip(np.round(shares[name] * 255), 0, 255).astype(np.uint8) for name in names])
+    return HeadMap(affine, names, stack, levels, folded)

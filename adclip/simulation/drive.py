@@ -1,0 +1,113 @@
+"""The smooth fields that make a region grow or shrink.
+
+A region's change is prescribed as a divergence: d is 1 inside the region and negative in the tissue around it, so that
+the whole is unchanged. The velocity is the gradient of the solution of Poisson's equation (laplace phi = d), found with
+one FFT per region; it is smooth and curl-free. Velocities add up, are exponentiated (`fields.exponentiate`), and so stay
+invertible however large the change.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adclip.domain import FloatArray
+from adclip.simulation.anatomies import SHAPE_GRID, Head, onto_shape_grid, read_head
+from adclip.simulation.tissues import CORTEX_CODES, FLUID_CODES
+
+# Which labels a driver of `population.DRIVERS` changes. The amygdala goes with the entorhinal cortex, the inferior and
+# superior temporal gyri with the temporal neocortex, the cingulate isthmus and posterior cingulate with the parietal
+# cortex: the order in which the disease spreads (Braak & Braak 1991).
+DRIVER_CODES: dict[str, tuple[int, ...]] = {
+    "hippocampus_left": (17,),
+    "hippocampus_right": (53,),
+    "entorhinal_left": (1006, 18, 1016),
+    "entorhinal_right": (2006, 54, 2016),
+    "temporal_left": (1007, 1009, 1015, 1030),
+    "temporal_right": (2007, 2009, 2015, 2030),
+    "parietal_left": (1008, 1010, 1023, 1025, 1029, 1031),
+    "parietal_right": (2008, 2010, 2023, 2025, 2029, 2031),
+    "frontal_left": (1003, 1027, 1028),
+    "frontal_right": (2003, 2027, 2028),
+    "ventricles": (4, 5, 43, 44, 31, 63),
+}
+SULCI = "sulci"
+# Reach of the tissue that gives or takes the room, mm: ventricles take it from the whole brain, a shrinking gyrus gives it
+# to what lies around it.
+VENTRICLES_REACH_MM, GYRUS_REACH_MM, SULCI_REACH_MM = 30.0, 8.0, 6.0
+
+
+@lru_cache(maxsize=12)
+def driver_fields(path: Path | None) -> dict[str, FloatArray]:
+    """Velocity of each driver of a head on `SHAPE_GRID`: mm, shape (3, X, Y, Z), mean divergence 1 inside its region.
+
+    Drivers whose labels the head does not have are left out.
+    """
+    head = read_head(path)
+    brain = onto_shape_grid(head, (head.labels > 0) & ((head.labels < 500) | (head.labels >= 1000)))
+    fields = {}
+    for name, codes in DRIVER_CODES.items():
+        region = onto_shape_grid(head, head.region(codes))
+        if region.sum() < 1:
+            continue
+        reach_mm = VENTRICLES_REACH_MM if name == "ventricles" else GYRUS_REACH_MM
+        fields[name] = _field(region, _surroundings(region, brain, reach_mm))
+    cortex, fluid = _cortex_and_fluid(head)
+    if cortex.sum() > 1:
+        ventricles = onto_shape_grid(head, head.region(DRIVER_CODES["ventricles"]))
+        sulci = np.clip(fluid - _blur(ventricles, 4.0) * 3, 0, 1)
+        fields[SULCI] = _field(sulci, _surroundings(cortex, brain, SULCI_REACH_MM) * (1 - sulci))
+    return fields
+
+
+@lru_cache(maxsize=12)
+def driven_stack(path: Path | None) -> Any:
+    """Regions of the drivers on `SHAPE_GRID` as one tensor (1, C, X, Y, Z), in the order of `driver_fields`, less the sulci."""
+    import torch
+
+    head = read_head(path)
+    names = [name for name in driver_fields(path) if name != SULCI]
+    return torch.from_numpy(np.stack([onto_shape_grid(head, head.region(DRIVER_CODES[name])) for name in names]))[None]
+
+
+def _cortex_and_fluid(head: Head) -> tuple[FloatArray, FloatArray]:
+    from adclip.imaging.anatomy import average_onto, read_anatomy
+
+    if head.outside is None:  # the template knows probabilities, and its labels have no CSF in the sulci
+        anatomy = read_anatomy()
+        brain = average_onto(anatomy.brain.astype(np.float32), anatomy.affine, SHAPE_GRID)
+        tissue = average_onto(anatomy.gray + anatomy.white, anatomy.affine, SHAPE_GRID)
+        return average_onto(anatomy.gray, anatomy.affine, SHAPE_GRID), np.clip(brain - tissue, 0, 1)
+    return onto_shape_grid(head, head.region(CORTEX_CODES)), onto_shape_grid(head, head.region(FLUID_CODES))
+
+
+def _blur(array: FloatArray, sigma_mm: float) -> FloatArray:
+    from scipy.ndimage import gaussian_filter
+
+    result: FloatArray = gaussian_filter(array, [sigma_mm / spacing for spacing in SHAPE_GRID.spacing_xyz_mm])
+    return result
+
+
+def _surroundings(region: FloatArray, brain: FloatArray, reach_mm: float) -> FloatArray:
+    near = _blur(region, reach_mm)
+    return (near / near.max() * brain * (1 - np.clip(region, 0, 1))).astype(np.float32)
+
+
+def _field(region: FloatArray, around: FloatArray) -> FloatArray:
+    wished = region - around * (region.sum() / around.sum())
+    spectrum = np.fft.rfftn(wished)
+    shape, spacing_mm = SHAPE_GRID.shape_xyz, SHAPE_GRID.spacing_xyz_mm
+    frequencies = [2 * np.pi * np.fft.fftfreq(size, step) for size, step in zip(shape, spacing_mm, strict=True)]
+    frequencies[2] = 2 * np.pi * np.fft.rfftfreq(shape[2], spacing_mm[2])
+    kx, ky, kz = np.meshgrid(*frequencies, indexing="ij")
+    square = kx**2 + ky**2 + kz**2
+    square[0, 0, 0] = 1.0
+    potential = -spectrum / square
+    potential[0, 0, 0] = 0.0
+    field = np.stack([np.fft.irfftn(1j * k * potential, shape, axes=(0, 1, 2)) for k in (kx, ky, kz)])
+    divergence = sum(np.gradient(field[axis], spacing_mm[axis], axis=axis) for axis in range(3))
+    inside = float((divergence * region).sum() / region.sum())
+    return (field / inside).astype(np.float32)
