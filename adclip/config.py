@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -23,6 +23,8 @@ VERDICTS = ("pass", "warn", "fail")
 
 MAX_DAYS = 120  # contract: how far in time a row may be from the visit that it is joined to
 DIAGNOSIS_POLICIES = ("table", "cdr")
+APPEARANCES = ("mild", "medium", "wild")  # the keys of simulation.paint.LOOKS
+CONTRASTS = ("t1", "ct")
 
 
 class Settings:
@@ -77,10 +79,15 @@ def check_at_least(flag: str, value: float, smallest: float) -> None:
         raise ConfigError.bad_value(flag, f"must be at least {smallest:g}, got {value:g}")
 
 
+def check_choice(flag: str, given: str, known: Sequence[str]) -> None:
+    """Raise ConfigError unless `given` is one of `known`."""
+    if given not in known:
+        raise ConfigError.bad_value(flag, f"`{given}` is not one of {', '.join(known)}")
+
+
 def check_style(style: str) -> None:
     """Raise ConfigError unless `style` is one of REPORT_STYLES."""
-    if style not in REPORT_STYLES:
-        raise ConfigError.bad_value("--style", f"`{style}` is not one of {', '.join(REPORT_STYLES)}")
+    check_choice("--style", style, REPORT_STYLES)
 
 
 @dataclass(frozen=True)
@@ -391,15 +398,35 @@ class SimulateConfig(Settings):
     out : Path
         Folder to write.
     subjects : int
-        Number of people; one visit each.
+        Number of people.
     preprocessed : bool
         Write derivatives on the model grid directly instead of raw heads.
+    model : str
+        Model whose input contract sets that grid: `builtin` or a RUN folder.
+    labels : Path or None
+        Folder of whole-head label maps to make the heads of; None takes the template.
+    visits, interval_months : int
+        Visits of each person, and the months between them.
     wide_age : bool
         Ages 20-95 instead of the clinical range.
+    appearance : str
+        How far contrast, noise and artefacts range, one of `APPEARANCES`.
+    contrast : str
+        `t1` or `ct`.
+    sites : int
+        Scanners that the people are spread over at random.
     spacing_mm : float
-        Voxel size of raw heads, mm.
+        In-plane voxel size of raw heads, mm.
+    thickness_mm : float or None
+        Slice thickness of raw heads, mm; None is each scanner's own.
+    defaced, stripped : float
+        Share of raw heads without face, or without anything but the brain.
+    missing, dropout : float
+        Share of table cells without value, and of follow-up visits that did not happen.
     seed : int
         Same seed, same bytes.
+    workers : int
+        Processes that share the work; 0 takes as many as cores and memory allow.
     overwrite : bool
         Whether an earlier cohort is replaced.
     """
@@ -407,17 +434,46 @@ class SimulateConfig(Settings):
     out: Path
     subjects: int = 20
     preprocessed: bool = False
+    model: str = "builtin"
+    labels: Path | None = None
+    visits: int = 1
+    interval_months: int = 12
     wide_age: bool = False
+    appearance: str = "medium"
+    contrast: str = "t1"
+    sites: int = 4
     spacing_mm: float = 1.0
+    thickness_mm: float | None = None
+    defaced: float = 0.0
+    stripped: float = 0.0
+    missing: float = 0.05
+    dropout: float = 0.08
     seed: int = 0
+    workers: int = 0
     overwrite: bool = False
 
     def __post_init__(self) -> None:
         check_at_least("--subjects", self.subjects, 1)
+        if self.subjects > 9999:
+            raise ConfigError.bad_value("--subjects", "at most 9999: ids have four digits")
+        check_at_least("--visits", self.visits, 1)
+        check_at_least("--interval", self.interval_months, 1)
+        check_at_least("--sites", self.sites, 1)
         check_at_least("--seed", self.seed, 0)
+        check_at_least("--workers", self.workers, 0)
         check_at_least("--spacing", self.spacing_mm, 0.5)
         if self.spacing_mm > 3:
             raise ConfigError.bad_value("--spacing", f"must be at most 3 mm, got {self.spacing_mm:g}")
+        if self.thickness_mm is not None and not self.spacing_mm <= self.thickness_mm <= 10:
+            raise ConfigError.bad_value("--thickness", "must be between --spacing and 10 mm")
+        check_choice("--appearance", self.appearance, APPEARANCES)
+        check_choice("--contrast", self.contrast, CONTRASTS)
+        for flag, share in (
+            ("--defaced", self.defaced), ("--stripped", self.stripped), ("--missing", self.missing),
+            ("--dropout", self.dropout),
+        ):  # fmt: skip
+            if not 0 <= share <= 1:
+                raise ConfigError.bad_value(flag, f"is a share between 0 and 1, got {share:g}")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ SLICE_AXES = {"sagittal": 0, "coronal": 1, "axial": 2}
 # Field of view, mm: width, depth and height with their standard deviations among scanners; room above the vertex. Judged
 # on the headers of MPRAGE protocols: about 180 x 240 x 240 mm.
 FIELD_OF_VIEW_MM, FIELD_SD_MM = (190.0, 236.0, 232.0), (5.0, 6.0, 8.0)
-VERTEX_MM = (97.0, 4.0)  # template height of the upper face, and its standard deviation among scans
+VERTEX_MM = (104.0, 4.0)  # template height of the upper face, and its standard deviation among scans
 CENTRE_Y_MM = -12.0
 OBLIQUE_DEGREES = 4.0  # standard deviation of a tilted slab's angles, at the sites that tilt it
 GREY_LEVELS = (300.0, 1500.0)  # what white matter becomes in the int16 file (arbitrary unit)
@@ -118,7 +118,9 @@ def draw_slab(scanner: Scanner, spacing_mm: float, rng: np.random.Generator, thi
     spacing = [spacing_mm] * 3
     spacing[scanner.slice_axis] = thickness_mm or round(spacing_mm * scanner.thickness, 2)
     shape = tuple(int(np.ceil(size / step)) for size, step in zip(scanner.field_mm, spacing, strict=True))
-    centre = np.array([0.0, CENTRE_Y_MM, rng.normal(*VERTEX_MM) - scanner.field_mm[2] / 2]) + [*rng.normal(0, 3, 2), 0.0]
+    upper_mm = rng.normal(*VERTEX_MM)
+    shift_x, shift_y = rng.normal(0, 3, 2)
+    centre = np.array([shift_x, CENTRE_Y_MM + shift_y, upper_mm - scanner.field_mm[2] / 2])
     tilt = np.eye(3)
     if scanner.oblique:
         tilt = Rotation.from_euler("xyz", rng.normal(0, OBLIQUE_DEGREES, 3), degrees=True).as_matrix()
@@ -128,7 +130,9 @@ def draw_slab(scanner: Scanner, spacing_mm: float, rng: np.random.Generator, thi
     return Slab((shape[0], shape[1], shape[2]), (spacing[0], spacing[1], spacing[2]), affine)
 
 
-def in_file_order(array: NDArray[np.int16], affine: NDArray[np.float64], axes: str) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
+def in_file_order(
+    array: NDArray[np.int16], affine: NDArray[np.float64], axes: str
+) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
     """Reorder a RAS+ array and its affine to the axis codes `axes`; the head stays where it is."""
     from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, ornt_transform
 

@@ -149,7 +149,9 @@ def region_stack(head_path: Path | None) -> tuple[tuple[str, ...], Any]:
 
     head = read_head(head_path)
     names = tuple(name for name in TRUTH_CODES if name in head.measurable)
-    return names, torch.from_numpy(np.stack([onto_shape_grid(head, head.region(TRUTH_CODES[name])) for name in names]))[None]
+    return names, torch.from_numpy(np.stack([onto_shape_grid(head, head.region(TRUTH_CODES[name])) for name in names]))[
+        None
+    ]
 
 
 @lru_cache(maxsize=4)
@@ -229,7 +231,9 @@ def _label_map(head: Head, affine: NDArray[np.float64], shape: tuple[int, ...]) 
     return _pack(affine, shares, levels, folded=False)
 
 
-def _pack(affine: NDArray[np.float64], shares: dict[str, FloatArray], levels: dict[str, float], *, folded: bool) -> HeadMap:
+def _pack(
+    affine: NDArray[np.float64], shares: dict[str, FloatArray], levels: dict[str, float], *, folded: bool
+) -> HeadMap:
     names = tuple(name for name, share in shares.items() if share.max() > 0)
     stack = np.stack([np.clip(np.round(shares[name] * 255), 0, 255).astype(np.uint8) for name in names])
     return HeadMap(affine, names, stack, levels, folded)

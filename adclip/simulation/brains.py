@@ -95,7 +95,11 @@ def grow_brain(person: Person, source: Path | None, spacing_mm: float, rng: np.r
 
     head = read_head(source)
     fields = {name: torch.from_numpy(field) for name, field in driver_fields(source).items()}
-    own_mm3 = dict(zip([name for name in fields if name != SULCI], driven_stack(source)[0].sum(dim=(1, 2, 3)).tolist(), strict=True))
+    own_mm3 = dict(
+        zip(
+            [name for name in fields if name != SULCI], driven_stack(source)[0].sum(dim=(1, 2, 3)).tolist(), strict=True
+        )
+    )
     wished = {name: wished_change(name, person, own_mm3, head.icv_mm3) for name in fields}
     velocity = torch.zeros((3, *SHAPE_GRID.shape_xyz))
     for length_mm, size_mm in SHAPE_NOISE:

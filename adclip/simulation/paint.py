@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,7 +129,9 @@ def draw_style(rng: np.random.Generator, look: Look, gray: float | None = None, 
 def draw_ct_style(rng: np.random.Generator) -> Style:
     """Draw a CT-like style: Hounsfield units, little between grey and white matter, bright bone."""
     levels = {name: tissue.hounsfield + float(rng.normal(0, 1)) for name, tissue in TISSUES.items()}
-    return Style(levels, AIR_HOUNSFIELD, 1.0, 0.0, float(rng.uniform(3, 12)), float(rng.uniform(0.3, 1.0)), 0.0, ct=True)
+    return Style(
+        levels, AIR_HOUNSFIELD, 1.0, 0.0, float(rng.uniform(3, 12)), float(rng.uniform(0.3, 1.0)), 0.0, ct=True
+    )
 
 
 def to_own_borders(head: HeadMap, rng: np.random.Generator) -> HeadMap:
@@ -139,14 +142,14 @@ def to_own_borders(head: HeadMap, rng: np.random.Generator) -> HeadMap:
         return head
     places = [head.tissues.index(name) for name in FOLDED]
     inside = np.nonzero(head.shares[places].any(axis=0))
-    box = tuple(slice(int(axis.min()), int(axis.max()) + 1) for axis in inside)
-    shares = torch.from_numpy(head.shares[(places, *box)].astype(np.float32) / 255)
+    box: Any = (places, *(slice(int(axis.min()), int(axis.max()) + 1) for axis in inside))
+    shares = torch.from_numpy(head.shares[box].astype(np.float32) / 255)
     total = shares.sum(dim=0, keepdim=True)
     noise = smooth_noise(rng, tuple(shares.shape[1:]), FOLD_LENGTH_MM / head.spacing_mm, len(places))
     odds = FOLD_SHARPNESS * torch.log(shares / total.clamp(min=1e-3) + 0.02) + FOLD_SIZE * noise
     own = torch.softmax(odds, dim=0) * total
     result = head.shares.copy()
-    result[(places, *box)] = (own * 255).round().clamp(0, 255).to(torch.uint8).numpy()
+    result[box] = (own * 255).round().clamp(0, 255).to(torch.uint8).numpy()
     return replace(head, shares=result)
 
 
@@ -199,8 +202,7 @@ def expose(
     image = image * torch.exp(style.bias * bias).numpy()
     real = image + rng.standard_normal(image.shape, dtype=np.float32) * np.float32(style.noise)
     imaginary = rng.standard_normal(image.shape, dtype=np.float32) * np.float32(style.noise)
-    result: FloatArray = np.hypot(real, imaginary)
-    return result
+    return np.hypot(real, imaginary).astype(np.float32)
 
 
 def _move(

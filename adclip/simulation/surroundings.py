@@ -67,7 +67,9 @@ def draw_surroundings(brain: FloatArray, affine: NDArray[np.float64]) -> dict[st
 
     spacing_mm = float(affine[0, 0])
     x, y, z = (
-        (affine[axis, 3] + spacing_mm * np.arange(size, dtype=np.float32)).reshape([-1 if a == axis else 1 for a in range(3)])
+        (affine[axis, 3] + spacing_mm * np.arange(size, dtype=np.float32)).reshape(
+            [-1 if a == axis else 1 for a in range(3)]
+        )
         for axis, size in enumerate(brain.shape)
     )
     inside = brain > 0.5
