@@ -18,7 +18,9 @@ from einops import reduce
 from adclip.config import SMALL
 from adclip.imaging.anatomy import REGION_CODES
 from adclip.imaging.grid import to_model_order
-from adclip.simulation.brains import paint_subject
+from adclip.simulation.brains import grow_brain
+from adclip.simulation.derivative import source_spacing_mm, to_derivative
+from adclip.simulation.paint import LOOKS, draw_style
 from adclip.simulation.population import draw_person
 
 BANK_SEED = 20261123  # apart from the seeds of demo and simulate, so that nobody there was learned from
@@ -47,9 +49,11 @@ def main() -> None:
         for index in range(options.people):
             rng = np.random.default_rng([BANK_SEED, options.part, index])
             person = draw_person(f"bank{options.part}-{index}", rng, wide_age=index % 2 == 1)
-            brain, image, _ = paint_subject(person, SMALL.contract, rng)
-            volumes[index] = to_model_order(np.round(image * 255))
-            filled = np.stack([to_model_order(brain.tissue[name]) for name in REGION_CODES])
+            brain = grow_brain(person, None, source_spacing_mm(SMALL.contract), rng)
+            made = to_derivative(brain, draw_style(rng, LOOKS["wild"]), SMALL.contract, rng)
+            volumes[index] = to_model_order(np.round(made.image * 255))
+            found = brain.regions_at(made.points_mm)
+            filled = np.stack([to_model_order(found[name]) for name in REGION_CODES])
             regions[index] = reduce(filled, "r (d pd) (h ph) (w pw) -> (d h w) r", "mean", pd=pd, ph=ph, pw=pw)
             row = {key: getattr(person, key) for key in ("diagnosis", "severity", "age_years", "sex", "apoe4_count",
                                                          "education_years", "mmse")}  # fmt: skip

@@ -22,24 +22,26 @@ from numpy.typing import NDArray
 from real_scans import ixi, markdown, say, spread, trio
 from scipy import ndimage
 
-from adclip.config import SMALL
 from adclip.domain import ScanItem
 from adclip.errors import ScanError
 from adclip.imaging.brain import DeepbetStripper, SkullStripper
 from adclip.imaging.files import read_volume
 from adclip.imaging.prepare import prepare_scan
-from adclip.simulation.heads import simulate_head
-from adclip.simulation.paint import Style
+from adclip.simulation.acquisition import draw_scanners
+from adclip.simulation.brains import grow_brain
+from adclip.simulation.heads import simulate_head, source_spacing_mm
+from adclip.simulation.paint import LOOKS, Style, to_levels
 from adclip.simulation.population import draw_person
 
 Array = NDArray[np.floating]
-BASE = Style(csf=0.2, gray=0.65, white=1.0, bias=0.08, noise=0.03, folding=0.2, blur_mm=0.8)
+SPACING_MM = 1.5
+BASE = Style(to_levels(0.65, 0.2), bias=0.08, noise=0.03, blur_mm=0.8)
 STYLES = {
     "simulated T1": BASE,
-    "simulated T1, faint and noisy": replace(BASE, csf=0.45, gray=0.82, noise=0.06),
-    "simulated T2": replace(BASE, csf=1.6, gray=0.8, white=0.55),
-    "simulated FLAIR": replace(BASE, csf=0.12, gray=0.85, white=0.65),
-    "simulated PD": replace(BASE, csf=0.9, gray=1.0, white=0.8),
+    "simulated T1, faint and noisy": replace(BASE, levels=to_levels(0.82, 0.45), noise=0.06),
+    "simulated T2": replace(BASE, levels=to_levels(0.8, 1.6, 0.55)),
+    "simulated FLAIR": replace(BASE, levels=to_levels(0.85, 0.12, 0.65)),
+    "simulated PD": replace(BASE, levels=to_levels(1.0, 0.9, 0.8)),
 }
 
 
@@ -48,7 +50,10 @@ def painted(people: int) -> Iterator[tuple[str, Array, Array]]:
     for number in range(people):
         for name, style in STYLES.items():
             rng = np.random.default_rng([9, number])
-            head = simulate_head(draw_person(f"x{number}", rng), style, SMALL.contract, 1.5, rng)
+            person = draw_person(f"x{number}", rng)
+            brain = grow_brain(person, None, source_spacing_mm(SPACING_MM), rng)
+            (scanner,) = draw_scanners(number, 1, LOOKS["mild"])
+            head = simulate_head(person, brain, style, scanner, SPACING_MM, rng)
             yield name, head.array.astype(np.float32), head.affine
 
 
