@@ -190,8 +190,8 @@ def _test_and_train(cohort: Path, run: Path) -> tuple[list[Visit], list[Visit]]:
 
 def _oracle(cohort: Path, run: Path, seed: int) -> dict[str, Any]:
     """Fit the oracle on the same training subjects, measure it on the same test subjects."""
-    from adclip.clinical.oracle import oracle_probabilities
     from adclip.metrics import summarise
+    from adclip.simulation.oracle import oracle_probabilities
 
     test, train = _test_and_train(cohort, run)
     labels = ("CN", "MCI", "AD")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from adclip.domain import FloatArray, InputContract
 from adclip.simulation.anatomies import SHAPE_GRID, TRUTH_CODES, HeadMap, head_map, read_head, region_stack
-from adclip.simulation.drive import DRIVER_CODES, SULCI, driven_stack, driver_fields
+from adclip.simulation.drive import DRIVER_CODES, driven_stack, driver_fields
 from adclip.simulation.fields import apply_affine, exponentiate, identity, sample, smooth_noise
 from adclip.simulation.paint import brain_share, to_own_borders
 from adclip.simulation.population import DRIVERS, Person
@@ -95,12 +95,8 @@ def grow_brain(person: Person, source: Path | None, spacing_mm: float, rng: np.r
 
     head = read_head(source)
     fields = {name: torch.from_numpy(field) for name, field in driver_fields(source).items()}
-    own_mm3 = dict(
-        zip(
-            [name for name in fields if name != SULCI], driven_stack(source)[0].sum(dim=(1, 2, 3)).tolist(), strict=True
-        )
-    )
-    wished = {name: wished_change(name, person, own_mm3, head.icv_mm3) for name in fields}
+    own = dict(zip(fields, driven_stack(source)[0].sum(dim=(1, 2, 3)).tolist(), strict=True))
+    wished = {name: wished_change(name, person, own, head.icv_mm3) for name in fields}
     velocity = torch.zeros((3, *SHAPE_GRID.shape_xyz))
     for length_mm, size_mm in SHAPE_NOISE:
         velocity += size_mm * smooth_noise(rng, SHAPE_GRID.shape_xyz, length_mm / SHAPE_GRID.spacing_mm[0], 3)
@@ -158,8 +154,7 @@ def _missed_changes(source: Path | None, velocity: Tensor, wished: dict[str, flo
     before = driven[0, :, ::2, ::2, ::2].sum(dim=(1, 2, 3))
     after = sample(driven, voxel[:, ::2, ::2, ::2])[0].sum(dim=(1, 2, 3))
     reached = (after / before).log().tolist()
-    names = [name for name in wished if name != SULCI]
-    return {name: wished[name] - value for name, value in zip(names, reached, strict=True)}
+    return {name: wished[name] - value for name, value in zip(wished, reached, strict=True)}
 
 
 def grid_points(contract: InputContract) -> Tensor:

@@ -41,36 +41,38 @@ VENTRICLES_REACH_MM, GYRUS_REACH_MM, SULCI_REACH_MM = 30.0, 8.0, 6.0
 
 
 @lru_cache(maxsize=12)
-def driver_fields(path: Path | None) -> dict[str, FloatArray]:
-    """Velocity of each driver of a head on `SHAPE_GRID`: mm, shape (3, X, Y, Z), mean divergence 1 inside its region.
+def driver_regions(path: Path | None) -> dict[str, FloatArray]:
+    """Share of each voxel of `SHAPE_GRID` that the region of a driver fills; without the drivers that the head lacks."""
+    head = read_head(path)
+    regions = {name: onto_shape_grid(head, head.region(codes)) for name, codes in DRIVER_CODES.items()}
+    cortex, fluid = _cortex_and_fluid(head)
+    if cortex.sum() > 1:
+        regions[SULCI] = np.clip(fluid - _blur(regions["ventricles"], 4.0) * 3, 0, 1).astype(np.float32)
+    return {name: region for name, region in regions.items() if region.sum() > 1}
 
-    Drivers whose labels the head does not have are left out.
-    """
+
+@lru_cache(maxsize=12)
+def driver_fields(path: Path | None) -> dict[str, FloatArray]:
+    """Velocity of each driver of a head on `SHAPE_GRID`: mm, shape (3, X, Y, Z), mean divergence 1 inside its region."""
     head = read_head(path)
     brain = onto_shape_grid(head, (head.labels > 0) & ((head.labels < 500) | (head.labels >= 1000)))
     fields = {}
-    for name, codes in DRIVER_CODES.items():
-        region = onto_shape_grid(head, head.region(codes))
-        if region.sum() < 1:
-            continue
-        reach_mm = VENTRICLES_REACH_MM if name == "ventricles" else GYRUS_REACH_MM
-        fields[name] = _field(region, _surroundings(region, brain, reach_mm))
-    cortex, fluid = _cortex_and_fluid(head)
-    if cortex.sum() > 1:
-        ventricles = onto_shape_grid(head, head.region(DRIVER_CODES["ventricles"]))
-        sulci = np.clip(fluid - _blur(ventricles, 4.0) * 3, 0, 1)
-        fields[SULCI] = _field(sulci, _surroundings(cortex, brain, SULCI_REACH_MM) * (1 - sulci))
+    for name, region in driver_regions(path).items():
+        if name == SULCI:  # they open where the cortex around them gives way
+            cortex = _cortex_and_fluid(head)[0]
+            around = (_surroundings(cortex, brain, SULCI_REACH_MM) * (1 - region)).astype(np.float32)
+        else:
+            around = _surroundings(region, brain, VENTRICLES_REACH_MM if name == "ventricles" else GYRUS_REACH_MM)
+        fields[name] = _field(region, around)
     return fields
 
 
 @lru_cache(maxsize=12)
 def driven_stack(path: Path | None) -> Any:
-    """Regions of the drivers on `SHAPE_GRID` as one tensor (1, C, X, Y, Z), in the order of `driver_fields`, less the sulci."""
+    """Regions of the drivers on `SHAPE_GRID` as one tensor (1, C, X, Y, Z), in the order of `driver_fields`."""
     import torch
 
-    head = read_head(path)
-    names = [name for name in driver_fields(path) if name != SULCI]
-    return torch.from_numpy(np.stack([onto_shape_grid(head, head.region(DRIVER_CODES[name])) for name in names]))[None]
+    return torch.from_numpy(np.stack(list(driver_regions(path).values())))[None]
 
 
 def _cortex_and_fluid(head: Head) -> tuple[FloatArray, FloatArray]:

@@ -12,7 +12,7 @@ from adclip.domain import FloatArray, InputContract
 if TYPE_CHECKING:
     from torch import Tensor
 
-SQUARINGS = 3  # 2^3 steps: velocities of up to about 8 mm move about one millimetre a step
+SQUARINGS = 4  # 2^4 steps: velocities of up to about 8 mm move half a millimetre a step
 # How far a good affine registration is off: standard deviations of rotation (degrees), log scale and shift (mm); judged.
 MISALIGNMENT = (1.5, 0.015, 1.0)
 

@@ -1,14 +1,16 @@
-"""The oracle of a simulated cohort: what logistic regression finds in the true volumes."""
+"""The oracle of a simulated cohort: what logistic regression finds in the true volumes, age, sex and head size."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from adclip.domain import Visit
+from adclip.domain import Diagnosis, Visit
 
 VOLUMES = (
     "hippocampus_left_mm3",
@@ -19,12 +21,19 @@ VOLUMES = (
     "fusiform_mm3",
     "middle_temporal_mm3",
 )
+FEWEST_FOR_ORACLE = 30  # subjects; below this, five folds hold too few of each group
+FEWEST_OF_A_GROUP = 5
 
 
-def oracle_features(visit: Visit) -> list[float]:
+def usable_volumes(visits: Sequence[Visit]) -> tuple[str, ...]:
+    """Name the volumes that every visit has: a label map may lack a structure."""
+    return tuple(name for name in VOLUMES if all(getattr(visit, name) is not None for visit in visits))
+
+
+def oracle_features(visit: Visit, volumes: Sequence[str] = VOLUMES) -> list[float]:
     """Return ln of each true volume over ICV, ICV in litres, age in years and sex (1 for M)."""
     assert visit.icv_mm3 is not None and visit.age_years is not None
-    shares = [math.log(float(getattr(visit, name)) / visit.icv_mm3) for name in VOLUMES]
+    shares = [math.log(float(getattr(visit, name)) / visit.icv_mm3) for name in volumes]
     return [*shares, visit.icv_mm3 / 1e6, visit.age_years, float(visit.sex == "M")]
 
 
@@ -42,9 +51,10 @@ def oracle_probabilities(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
+    volumes = usable_volumes([*train, *test])
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-    model.fit([oracle_features(visit) for visit in train], [str(visit.diagnosis) for visit in train])
-    found = model.predict_proba([oracle_features(visit) for visit in test])
+    model.fit([oracle_features(visit, volumes) for visit in train], [str(visit.diagnosis) for visit in train])
+    found = model.predict_proba([oracle_features(visit, volumes) for visit in test])
     result = np.zeros((len(test), len(class_order)))
     for column, name in enumerate(model.classes_):
         result[:, list(class_order).index(str(name))] = found[:, column]
@@ -54,12 +64,34 @@ def oracle_probabilities(
 def cross_validated_oracle(
     visits: Sequence[Visit], class_order: Sequence[str], seed: int, folds: int = 5
 ) -> NDArray[np.float64]:
-    """Answer for everyone, each by an oracle that was fitted on the others; see `oracle_probabilities`."""
-    order = np.random.default_rng(seed).permutation(len(visits))
+    """Answer for every visit by an oracle that was fitted on other subjects; see `oracle_probabilities`."""
+    subjects = sorted({visit.subject_id for visit in visits})
+    order = np.random.default_rng(seed).permutation(len(subjects))
     result = np.zeros((len(visits), len(class_order)))
     for fold in range(folds):
-        held = set(order[fold::folds].tolist())
-        train = [visit for index, visit in enumerate(visits) if index not in held]
-        test = sorted(held)
+        held = {subjects[index] for index in order[fold::folds]}
+        test = [index for index, visit in enumerate(visits) if visit.subject_id in held]
+        train = [visit for visit in visits if visit.subject_id not in held]
         result[test] = oracle_probabilities(train, [visits[index] for index in test], class_order)
     return result
+
+
+def measure_oracle(visits: Sequence[Visit], seed: int) -> dict[str, Any]:
+    """Measure the cross-validated oracle.
+
+    Returns
+    -------
+    dict
+        `auc_ad_vs_cn` and `balanced_accuracy`, each with value, low, high (bootstrap over subjects) and n; empty where the
+        cohort is too small.
+    """
+    from adclip.metrics import summarise
+
+    labels = [str(label) for label in Diagnosis]
+    truth = [str(visit.diagnosis) for visit in visits]
+    firsts = Counter({visit.subject_id: str(visit.diagnosis) for visit in reversed(visits)}.values())
+    if firsts.total() < FEWEST_FOR_ORACLE or min(firsts.get(label, 0) for label in labels) < FEWEST_OF_A_GROUP:
+        return {}
+    found = cross_validated_oracle(visits, labels, seed)
+    numbers = summarise(truth, found, labels, [visit.subject_id for visit in visits], seed=seed)
+    return {name: numbers[name] for name in ("auc_ad_vs_cn", "balanced_accuracy")}

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from adclip.domain import FloatArray
 from adclip.simulation.anatomies import HeadMap
@@ -220,11 +219,10 @@ def _move(
     return moved
 
 
-def brain_share(head: HeadMap, *, fluid: bool) -> NDArray[np.float32]:
+def brain_share(head: HeadMap, *, fluid: bool) -> FloatArray:
     """Return how much of each voxel is brain, with or without the CSF inside the skull."""
     places = [index for index in head.brain if fluid or head.tissues[index] != "csf"]
     total = np.zeros(head.shares.shape[1:], dtype=np.uint16)
     for index in places:
         total += head.shares[index]
-    result: NDArray[np.float32] = np.minimum(total, 255).astype(np.float32) / 255
-    return result
+    return (np.minimum(total, 255) / np.float32(255)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""People with known truth: one latent severity per visit causes atrophy, diagnosis and MMSE.
+"""People with known truth: one latent severity per visit causes atrophy, diagnosis and scores.
 
 All figures are for the marginals of ADNI as given by Qiu et al., Nat. Commun. 2022 (MMSE, age, education, APOE e4), and
 for the volumes of iSTAGING at 75 years (MUSE segmentation). Age, sex and head size act apart from the severity.
@@ -6,27 +6,31 @@ for the volumes of iSTAGING at 75 years (MUSE segmentation). Age, sex and head s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
+
+from adclip.simulation.ageing import age_change
+from adclip.simulation.patterns import WEIGHTS, draw_pattern, draw_side
+from adclip.simulation.progression import draw_rate, group_at, to_severities
+from adclip.simulation.scores import Scores, draw_score_noise, to_scores
 
 GROUPS = ("CN", "MCI", "AD")
 GROUP_SHARES = (0.36, 0.28, 0.36)
 
-# Severity s: mean and sd per group; the groups overlap. s is unitless, 0 at the centre of CN and 2 at that of AD.
-SEVERITY = {"CN": (0.0, 0.45), "MCI": (1.0, 0.45), "AD": (2.0, 0.35)}
+# Severity s: mean and sd per group; the groups overlap. s is unitless, 0 at the centre of CN. Means, spreads and the curve
+# of `scores.mmse_at` were fitted together to the published MMSE of the three groups.
+SEVERITY = {"CN": (0.0, 0.65), "MCI": (0.91, 0.65), "AD": (2.4, 0.44)}
 AGE_YEARS = {"CN": (74.3, 6.0), "MCI": (72.8, 7.7), "AD": (74.9, 7.8)}
 EDUCATION_YEARS = {"CN": (16.3, 2.7), "MCI": (15.9, 2.8), "AD": (15.2, 3.0)}
 E4_CARRIERS = {"CN": 0.30, "MCI": 0.47, "AD": 0.64}
 E4_HOMOZYGOTES_AMONG_CARRIERS = 0.2  # judged
 EARLIEST_DISEASE_YEARS = 50.0  # in the wide-age mode nobody younger is ill
-
-# MMSE = 29.4 - 1.0 s - 1.05 s^2 + noise: passes the group means 29.05, 27.62, 23.19 once truncated at 30 and rounded.
-MMSE_AT_ZERO, MMSE_LINEAR, MMSE_SQUARE, MMSE_NOISE = 29.4, -1.0, -1.05, 1.1
+FIRST_EXAM, LAST_EXAM = np.datetime64("2006-01-02"), np.datetime64("2019-12-20")  # baselines, as in ADNI
 
 ICV_MM3 = {"F": (1.31e6, 0.10e6), "M": (1.49e6, 0.10e6)}  # overall 1.40e6, sd 0.14e6
 MEAN_ICV_MM3 = 1.40e6
-REFERENCE_AGE_YEARS = 75.0
 
 
 @dataclass(frozen=True)
@@ -36,56 +40,76 @@ class Driver:
     Parameters
     ----------
     share : float
-        Median share of ICV in CN at 75 years.
+        Median share of ICV in CN at 75 years, both sides; 0 takes the source's own size as that median.
     per_severity : float
-        Change of ln(share) for one unit of s.
-    per_year : float
-        Change of ln(share) per year of age.
+        Change of ln(share) for one unit of s in the typical pattern.
     spread, spread_per_severity : float
         Standard deviation of ln(share) that nothing else explains, at s = 0 and its growth with s (heterogeneity).
     icv_power : float
         Exponent of ICV in the share: -0.5 means the volume grows with the square root of head size.
     asymmetry : float
-        Standard deviation of the left-right difference of ln(share).
+        Standard deviation of the left-right difference of ln(share); 0 for a structure without sides.
     """
 
     share: float
     per_severity: float
-    per_year: float
     spread: float
     spread_per_severity: float = 0.0
     icv_power: float = 0.0
     asymmetry: float = 0.0
 
 
-# What one brain shows of its severity: s plus a share of chance that all structures have in common (reserve, co-pathology).
+# What one brain shows of its severity: s plus a share of chance that all structures have in common (reserve, co-pathology,
+# which also tell on the scores, see `scores.SHARED`).
 # With it, all volumes together separate AD from CN about as well as the published hippocampus and ventricles do.
-ATROPHY_NOISE = 1.15
+ATROPHY_NOISE = 1.2
 
-# hippocampus: 7142 mm3 (sd 784) in CN, 6020 (974) in AD; ventricles: 36500 (5-95 %: 18500-78000) and 51800.
-# The other structures follow the hippocampus in form; their sizes come from the template itself (share 0 = as found).
+# hippocampus: 7142 mm3 (sd 784) in CN, 6020 (974) in AD; ventricles: 36500 (5-95 %: 18500-78000) and 51800; sulcal CSF: what
+# brain and ventricles of iSTAGING leave of the ICV. The cortex's size comes from the source itself.
 DRIVERS: dict[str, Driver] = {
-    "hippocampus": Driver(7142 / MEAN_ICV_MM3, -0.095, -0.007, 0.03, 0.02, -0.5, 0.04),
-    "entorhinal": Driver(0.0, -0.09, -0.005, 0.06, 0.02, -0.5, 0.05),
-    "temporal": Driver(0.0, -0.05, -0.004, 0.04, 0.01, -0.3, 0.03),
-    "ventricles": Driver(36500 / MEAN_ICV_MM3, 0.175, 0.022, 0.32),
-    "sulci": Driver(0.0, 0.06, 0.006, 0.08),
+    "hippocampus": Driver(7142 / MEAN_ICV_MM3, -0.083, 0.03, 0.015, -0.5, 0.04),
+    "entorhinal": Driver(0.0, -0.08, 0.06, 0.02, -0.5, 0.05),
+    "temporal": Driver(0.0, -0.045, 0.04, 0.01, -0.3, 0.03),
+    "parietal": Driver(0.0, -0.035, 0.04, 0.01, -0.3, 0.02),
+    "frontal": Driver(0.0, -0.025, 0.04, 0.01, -0.3, 0.02),
+    "ventricles": Driver(36500 / MEAN_ICV_MM3, 0.155, 0.36),
+    "sulci": Driver(0.125, 0.05, 0.08),
 }
 
 
 @dataclass(frozen=True)
 class Person:
-    """One simulated visit: what the table will say, and the truth behind it.
+    """One simulated visit: what the tables will say, and the truth behind it.
 
     Parameters
     ----------
     subject_id : str
         `sim0001` and so on; says nothing about the diagnosis.
+    diagnosis : str
+        `CN`, `MCI` or `AD` at this visit.
     severity : float
-        The latent s.
+        The latent s at this visit.
+    age_years : float
+        At this visit.
+    icv_mm3 : float
+        Intracranial volume, mm3.
     log_change : dict
-        Wished change of ln(share of ICV) against the mean CN person of 75 years, by driver; paired drivers carry
-        `_left` and `_right`.
+        Wished ln(share of ICV) against the mean CN person of 75 years, by driver; paired drivers carry `_left` and
+        `_right`.
+    disease_change : dict
+        The part of `log_change` that the disease caused.
+    pattern : str
+        One of `patterns.SHARES`.
+    mmse, scores : int, Scores
+        Points; other scores and CSF.
+    months : int
+        Since baseline.
+    session_id : str or None
+        `bl`, `m12` ...; None where a cohort has one visit a person.
+    exam_date : str
+        ISO date of this visit; invented.
+    baseline_diagnosis, baseline_age_years : str, float
+        At the first visit.
     """
 
     subject_id: str
@@ -98,6 +122,28 @@ class Person:
     mmse: int
     icv_mm3: float
     log_change: dict[str, float]
+    disease_change: dict[str, float]
+    pattern: str
+    scores: Scores
+    months: int = 0
+    session_id: str | None = None
+    exam_date: str = ""
+    baseline_diagnosis: str = ""
+    baseline_age_years: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Person:
+        """Rebuild from `to_dict`."""
+        return cls(**{**data, "scores": Scores(**data["scores"])})
+
+
+def name_session(months: int) -> str:
+    """Return ADNI's code of a visit, which is also its BIDS session: `bl`, `m06`, `m12` ..."""
+    return f"m{months:02d}" if months else "bl"
 
 
 def draw_group(rng: np.random.Generator, age_years: float | None) -> str:
@@ -108,19 +154,40 @@ def draw_group(rng: np.random.Generator, age_years: float | None) -> str:
 
 
 def draw_person(subject_id: str, rng: np.random.Generator, *, wide_age: bool = False) -> Person:
-    """Draw one person.
+    """Draw one person at one visit; see `draw_course`."""
+    return draw_course(subject_id, rng, wide_age=wide_age)[0]
+
+
+def draw_course(
+    subject_id: str,
+    rng: np.random.Generator,
+    *,
+    wide_age: bool = False,
+    visits: int = 1,
+    interval_months: int = 12,
+) -> tuple[Person, ...]:
+    """Draw one person and all visits.
 
     Drawing the group first and s given the group has the same joint distribution as drawing s and then the group by
-    Bayes' rule; s remains the only road from the disease to the image and the MMSE.
+    Bayes' rule; s remains the only road from the disease to the image and the scores.
 
     Parameters
     ----------
     subject_id : str
         Name to carry.
     rng : Generator
-        Source of randomness; consumed in a fixed order.
+        Source of randomness; consumed in a fixed order, so that more visits begin with the same ones.
     wide_age : bool
         Uniform 20-95 years instead of the groups' clinical ages.
+    visits : int
+        How many, the first at baseline.
+    interval_months : int
+        Between visits.
+
+    Returns
+    -------
+    tuple of Person
+        One for each visit, in order.
     """
     wide_years = float(rng.uniform(20, 95))
     group = draw_group(rng, wide_years if wide_age else None)
@@ -132,37 +199,57 @@ def draw_person(subject_id: str, rng: np.random.Generator, *, wide_age: bool = F
     carrier = rng.random() < E4_CARRIERS[group]
     homozygote = rng.random() < E4_HOMOZYGOTES_AMONG_CARRIERS
     icv = float(np.clip(rng.normal(*ICV_MM3[sex]), 1.0e6, 1.9e6))
-    noise = rng.normal(0, MMSE_NOISE)
-    mmse = MMSE_AT_ZERO + MMSE_LINEAR * severity + MMSE_SQUARE * severity * abs(severity) + noise
-    return Person(
-        subject_id=subject_id,
-        diagnosis=group,
-        severity=severity,
-        age_years=age,
-        sex=sex,
-        education_years=education,
-        apoe4_count=int(carrier) * (2 if homozygote else 1),
-        mmse=int(np.clip(round(mmse), 0, 30)),
-        icv_mm3=icv,
-        log_change=_draw_changes(rng, severity, age, icv),
-    )
+    pattern, side = draw_pattern(rng), draw_side(rng)
+    shape = {name: float(rng.normal()) for name in DRIVERS}
+    halves = {name: float(rng.normal()) for name in DRIVERS}
+    common, threshold = float(rng.normal(0, ATROPHY_NOISE)), float(rng.random())
+    rate, noise = draw_rate(rng), draw_score_noise(rng, common / ATROPHY_NOISE)
+    first_day = FIRST_EXAM + int(rng.integers(int((LAST_EXAM - FIRST_EXAM).astype(int))))
+    spared = wide_age and age < EARLIEST_DISEASE_YEARS
+    course: list[Person] = []
+    for number, s in enumerate(to_severities(severity, rate, visits, interval_months / 12, spared=spared)):
+        months = number * interval_months
+        now = group if not number or spared else group_at(s, threshold, severity, group, course[-1].diagnosis)
+        years = round(age + months / 12, 1)
+        visit_rng = np.random.default_rng(rng.integers(2**32))
+        scores = to_scores(s, now, noise, visit_rng)
+        disease, change = _changes(s, s + common, years, icv, pattern, side, shape, halves)
+        course.append(
+            Person(
+                subject_id=subject_id, diagnosis=now, severity=s, age_years=years, sex=sex, education_years=education,
+                apoe4_count=int(carrier) * (2 if homozygote else 1), mmse=scores.mmse, icv_mm3=icv, log_change=change,
+                disease_change=disease, pattern=pattern, scores=scores, months=months,
+                session_id=name_session(months) if visits > 1 else None,
+                exam_date=str(first_day + round(months * 30.44)), baseline_diagnosis=group, baseline_age_years=age,
+            )
+        )  # fmt: skip
+    return tuple(course)
 
 
-def _draw_changes(rng: np.random.Generator, severity: float, age_years: float, icv_mm3: float) -> dict[str, float]:
+def _changes(
+    severity: float, atrophy: float, age_years: float, icv_mm3: float, pattern: str, side: float,
+    shape: dict[str, float], halves: dict[str, float],
+) -> tuple[dict[str, float], dict[str, float]]:  # fmt: skip
+    """Return what the disease does to each driver's ln(share), and the whole change.
+
+    `atrophy` is the severity as this brain shows it; what it shows below 0 is variety of healthy brains, not disease.
+    """
+    disease: dict[str, float] = {}
     changes: dict[str, float] = {}
-    atrophy = severity + rng.normal(0, ATROPHY_NOISE)
     for name, driver in DRIVERS.items():
-        spread = driver.spread + driver.spread_per_severity * max(severity, 0.0)
+        weight = WEIGHTS[pattern][name]
+        caused = driver.per_severity * weight * max(severity, 0.0)
         common = (
-            driver.per_severity * atrophy
-            + driver.per_year * (age_years - REFERENCE_AGE_YEARS)
-            + driver.icv_power * np.log(icv_mm3 / MEAN_ICV_MM3)
-            + rng.normal(0, spread)
+            driver.per_severity * weight * atrophy
+            + age_change(name, age_years)
+            + driver.icv_power * float(np.log(icv_mm3 / MEAN_ICV_MM3))
+            + (driver.spread + driver.spread_per_severity * max(severity, 0.0)) * shape[name]
         )
-        half_difference = rng.normal(0, driver.asymmetry) / 2 if driver.asymmetry else 0.0
         if driver.asymmetry:
-            changes[f"{name}_left"] = float(common - half_difference)
-            changes[f"{name}_right"] = float(common + half_difference)
+            half = driver.asymmetry * halves[name] / 2
+            for suffix, sign in (("left", 1.0), ("right", -1.0)):
+                disease[f"{name}_{suffix}"] = caused * (1 + sign * side)
+                changes[f"{name}_{suffix}"] = common + caused * sign * side - sign * half
         else:
-            changes[name] = float(common)
-    return changes
+            disease[name], changes[name] = caused, common
+    return disease, changes

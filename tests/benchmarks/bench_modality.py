@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from real_scans import ixi, markdown, say, spread, trio
 from scipy import ndimage
 
+from adclip.config import SMALL
 from adclip.domain import ScanItem
 from adclip.errors import ScanError
 from adclip.imaging.brain import DeepbetStripper, SkullStripper
