@@ -1,0 +1,200 @@
+"""Tables of a simulated cohort: canonical, ADNIMERGE-like, BIDS, and the complete truth.
+
+What is missing is drawn apart from everything else, and the same cell is missing in every table but the truth.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adclip.domain import Diagnosis, Visit
+from adclip.paths import write_text
+from adclip.simulation.adnimerge import to_adnimerge
+from adclip.simulation.population import Person
+
+VOLUMES_SOURCE = "simulation"  # counted on the simulated labels: no program measured them
+MISSING_STREAM, DROPOUT_STREAM = 7, 8
+# Cells that a study may lack. Age, sex, diagnosis and the scan are always there: without them there is no row to use.
+MAY_MISS = ("education_years", "apoe4_count", "mmse", "cdr_global")
+SEGMENTATION_FAILS = 0.5  # of the rate of missing cells: then all volumes of the visit are missing
+
+PARTICIPANT_COLUMNS = {
+    "age": "Age at the first visit, years.",
+    "sex": "F or M.",
+    "education_years": "Years of education.",
+    "apoe4_count": "Number of APOE e4 alleles.",
+    "diagnosis": "CN, MCI or AD at the first visit, drawn from the simulated severity.",
+    "mmse": "Mini-Mental State Examination at the first visit, 0-30 points.",
+    "site": "Invented site.",
+    "scanner": "Invented scanner.",
+    "field_strength": "Tesla.",
+}
+
+
+@dataclass(frozen=True)
+class VisitRecord:
+    """One simulated visit with its scan: what all tables are made of.
+
+    Parameters
+    ----------
+    person : Person
+    volumes_mm3 : dict
+        Column -> volume measured on the simulated labels; canonical columns and more.
+    scan : str
+        Path below the cohort's folder.
+    site, scanner : str
+    field_strength_t : float
+        Tesla.
+    anatomy : str
+        Name of the head that the person was made of.
+    """
+
+    person: Person
+    volumes_mm3: dict[str, float]
+    scan: str
+    site: str
+    scanner: str
+    field_strength_t: float
+    anatomy: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {**vars(self), "person": self.person.to_dict()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> VisitRecord:
+        """Rebuild from `to_dict`."""
+        return cls(**{**data, "person": Person.from_dict(data["person"])})
+
+    @property
+    def number(self) -> int:
+        """Place of the subject in the cohort, from 1."""
+        return int(self.person.subject_id.removeprefix("sim"))
+
+
+def is_dropped(seed: int, index: int, visit: int, share: float) -> bool:
+    """Say whether a follow-up visit of the subject at `index` did not happen."""
+    return bool(np.random.default_rng([seed, index, visit, DROPOUT_STREAM]).random() < share)
+
+
+def to_visit(record: VisitRecord) -> Visit:
+    """Return everything the tables could say of a visit."""
+    person = record.person
+    known = {field.name for field in fields(Visit)}
+    return Visit(
+        subject_id=person.subject_id,
+        session_id=person.session_id,
+        visit_date=person.exam_date,
+        age_years=person.age_years,
+        sex=person.sex,
+        education_years=person.education_years,
+        apoe4_count=person.apoe4_count,
+        mmse=float(person.mmse),
+        cdr_global=person.scores.cdr_global,
+        diagnosis=Diagnosis(person.diagnosis),
+        scan=record.scan,
+        volumes_source=VOLUMES_SOURCE,
+        **{name: value for name, value in record.volumes_mm3.items() if name in known},
+    )
+
+
+def missing_cells(seed: int, record: VisitRecord, share: float) -> frozenset[str]:
+    """Draw the canonical columns without value at a visit; nothing about the person plays a part."""
+    rng = np.random.default_rng([seed, record.number, record.person.months, MISSING_STREAM])
+    volumes = sorted(name for name in {field.name for field in fields(Visit)} if name.endswith("_mm3"))
+    drawn = {name for name in (*MAY_MISS, *volumes) if rng.random() < share}
+    if rng.random() < share * SEGMENTATION_FAILS:
+        drawn |= set(volumes)
+    return frozenset(drawn)
+
+
+def write_tables(out: Path, records: Sequence[VisitRecord], seed: int, missing: float = 0.05) -> None:
+    """Write `table.csv`, `adnimerge.csv`, `participants.tsv`, sessions where there are several visits, and `truth.tsv`.
+
+    Parameters
+    ----------
+    out : Path
+        The cohort's folder.
+    records : sequence of VisitRecord
+        In the order of subjects and visits.
+    seed : int
+        Of the cohort.
+    missing : float
+        Share of cells without value in all tables but the truth.
+    """
+    told = [_without(to_visit(record), missing_cells(seed, record, missing)) for record in records]
+    names = [field.name for field in fields(Visit) if any(getattr(v, field.name) not in (None, "") for v in told)]
+    write_text(out / "table.csv", _join([names, *([_cell(getattr(v, name)) for name in names] for v in told)], ","))
+    write_text(out / "adnimerge.csv", _join(to_adnimerge(records, told), ","))
+    _write_participants(out, records, told)
+    write_text(out / "truth.tsv", _join(_truth(records), "\t"))
+
+
+def _without(visit: Visit, columns: frozenset[str]) -> Visit:
+    return Visit(**{**vars(visit), **dict.fromkeys(columns)})
+
+
+def _write_participants(out: Path, records: Sequence[VisitRecord], told: Sequence[Visit]) -> None:
+    rows = [["participant_id", *PARTICIPANT_COLUMNS]]
+    sessions: dict[str, list[list[str]]] = {}
+    seen = set()
+    for record, visit in zip(records, told, strict=True):
+        if visit.session_id is not None:
+            row = [
+                f"ses-{visit.session_id}",
+                visit.visit_date or "",
+                *map(_cell, (visit.age_years, visit.diagnosis, visit.mmse)),
+            ]
+            sessions.setdefault(visit.subject_id, [["session_id", "acq_date", "age", "diagnosis", "mmse"]]).append(row)
+        if visit.subject_id in seen:
+            continue
+        seen.add(visit.subject_id)
+        facts = (
+            visit.age_years, visit.sex, visit.education_years, visit.apoe4_count, visit.diagnosis, visit.mmse,
+            record.site, record.scanner, record.field_strength_t,
+        )  # fmt: skip
+        rows.append([f"sub-{visit.subject_id}", *map(_cell, facts)])
+    write_text(out / "participants.tsv", _join(_filled(rows), "\t"))
+    described = {name: {"Description": text} for name, text in PARTICIPANT_COLUMNS.items()}
+    write_text(out / "participants.json", json.dumps(described, indent=2) + "\n")
+    for subject, lines in sessions.items():
+        write_text(out / f"sub-{subject}" / f"sub-{subject}_sessions.tsv", _join(_filled(lines), "\t"))
+
+
+def _truth(records: Sequence[VisitRecord]) -> list[list[str]]:
+    volumes = list(dict.fromkeys(name for record in records for name in record.volumes_mm3))
+    drivers = list(dict.fromkeys(name for record in records for name in record.person.disease_change))
+    header = [
+        "subject_id", "session_id", "months", "diagnosis", "severity", "pattern", "anatomy", "site", "scanner",
+        *(f"disease_change_{name}" for name in drivers), *volumes,
+    ]  # fmt: skip
+    rows = [
+        [
+            record.person.subject_id, record.person.session_id or "", str(record.person.months), record.person.diagnosis,
+            f"{record.person.severity:.6f}", record.person.pattern, record.anatomy, record.site, record.scanner,
+            *(f"{record.person.disease_change[name]:.6f}" for name in drivers),
+            *(_cell(record.volumes_mm3.get(name)) for name in volumes),
+        ]
+        for record in records
+    ]  # fmt: skip
+    return _filled([header, *rows])
+
+
+def _filled(rows: list[list[str]]) -> list[list[str]]:
+    return [[cell or "n/a" for cell in row] for row in rows]
+
+
+def _join(rows: Sequence[Sequence[str]], delimiter: str) -> str:
+    return "".join(delimiter.join(row) + "\n" for row in rows)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
