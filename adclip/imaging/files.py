@@ -99,7 +99,7 @@ def check_scan(path: Path, options: ReadOptions = _DEFAULT) -> None:
 
 
 def read_voxels(path: Path) -> tuple[FloatArray, FloatArray]:
-    """Read a NIfTI file that adclip wrote, in the stored order and without looking at what the values mean.
+    """Read a NIfTI or MGH file in the stored order and without looking at what the values mean: masks, maps, labels.
 
     Returns
     -------
@@ -115,7 +115,7 @@ def read_voxels(path: Path) -> tuple[FloatArray, FloatArray]:
     """
     if not path.is_file():
         raise ScanError.missing(path)
-    image, stored, _ = _read_file(path, "nifti", _DEFAULT)
+    image, stored, _ = _read_file(path, _kind(path, _DEFAULT), _DEFAULT)
     return to_float(stored, image.slope, image.intercept), image.geometry.affine
 
 

@@ -10,11 +10,12 @@ import numpy as np
 from adclip.domain import FloatArray
 from adclip.simulation.anatomies import HeadMap
 from adclip.simulation.fields import smooth_noise
-from adclip.simulation.tissues import AIR_HOUNSFIELD, FOLDED, TISSUES
+from adclip.simulation.tissues import AIR_HOUNSFIELD, FOLDED, TISSUES, to_levels
 
 # How borders become one person's own: the average's log odds are sharpened and shifted by noise; judged beside real scans.
 FOLD_LENGTH_MM, FOLD_SHARPNESS, FOLD_SIZE = 3.5, 2.0, 1.3
 TEXTURE_LENGTH_MM = 4.0
+OTHER_TEXTURE, OTHER_SD, DARK_AS_BONE = 0.2, 0.15, 0.25  # of tissues outside the brain that label maps bring
 FAT_STREAKS = 1.8  # standard deviations of the texture above which muscle is fat
 
 
@@ -89,15 +90,6 @@ class Style:
     ct: bool = False
 
 
-def to_levels(gray: float, csf: float, white: float = 1.0) -> dict[str, float]:
-    """Return the level of each tissue from those of cortex, CSF and white matter."""
-    levels = {
-        name: tissue.level if tissue.mix is None else gray + tissue.mix * (white - gray)
-        for name, tissue in TISSUES.items()
-    }
-    return levels | {"csf": csf, "white": white, "cortex": gray}
-
-
 def draw_style(rng: np.random.Generator, look: Look, gray: float | None = None, csf: float | None = None) -> Style:
     """Draw a T1 style; with `gray` and `csf` given (a scanner's), the scan's own lie close to them."""
 
@@ -164,12 +156,12 @@ def paint(head: HeadMap, style: Style, rng: np.random.Generator) -> FloatArray:
     texture = smooth_noise(rng, shape, TEXTURE_LENGTH_MM / head.spacing_mm, 1)[0].numpy()
     flat, rough = np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.float32)
     for name, share in zip(head.tissues, head.shares, strict=True):
-        level = style.levels.get(name, head.levels.get(name, 0.0))
-        known = TISSUES.get(name)
+        level = style.levels[name] if name in style.levels else _other_level(head.levels[name], style, rng)
         part = share.astype(np.float32)
         flat += np.float32((level - style.air) / 255) * part
         if not style.ct:
-            rough += np.float32(style.texture * (known.texture if known else 0.2) * level / 255) * part
+            inner = TISSUES[name].texture if name in TISSUES else OTHER_TEXTURE
+            rough += np.float32(style.texture * inner * level / 255) * part
     image = flat + rough * np.clip(texture, -2.5, 2.5)
     if "muscle" in head.tissues and "fat" in style.levels:  # fat between the muscles
         share = head.shares[head.tissues.index("muscle")]
@@ -177,6 +169,13 @@ def paint(head: HeadMap, style: Style, rng: np.random.Generator) -> FloatArray:
         image[streaks] = style.levels["fat"] - style.air
     result: FloatArray = np.maximum(image, 0.0) + np.float32(style.air)
     return result
+
+
+def _other_level(level: float, style: Style, rng: np.random.Generator) -> float:
+    """Level of a tissue that only label maps have: in T1 around its own, in CT bone where T1 is dark."""
+    if style.ct:
+        return TISSUES["bone" if level < DARK_AS_BONE else "muscle"].hounsfield
+    return level * float(np.exp(rng.normal(0, OTHER_SD)))
 
 
 def expose(

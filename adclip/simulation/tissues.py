@@ -67,3 +67,12 @@ FOLDED = ("csf", "cortex", "white")  # between these the average template is blu
 def tissue_of_code() -> dict[int, str]:
     """Return the brain tissue of each FreeSurfer code."""
     return {code: name for name, tissue in TISSUES.items() for code in tissue.codes}
+
+
+def to_levels(gray: float = 0.6, csf: float = 0.28, white: float = 1.0) -> dict[str, float]:
+    """Return the T1 level of each tissue from those of cortex, CSF and white matter."""
+    levels = {
+        name: tissue.level if tissue.mix is None else gray + tissue.mix * (white - gray)
+        for name, tissue in TISSUES.items()
+    }
+    return levels | {"csf": csf, "white": white, "cortex": gray}

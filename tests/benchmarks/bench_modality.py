@@ -31,8 +31,9 @@ from adclip.imaging.prepare import prepare_scan
 from adclip.simulation.acquisition import draw_scanners
 from adclip.simulation.brains import grow_brain
 from adclip.simulation.heads import simulate_head, source_spacing_mm
-from adclip.simulation.paint import LOOKS, Style, to_levels
+from adclip.simulation.paint import LOOKS, Style
 from adclip.simulation.population import draw_person
+from adclip.simulation.tissues import to_levels
 
 Array = NDArray[np.floating]
 SPACING_MM = 1.5
