@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from adclip.domain import FloatArray
 from adclip.errors import AdclipError, ConfigError, ScanError
 from adclip.imaging.anatomy import REGION_CODES
 from adclip.imaging.files import file_sha256, read_voxels
 from adclip.imaging.register import register_affine
 from adclip.paths import cache_folder, write_bytes
 from adclip.simulation.parcels import carry_parcels
-from adclip.simulation.tissues import tissue_of_code, to_levels
+from adclip.simulation.tissues import paint_plainly
 
 RECIPE = 1  # raised whenever the same file would be prepared otherwise
 ENDINGS = (".nii", ".nii.gz", ".mgz", ".mgh")
@@ -159,14 +158,3 @@ def read_labels(path: Path) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
     turn = io_orientation(affine)
     labels = np.ascontiguousarray(apply_orientation(codes.astype(np.int16), turn))
     return labels, np.asarray(affine @ inv_ornt_aff(turn, codes.shape), dtype=np.float64)
-
-
-def paint_plainly(labels: NDArray[np.int16]) -> FloatArray:
-    """Paint the brain of a label map with typical T1 levels (white matter 1), 0 outside: enough to register it."""
-    table = np.zeros(int(labels.max()) + 1, dtype=np.float32)
-    levels = to_levels()
-    for code, name in tissue_of_code().items():
-        if code < table.size:
-            table[code] = levels[name]
-    result: FloatArray = table[labels]
-    return result

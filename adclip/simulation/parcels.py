@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from adclip.domain import FloatArray
 from adclip.imaging.anatomy import read_anatomy
+from adclip.simulation.tissues import paint_plainly
 
 CORTEX = {"left": (3, 1000), "right": (42, 2000)}  # FreeSurfer's one code, and where the parcels' codes begin
 GRID_MM = 2.0
@@ -63,10 +64,8 @@ def refine(labels: NDArray[np.int16], to_mni: NDArray[np.float64]) -> tuple[Floa
     grid : ndarray (4, 4)
         Voxel of `shift_mm` to template millimetres.
     """
-    import SimpleITK as sitk
-    from scipy.ndimage import affine_transform
-
-    from adclip.simulation.label_maps import paint_plainly
+    import SimpleITK as sitk  # noqa: N813
+    from scipy.ndimage import affine_transform, gaussian_filter
 
     anatomy = read_anatomy()
     low = anatomy.affine[:3, 3] - 6
@@ -75,8 +74,6 @@ def refine(labels: NDArray[np.int16], to_mni: NDArray[np.float64]) -> tuple[Floa
     grid[:3, 3] = low
 
     def onto(array: FloatArray, affine: NDArray[np.float64]) -> sitk.Image:
-        from scipy.ndimage import gaussian_filter
-
         matrix = np.linalg.inv(affine) @ grid
         found = affine_transform(gaussian_filter(array, 0.6), matrix[:3, :3], matrix[:3, 3], shape, order=1)
         image = sitk.GetImageFromArray(found.transpose(2, 1, 0))
@@ -107,9 +104,7 @@ def refine(labels: NDArray[np.int16], to_mni: NDArray[np.float64]) -> tuple[Floa
 
 
 def _paint_template() -> FloatArray:
-    """Template in the levels of `label_maps.paint_plainly`: its own T1, stretched."""
-    from adclip.simulation.label_maps import paint_plainly
-
+    """Template in the levels of `paint_plainly`: its own T1, stretched."""
     anatomy = read_anatomy()
     known = paint_plainly(anatomy.labels)
     tissue = 0.28 * (anatomy.brain - anatomy.gray - anatomy.white).clip(0, 1) + 0.6 * anatomy.gray + anatomy.white

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+from adclip.domain import FloatArray
+
 
 @dataclass(frozen=True)
 class Tissue:
@@ -76,3 +81,14 @@ def to_levels(gray: float = 0.6, csf: float = 0.28, white: float = 1.0) -> dict[
         for name, tissue in TISSUES.items()
     }
     return levels | {"csf": csf, "white": white, "cortex": gray}
+
+
+def paint_plainly(labels: NDArray[np.int16]) -> FloatArray:
+    """Paint the brain of a label map with typical T1 levels (white matter 1), 0 outside: enough to register it."""
+    table = np.zeros(int(labels.max()) + 1, dtype=np.float32)
+    levels = to_levels()
+    for code, name in tissue_of_code().items():
+        if code < table.size:
+            table[code] = levels[name]
+    result: FloatArray = table[labels]
+    return result
