@@ -449,7 +449,7 @@ class SimulateConfig(Settings):
     missing: float = 0.05
     dropout: float = 0.08
     seed: int = 0
-    workers: int = 0
+    workers: int = 1
     overwrite: bool = False
 
     def __post_init__(self) -> None:

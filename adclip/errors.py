@@ -412,6 +412,13 @@ class TableError(InputError):
         return cls(f"{path}: columns {shown} all mean `{column}`", f"keep one, or choose: `--column {column}=YOURS`")
 
     @classmethod
+    def no_header(cls, path: Path | str) -> TableError:
+        return cls(
+            f"{path}: the first row holds values, not names of columns",
+            "add a header line such as `subject_id,age_years,sex,icv_mm3`",
+        )
+
+    @classmethod
     def no_known_column(cls, path: Path | str, hints: Iterable[str]) -> TableError:
         return cls(
             f"{path}: no column name is known to adclip",
@@ -535,6 +542,10 @@ class OutputError(InputError):
     @classmethod
     def exists(cls, path: Path | str) -> OutputError:
         return cls(f"{path}: exists already", "choose another --out, or add --overwrite")
+
+    @classmethod
+    def no_place(cls, path: Path | str, why: str) -> OutputError:
+        return cls(f"{path}: cannot be written ({why})", "choose another place, or make its folder writable")
 
     @classmethod
     def is_input(cls, path: Path | str) -> OutputError:

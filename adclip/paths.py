@@ -46,6 +46,21 @@ def check_id(kind: str, text: str) -> str:
     return text
 
 
+def check_place(target: Path) -> None:
+    """Raise if no file could be made at `target`, as far as one can tell without making one.
+
+    Raises
+    ------
+    OutputError
+        If a file is in the way, or the folder where it or its missing folders would stand may not be written to.
+    """
+    nearest = next((folder for folder in target.absolute().parents if folder.exists()), None)
+    if nearest is None or not nearest.is_dir():
+        raise OutputError.no_place(target, "a part of its path is a file")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise OutputError.no_place(target, "its folder is read-only")
+
+
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
     """Give a temporary name beside `target`; on success flush it to disk and rename it into place.
@@ -53,7 +68,10 @@ def atomic_path(target: Path) -> Iterator[Path]:
     The temporary name keeps the suffixes of `target`, because writers choose the format by them. On any error,
     Ctrl-C included, the temporary file is removed and `target` is left as it was.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise OutputError.no_place(target, "a part of its path is a file") from None
     temporary = target.with_name(_temporary_name(target.name))
     try:
         yield temporary

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adclip.clinical.canonical import write_canonical
+from adclip.clinical.canonical import dictionary_path, write_canonical
 from adclip.clinical.columns import COLUMNS
 from adclip.clinical.report_file import Written, write_reports
 from adclip.clinical.reports import fields_of, usable_fields
@@ -17,6 +17,7 @@ from adclip.config import SynthesizeReportsConfig
 from adclip.domain import RESEARCH_NOTICE, Diagnosis, Visit
 from adclip.errors import OutputError, TableError
 from adclip.events import OnEvent, Step, Warned, ignore
+from adclip.paths import check_place
 
 
 @dataclass(frozen=True)
@@ -113,9 +114,7 @@ def synthesize_reports(config: SynthesizeReportsConfig, on_event: OnEvent = igno
     OutputError
         If a file exists and `overwrite` is false.
     """
-    for out in (config.out, config.canonical):
-        if out is not None:
-            _check_out(out, config)
+    _check_outputs(config)
     writes = config.out is not None
     table = read_tables(
         config.tables, config.table_options, need=("diagnosis",) if writes and config.mode == "train" else ()
@@ -125,10 +124,10 @@ def synthesize_reports(config: SynthesizeReportsConfig, on_event: OnEvent = igno
         on_event(Warned(name, note))
     visits = _choose_visits(table, config, on_event) if writes else table.rows
     missing = _count_missing(visits, config, name, on_event) if writes else {}
+    written = write_reports(config.out, visits, config, on_event) if config.out is not None else Written()
     if config.canonical is not None:
         write_canonical(config.canonical, table)
         on_event(Step(f"clean table written to {config.canonical.name}: {len(table.rows)} visits"))
-    written = write_reports(config.out, visits, config, on_event) if config.out is not None else Written()
     counts = (
         written.labels
         if writes and config.mode != "predict"
@@ -148,6 +147,20 @@ def synthesize_reports(config: SynthesizeReportsConfig, on_event: OnEvent = igno
         len(table.rows) - len(visits),
         written.first,
     )
+
+
+def _check_outputs(config: SynthesizeReportsConfig) -> None:
+    """Refuse, before anything is read, what would be written over an input, an earlier result or each other."""
+    outputs = [] if config.out is None else [config.out]
+    if config.canonical is not None:
+        outputs += [config.canonical, dictionary_path(config.canonical)]
+    seen: set[Path] = set()
+    for out in outputs:
+        _check_out(out, config)
+        if out.resolve() in seen:
+            raise OutputError(f"{out}: would be written twice", "give --out and --write-canonical different names")
+        seen.add(out.resolve())
+        check_place(out)
 
 
 def _check_out(out: Path, config: SynthesizeReportsConfig) -> None:

@@ -80,7 +80,7 @@ def simulate_command(
         float, typer.Option(metavar="SHARE", help="Share of later visits that did not happen.", rich_help_panel=TABLES)
     ] = SimulateConfig.dropout,
     seed: Seed = SimulateConfig.seed,
-    workers: Workers = SimulateConfig.workers,
+    workers: Workers = 0,
     overwrite: Overwrite = SimulateConfig.overwrite,
 ) -> None:
     """Make a cohort of heads with known truth.

@@ -6,12 +6,13 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from adclip.clinical.columns import COLUMNS
 from adclip.clinical.dialects.canonical import SOURCE, unit_of
-from adclip.clinical.table import Table
+from adclip.clinical.table import Table, move_scan
 from adclip.domain import RESEARCH_NOTICE, Visit
 from adclip.paths import write_text
 from adclip.spreadsheets import escape_cell
@@ -38,18 +39,29 @@ def write_canonical(path: Path, table: Table) -> Path:
 
     Notes
     -----
-    All canonical columns are written, known or not, so that every clean table has the same header. `volumes_source` is
-    none of them and stands in the dictionary, from where `read_tables` takes it back.
+    All canonical columns are written, known or not, so that every clean table has the same header. The program that
+    measured the volumes stands in the dictionary, from where `read_tables` takes it back; where rows have different ones,
+    each row carries its own in a last column `volumes_source`, so that sorting or filtering the table moves nothing.
+    Relative `scan` cells lead from the new file to the same scan.
     """
     text = io.StringIO()
     writer = csv.writer(text, delimiter=_DELIMITERS[path.suffix], lineterminator="\n")
     unknown = "n/a" if path.suffix == ".tsv" else ""
-    writer.writerow(COLUMNS)
-    writer.writerows([to_cell(getattr(visit, column), unknown) for column in COLUMNS] for visit in table.rows)
-    dictionary = path.with_suffix(".json")
+    columns = (*COLUMNS, SOURCE) if len(_sources(table.rows)) > 1 else tuple(COLUMNS)
+    folder = path.parent.absolute()
+    writer.writerow(columns)
+    for visit in table.rows:
+        here = replace(visit, scan=move_scan(visit.scan, table.path.parent, folder))
+        writer.writerow([to_cell(getattr(here, column), unknown) for column in columns])
+    dictionary = dictionary_path(path)
     write_text(dictionary, json.dumps(_describe(table), indent=2) + "\n")
     write_text(path, text.getvalue())
     return dictionary
+
+
+def dictionary_path(path: Path) -> Path:
+    """Return where the dictionary of a clean table stands."""
+    return path.with_suffix(".json")
 
 
 def to_cell(value: Any, unknown: str = "") -> str:
@@ -78,20 +90,20 @@ def _describe(table: Table) -> dict[str, Any]:
         columns[column] = entry
     return {
         **columns,
-        SOURCE: _sources(table.rows),
+        SOURCE: {"Description": "program that measured the volumes", **_the_source(table.rows)},
         "GeneratedBy": {"Name": "adclip", "Version": __version__},
         "Notice": RESEARCH_NOTICE,
     }
 
 
-def _sources(rows: Sequence[Visit]) -> dict[str, Any]:
-    """Return the program that measured the volumes: one for all rows, or one for each row."""
-    named = [visit.volumes_source for visit in rows]
-    described = {"Description": "program that measured the volumes"}
-    measured = {source for visit, source in zip(rows, named, strict=True) if _has_volumes(visit)}
-    if len(measured) <= 1:
-        return {**described, "Value": next(iter(measured), None)}
-    return {**described, "Values": named}
+def _sources(rows: Sequence[Visit]) -> set[str | None]:
+    """Return the programs that measured the volumes of the rows that have any."""
+    return {visit.volumes_source for visit in rows if _has_volumes(visit)}
+
+
+def _the_source(rows: Sequence[Visit]) -> dict[str, Any]:
+    found = _sources(rows)
+    return {"Value": next(iter(found), None)} if len(found) <= 1 else {}
 
 
 def _has_volumes(visit: Visit) -> bool:

@@ -21,6 +21,7 @@ from adclip.spreadsheets import unescape_cell
 
 MISSING = frozenset({"", "n/a", "N/A", "NA", "nan", "NaN"})
 
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
 _NUMBER_WITH_UNIT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)\s*[A-Za-z%].*")
 _COMMA_NUMBER = re.compile(r"[+-]?[\d.]+(,\d+)+(\.\d+)?")
@@ -62,7 +63,7 @@ class Range:
 
     def parse(self, cell: str) -> float | int:
         """Return the number in `cell`, checked; never converted to another unit."""
-        value = _to_number(cell)
+        value = to_number(cell)
         if self.allowed:
             if value not in self.allowed:
                 shown = ", ".join(f"{item:g}" for item in self.allowed)
@@ -83,7 +84,8 @@ class Range:
         return f"convert it to {self.unit}"
 
 
-def _to_number(cell: str) -> float:
+def to_number(cell: str) -> float:
+    """Return the number that a cell is, or say what stands there instead."""
     if _NUMBER.fullmatch(cell):
         value = float(cell)
         if math.isfinite(value):
@@ -123,6 +125,8 @@ def _to_diagnosis(cell: str) -> Diagnosis:
 
 def _to_date(cell: str) -> str:
     try:
+        if not _DATE.fullmatch(cell):  # Python also reads weeks, ordinals and dates without dashes, which may be slips
+            raise ValueError
         return date.fromisoformat(cell).isoformat()
     except ValueError:
         raise CellError("not a date in the form YYYY-MM-DD", "write year-month-day, e.g. 2012-05-31") from None
@@ -130,7 +134,7 @@ def _to_date(cell: str) -> str:
 
 def _to_id(prefix: str) -> Callable[[str], str]:
     def parse(cell: str) -> str:
-        name = unescape_cell(cell).removeprefix(prefix)
+        name = re.sub(f"^{prefix}", "", unescape_cell(cell), flags=re.IGNORECASE)
         try:
             return check_id("id", name)
         except OutputError:  # its text quotes the id

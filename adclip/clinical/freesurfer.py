@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from adclip.clinical.columns import CellError, parse_cell
+from adclip.clinical.columns import CellError, parse_cell, to_number
 from adclip.errors import TableError
 
 # FreeSurfer's colour table: segment ids of aseg
@@ -84,17 +84,17 @@ def read_aseg(path: Path) -> dict[str, float]:
     return with_both_hippocampi(found)
 
 
-def read_aparc(path: Path) -> dict[str, float]:
-    """Read one hemisphere's gyri under their canonical names: half of what a report needs."""
+def _read_hemisphere(path: Path) -> dict[str, tuple[int, float]]:
+    """Read one hemisphere's gyri, with their lines, under their canonical names: half of what those names mean."""
     columns: list[str] = []
-    found: dict[str, float] = {}
+    found: dict[str, tuple[int, float]] = {}
     for line, words in _lines(path):
         if words[:2] == ["#", "ColHeaders"]:
             columns = words[2:]
         elif words and words[0] in APARC:
             if "GrayVol" not in columns or len(words) != len(columns):
                 raise TableError.bad_row(path, line, "not a row of aparc.stats")
-            found[APARC[words[0]]] = to_volume(path, line, "GrayVol", words[columns.index("GrayVol")])
+            found[APARC[words[0]]] = line, to_volume(path, line, "GrayVol", words[columns.index("GrayVol")])
     if not found:
         raise TableError.unreadable(path, "no gyrus in it; the file is cut off or is no aparc.stats")
     return found
@@ -105,8 +105,12 @@ def read_both_hemispheres(folder: Path) -> dict[str, float]:
     left, right = folder / "lh.aparc.stats", folder / "rh.aparc.stats"
     if not (left.is_file() and right.is_file()):
         return {}
-    one, two = read_aparc(left), read_aparc(right)
-    return {column: one[column] + two[column] for column in one if column in two}
+    one, two = _read_hemisphere(left), _read_hemisphere(right)
+    return {
+        column: check_volume(left, line, column, volume + two[column][1])
+        for column, (line, volume) in one.items()
+        if column in two
+    }
 
 
 def with_both_hippocampi(found: dict[str, float]) -> dict[str, float]:
@@ -119,10 +123,10 @@ def with_both_hippocampi(found: dict[str, float]) -> dict[str, float]:
 def to_volume(path: Path, line: int, column: str, text: str) -> float:
     """Read a number that is not negative, or say in which line and column it is not."""
     try:
-        value = float(text)
-    except ValueError:
+        value = to_number(text)
+    except CellError:
         raise TableError.bad_cell(path, line, column, "not a number") from None
-    if not 0 <= value < float("inf"):
+    if value < 0:
         raise TableError.bad_cell(path, line, column, "not a volume")
     return value
 
@@ -134,3 +138,19 @@ def check_volume(path: Path, line: int, column: str, value: float) -> float:
     except CellError as error:
         raise TableError.bad_cell(path, line, column, error.why, error.remedy) from None
     return value
+
+
+def read_aparc(path: Path) -> dict[str, float]:
+    """Read both hemispheres' gyri, asked for one of lh.aparc.stats and rh.aparc.stats.
+
+    Raises
+    ------
+    TableError
+        If the other hemisphere's table is not beside it: half of a gyrus must not pass for the whole.
+    """
+    _read_hemisphere(path)
+    if path.name in ("lh.aparc.stats", "rh.aparc.stats") and (found := read_both_hemispheres(path.parent)):
+        return found
+    raise TableError.unreadable(
+        path, "one hemisphere only, and volumes here are of both; put lh.aparc.stats and rh.aparc.stats side by side"
+    )

@@ -71,11 +71,17 @@ class Joining:
         Rows that repeat another one exactly; counted once.
     unattached : dict of str to int
         File name -> rows that belong to no visit.
+    added : dict of str to int
+        File name of a later table -> its visits that the tables before it do not have.
+    nobodys : list of int
+        Lines of rows without subject id and without scan, in a table that has a column for the id.
     """
 
     visits: list[Joined] = field(default_factory=list)
     repeated: int = 0
     unattached: dict[str, int] = field(default_factory=dict)
+    added: dict[str, int] = field(default_factory=dict)
+    nobodys: list[int] = field(default_factory=list)
 
 
 def join(tables: Sequence[PartialTable], max_days: int) -> Joining:
@@ -156,10 +162,13 @@ def _lay_down(table: PartialTable, visits: dict[Key, Joined], result: Joining) -
     mine: dict[Key, PartialRow] = {}
     several: dict[str, PartialRow] = {}
     without_scan = {key[:2]: key for key in visits}
+    later = bool(visits)
     for row in table.rows:
         key = _key(row)
         if not key[0] and not key[2]:  # nobody's row: it stands alone
             visits[("", f"{table.path}:{row.line}", "")] = Joined.of(table, row)
+            if "subject_id" in table.columns:
+                result.nobodys.append(row.line)
             continue
         if key in mine:
             _check_repetition(table, mine[key], row, key)
@@ -172,6 +181,8 @@ def _lay_down(table: PartialTable, visits: dict[Key, Joined], result: Joining) -
         if shared in visits:
             visits[shared].add(table, row.line, row.values)
         else:
+            if later:
+                result.added[table.path.name] = result.added.get(table.path.name, 0) + 1
             visits[key] = Joined.of(table, row)
             without_scan.setdefault(key[:2], key)
     if several:
@@ -204,14 +215,15 @@ def _attach_by_date(table: PartialTable, of_subject: dict[str, list[Joined]], ma
     """Give every visit the nearest row of the table, as a whole."""
     rows: dict[str, list[PartialRow]] = defaultdict(list)
     for row in table.rows:
-        rows[row.values.get("subject_id", "")].append(row)
+        if row.values.get("subject_id"):
+            rows[row.values["subject_id"]].append(row)
     attached: set[int] = set()
     for subject, theirs in rows.items():
         for visit in of_subject.get(subject, ()):
             nearest = _nearest(table, visit, theirs, max_days)
             if nearest is not None:
                 attached.add(nearest.line)
-                visit.add(table, nearest.line, _without(nearest.values, _OF_ITS_DAY, visit))
+                visit.add(table, nearest.line, _on_the_day_of(visit, nearest.values))
     _count_unattached(table, attached, result)
 
 
@@ -233,20 +245,31 @@ def _nearest(table: PartialTable, visit: Joined, rows: Iterable[PartialRow], max
 
 def _distance(one: dict[str, Any], two: dict[str, Any]) -> int | None:
     """Days between two rows, by the study's own clock or by the calendar; None if they share neither."""
+    shared = (DAY in one and DAY in two) or ("visit_date" in one and "visit_date" in two)
+    return abs(_days_after(one, two)) if shared else None
+
+
+def _without(values: dict[str, Any], left_out: Iterable[str]) -> dict[str, Any]:
+    return {column: value for column, value in values.items() if column not in left_out}
+
+
+def _on_the_day_of(visit: Joined, values: dict[str, Any]) -> dict[str, Any]:
+    """Return what a row of another day says of a visit: its scan and date only if the visit has none, its age moved."""
+    found = _without(values, _OF_ITS_DAY)
+    for column in _OF_ITS_DAY - {"session_id", "age_years"}:
+        if column in values and column not in visit.values:
+            found[column] = values[column]
+    days = _distance(visit.values, values)
+    if "age_years" in values and "age_years" not in visit.values and days is not None:
+        found["age_years"] = round(values["age_years"] + _days_after(visit.values, values) / 365.25, 6)
+    return found
+
+
+def _days_after(one: dict[str, Any], two: dict[str, Any]) -> int:
+    """Days from the second row to the first, for rows that share a clock."""
     if DAY in one and DAY in two:
-        return abs(int(one[DAY]) - int(two[DAY]))
-    if "visit_date" in one and "visit_date" in two:
-        return abs((date.fromisoformat(one["visit_date"]) - date.fromisoformat(two["visit_date"])).days)
-    return None
-
-
-def _without(values: dict[str, Any], left_out: Iterable[str], visit: Joined | None = None) -> dict[str, Any]:
-    """Return the values but for those of the row's own day that the visit has already."""
-    return {
-        column: value
-        for column, value in values.items()
-        if column not in left_out or (visit is not None and column not in visit.values and column != "session_id")
-    }
+        return int(one[DAY]) - int(two[DAY])
+    return (date.fromisoformat(one["visit_date"]) - date.fromisoformat(two["visit_date"])).days
 
 
 # ----------------------------------------------------------------------------------------------- by person
@@ -257,6 +280,8 @@ def _attach_to_person(table: PartialTable, of_subject: dict[str, list[Joined]], 
     seen: dict[str, PartialRow] = {}
     for row in table.rows:
         subject = row.values.get("subject_id", "")
+        if not subject:  # nobody's row describes nobody in particular
+            continue
         first = seen.setdefault(subject, row)
         if first is not row:
             if first.values == row.values:

@@ -54,8 +54,9 @@ _ABBREVIATIONS = r"(?:ad|cn|nc|mci|scd|smc|dementia)"
 
 DIAGNOSES: tuple[Rule, ...] = (
     _rule("a word for Alzheimer's disease", "alzheimer", r"\w*alzheimer\w*"),
-    _rule("a word for dementia", "dement ftd ftld dlb lewy frontotemporal",
-          r"(?:\w*-)?\w*dement\w*|ftl?d|dlb|lewy bod\w*|frontotemporal(?: lobar)? degeneration"),
+    _rule("a word for dementia", "dement ftd ftld dlb lewy frontotemporal neurocognitive senil alz",
+          r"(?:\w*-)?\w*dement\w*|ftl?d|dlb|lewy bod\w*|frontotemporal(?: lobar)? degeneration"
+          r"|(?:major|minor)\W+neurocognitive\W+disorders?|senil\w*|alz"),
     _rule("a word for mild cognitive impairment", "mci mild",
           r"\w{0,3}mci\w?|mild(?:ly)?\W+(?:neuro)?cognitive(?:ly)?\W+(?:impair\w*|disorder)"),
     _rule("a word for the cognitive state", "cogniti memory",
@@ -63,13 +64,20 @@ DIAGNOSES: tuple[Rule, ...] = (
           r"|complaints?|concerns?|loss|preserved|status)"
           r"|(?:normal|intact|impaired|preserved|unimpaired|declining)\W+(?:cognition|cognitive\w*|memory)"
           r"|(?:declin\w*|impair\w*|loss)\W+(?:of|in)\W+(?:cognition|memory)"),
+    _rule("a word for an impaired memory", "amnes memory prodromal",
+          r"(?:non-?)?amnes\w*|memory\W+(?:clinics?|centers?|centres?|units?)|prodromal"),
+    _rule("a word for the group", "group status diagnos dx class",
+          r"(?:diagnos(?:is|ed)(?:\W+as)?|dx|(?:clinical\W+|disease\W+)?status|group|class)\W{1,3}(?:(?:is|was)\W+)?"
+          r"(?:normal|abnormal|healthy|controls?|hc|patients?|cases?|impaired|unimpaired|positive|negative|none)"),
     _rule("a word for a healthy person", "healthy control converter progressor",
-          rf"healthy(?:[\s,-]+[\w-]+){{0,3}}?[\s-]+(?:{_PEOPLE})|(?:normal|elderly|matched)[\s-]+controls?"
+          rf"(?:cognitively\W+)?healthy(?=\W*$|\W*[.;])|healthy(?:[\s,-]+[\w-]+){{0,3}}?[\s-]+(?:{_PEOPLE})|(?:normal|elderly|matched)[\s-]+controls?"
           r"|control[\s-]+(?:subjects?|groups?|participants?|persons?)|\w*-?(?:converter|progressor)s?"),
-    _rule("another diagnosis", "parkinson", r"parkinson\w*"),
+    _rule("another diagnosis", "parkinson aphasia posterior", r"parkinson\w*|(?:primary\W+)?progressive\W+aphasia|posterior\W+cortical\W+atrophy"),
+    _rule("criteria of a diagnosis", "nincds adrda nia", r"nincds|adrda|nia\W?aa"),
     _rule("a drug against dementia",
           "donepezil aricept memantine namenda rivastigmine exelon galantamine lecanemab donanemab aducanumab",
           r"donepezil|aricept|memantine|namenda|rivastigmine|exelon|galantamine|lecanemab|donanemab|aducanumab"),
+    _rule("an abbreviation of a diagnosis", "A.D DAT PPA PCA", r"A\.\s?D(?:\.|\b)|DAT|l?v?PPA|PCA", cased=True),
     _rule("an abbreviation of a diagnosis", "AD CN NC SMC SCD",
           r"AD(?!\s+HOC\b)|CN(?!\s+[IVX]+\b)|NC|SMC|SCD", cased=True),
     _rule("an abbreviation of a diagnosis", "diagnos dx group class label photo",
@@ -82,8 +90,8 @@ DIAGNOSES: tuple[Rule, ...] = (
 # ----------------------------------------------------------------------------------------------- scores
 
 _NAMES: tuple[tuple[str, str, str], ...] = (
-    ("the Mini-Mental State Examination", "mmse mini",
-     r"mmse|mini\W?mental(?:\W+(?:state|status))?(?:\W+exam\w*)?"),
+    ("the Mini-Mental State Examination", "mmse mini folstein",
+     r"mmse|folstein|mini\W?mental(?:\W+(?:state|status))?(?:\W+exam\w*)?"),
     ("the Clinical Dementia Rating", "cdr rating boxes", r"cdr(?:\W?sb|\W?sob|\W?rsb|\W?gs)?|clinical dementia rating"
      r"|sum\W+of\W+(?:the\W+)?boxes"),
     ("the ADAS", "adas assessment",
@@ -94,8 +102,8 @@ _NAMES: tuple[tuple[str, str, str], ...] = (
     ("a test of memory", "ravlt avlt logical auditory recall lmt ldeltotal limmtotal",
      r"r?avlt\w*|logical\W+memory|auditory\W+verbal\W+learning|(?:delayed|immediate|word|story|free)\W+recall"
      r"|ldeltotal|limmtotal"),
-    ("another cognitive test", "trail fluency naming digit clock ecog pacc cognitive neuropsych trabscor hachinski blessed",
-     r"trail\W?making|trabscor|(?:category|verbal|animal|letter)\W+fluency|boston\W+naming|digit\W+(?:span|symbol)|digitscor"
+    ("another cognitive test", "trail fluency naming digit clock ecog pacc cognitive neuropsych trabscor hachinski blessed slums ace- ace addenbrooke mini",
+     r"slums|ace\W?(?:r|iii)|addenbrooke\w*|mini\W?cog|trail\W?making|trabscor|(?:category|verbal|animal|letter)\W+fluency|boston\W+naming|digit\W+(?:span|symbol)|digitscor"
      r"|clock\W+drawing|ecog\w*|m?pacc\w*|hachinski|blessed|(?:cognitive|neuropsych\w+)\W+(?:tests?|scores?|scales?|battery)"),
     ("a scale of mood or behaviour", "depression neuropsychiatric deterioration",
      r"geriatric\W+depression|neuropsychiatric\W+inventory|global\W+deterioration"),

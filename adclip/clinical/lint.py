@@ -19,12 +19,13 @@ from adclip.clinical.leak_words import DIAGNOSES, SCORE_NAMES, SCORE_VALUES, Rul
 from adclip.clinical.report_texts import ReportText, read_report_texts
 from adclip.domain import CLASS_PHRASES
 
-LINT_VERSION = "1"  # raise it with every change of what is found
+LINT_VERSION = "2"  # raise it with every change of what is found
 LEAK_KINDS = ("diagnosis_word", "score_name", "score_value", "identity")
 
 _PHRASES = "|".join(CLASS_PHRASES.values())
 # The text tower reads lower case, so a phrase in lower case is the same phrase.
 _LABEL = re.compile(rf"\s*A photo of (?:{_PHRASES})(?=:|\.?\s*$)", re.IGNORECASE)
+_UNSEEN = re.compile("[\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")  # soft hyphens and their like
 _SHORTEST_ID = 3
 _CALLED = (
     r"(?:sub-|subject|participant|patient|person|case|rid|mrn|id)[\s:#=]{0,3}(?:(?:id|number|no\.?|is)[\s:#=]{1,3})?0*"
@@ -120,7 +121,7 @@ def lint_reports(path: Path) -> LintResult:
 def find_leaks(report: ReportText) -> Iterator[Finding]:
     """Yield what gives the answer or the person away in one report, each kind and class once."""
     # The capital dotted I alone has a lower case of another length, and positions must stay.
-    text = unicodedata.normalize("NFKC", report.text).replace("\u0130", "I")
+    text = _UNSEEN.sub("", unicodedata.normalize("NFKC", report.text)).replace("\u0130", "I")
     if _names_person(text, report.ids):
         yield Finding(report.line, "identity", "an id of the same record")
     text = _blank(_LABEL.match(text), text)
@@ -177,23 +178,28 @@ def _is_named(text: str, name: str) -> bool:
     return len(name) >= _SHORTEST_ID and re.search(rf"(?<![A-Za-z0-9]){word}", text, re.IGNORECASE) is not None
 
 
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.strip(" :.\n\t").encode()).digest()
+
+
 class _Seen:
     """The texts so far, by their hash, to find equal ones."""
 
     def __init__(self) -> None:
         self._first: dict[bytes, tuple[int, str | None]] = {}
+        self._unlabelled: dict[bytes, tuple[int, str | None]] = {}
         self._repeated = 0
         self._line = 0
 
     def add(self, report: ReportText) -> Iterator[Finding]:
         """Remember a report; yield a warning if its text stood in another part of the split."""
-        digest = hashlib.sha256(report.text.strip().encode()).digest()
-        line, split = self._first.setdefault(digest, (report.line, report.split))
-        if line == report.line:
-            return
-        self._repeated += 1
-        self._line = self._line or report.line
-        if report.split is not None and split is not None and report.split != split:
+        line, _ = self._first.setdefault(_digest(report.text), (report.line, report.split))
+        if line != report.line:
+            self._repeated += 1
+            self._line = self._line or report.line
+        # the label phrase aside: the same scan's report under two labels is the same report
+        line, split = self._unlabelled.setdefault(_digest(_LABEL.sub("", report.text)), (report.line, report.split))
+        if line != report.line and report.split is not None and split is not None and report.split != split:
             yield Finding(
                 report.line, "same_text_across_splits", f"the text of line {line}, in another part of the split"
             )

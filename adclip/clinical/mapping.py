@@ -87,6 +87,9 @@ def _split(column: str, theirs: str) -> Mapping:
     if suffix in UNITS and suffix not in _KINDS.get(unit, set()):
         raise ConfigError.bad_value("--column", f"`{column}` cannot be in {suffix}", f"it is in {unit or 'no unit'}")
     if suffix not in UNITS:
+        named = [pair.partition("=")[0] for pair in suffix.split(",")]
+        if twice := {code for code in named if named.count(code) > 1}:
+            raise ConfigError.bad_value("--column", f"code `{min(twice)}` of `{column}` has two meanings", "keep one")
         try:
             codes(column, dict(pair.split("=") for pair in suffix.split(",")))
         except CellError as error:

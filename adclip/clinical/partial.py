@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import Any
 from adclip.clinical.columns import COLUMNS, MISSING, CellError, near_miss, parse_cell
 from adclip.clinical.dialects import AUXILIARY, CANONICAL, DIALECTS, Derived, Dialect, Rule, recognise
 from adclip.clinical.dialects.bids import BIDS, subject_of_file, with_sidecar
-from adclip.clinical.dialects.canonical import SOURCE, read_dictionary_source
+from adclip.clinical.dialects.canonical import SOURCE, read_dictionary
 from adclip.clinical.mapping import Mapping as ColumnMapping
 from adclip.clinical.records import read_records
 from adclip.errors import TableError
@@ -127,8 +128,10 @@ def read_partial(path: Path, mappings: Sequence[ColumnMapping] = ()) -> PartialT
     rows = list(_rows(path, records, header, names, dialect, rules))
     if not rows:
         raise TableError.no_rows(path, "the table has a header but no rows")
+    definitions = dialect.definitions
     if dialect is CANONICAL:
-        _add_source(path, rows)
+        source, definitions = read_dictionary(path)
+        _add_source(rows, source)
     if (subject := subject_of_file(path)) and not any(rule.column == "subject_id" for rule in rules):
         for row in rows:  # BIDS: sub-01_sessions.tsv names the subject in its own name only
             row.values["subject_id"] = parse_cell("subject_id", subject)
@@ -141,7 +144,7 @@ def read_partial(path: Path, mappings: Sequence[ColumnMapping] = ()) -> PartialT
         extra,
         hints,
         dialect.derived,
-        dialect.definitions,
+        definitions,
     )
 
 
@@ -152,11 +155,19 @@ def _wanted(mappings: Sequence[ColumnMapping]) -> set[str]:
 
 
 def _check_header(path: Path, header: Sequence[str], names: Sequence[str]) -> None:
+    known = {source for dialect in DIALECTS for rule in dialect.rules for source in rule.sources}
+    if any(_is_value(cell) for cell in header) and not known.intersection(names):
+        raise TableError.no_header(path)
     seen: dict[str, str] = {}
     for shown, name in zip(header, names, strict=True):
         if name and name in seen:
             raise TableError.named_twice(path, seen[name])
         seen[name] = shown
+
+
+def _is_value(cell: str) -> bool:
+    """Whether a cell of the first row is a number or a date, as no column is called."""
+    return re.fullmatch(r"[+-]?\d+([.,]\d+)?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}", cell.strip()) is not None
 
 
 def _with_sidecar(path: Path, dialect: Dialect) -> Dialect:
@@ -209,7 +220,8 @@ def _rows(
 ) -> Iterator[PartialRow]:
     unknown = MISSING | dialect.missing
     readers = [(rule.column, tuple(names.index(source) for source in rule.sources), rule.read) for rule in rules]
-    volumes = dialect.volumes_source is not None
+    theirs = frozenset(rule.column for rule in rules if rule in dialect.rules and rule.column.endswith("_mm3"))
+    others = frozenset(rule.column for rule in rules if rule.column.endswith("_mm3")) - theirs
     for line, cells in records:
         if len(cells) != len(header):
             raise TableError.bad_row(path, line, f"{len(cells)} cells, the header has {len(header)}")
@@ -228,20 +240,17 @@ def _rows(
                 raise TableError.bad_cell(path, line, shown, error.why, remedy) from None
             if value is not None:
                 values[column] = value
-        if volumes and SOURCE not in values and any(column.endswith("_mm3") for column in values):
+        # a volume that the user added to a program's table is not known to be of that program
+        if dialect.volumes_source and SOURCE not in values and values.keys() & theirs and not values.keys() & others:
             values[SOURCE] = dialect.volumes_source
         yield PartialRow(line, values)
 
 
-def _add_source(path: Path, rows: Sequence[PartialRow]) -> None:
-    """Take the program that measured the volumes from the dictionary of a clean table."""
-    source = read_dictionary_source(path)
-    if source is None or (isinstance(source, list) and len(source) != len(rows)):
-        return
-    for number, row in enumerate(rows):
-        named = source if isinstance(source, str) else source[number]
-        if named and SOURCE not in row.values and any(column.endswith("_mm3") for column in row.values):
-            row.values[SOURCE] = named
+def _add_source(rows: Sequence[PartialRow], source: str | None) -> None:
+    """Give the program that a clean table's dictionary names to the rows that have volumes and do not name one."""
+    for row in rows:
+        if source and SOURCE not in row.values and any(column.endswith("_mm3") for column in row.values):
+            row.values[SOURCE] = source
 
 
 # ----------------------------------------------------------------------------------------------- what columns mean

@@ -48,7 +48,7 @@ def write_reports(out: Path, visits: Sequence[Visit], config: SynthesizeReportsC
     ):
         write = _csv_writer(stream) if out.suffix == ".csv" else _jsonl_writer(stream)
         for done, visit in enumerate(visits, start=1):
-            for record in _records(visit, config, phrasing_of(config.seed, done)):
+            for record in _records(visit, config, phrasing_of(config.seed, visit, done)):
                 write(record)
                 written.reports += 1
                 written.flags.update(record["flags"])
@@ -62,11 +62,17 @@ def write_reports(out: Path, visits: Sequence[Visit], config: SynthesizeReportsC
     return written
 
 
-def phrasing_of(seed: int | None, number: int) -> int:
-    """Return the wording of the report with this number: 0, the canonical one, without a seed."""
+def phrasing_of(seed: int | None, visit: Visit, number: int) -> int:
+    """Return the wording of a visit's report: 0, the canonical one, without a seed.
+
+    It follows from whose visit it is, not from its place, which the diagnoses of other rows could shift; only a row without
+    any id goes by its number.
+    """
     if seed is None:
         return 0
-    digest = hashlib.sha256(f"{seed} {number}".encode()).digest()
+    named = (visit.subject_id, visit.session_id or "", visit.visit_date or "", visit.scan or "")
+    who = "\0".join(named) if any(named) else str(number)
+    digest = hashlib.sha256(f"{seed} {who}".encode()).digest()
     return 1 + int.from_bytes(digest[:4], "big")
 
 

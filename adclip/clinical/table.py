@@ -20,6 +20,7 @@ from adclip.clinical.join import Joined, Joining, join
 from adclip.clinical.mapping import Mapping as ColumnMapping
 from adclip.clinical.mapping import parse_mappings
 from adclip.clinical.partial import Meaning, PartialTable
+from adclip.clinical.plausible import check_people, check_together
 from adclip.clinical.sources import read_source
 from adclip.config import TableOptions
 from adclip.domain import Visit
@@ -141,6 +142,7 @@ def read_tables(paths: Sequence[Path], options: TableOptions | None = None, need
     _check_ids(tables)
     joined = join(tables, options.max_days)
     complete(joined.visits, tables)
+    check_people(joined.visits)
     notes = [*_notes(joined, options.max_days)]
     if options.diagnosis_policy == "cdr":
         notes.append(apply_cdr(joined.visits, tables))
@@ -148,7 +150,9 @@ def read_tables(paths: Sequence[Path], options: TableOptions | None = None, need
     for column in need:
         if column not in columns:
             raise _missing_column(tables, column, columns)
-    visits = [_to_visit(visit) for visit in joined.visits]
+    home = joined.visits[0].path.parent
+    visits = [_to_visit(visit, home) for visit in joined.visits]
+    notes += check_together(visits, [visit.line for visit in joined.visits])
     return Table(
         rows=visits,
         lines=[visit.line for visit in joined.visits],
@@ -158,14 +162,42 @@ def read_tables(paths: Sequence[Path], options: TableOptions | None = None, need
         hints=tuple(dict.fromkeys(hint for table in tables for hint in table.hints)),
         meanings=tuple(meaning for table in tables for meaning in table.meanings) + _derived_meanings(tables, columns),
         dialects={table.path.name: table.dialect for table in tables},
-        definitions={column: text for table in tables for column, text in table.definitions.items()},
+        definitions=_definitions(tables),
         notes=tuple(notes),
     )
 
 
-def _to_visit(joined: Joined) -> Visit:
+def _definitions(tables: Sequence[PartialTable]) -> dict[str, str]:
+    """Say what each volume sums; where tables differ, both, each with its table."""
+    said: dict[str, dict[str, str]] = defaultdict(dict)
+    for table in tables:
+        for column, text in table.definitions.items():
+            if column in table.columns:
+                said[column].setdefault(text, table.path.name)
+    return {
+        column: next(iter(texts)) if len(texts) == 1 else "; ".join(f"{name}: {text}" for text, name in texts.items())
+        for column, texts in said.items()
+    }
+
+
+def move_scan(scan: str | None, old: Path, new: Path) -> str | None:
+    """Return a relative `scan` cell of a table in the folder `old` as it must read in a table in the folder `new`.
+
+    A plain file name that is not there stays: it names a scan wherever that lies.
+    """
+    if scan is None or Path(scan).is_absolute() or old.absolute() == new.absolute():
+        return scan
+    target = old.absolute() / scan
+    if os.sep not in scan and not target.exists():
+        return scan
+    return Path(os.path.relpath(target, new.absolute())).as_posix()
+
+
+def _to_visit(joined: Joined, home: Path) -> Visit:
     known = {column: value for column, value in joined.values.items() if column in COLUMNS or column == SOURCE}
     known.setdefault("subject_id", "")
+    if "scan" in known:
+        known["scan"] = move_scan(known["scan"], joined.origin["scan"][0].parent, home)
     return Visit(**known)
 
 
@@ -223,7 +255,8 @@ def _check_ids(tables: Sequence[PartialTable]) -> None:
         subjects.append(here)
     known: set[str] = set()
     for table, here in zip(tables, subjects, strict=True):
-        if known and here and not known & here:
+        nobody = len(tables) > 1 and not here and not any("scan" in row.values for row in table.rows)
+        if nobody or (known and here and not known & here):
             raise TableError.nothing_joins(tables[0].path, table.path)
         known |= here
 
@@ -233,8 +266,13 @@ def _folded(subject: str) -> str:
 
 
 def _notes(joined: Joining, max_days: int) -> Iterable[str]:
+    if joined.nobodys:
+        lines = ", ".join(map(str, joined.nobodys[:5])) + (", ..." if len(joined.nobodys) > 5 else "")
+        yield f"rows without subject id: {len(joined.nobodys)} (lines {lines}); each stands for a person of its own"
     if joined.repeated:
         yield f"rows that repeat another one exactly: {joined.repeated}; each counts once"
+    for name, count in joined.added.items():
+        yield f"{name}: {count} rows are visits that the tables before it do not have"
     for name, count in joined.unattached.items():
         yield f"{name}: {count} rows belong to no visit of the other tables (at most {max_days} days apart)"
 

@@ -155,7 +155,6 @@ def test_adni_scores_and_biomarkers_are_never_read_and_each_says_why(write):
         "MMSE_bl",
         "Hippocampus_bl",
         "Month_bl",
-        "FSVERSION",
     ):
         assert unused[name] != "not known"
     assert "keep their sign" in unused["ABETA"]

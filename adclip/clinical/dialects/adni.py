@@ -10,6 +10,7 @@ from datetime import date
 
 from adclip.clinical.columns import CellError, Range, parse_cell
 from adclip.clinical.dialects.base import Dialect, Rule, codes, to_date
+from adclip.clinical.dialects.canonical import SOURCE
 from adclip.domain import Diagnosis
 
 # What ADNIMERGE and TADPOLE call the classes. SMC (significant memory concern) is a group of normal performance; EMCI and
@@ -55,6 +56,10 @@ def _age_by_years(age: str, years: str) -> float | None:
     return _age(age, _YEARS.parse(years)) if age and years else None
 
 
+def _age_by_years_or_code(age: str, years: str, viscode: str) -> float | None:
+    return _age_by_years(age, years) if years else _age_at_baseline(age, viscode)
+
+
 def _age_by_dates(age: str, now: str, baseline: str) -> float | None:
     today, first = to_date(now), to_date(baseline)
     if not age or today is None or first is None:
@@ -82,6 +87,11 @@ def _to_registry_state(*cells: str) -> Diagnosis | None:
     return next(iter(found), None)
 
 
+def _to_source(fsversion: str) -> str | None:
+    """Return `simulation` for tables of simulated people, None for those that UCSF measured."""
+    return "simulation" if fsversion.casefold() == "simulation" else None
+
+
 _SESSION = "visit code; the baseline is `bl`"
 _DX = "diagnosis at this visit: NL and SMC are CN, EMCI and LMCI are MCI, Dementia is AD; of `MCI to Dementia` the last"
 _REGISTRY = "ADNI1's DXCURREN, ADNIGO and 2's DXCHANGE (4-9 are changes: the state arrived at), ADNI3's DIAGNOSIS"
@@ -93,6 +103,8 @@ ADNIMERGE = Dialect(
         frozenset({"rid", "viscode", "ptgender", "dx"}),
         frozenset({"rid", "viscode", "ptgender", "dx_bl"}),
         frozenset({"ptid", "viscode", "dx"}),
+        frozenset({"ptid", "viscode", "dx_bl"}),
+        frozenset({"ptid", "viscode", "ptgender"}),
         frozenset({"rid", "viscode", "dxchange"}),
         frozenset({"rid", "viscode2", "diagnosis"}),
     ),
@@ -102,6 +114,8 @@ ADNIMERGE = Dialect(
         Rule("session_id", ("viscode2",), "visit code as ADNIMERGE writes it"),
         Rule("session_id", ("viscode",), _SESSION),
         Rule("visit_date", ("examdate",), "date of the visit", "", to_date),
+        Rule("age_years", ("age", "years_bl", "viscode"), "AGE is the age at baseline; AGE + Years_bl", "years",
+             _age_by_years_or_code),
         Rule("age_years", ("age", "years_bl"), "AGE is the age at baseline; AGE + Years_bl", "years", _age_by_years),
         Rule("age_years", ("age", "examdate", "examdate_bl"),
              "AGE is the age at baseline; AGE + (EXAMDATE - EXAMDATE_bl)", "years", _age_by_dates),
@@ -120,6 +134,7 @@ ADNIMERGE = Dialect(
         Rule("diagnosis", ("diagnosis",), _REGISTRY, "code", _READ_DIAGNOSIS),
         Rule("diagnosis", ("dx_bl", "viscode"), "diagnosis at baseline: read on rows bl and sc only", "",
              _to_baseline_state),
+        Rule(SOURCE, ("fsversion",), "tells tables of `adclip simulate` from measured ones", "", _to_source),
         Rule("icv_mm3", ("icv",), "FreeSurfer's estimated total intracranial volume (UCSF)", "mm3"),
         Rule("hippocampus_mm3", ("hippocampus",), _UCSF, "mm3"),
         Rule("ventricles_mm3", ("ventricles",), f"{_UCSF}; lateral and inferior lateral ventricles only", "mm3"),

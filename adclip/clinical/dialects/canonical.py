@@ -34,17 +34,23 @@ CANONICAL = Dialect(
 )
 
 
-def read_dictionary_source(path: Path) -> str | list[str | None] | None:
-    """Return what the dictionary beside a clean table says of its volumes' program: one, one a row, or None."""
+def read_dictionary(path: Path) -> tuple[str | None, dict[str, str]]:
+    """Read the dictionary beside a clean table.
+
+    Returns
+    -------
+    source : str or None
+        The program that measured all volumes, where it was one.
+    definitions : dict of str to str
+        Canonical volume -> the structures that it sums.
+    """
     dictionary = path.with_suffix(".json")
     if path.suffix not in (".csv", ".tsv") or not dictionary.is_file():
-        return None
+        return None, {}
     try:
         data = json.loads(dictionary.read_text(encoding="utf-8"))
-        entry = data[SOURCE]
-        found = entry.get("Value") or entry.get("Values")
+        source = data[SOURCE].get("Value")
+        sums = {column: data[column]["Sums"] for column in COLUMNS if "Sums" in data.get(column, {})}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None  # another table's JSON, or none of ours
-    if isinstance(found, list) and all(one is None or isinstance(one, str) for one in found):
-        return found
-    return found if isinstance(found, str) else None
+        return None, {}  # another table's JSON, or none of ours
+    return source if isinstance(source, str) else None, {c: text for c, text in sums.items() if isinstance(text, str)}
