@@ -12,6 +12,7 @@ from adclip.config import ExplainConfig
 from adclip.domain import ReadOptions
 from adclip.errors import AdclipError, ConfigError
 from adclip.events import Advanced, Failed, OnEvent, Started, ignore
+from adclip.inference import with_flags
 from adclip.paths import check_folder, write_bytes, write_text
 from adclip.predict import Job, check_scans, failed_prediction, find_jobs
 
@@ -143,7 +144,7 @@ def explain_one(predictor: Predictor, job: Job, config: ExplainConfig) -> tuple[
     prepared = predictor.prepare(job.item, ReadOptions(config.orientation, config.series))
     image = predictor.to_image(prepared)
     found = attribute(predictor, image, job.visit, config.target)
-    prediction = predictor.to_prediction(job.item, prepared, job.visit, found.answer)
+    prediction = with_flags(predictor.to_prediction(job.item, prepared, job.visit, found.answer), job.flags)
     model = predictor.record.model
     heat_dhw = enlarge(found.relevance, model.patch)
     heat = from_model_order(heat_dhw) * prepared.mask
@@ -152,7 +153,7 @@ def explain_one(predictor: Predictor, job: Job, config: ExplainConfig) -> tuple[
     name = f"{stem}_desc-{found.target}_relevance"
     files = {"mni": f"{stem}_space-MNI152NLin2009aSym_desc-{found.target}_relevance.nii.gz"}
     write_nifti(folder / files["mni"], heat.astype("float32"), model.contract.affine_xyz)
-    flags = [*prediction.flags, *job.flags, *found.flags]
+    flags = [*prediction.flags, *found.flags]
     if prepared.volume is not None:
         files["heatmap"] = f"{name}.nii.gz"
         on_scan = from_model_grid(to_model_order(heat), model.contract, prepared.scan_to_mni, prepared.volume)

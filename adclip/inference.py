@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -21,6 +21,15 @@ if TYPE_CHECKING:
     from adclip.training.scoring import Reader, Scores
 
 STATUS_OF_VERDICT = {"pass": "ok", "warn": "caution", "fail": "refer"}
+# What makes a reader careful whatever the quality of the scan.
+CAUTION_FLAGS = frozenset({"volumes_of_other_software", "row_of_other_subject", "scan_and_metadata_disagree"})
+
+
+def with_flags(prediction: Prediction, flags: Iterable[str]) -> Prediction:
+    """Return a prediction with more flags; one of `CAUTION_FLAGS` turns `ok` into `caution`."""
+    every = tuple(dict.fromkeys((*prediction.flags, *flags)))
+    careful = prediction.status == "ok" and not CAUTION_FLAGS.isdisjoint(every)
+    return replace(prediction, flags=every, status="caution" if careful else prediction.status)
 
 
 @dataclass(frozen=True)
@@ -177,23 +186,27 @@ class Predictor:
                 flags.append("volumes_of_other_software")
             if visit.has_estimated_volumes:
                 flags.append("estimated_volumes")
-        return Prediction(
+        metadata_only = self._metadata_only(visit)
+        if metadata_only and {_likeliest(scan_only), _likeliest(metadata_only)} == {self.labels[0], self.labels[-1]}:
+            flags.append("scan_and_metadata_disagree")
+        prediction = Prediction(
             scan=shown(item.path),
             status=STATUS_OF_VERDICT[str(prepared.qc.get("verdict", "pass"))],
             subject_id=(visit.subject_id if visit and visit.subject_id else item.subject_id) or None,
             session_id=item.session_id or (visit.session_id if visit else None),
-            diagnosis=max(probabilities, key=lambda label: probabilities[label]),
+            diagnosis=_likeliest(probabilities),
             scores=answer.scores,
             probabilities=probabilities,
             mmse=self._mmse(answer, visit),
             scan_only=scan_only,
-            metadata_only=self._metadata_only(visit),
-            flags=tuple(flags),
+            metadata_only=metadata_only,
+            flags=(),
             report=answer.report,
             model=self.identity,
             adclip_version=__version__,
             notice=self.record.notice,
         )
+        return with_flags(prediction, flags)
 
     def _foreign_volumes(self, visit: Visit) -> bool:
         """Whether another program measured the volumes than those of the training visits."""
@@ -246,3 +259,7 @@ def read_visit(table: Path | str) -> Visit:
     if len(rows) != 1:
         raise TableError.no_rows(table, f"{len(rows)} rows, one is needed here")
     return rows[0]
+
+
+def _likeliest(probabilities: Mapping[str, float]) -> str:
+    return max(probabilities, key=lambda label: probabilities[label])

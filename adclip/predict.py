@@ -13,6 +13,7 @@ from adclip.config import PredictConfig, TableOptions
 from adclip.domain import Prediction, ReadOptions, ScanItem, Visit
 from adclip.errors import AdclipError
 from adclip.events import Advanced, Failed, OnEvent, Started, Warned, ignore
+from adclip.inference import with_flags
 from adclip.paths import check_folder, shown, write_text
 from adclip.spreadsheets import escape_cell
 from adclip.version import __version__
@@ -66,7 +67,7 @@ def predict(config: PredictConfig, on_event: OnEvent = ignore) -> PredictResult:
     for done, job in enumerate(jobs, 1):
         try:
             found = predictor(job.item, job.visit, options)
-            predictions.append(replace(found, flags=found.flags + job.flags))
+            predictions.append(with_flags(found, job.flags))
         except AdclipError as error:
             errors.append(error)
             on_event(Failed(str(job.item.path), error.problem, error.remedy))
@@ -110,8 +111,18 @@ def find_jobs(
                 f"no row of {meta} belongs to {tried}; it is read without metadata (add a `scan` column, or --subject)"
             )
             on_event(Warned(str(item.path), why))
-        jobs.append(Job(item, visit, item.flags + (() if visit else ("no_metadata_row",))))
+        flags = item.flags + (() if visit else ("no_metadata_row",))
+        if visit is not None and (other := _named_otherwise(item, visit)):
+            on_event(Warned(str(item.path), f"the only row of {meta} is of subject {other}; is it this person's?"))
+            visit, flags = replace(visit, subject_id=item.subject_id), (*flags, "row_of_other_subject")
+        jobs.append(Job(item, visit, flags))
     return jobs
+
+
+def _named_otherwise(item: ScanItem, visit: Visit) -> str | None:
+    """Return the row's subject where a BIDS name says that the scan is of another one."""
+    named = item.path.name.startswith(f"sub-{item.subject_id}_")
+    return visit.subject_id if named and visit.subject_id and visit.subject_id != item.subject_id else None
 
 
 def check_scans(jobs: list[Job], options: ReadOptions) -> None:

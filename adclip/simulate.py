@@ -100,6 +100,7 @@ def simulate(config: SimulateConfig, on_event: OnEvent = ignore) -> SimulateResu
     workers = choose_workers(config.workers, len(left), GB_EACH)
     on_event(Started("simulating", len(left)))
     work = SubjectWork(config, contract, sources, fingerprint)
+    left = work.in_order_of_heads(left)
     failed: AdclipError | None = None
     for done, outcome in enumerate(run_each(work, left, workers), 1):
         failed = failed or outcome.error

@@ -15,19 +15,17 @@ Nothing is overwritten: two different values for one column of one visit are an 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 from adclip.clinical.dialects.base import AGE_AT_ENTRY, BIRTH_YEAR, DAY
+from adclip.clinical.nearest import find_nearest, on_the_day_of
 from adclip.clinical.partial import PartialRow, PartialTable
 from adclip.errors import TableError
 
 PERSON = frozenset({"subject_id", "sex", "education_years", "apoe4_count", BIRTH_YEAR, AGE_AT_ENTRY})
-# Of a row that is attached by date, these describe that row's own day and do not move to the visit.
-_OF_ITS_DAY = frozenset({"session_id", "visit_date", DAY, "age_years", "scan"})
 
 Key = tuple[str, str, str]
 
@@ -220,56 +218,11 @@ def _attach_by_date(table: PartialTable, of_subject: dict[str, list[Joined]], ma
     attached: set[int] = set()
     for subject, theirs in rows.items():
         for visit in of_subject.get(subject, ()):
-            nearest = _nearest(table, visit, theirs, max_days)
+            nearest = find_nearest(table, visit, theirs, max_days)
             if nearest is not None:
                 attached.add(nearest.line)
-                visit.add(table, nearest.line, _on_the_day_of(visit, nearest.values))
+                visit.add(table, nearest.line, on_the_day_of(visit, nearest.values))
     _count_unattached(table, attached, result)
-
-
-def _nearest(table: PartialTable, visit: Joined, rows: Iterable[PartialRow], max_days: int) -> PartialRow | None:
-    near: list[tuple[int, PartialRow]] = []
-    for row in rows:
-        days = _distance(visit.values, row.values)
-        if days is not None and days <= max_days:
-            near.append((days, row))
-    if not near:
-        return None
-    closest = min(days for days, _ in near)
-    best = [row for days, row in near if days == closest]
-    for other in best[1:]:
-        if _without(other.values, _OF_ITS_DAY) != _without(best[0].values, _OF_ITS_DAY):
-            raise TableError.equally_near(table.path, best[0].line, other.line)
-    return best[0]
-
-
-def _distance(one: dict[str, Any], two: dict[str, Any]) -> int | None:
-    """Days between two rows, by the study's own clock or by the calendar; None if they share neither."""
-    shared = (DAY in one and DAY in two) or ("visit_date" in one and "visit_date" in two)
-    return abs(_days_after(one, two)) if shared else None
-
-
-def _without(values: dict[str, Any], left_out: Iterable[str]) -> dict[str, Any]:
-    return {column: value for column, value in values.items() if column not in left_out}
-
-
-def _on_the_day_of(visit: Joined, values: dict[str, Any]) -> dict[str, Any]:
-    """Return what a row of another day says of a visit: its scan and date only if the visit has none, its age moved."""
-    found = _without(values, _OF_ITS_DAY)
-    for column in _OF_ITS_DAY - {"session_id", "age_years"}:
-        if column in values and column not in visit.values:
-            found[column] = values[column]
-    days = _distance(visit.values, values)
-    if "age_years" in values and "age_years" not in visit.values and days is not None:
-        found["age_years"] = round(values["age_years"] + _days_after(visit.values, values) / 365.25, 6)
-    return found
-
-
-def _days_after(one: dict[str, Any], two: dict[str, Any]) -> int:
-    """Days from the second row to the first, for rows that share a clock."""
-    if DAY in one and DAY in two:
-        return int(one[DAY]) - int(two[DAY])
-    return (date.fromisoformat(one["visit_date"]) - date.fromisoformat(two["visit_date"])).days
 
 
 # ----------------------------------------------------------------------------------------------- by person

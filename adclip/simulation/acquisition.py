@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from adclip.simulation.paint import Look
 
@@ -123,6 +122,8 @@ def draw_slab(scanner: Scanner, spacing_mm: float, rng: np.random.Generator, thi
     centre = np.array([shift_x, CENTRE_Y_MM + shift_y, upper_mm - scanner.field_mm[2] / 2])
     tilt = np.eye(3)
     if scanner.oblique:
+        from scipy.spatial.transform import Rotation
+
         tilt = Rotation.from_euler("xyz", rng.normal(0, OBLIQUE_DEGREES, 3), degrees=True).as_matrix()
     affine = np.eye(4)
     affine[:3, :3] = tilt @ np.diag(spacing)

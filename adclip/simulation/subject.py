@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,9 +95,7 @@ class SubjectWork:
         torch.set_num_threads(1)  # sums in another order would give other bytes
         try:
             scanners = draw_scanners(config.seed, config.sites, LOOKS[config.appearance])
-            choice = self._rng(index, CHOICE)
-            scanner = scanners[int(choice.integers(len(scanners)))]
-            source = self._sources[int(choice.integers(len(self._sources)))] if self._sources else None
+            scanner, source = self._choose(index, scanners)
             course = draw_course(
                 name_subject(index), self._rng(index, PERSON), wide_age=config.wide_age, visits=config.visits,
                 interval_months=config.interval_months,
@@ -120,6 +119,22 @@ class SubjectWork:
         content = {"fingerprint": self._fingerprint, "files": sizes, "visits": [visit.to_dict() for visit in visits]}
         write_text(record_path(config.out, index), json.dumps(content) + "\n")
         return visits
+
+    def _choose(self, index: int, scanners: Sequence[Scanner]) -> tuple[Scanner, Path | None]:
+        """Draw where and on what anatomy; nothing about the person plays a part."""
+        choice = self._rng(index, CHOICE)
+        scanner = scanners[int(choice.integers(len(scanners)))]
+        return scanner, self._sources[int(choice.integers(len(self._sources)))] if self._sources else None
+
+    def in_order_of_heads(self, indices: Iterable[int]) -> list[int]:
+        """Sort subjects by their label map: a process then makes each head ready once and need not keep them all."""
+        if not self._sources:
+            return list(indices)
+        from adclip.simulation.acquisition import draw_scanners
+        from adclip.simulation.paint import LOOKS
+
+        scanners = draw_scanners(self._config.seed, self._config.sites, LOOKS[self._config.appearance])
+        return sorted(indices, key=lambda index: (str(self._choose(index, scanners)[1]), index))
 
     def _rng(self, index: int, *stream: int) -> np.random.Generator:
         return np.random.default_rng([self._config.seed, index, *stream])

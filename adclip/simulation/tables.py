@@ -37,6 +37,9 @@ PARTICIPANT_COLUMNS = {
 }
 
 
+OF_A_VISIT = ("age", "diagnosis", "mmse")  # where there are sessions, these stand with each of them instead
+
+
 @dataclass(frozen=True)
 class VisitRecord:
     """One simulated visit with its scan: what all tables are made of.
@@ -141,7 +144,9 @@ def _without(visit: Visit, columns: frozenset[str]) -> Visit:
 
 
 def _write_participants(out: Path, records: Sequence[VisitRecord], told: Sequence[Visit]) -> None:
-    rows = [["participant_id", *PARTICIPANT_COLUMNS]]
+    several = any(visit.session_id is not None for visit in told)
+    columns = {name: text for name, text in PARTICIPANT_COLUMNS.items() if not (several and name in OF_A_VISIT)}
+    rows = [["participant_id", *columns]]
     sessions: dict[str, list[list[str]]] = {}
     seen = set()
     for record, visit in zip(records, told, strict=True):
@@ -155,13 +160,14 @@ def _write_participants(out: Path, records: Sequence[VisitRecord], told: Sequenc
         if visit.subject_id in seen:
             continue
         seen.add(visit.subject_id)
-        facts = (
-            visit.age_years, visit.sex, visit.education_years, visit.apoe4_count, visit.diagnosis, visit.mmse,
-            record.site, record.scanner, record.field_strength_t,
-        )  # fmt: skip
-        rows.append([f"sub-{visit.subject_id}", *map(_cell, facts)])
+        facts = {
+            "age": visit.age_years, "sex": visit.sex, "education_years": visit.education_years,
+            "apoe4_count": visit.apoe4_count, "diagnosis": visit.diagnosis, "mmse": visit.mmse,
+            "site": record.site, "scanner": record.scanner, "field_strength": record.field_strength_t,
+        }  # fmt: skip
+        rows.append([f"sub-{visit.subject_id}", *(_cell(facts[name]) for name in columns)])
     write_text(out / "participants.tsv", _join(_filled(rows), "\t"))
-    described = {name: {"Description": text} for name, text in PARTICIPANT_COLUMNS.items()}
+    described = {name: {"Description": text} for name, text in columns.items()}
     write_text(out / "participants.json", json.dumps(described, indent=2) + "\n")
     for subject, lines in sessions.items():
         write_text(out / f"sub-{subject}" / f"sub-{subject}_sessions.tsv", _join(_filled(lines), "\t"))

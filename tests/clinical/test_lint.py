@@ -46,6 +46,9 @@ def write_jsonl(path: Path, *records: dict) -> Path:
         "an MCI converter", "nonconverter", "a slow progressor",
         "AD", "The patient has AD.", "AD's hippocampus", "AD-like atrophy", "CN", "Group NC", "diagnosis: ad", "label=cn",
         "class: nc", "a photo with diagnosis of mci", "Diagnosis: 3", "DX = 2", "DX_bl: 1",
+        "Diagnosis: normal", "Group: control", "Group: HC", "Status: healthy", "major neurocognitive disorder", "senile atrophy",
+        "amnestic type", "seen at the memory clinic", "DAT", "Alz.", "Alz\u00adheimer", "NINCDS-ADRDA criteria", "A.D.",
+        "prodromal stage", "PPA", "primary progressive aphasia", "PCA", "posterior cortical atrophy", "She is healthy.",
         "Parkinson disease", "treated with donepezil", "Lewy bodies", "FTD", "ICD G30.1", "F00",
         "The patient lives in AD city",  # upper case: no reader can tell
     ],

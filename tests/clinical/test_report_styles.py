@@ -121,7 +121,9 @@ def test_a_dropped_column_reads_as_if_it_had_not_been_measured(visit, style, dat
     if dropped == "hippocampus_mm3":
         blank |= {"hippocampus_left_mm3": None, "hippocampus_right_mm3": None}
     assert render(visit, style, None, keep) == render(replace(visit, **blank), style, None)
-    assert {dropped, *blank} & {*usable_fields(visit, style)} or render(visit, style, None, keep) == render(visit, style, None)
+    assert {dropped, *blank} & {*usable_fields(visit, style)} or render(visit, style, None, keep) == render(
+        visit, style, None
+    )
 
 
 def test_no_wording_is_taken_for_another_sentence():
