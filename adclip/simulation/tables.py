@@ -153,10 +153,10 @@ def _write_participants(out: Path, records: Sequence[VisitRecord], told: Sequenc
         if visit.session_id is not None:
             row = [
                 f"ses-{visit.session_id}",
-                visit.visit_date or "",
+                f"{visit.visit_date}T00:00:00",
                 *map(_cell, (visit.age_years, visit.diagnosis, visit.mmse)),
             ]
-            sessions.setdefault(visit.subject_id, [["session_id", "acq_date", "age", "diagnosis", "mmse"]]).append(row)
+            sessions.setdefault(visit.subject_id, [["session_id", "acq_time", "age", "diagnosis", "mmse"]]).append(row)
         if visit.subject_id in seen:
             continue
         seen.add(visit.subject_id)
