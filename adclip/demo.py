@@ -97,7 +97,10 @@ def demo(config: DemoConfig, on_event: OnEvent = ignore) -> DemoResult:
     on_event(Step(f"3/5 a cohort of {config.subjects}, simulated directly as preprocessed derivatives"))
     cohort = out / "cohort"
     simulate(
-        SimulateConfig(cohort, subjects=config.subjects, preprocessed=True, seed=config.seed, overwrite=True), on_event
+        SimulateConfig(
+            cohort, subjects=config.subjects, preprocessed=True, seed=config.seed, workers=0, overwrite=True
+        ),
+        on_event,
     )
     from adclip.synthesize_reports import synthesize_reports
 

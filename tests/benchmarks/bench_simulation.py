@@ -122,17 +122,25 @@ def shortcut(out: Path, subjects: int) -> None:
     """A classifier on header, air, missing cells, file order, site and anatomy must be at chance."""
     from scipy.stats import chi2_contingency
 
-    simulate(SimulateConfig(out / "shortcut", subjects, spacing_mm=2.0, seed=12, workers=2, missing=0.1, defaced=0.3))
-    features, truth = shortcut_features(out / "shortcut")
+    labels_from = Path(sys.argv[4]) if len(sys.argv) > 4 else None
+    cohort = out / ("shortcut-labels" if labels_from else "shortcut")
+    simulate(
+        SimulateConfig(
+            cohort, subjects, spacing_mm=2.0, seed=12, workers=2, missing=0.1, defaced=0.3, labels=labels_from
+        )
+    )
+    features, truth = shortcut_features(cohort)
     both = truth.diagnosis.isin(["CN", "AD"]).to_numpy()
     labels = (truth.diagnosis[both] == "AD").to_numpy().astype(int)
     kinds = {
         "header": ["shape", "zoom", "affine", "axis", "dtype"], "air": ["air"], "missing cells": ["missing"],
-        "file order": ["order"], "site": ["site"], "all": [""],
+        "file order": ["order"], "site": ["site"], "anatomy": ["anatomy"], "all": [""],
     }  # fmt: skip
     rows = []
     for kind, starts in kinds.items():
         names = [name for name in features if name.startswith(tuple(starts))]
+        if not names or (kind == "anatomy" and truth.anatomy.nunique() == 1):
+            continue
         chosen = features.loc[both, names].to_numpy(dtype=float)
         linear, forest = (interval(auc, labels, cross_validated(chosen, labels, f)) for f in (False, True))
         rows.append([kind, str(len(names)), linear, forest])
