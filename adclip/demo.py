@@ -6,6 +6,7 @@ import json
 import math
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -181,22 +182,21 @@ def _finetune_config(config: DemoConfig, cohort: Path, run: Path) -> FinetuneCon
     )
 
 
-def _test_and_train(cohort: Path, run: Path) -> tuple[list[Visit], list[Visit]]:
+def _test_and_train(visits: Sequence[Visit], run: Path) -> tuple[list[Visit], list[Visit]]:
     from adclip.clinical.splits import Split
-    from adclip.clinical.table import read_table
 
     split = Split.from_tsv((run / "private" / "splits.tsv").read_text(encoding="utf-8"))
-    visits = list(read_table(cohort / "table.csv").rows)
     parts = [set(split.part(part)) for part in ("test", "train")]
     return [v for v in visits if v.subject_id in parts[0]], [v for v in visits if v.subject_id in parts[1]]
 
 
 def _oracle(cohort: Path, run: Path, seed: int) -> dict[str, Any]:
-    """Fit the oracle on the same training subjects, measure it on the same test subjects."""
+    """Fit the oracle on the same training subjects, measure it on the same test subjects; it knows what tables lack."""
     from adclip.metrics import summarise
     from adclip.simulation.oracle import oracle_probabilities
+    from adclip.simulation.subject import read_true_visits
 
-    test, train = _test_and_train(cohort, run)
+    test, train = _test_and_train(read_true_visits(cohort), run)
     labels = ("CN", "MCI", "AD")
     found = oracle_probabilities(train, test, labels)
     return summarise([str(v.diagnosis) for v in test], found, labels, [v.subject_id for v in test], seed=seed)
@@ -210,6 +210,7 @@ def _localise(cohort: Path, run: Path, config: DemoConfig) -> dict[str, Any]:
     import numpy as np
 
     from adclip.attribution import attribute, enlarge
+    from adclip.clinical.table import read_table
     from adclip.imaging.files import read_voxels
     from adclip.imaging.find import find_scans
     from adclip.imaging.grid import from_model_order
@@ -219,7 +220,7 @@ def _localise(cohort: Path, run: Path, config: DemoConfig) -> dict[str, Any]:
 
     predictor: Predictor = Predictor.from_checkpoint(run, config.device)
     patch = predictor.record.model.patch
-    test, _ = _test_and_train(cohort, run)
+    test, _ = _test_and_train(read_table(cohort / "table.csv").rows, run)
     sick = [visit for visit in test if visit.diagnosis == "AD"][:EXPLAINED_SUBJECTS]
     items = {item.subject_id: item for item in find_scans((cohort,))}
     rng = np.random.default_rng(config.seed)

@@ -75,9 +75,11 @@ def preprocess_command(
         _show_plan(session, config)
         return
     with session.working() as on_event:
+        from adclip.events import Step
         from adclip.preprocess import preprocess
 
         result = preprocess(config, on_event)
+        on_event(Step(f"numbers in {config.out / 'status.tsv'}, pictures in {config.out / 'qc.html'}"))
     rows = [tables.as_record(row) for row in result.rows]
     session.show(rows, _draw)
     session.finish(failed=sum(row["status"] == "failed" for row in rows), total=len(rows))

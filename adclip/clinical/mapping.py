@@ -81,6 +81,9 @@ def parse_mappings(texts: Iterable[str]) -> list[Mapping]:
 def _split(column: str, theirs: str) -> Mapping:
     name, colon, suffix = theirs.rpartition(":")
     name, suffix = name.strip(), suffix.strip()
+    unit_name = {"cc": "cm3"}.get(suffix.lower(), suffix.lower())
+    if unit_name in UNITS:
+        suffix = unit_name
     if not colon or not name or not (suffix in UNITS or _CODES.fullmatch(suffix)):
         return Mapping(column, theirs)
     unit = unit_of(column)

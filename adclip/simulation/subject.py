@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from adclip.config import SimulateConfig
-from adclip.domain import InputContract, ScanItem
+from adclip.domain import InputContract, ScanItem, Visit
 from adclip.paths import write_text
 from adclip.version import __version__
 
@@ -60,6 +60,14 @@ def read_record(out: Path, index: int, fingerprint: str) -> list[VisitRecord] | 
         return [VisitRecord.from_dict(visit) for visit in content["visits"]] if same and whole else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def read_true_visits(out: Path) -> list[Visit]:
+    """Return all visits of a finished cohort with nothing missing, in the order of its tables."""
+    from adclip.simulation.tables import VisitRecord, to_visit
+
+    records = (json.loads(path.read_text(encoding="utf-8")) for path in sorted((out / RECORDS).glob("sim*.json")))
+    return [to_visit(VisitRecord.from_dict(visit)) for record in records for visit in record["visits"]]
 
 
 class SubjectWork:

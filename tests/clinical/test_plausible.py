@@ -164,6 +164,12 @@ def test_codes_that_contradict_each_other_are_refused(write):
         read_tables((write("t.csv", "subject_id,g\na,1\n"),), TableOptions(columns=("sex=g:1=M,1=F",)))
 
 
+@pytest.mark.parametrize("unit", ["mL", "ml", "CM3", "cc"])
+def test_units_are_known_however_they_are_written(write, unit):
+    table = write("t.csv", "subject_id,tiv\na,1400\n")
+    assert read_tables((table,), TableOptions(columns=(f"icv_mm3=tiv:{unit}",))).rows[0].icv_mm3 == 1.4e6
+
+
 def test_a_table_without_header_quotes_none_of_its_cells(write):
     with pytest.raises(TableError) as caught:
         read_tables((write("t.csv", "S-731,71.5,F,Dementia\nS-732,70,M,CN\n"),))

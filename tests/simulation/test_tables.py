@@ -122,6 +122,19 @@ def test_bids_tables_are_read_as_the_same_people(cohort: Path) -> None:
     assert [row["session_id"] for row in sessions] == ["ses-bl", "ses-m12", "ses-m24"]
 
 
+def test_true_visits_are_read_back_without_gaps(tmp_path: Path, records: list[VisitRecord]) -> None:
+    import json
+
+    from adclip.simulation.subject import RECORDS, read_true_visits
+
+    (tmp_path / RECORDS).mkdir()
+    for index in (1, 0):
+        own = records[index * VISITS : (index + 1) * VISITS]
+        (tmp_path / RECORDS / f"sim{index + 1:04d}.json").write_text(json.dumps({"visits": [v.to_dict() for v in own]}))
+    (tmp_path / RECORDS / "cohort.json").write_text("{}")
+    assert read_true_visits(tmp_path) == [to_visit(one) for one in records[: 2 * VISITS]]
+
+
 def test_nothing_of_a_record_is_lost_on_its_way_through_json(records: list[VisitRecord]) -> None:
     import json
 
