@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from adclip.simulation.label_maps import LabelAnatomy
 
 TEMPLATE = "template"
+MARGIN = 6  # voxels around a tissue, more than its smoothing reaches
 # Where deformations live: the whole brain in template space with room for it to grow. Apart from any model's grid, so that
 # a person has one anatomy whatever the scan looks like.
 SHAPE_GRID = InputContract(shape=(80, 88, 72), spacing_mm=(2.5, 2.5, 2.5), center_mm=(0.0, -17.0, 5.0))
@@ -208,7 +209,7 @@ def _template_map(affine: NDArray[np.float64], shape: tuple[int, ...]) -> HeadMa
 
 
 def _label_map(head: Head, affine: NDArray[np.float64], shape: tuple[int, ...]) -> HeadMap:
-    from scipy.ndimage import affine_transform, gaussian_filter
+    from scipy.ndimage import affine_transform, find_objects, gaussian_filter
 
     from adclip.simulation.label_maps import OUTSIDE_TISSUES
 
@@ -222,11 +223,15 @@ def _label_map(head: Head, affine: NDArray[np.float64], shape: tuple[int, ...]) 
             table[code] = names.index(name)
     classes = table[head.labels]
     shares = {}
-    for index, name in enumerate(names):
-        mask = classes == index
-        if mask.any():
-            smooth = gaussian_filter(mask.astype(np.float32), sigma) if sigma else mask.astype(np.float32)
-            shares[name] = affine_transform(smooth, matrix[:3, :3], matrix[:3, 3], shape, order=1)
+    for (index, name), box in zip(enumerate(names), find_objects(classes + 1, len(names)), strict=True):
+        if box is None:
+            continue
+        # only where the tissue is: smoothing the whole head for each would take most of the time
+        room = [slice(max(one.start - MARGIN, 0), one.stop + MARGIN) for one in box]
+        mask = (classes[tuple(room)] == index).astype(np.float32)
+        smooth = gaussian_filter(mask, sigma) if sigma else mask
+        start = matrix[:3, 3] - [one.start for one in room]
+        shares[name] = affine_transform(smooth, matrix[:3, :3], start, shape, order=1)
     levels = {name: level for name, level in OUTSIDE_TISSUES.values() if name not in TISSUES}
     return _pack(affine, shares, levels, folded=False)
 
