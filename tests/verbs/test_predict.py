@@ -260,3 +260,12 @@ def test_volumes_that_adclip_estimated_itself_are_flagged(config, visits, tmp_pa
     visit = read_table(table).rows[0]
     assert render(visit, "paper6", None).flags == ("estimated_volumes",)
     assert render(replace(visit, volumes_source="DLMUSE"), "paper6", None).flags == ()
+
+
+def test_the_only_row_of_another_subject_is_used_and_told(config, visits, tmp_path):
+    stranger = replace(visits[0], subject_id="other", session_id=None, scan=None)
+    heard: list[object] = []
+    alone = replace(config, inputs=config.inputs[:1], meta=write_table(tmp_path / "t.csv", [stranger]))
+    (found,) = predict(alone, heard.append).predictions
+    assert "row_of_other_subject" in found.flags and found.status == "caution" and found.subject_id == "p01"
+    assert any(isinstance(event, Warned) and "of subject other" in event.text for event in heard)
