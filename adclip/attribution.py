@@ -115,15 +115,15 @@ def _relevance(record: AttentionRecord, gradient: Tensor, first: int, rows: Sequ
     min-max scaled cosine of query and key over the patches.
     """
     assert record.query is not None and record.key is not None and record.value is not None
-    query = record.query[0][:, list(rows)]  # (heads, Q, e)
-    key, value = record.key[0][:, first:], record.value[0][:, first:]  # (heads, P, e)
+    query = record.query[0][:, list(rows)].float()  # (heads, Q, e)
+    key, value = record.key[0][:, first:].float(), record.value[0][:, first:].float()  # (heads, P, e)
     cosine = torch.einsum(
         "hqe,hpe->hqp", torch.nn.functional.normalize(query, dim=-1), torch.nn.functional.normalize(key, dim=-1)
     )
     low, high = cosine.amin(-1, keepdim=True), cosine.amax(-1, keepdim=True)
     spread = high - low
     loosened = torch.where(spread > FLAT_COSINES, (cosine - low) / spread.clamp(min=FLAT), torch.zeros_like(cosine))
-    pull = torch.einsum("hqe,hpe->hqp", gradient[0][:, list(rows)], value)
+    pull = torch.einsum("hqe,hpe->hqp", gradient[0][:, list(rows)].float(), value)
     return (loosened * pull).sum(dim=(0, 1)).detach(), float(spread.detach().max())
 
 

@@ -25,6 +25,7 @@ MAX_DAYS = 120  # contract: how far in time a row may be from the visit that it 
 DIAGNOSIS_POLICIES = ("table", "cdr")
 APPEARANCES = ("mild", "medium", "wild")  # the keys of simulation.paint.LOOKS
 CONTRASTS = ("t1", "ct")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 
 class Settings:
@@ -71,6 +72,11 @@ def check_device(device: str) -> None:
     """Raise ConfigError unless `device` is auto, cpu, cuda, cuda:N or mps."""
     if not _DEVICE.fullmatch(device):
         raise ConfigError.bad_value("--device", f"`{device}` is not auto, cpu, cuda, cuda:N or mps")
+
+
+def check_precision(precision: str) -> None:
+    """Raise ConfigError unless `precision` is one of PRECISIONS."""
+    check_choice("--precision", precision, PRECISIONS)
 
 
 def check_at_least(flag: str, value: float, smallest: float) -> None:
@@ -135,6 +141,13 @@ class PromptConfig(Settings):
         Whether an auxiliary token learns the MMSE.
     cross_attention : bool
         Whether image and report attend to each other before they are compared.
+    prompts_before_cls : bool
+        Whether the text prompts stand before [CLS], which then moves to position `text_prompts`, as published; else
+        between [CLS] and the words, which keep the positions that BERT taught them.
+    new_projections : bool
+        Whether both projections start at random, as published, rather than from the base.
+    raw_scale : bool
+        Whether the cosine is multiplied by the logit scale itself, as published, rather than by its exponential.
     """
 
     visual_prompts: int = 20
@@ -142,12 +155,20 @@ class PromptConfig(Settings):
     text_prompts: int = 30
     mmse_token: bool = True
     cross_attention: bool = True
+    prompts_before_cls: bool = False
+    new_projections: bool = False
+    raw_scale: bool = False
 
     def __post_init__(self) -> None:
         check_at_least("--visual-prompts", self.visual_prompts, 0)
         check_at_least("--text-prompts", self.text_prompts, 0)
         if self.prompt_depth is not None:
             check_at_least("--prompt-depth", self.prompt_depth, 0)
+
+    @classmethod
+    def paper(cls) -> Self:
+        """Return the parts as arXiv:2509.07613 has them."""
+        return cls(prompts_before_cls=True, new_projections=True, raw_scale=True)
 
 
 @dataclass(frozen=True)
@@ -168,6 +189,10 @@ class ModelConfig(Settings):
         Width of the shared space.
     fusion_heads : int
         Heads of the cross-attention.
+
+    Notes
+    -----
+    A base without a text tower (a bare ViT) has `text_depth` 0.
     """
 
     contract: InputContract
@@ -489,7 +514,9 @@ class FinetuneConfig(Settings):
     out : Path
         RUN folder to write.
     base : str
-        Base model; `builtin`.
+        Base model: `builtin`, `m3d-clip`, another name of `adclip weights list`, a folder or a safetensors file.
+    tokenizer : Path or None
+        `vocab.txt` of the base's text tower, where none lies beside its weights.
     style : str
         Report style, stored with the model.
     epochs, batch_size : int
@@ -510,6 +537,12 @@ class FinetuneConfig(Settings):
         Same seed, same weights on CPU.
     overwrite : bool
         Start anew even if `out` holds a finished run.
+    precision : str
+        Of the frozen weights, see `adclip.model.device.choose_dtype`; what is trained stays in float32.
+    checkpointing : bool
+        Compute activations again during backward instead of keeping them: less memory, more time.
+    compile : bool
+        Compile the blocks of the image tower with torch.compile; pays on GPUs and long runs.
     """
 
     scans: Path
@@ -532,6 +565,10 @@ class FinetuneConfig(Settings):
     overwrite: bool = False
     diagnosis_policy: str = "table"
     max_days: int = MAX_DAYS
+    tokenizer: Path | None = None
+    precision: str = "auto"
+    checkpointing: bool = False
+    compile: bool = False
 
     @property
     def tables(self) -> tuple[Path, ...]:
@@ -546,6 +583,11 @@ class FinetuneConfig(Settings):
     def __post_init__(self) -> None:
         _ = self.table_options
         check_device(self.device)
+        check_precision(self.precision)
+        if self.precision == "fp16":
+            raise ConfigError.bad_value(
+                "--precision", "gradients in fp16 vanish", "train in bf16, or in fp32 where the device has no bf16"
+            )
         check_style(self.style)
         check_at_least("--epochs", self.epochs, 1)
         check_at_least("--batch-size", self.batch_size, 1)
@@ -584,6 +626,8 @@ class PredictConfig(Settings):
         Where to compute.
     overwrite : bool
         Whether earlier files in `out` are replaced.
+    precision : str
+        Of the frozen weights, see `adclip.model.device.choose_dtype`.
     """
 
     inputs: tuple[Path, ...]
@@ -597,6 +641,7 @@ class PredictConfig(Settings):
     device: str = "auto"
     overwrite: bool = False
     max_days: int = MAX_DAYS
+    precision: str = "auto"
 
     @property
     def metas(self) -> tuple[Path, ...]:
@@ -611,6 +656,7 @@ class PredictConfig(Settings):
     def __post_init__(self) -> None:
         _ = self.table_options
         check_device(self.device)
+        check_precision(self.precision)
         if self.orientation is not None:
             check_orientation(self.orientation)
 
@@ -621,7 +667,7 @@ class ExplainConfig(Settings):
 
     Parameters
     ----------
-    inputs, meta, model, subject, columns, max_days, orientation, series, device, overwrite
+    inputs, meta, model, subject, columns, max_days, orientation, series, device, overwrite, precision
         As for PredictConfig.
     out : Path
         Folder for heatmaps, figures and pages.
@@ -644,6 +690,7 @@ class ExplainConfig(Settings):
     seed: int = 0
     overwrite: bool = False
     max_days: int = MAX_DAYS
+    precision: str = "auto"
 
     @property
     def metas(self) -> tuple[Path, ...]:
@@ -658,6 +705,7 @@ class ExplainConfig(Settings):
     def __post_init__(self) -> None:
         _ = self.table_options
         check_device(self.device)
+        check_precision(self.precision)
         if self.orientation is not None:
             check_orientation(self.orientation)
         check_at_least("--seed", self.seed, 0)

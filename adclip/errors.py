@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 EXIT_OK = 0
@@ -592,6 +592,40 @@ class CheckpointError(InputError):
         )
 
     @classmethod
+    def shape_differs(
+        cls, path: Path | str, name: str, found: tuple[int, ...], wanted: tuple[int, ...]
+    ) -> CheckpointError:
+        return cls(
+            f"{path}: `{name}` has shape {found}, the model needs {wanted}",
+            "use the weights and the config.json that belong together, or train again",
+        )
+
+    @classmethod
+    def not_safetensors(cls, path: Path | str) -> CheckpointError:
+        return cls(
+            f"{path}: not a readable safetensors file (cut short, or of another format)",
+            "copy it again; pickled weights have to be converted to safetensors first",
+        )
+
+    @classmethod
+    def bad_base(cls, path: Path | str, why: str) -> CheckpointError:
+        return cls(f"{path}: {why}", "give a folder in M3D-CLIP's layout: model.safetensors, config.json, vocab.txt")
+
+    @classmethod
+    def no_text_tower(cls) -> CheckpointError:
+        return cls(
+            "this base is a bare image tower: it has no text tower to read a report or a class phrase",
+            "use the whole model, such as `m3d-clip`",
+        )
+
+    @classmethod
+    def other_grid(cls, found: tuple[int, ...], wanted: tuple[int, ...]) -> CheckpointError:
+        return cls(
+            f"images of shape {found}, the model takes (B, {', '.join(map(str, wanted))})",
+            "preprocess with `--model` of the same name, or load the base with `contract=`",
+        )
+
+    @classmethod
     def other_base(cls, path: Path | str, wanted: str, found: str) -> CheckpointError:
         return cls(
             f"{path}: made for base weights {wanted[:12]}, found {found[:12]}",
@@ -610,7 +644,48 @@ class WeightsError(AdclipError):
 
     @classmethod
     def hash_differs(cls, path: Path | str) -> WeightsError:
-        return cls(f"{path}: SHA-256 differs from the recorded one", "reinstall adclip: the file is damaged")
+        return cls(
+            f"{path}: SHA-256 differs from the recorded one",
+            "fetch or import it again with --overwrite (`adclip weights verify` checks it); if it came with adclip, "
+            "reinstall adclip",
+        )
+
+    @classmethod
+    def not_fetched(cls, name: str) -> WeightsError:
+        return cls(f"no weights for {name} on this machine", f"`adclip weights fetch {name}`")
+
+    @classmethod
+    def no_weights(cls, path: Path | str) -> WeightsError:
+        return cls(f"{path}: no safetensors file there", "give the folder that holds model.safetensors, or the file")
+
+    @classmethod
+    def several_files(cls, path: Path | str, names: Sequence[str]) -> WeightsError:
+        return cls(f"{path}: holds several safetensors files ({', '.join(names[:4])})", "name the one to use")
+
+    @classmethod
+    def pickled(cls, path: Path | str) -> WeightsError:
+        return cls(
+            f"{path}: not a safetensors file; pickled weights can run code when they are opened, so adclip never does",
+            "convert it to safetensors where you trust it, and give that file",
+        )
+
+    @classmethod
+    def no_tokenizer(cls, path: Path | str) -> WeightsError:
+        return cls(f"{path}: no vocab.txt for its text tower", "give it with `--tokenizer vocab.txt`")
+
+    @classmethod
+    def other_vocabulary(cls, path: Path | str, found: int, wanted: int) -> WeightsError:
+        return cls(
+            f"{path}: {found} entries, the text tower knows {wanted}",
+            "give the vocab.txt that belongs to the weights, with `--tokenizer`",
+        )
+
+    @classmethod
+    def base_of_adapter(cls, name: str, sha256: str) -> WeightsError:
+        return cls(
+            f"the base model `{name}` (SHA-256 {sha256[:12]}...) that this adapter was made for is not on this machine",
+            f"`adclip weights import FOLDER --name {name}` with the folder or file that holds it",
+        )
 
 
 class MissingPackageError(AdclipError):
@@ -637,6 +712,10 @@ class DeviceError(AdclipError):
     @classmethod
     def absent(cls, device: str) -> DeviceError:
         return cls(f"--device {device}: not available on this machine", "use --device cpu, or --device auto")
+
+    @classmethod
+    def no_precision(cls, precision: str, device: str) -> DeviceError:
+        return cls(f"--precision {precision}: not on {device}", "use --precision bf16 or fp32")
 
 
 class DeviceMemoryError(DeviceError):

@@ -106,7 +106,7 @@ def explain(config: ExplainConfig, on_event: OnEvent = ignore) -> ExplainResult:
     from adclip.imaging.figures import render_page
     from adclip.inference import Predictor
 
-    predictor = Predictor.from_checkpoint(config.model, config.device)
+    predictor = Predictor.from_checkpoint(config.model, config.device, config.precision)
     explanations: list[Explanation] = []
     sections: list[PageSection] = []
     errors: list[AdclipError] = []

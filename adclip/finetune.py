@@ -7,15 +7,13 @@ import hashlib
 import importlib.metadata
 import json
 import shutil
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adclip.config import FinetuneConfig
 from adclip.domain import CLASS_PHRASES, Diagnosis
-from adclip.errors import ScanError, TableError
+from adclip.errors import CheckpointError, ScanError, TableError
 from adclip.events import OnEvent, Step, Warned, ignore
 from adclip.paths import claim_folder, write_text
 from adclip.version import __version__
@@ -23,9 +21,7 @@ from adclip.version import __version__
 if TYPE_CHECKING:
     from adclip.clinical.manifest import Manifest
     from adclip.clinical.splits import Split
-    from adclip.model.checkpoint import AdapterRecord
-    from adclip.training.calibrate import Answers
-    from adclip.training.dataset import Cohort
+    from adclip.model.bases import BaseWeights
 
 LIBRARIES = ("torch", "transformers", "nibabel", "numpy")
 
@@ -84,9 +80,15 @@ def finetune(config: FinetuneConfig, on_event: OnEvent = ignore) -> FinetuneResu
     from adclip.clinical.splits import prove_disjoint, split_by_subject
     from adclip.clinical.table import read_tables
     from adclip.imaging.find import find_scans, without_failed
+    from adclip.model.bases import read_base, remember
 
     if not config.scans.exists():
         raise ScanError.missing(config.scans)
+    base = read_base(config.base, config.tokenizer)
+    if not base.config.text_depth:
+        raise CheckpointError.no_text_tower()
+    _ = base.tokenizer  # a missing vocabulary is told before an hour of training
+    remember(base)
     table = read_tables(config.tables, config.table_options, need=("diagnosis",))
     for hint in (*table.hints, *table.notes):
         on_event(Warned(str(table.path), hint))
@@ -113,7 +115,7 @@ def finetune(config: FinetuneConfig, on_event: OnEvent = ignore) -> FinetuneResu
     prove_disjoint({part: split.part(part) for part in ("train", *shares)})
     _prepare_folder(config)
     write_text(config.out / "private" / "splits.tsv", split.to_tsv())
-    return _train(config, manifest, split, on_event)
+    return _train(config, base, manifest, split, on_event)
 
 
 def _prepare_folder(config: FinetuneConfig) -> None:
@@ -127,23 +129,25 @@ def _prepare_folder(config: FinetuneConfig) -> None:
     write_text(config.out / "private" / "config.toml", _to_toml(settings))
 
 
-def _train(config: FinetuneConfig, manifest: Manifest, split: Split, on_event: OnEvent) -> FinetuneResult:
+def _train(
+    config: FinetuneConfig, base: BaseWeights, manifest: Manifest, split: Split, on_event: OnEvent
+) -> FinetuneResult:
     import numpy as np
     import torch
 
     from adclip.clinical.baseline import MetadataBaseline
     from adclip.clinical.reports import template_version
-    from adclip.model.build import load_network, read_base
-    from adclip.model.checkpoint import AdapterRecord, save_adapter
-    from adclip.model.device import choose_device
+    from adclip.model.build import load_network
+    from adclip.model.checkpoint import AdapterRecord, save_adapter, with_class_texts
+    from adclip.model.device import choose_device, choose_dtype
     from adclip.model.prompts import adapter_state, count_trainable
     from adclip.training.calibrate import answer, calibrate
     from adclip.training.dataset import read_cohort
     from adclip.training.loop import Loop, LoopConfig
+    from adclip.training.measure import count_subjects, measure
     from adclip.training.scoring import Reader
 
     device = choose_device(config.device)
-    base = read_base(config.base)
     labels = tuple(str(label) for label in Diagnosis)
     cohort = read_cohort(manifest.examples, base.config.contract, labels, on_event)
     places = {part: cohort.indices_of(set(split.part(part))) for part in ("train", "validation", "calibration", "test")}
@@ -152,7 +156,11 @@ def _train(config: FinetuneConfig, manifest: Manifest, split: Split, on_event: O
     mmse_stats = (float(known.mean()), float(known.std() or 1.0)) if len(known) > 1 else (27.0, 3.0)
 
     torch.manual_seed(config.seed)
-    network = load_network(base, config.prompts).to(device)
+    network = load_network(base, config.prompts, dtype=choose_dtype(config.precision, device)).to(device)
+    if config.checkpointing:
+        network.checkpoint_activations()
+    if config.compile:
+        network.compile_blocks()
     ours, total = count_trainable(network)
     on_event(Step(f"training {ours:,} of {total:,} parameters on {len(places['train'])} scans ({device.type})"))
     reader = Reader(network, base.tokenizer, labels, config.style)
@@ -177,7 +185,7 @@ def _train(config: FinetuneConfig, manifest: Manifest, split: Split, on_event: O
     calibration = calibrate(answer(reader, cohort, once, mmse_stats), cohort.labels[once], cohort.mmse[once])
     train_visits = [cohort.visits[place] for place in places["train"]]
     baseline = MetadataBaseline.fit(train_visits, [str(visit.diagnosis) for visit in train_visits], class_order=labels)
-    counts = {part: _count(cohort, places[part], labels) for part in places}
+    counts = {part: count_subjects(cohort, places[part], labels) for part in places}
     record = AdapterRecord(
         base={"name": base.name, "revision": base.revision, "sha256": base.sha256},
         model=base.config,
@@ -211,76 +219,13 @@ def _train(config: FinetuneConfig, manifest: Manifest, split: Split, on_event: O
     metrics, baselines = measure(record, cohort, places["test"], test, config.out, config.seed)
     named = {f"{group}.{name}": value for group, numbers in baselines.items() for name, value in numbers.items()}
     record = dataclasses.replace(record, metrics=metrics | named)
-    save_adapter(config.out, adapter_state(network), record)
+    with torch.inference_mode():
+        state = with_class_texts(adapter_state(network), reader.bare())
+    save_adapter(config.out, state, record)
     shutil.rmtree(config.out / "private" / "resume", ignore_errors=True)
     return FinetuneResult(
         config.out, metrics, baselines, progress.epoch, progress.best_epoch, progress.history, record.notice
     )
-
-
-def measure(
-    record: AdapterRecord, cohort: Cohort, places: Sequence[int], answers: Answers, out: Path, seed: int
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Measure the test subjects and write `private/predictions_test.tsv`.
-
-    Returns
-    -------
-    metrics, baselines : dict
-        Of the network with a report; of the network without, of the metadata alone, and of the majority class.
-    """
-    from adclip.clinical.baseline import MetadataBaseline
-    from adclip.metrics import summarise
-    from adclip.training.calibrate import to_probabilities
-
-    if not places:
-        return {}, {}
-    labels, calibration = record.labels, record.calibration
-    visits = [cohort.visits[place] for place in places]
-    truth = [labels[int(cohort.labels[place])] for place in places]
-    subjects = [visit.subject_id for visit in visits]
-    full = to_probabilities(answers.report, calibration.temperature)
-    scan = to_probabilities(answers.bare, calibration.scan_only_temperature)
-    mmse = None if record.mmse_mean is None or answers.mmse is None else [float(x) for x in answers.mmse]
-    known = [visit.mmse for visit in visits]
-    shares = record.training["counts"]["train"]
-    majority = max(shares, key=shares.get)
-    metrics = summarise(truth, full, labels, subjects, known, mmse, seed, majority=majority)
-    majority_metrics = {
-        name.removeprefix("majority_"): metrics.pop(name) for name in list(metrics) if name.startswith("majority_")
-    }
-    scan_metrics = summarise(truth, scan, labels, subjects, seed=seed, majority=majority)
-    baseline = MetadataBaseline.from_dict(record.metadata_baseline or {})
-    plain = [baseline.predict(visit) for visit in visits]
-    baselines = {"scan_only": _own(scan_metrics)}
-    even = {label: 1 / len(labels) for label in labels}
-    table = [[(row or even)[label] for label in labels] for row in plain]
-    if any(row is not None for row in plain):
-        baselines["metadata_only"] = _own(summarise(truth, table, labels, subjects, seed=seed, majority=majority))
-    baselines["majority"] = majority_metrics
-    header = ["subject_id", "session_id", "diagnosis"]
-    header += [f"{kind}_{label}" for kind in ("probability", "scan_only", "metadata_only") for label in labels]
-    lines = ["\t".join([*header, "mmse", "mmse_estimate"])]
-    for row, visit in enumerate(visits):
-        numbers_row = [*full[row], *scan[row], *table[row]]
-        cells = [visit.subject_id, visit.session_id or "n/a", truth[row], *(f"{number:.6f}" for number in numbers_row)]
-        cells += ["n/a" if visit.mmse is None else f"{visit.mmse:g}", f"{mmse[row]:.3f}" if mmse else "n/a"]
-        lines.append("\t".join(cells))
-    write_text(out / "private" / "predictions_test.tsv", "\n".join(lines) + "\n")
-    return metrics, baselines
-
-
-def _own(metrics: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the majority class, which is the same for every method."""
-    return {name: value for name, value in metrics.items() if not name.startswith("majority_")}
-
-
-def _count(cohort: Cohort, places: Sequence[int], labels: Sequence[str]) -> dict[str, int]:
-    """Subjects by diagnosis at their first scan."""
-    first: dict[str, str] = {}
-    for place in places:
-        first.setdefault(cohort.visits[place].subject_id, labels[int(cohort.labels[place])])
-    found = Counter(first.values())
-    return {label: found.get(label, 0) for label in labels}
 
 
 def _fingerprint(config: FinetuneConfig, split: Split, manifest: Manifest, base_sha256: str) -> str:

@@ -67,6 +67,7 @@ class Predictor:
         from adclip.clinical.reports import template_version
         from adclip.errors import CheckpointError
         from adclip.model.device import choose_device
+        from adclip.model.network import TextTokens
         from adclip.training.scoring import Reader
 
         written = template_version(model.record.style)
@@ -76,15 +77,28 @@ class Predictor:
         self.record = model.record
         self.identity = model.identity
         network = model.network.to(self.device)
-        self.reader: Reader = Reader(network, model.tokenizer, self.record.labels, self.record.style)
+        texts = model.class_texts
+        kept = None if texts is None else TextTokens(texts.tokens.to(self.device), texts.words.to(self.device))
+        self.reader: Reader = Reader(network, model.tokenizer, self.record.labels, self.record.style, kept)
         self._stripper: SkullStripper | None = None
 
     @classmethod
-    def from_checkpoint(cls, folder: Path | str = "builtin", device: str = "auto") -> Self:
-        """Load `builtin` or a RUN folder onto `auto`, `cpu`, `cuda[:N]` or `mps`."""
-        from adclip.model.checkpoint import load_model
+    def from_checkpoint(cls, folder: Path | str = "builtin", device: str = "auto", precision: str = "auto") -> Self:
+        """Load a model.
 
-        return cls(load_model(str(folder)), device)
+        Parameters
+        ----------
+        folder : path
+            `builtin` or a RUN folder.
+        device : str
+            `auto`, `cpu`, `cuda[:N]` or `mps`.
+        precision : str
+            Of the frozen weights: `fp32`, `bf16`, `fp16`, or `auto` (bfloat16 on GPUs that compute in it, else float32).
+        """
+        from adclip.model.checkpoint import load_model
+        from adclip.model.device import choose_device
+
+        return cls(load_model(str(folder), precision, choose_device(device)), device)
 
     @property
     def labels(self) -> tuple[str, ...]:

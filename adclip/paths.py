@@ -33,6 +33,16 @@ def cache_folder() -> Path:
     return Path(platformdirs.user_cache_dir("adclip", appauthor=False))
 
 
+def data_folder() -> Path:
+    """Return the folder of what must not be lost, such as fetched weights; `ADCLIP_HOME` wins over the platform's place."""
+    home = os.environ.get("ADCLIP_HOME")
+    if home:
+        return Path(home)
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("adclip", appauthor=False))
+
+
 def check_id(kind: str, text: str) -> str:
     """Return `text` if it may stand in a file name, else raise.
 

@@ -60,7 +60,7 @@ def predict(config: PredictConfig, on_event: OnEvent = ignore) -> PredictResult:
 
     from adclip.inference import Predictor
 
-    predictor = Predictor.from_checkpoint(config.model, config.device)
+    predictor = Predictor.from_checkpoint(config.model, config.device, config.precision)
     predictions: list[Prediction] = []
     errors: list[AdclipError] = []
     on_event(Started("predicting", len(jobs)))

@@ -15,7 +15,8 @@ import torch
 
 from adclip.config import FinetuneConfig, ModelConfig, PromptConfig
 from adclip.domain import Diagnosis, InputContract, ScanItem, Visit
-from adclip.model.build import BUILTIN_FOLDER, build_network, read_base
+from adclip.model.bases import BUILTIN_FOLDER, read_base
+from adclip.model.build import build_network
 from adclip.model.network import Network
 from adclip.training.dataset import QUANTUM, Cohort
 from adclip.training.scoring import Reader

@@ -18,6 +18,7 @@ from adclip.cli.options import (
     Orientation,
     OutFolder,
     Overwrite,
+    Precision,
     Seed,
     Series,
     Subject,
@@ -42,6 +43,7 @@ def explain_command(
     orientation: Orientation = ExplainConfig.orientation,
     series: Series = ExplainConfig.series,
     device: Device = ExplainConfig.device,
+    precision: Precision = ExplainConfig.precision,
     seed: Seed = ExplainConfig.seed,
     overwrite: Overwrite = ExplainConfig.overwrite,
 ) -> None:
@@ -62,6 +64,7 @@ def explain_command(
         orientation=orientation,
         series=series,
         device=device,
+        precision=precision,
         seed=seed,
         overwrite=overwrite,
     )

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from adclip.cli import tables
-from adclip.cli.options import Columns, Device, DiagnosisPolicy, MaxDays, Overwrite, Seed, Style, session_of
+from adclip.cli.options import Columns, Device, DiagnosisPolicy, MaxDays, Overwrite, Precision, Seed, Style, session_of
 from adclip.config import FinetuneConfig, PromptConfig
 
 
@@ -25,7 +25,12 @@ def finetune_command(
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="RUN", help="Folder for the tuned model.", show_default=False)
     ],
-    base: Annotated[str, typer.Option(help="Base model.")] = FinetuneConfig.base,
+    base: Annotated[
+        str, typer.Option(help="Base model: a name of `adclip weights list`, a folder or a safetensors file.")
+    ] = FinetuneConfig.base,
+    tokenizer: Annotated[
+        Path | None, typer.Option(metavar="VOCAB.txt", help="Vocabulary, where none lies beside the base's weights.")
+    ] = FinetuneConfig.tokenizer,
     style: Style = FinetuneConfig.style,
     columns: Columns = None,
     diagnosis_policy: DiagnosisPolicy = FinetuneConfig.diagnosis_policy,
@@ -59,6 +64,13 @@ def finetune_command(
         float, typer.Option(help="Share that sets temperature and intervals.")
     ] = FinetuneConfig.calibration_fraction,
     device: Device = FinetuneConfig.device,
+    precision: Precision = FinetuneConfig.precision,
+    checkpointing: Annotated[
+        bool, typer.Option(help="Compute activations twice instead of keeping them: for small cards.")
+    ] = FinetuneConfig.checkpointing,
+    compile: Annotated[
+        bool, typer.Option("--compile/--no-compile", help="Compile the image tower's blocks: for long runs on a GPU.")
+    ] = FinetuneConfig.compile,
     seed: Seed = FinetuneConfig.seed,
     overwrite: Overwrite = FinetuneConfig.overwrite,
 ) -> None:
@@ -72,6 +84,7 @@ def finetune_command(
         table=tuple(table),
         out=out,
         base=base,
+        tokenizer=tokenizer,
         style=style,
         epochs=epochs,
         batch_size=batch_size,
@@ -86,6 +99,9 @@ def finetune_command(
         diagnosis_policy=diagnosis_policy,
         max_days=max_days,
         device=device,
+        precision=precision,
+        checkpointing=checkpointing,
+        compile=compile,
         seed=seed,
         overwrite=overwrite,
     )

@@ -10,7 +10,7 @@ import typer
 from adclip.cli.commands import parse_with
 from adclip.cli.session import Session
 from adclip.cli.settings import read_settings
-from adclip.config import DIAGNOSIS_POLICIES, REPORT_STYLES
+from adclip.config import DIAGNOSIS_POLICIES, PRECISIONS, REPORT_STYLES
 
 Inputs = Annotated[
     list[Path],
@@ -50,6 +50,14 @@ DiagnosisPolicy = Annotated[
 MaxDays = Annotated[int, typer.Option(help="Days that a row may be away from the visit it is joined to by date.")]
 Style = Annotated[str, typer.Option("--style", metavar="|".join(REPORT_STYLES), help="Report style.")]
 Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|cuda:N|mps", help="Where to compute.")]
+Precision = Annotated[
+    str,
+    typer.Option(
+        "--precision",
+        metavar="|".join(PRECISIONS),
+        help="Of the frozen weights; auto: bf16 on GPUs that compute in it, fp32 elsewhere.",
+    ),
+]
 Seed = Annotated[int, typer.Option("--seed", help="Same seed, same result on a CPU.")]
 Workers = Annotated[
     int, typer.Option("--workers", help="Processes that share the work; 0: as many as cores and memory allow.")

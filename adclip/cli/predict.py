@@ -17,6 +17,7 @@ from adclip.cli.options import (
     Model,
     Orientation,
     Overwrite,
+    Precision,
     Series,
     Subject,
     session_of,
@@ -38,6 +39,7 @@ def predict_command(
     orientation: Orientation = PredictConfig.orientation,
     series: Series = PredictConfig.series,
     device: Device = PredictConfig.device,
+    precision: Precision = PredictConfig.precision,
     overwrite: Overwrite = PredictConfig.overwrite,
 ) -> None:
     """Predict CN / MCI / AD and the MMSE of each scan.
@@ -56,6 +58,7 @@ def predict_command(
         orientation=orientation,
         series=series,
         device=device,
+        precision=precision,
         overwrite=overwrite,
     )
     session = session_of(ctx)

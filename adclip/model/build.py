@@ -2,75 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib.resources import files
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+import torch.nn.functional as functional
+from einops import rearrange
+from torch import Tensor, nn
 
 from adclip.config import ModelConfig, PromptConfig
+from adclip.domain import InputContract
 from adclip.errors import CheckpointError, WeightsError
+from adclip.model.bases import BaseWeights, hash_file, read_base
+from adclip.model.device import choose_device, choose_dtype
 from adclip.model.network import Network
-from adclip.model.prompts import freeze_base
-from adclip.model.text import read_tokenizer, tokenize
+from adclip.model.original import IGNORED
+from adclip.model.prompts import freeze_base, is_adapter, lower_frozen
+from adclip.model.text import build_bert, tokenize
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from collections.abc import Iterator
 
-BUILTIN_FOLDER = Path(str(files("adclip") / "assets" / "builtin"))
-BASE_WEIGHTS, BASE_CONFIG, VOCABULARY = "base.safetensors", "base.json", "vocab.txt"
-
-
-@dataclass(frozen=True)
-class BaseWeights:
-    """A frozen base model on disk, pinned by name, revision and hash.
-
-    Parameters
-    ----------
-    name, revision, sha256 : str
-        What an adapter remembers of it.
-    folder : Path
-        Holds the weights, the config and the vocabulary.
-    config : ModelConfig
-        Its sizes and input contract.
-    """
-
-    name: str
-    revision: str
-    sha256: str
-    folder: Path
-    config: ModelConfig
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        """The tokenizer of its text tower."""
-        return read_tokenizer(self.folder / VOCABULARY)
-
-
-def read_base(name: str) -> BaseWeights:
-    """Find a base model by name or folder.
-
-    Parameters
-    ----------
-    name : str
-        `builtin`, or a folder with `base.safetensors`, `base.json` and `vocab.txt`.
-
-    Raises
-    ------
-    WeightsError
-        If there is no such base.
-    """
-    folder = BUILTIN_FOLDER if name == "builtin" else Path(name)
-    if not (folder / BASE_CONFIG).is_file():
-        raise WeightsError.unknown_base(name, ["builtin", "a folder with base.safetensors"])
-    record = json.loads((folder / BASE_CONFIG).read_text(encoding="utf-8"))
-    config = ModelConfig.from_dict(record["model"])
-    return BaseWeights(record["name"], record["revision"], record["sha256"], folder, config)
+TEXT, POSITIONS = "language_encoder.", "vision_encoder.patch_embedding.position_embeddings"
 
 
 def build_network(config: ModelConfig, prompts: PromptConfig | None) -> Network:
@@ -78,28 +34,101 @@ def build_network(config: ModelConfig, prompts: PromptConfig | None) -> Network:
     return Network(config, prompts).eval()
 
 
-def load_network(base: BaseWeights, prompts: PromptConfig | None) -> Network:
-    """Build a network and fill its base weights; the adapter's own parts are fresh.
+def load_network(
+    base: BaseWeights,
+    prompts: PromptConfig | None,
+    *,
+    contract: InputContract | None = None,
+    dtype: torch.dtype = torch.float32,
+    late_text: bool = False,
+) -> Network:
+    """Build a network on a base; the adapter's own parts are fresh.
 
-    Every key of the file is used and none may be missing but those that the adapter adds.
+    The frozen weights are the file's own pages, mapped into memory: nothing is initialised first and copied over, and
+    processes that share a base share its memory. Every name of the file is used and none may be missing but those that
+    the adapter adds.
+
+    Parameters
+    ----------
+    base : BaseWeights
+    prompts : PromptConfig or None
+        Parts of the adapter; None builds the base alone.
+    contract : InputContract, optional
+        Another grid than the base was taught on; its position table is then interpolated.
+    dtype : torch.dtype
+        Of the frozen weights.
+    late_text : bool
+        Leave the text tower on disk until the first text comes.
 
     Raises
     ------
     WeightsError
         If the file is not the one recorded.
     CheckpointError
-        If its keys or shapes do not fit.
+        If its names or shapes do not fit.
     """
-    from safetensors.torch import load
-
-    path = base.folder / BASE_WEIGHTS
-    data = path.read_bytes()
-    if hashlib.sha256(data).hexdigest() != base.sha256:
-        raise WeightsError.hash_differs(path)
-    network = build_network(base.config, prompts)
-    fill(network, load(data), path, optional=added_by_adapter(network))
+    check_hash(base)
+    config = base.config if contract is None else dataclasses.replace(base.config, contract=contract)
+    text_tower = _text_loader(base, dtype) if late_text and config.text_depth else None
+    network = Network(config, prompts, empty=True, text_tower=text_tower)
+    skipped: tuple[str, ...] = ("logit_scale",) if prompts is not None and base.raw_scale else ()
+    if prompts is not None and prompts.new_projections:
+        skipped += ("mm_vision_proj.", "mm_language_proj.")
+    with open_state(base, text=text_tower is None) as state:
+        if config.token_grid != base.config.token_grid:
+            state[POSITIONS] = resize_positions(state[POSITIONS], base.config.token_grid, config.token_grid)
+        optional = added_by_adapter(network) | _without_counterpart(network, config)
+        fill(network, state, base.weights, optional=optional, skipped=skipped, dtype=dtype)
     freeze_base(network)
-    return network
+    lower_frozen(network, dtype)
+    return network.eval()
+
+
+def check_hash(base: BaseWeights) -> None:
+    """Raise WeightsError unless the weights are there and are the ones recorded."""
+    if not base.weights.is_file():
+        raise WeightsError.no_weights(base.weights)
+    if not base.hashed and hash_file(base.weights) != base.sha256:
+        raise WeightsError.hash_differs(base.weights)
+
+
+@contextmanager
+def open_state(base: BaseWeights, *, text: bool = True, vision: bool = True) -> Iterator[dict[str, Tensor]]:
+    """Give the file's tensors by the network's names, mapped from disk, not read."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(base.weights, framework="pt") as stream:
+            names = [name for name in stream.keys() if base.prefix + name not in IGNORED]  # noqa: SIM118
+            wanted = [n for n in names if (text if (base.prefix + n).startswith(TEXT) else vision)]
+            yield {base.prefix + name: stream.get_tensor(name) for name in wanted}
+    except SafetensorError as error:
+        raise CheckpointError.not_safetensors(base.weights) from error
+
+
+def _text_loader(base: BaseWeights, dtype: torch.dtype) -> Callable[[], nn.Module]:
+    def load() -> nn.Module:
+        bert: nn.Module = build_bert(base.config, empty=True)
+        with open_state(base, vision=False) as state:
+            short = {name.removeprefix(TEXT): value for name, value in state.items()}
+            fill(bert, short, base.weights, optional=frozenset(), ours=lambda name: False)
+        bert.requires_grad_(False)
+        lower_frozen(bert, dtype)
+        return bert
+
+    return load
+
+
+def resize_positions(table: Tensor, old: tuple[int, int, int], new: tuple[int, int, int]) -> Tensor:
+    """Interpolate a position table (1, patches, width) trilinearly from one token grid (D', H', W') to another.
+
+    Cell centres are aligned, as patches tile the box: the first patch of a finer grid starts where the first of the coarser
+    one starts.
+    """
+    d, h, w = old
+    grid = rearrange(table.float(), "1 (d h w) e -> 1 e d h w", d=d, h=h, w=w)
+    resized = functional.interpolate(grid, size=new, mode="trilinear", align_corners=False)
+    return rearrange(resized, "1 e d h w -> 1 (d h w) e").contiguous()
 
 
 def added_by_adapter(network: Network) -> frozenset[str]:
@@ -108,8 +137,42 @@ def added_by_adapter(network: Network) -> frozenset[str]:
     return frozenset(name for name, _ in network.named_parameters() if name.startswith(added))
 
 
-def fill(network: Network, state: dict[str, Tensor], where: Path, *, optional: frozenset[str] | set[str]) -> None:
-    """Copy `state` into the network; every key must be used, and only `optional` parameters may be absent.
+def _without_counterpart(network: Network, config: ModelConfig) -> frozenset[str]:
+    """Names that a bare ViT lacks: nothing was ever projected from it."""
+    if config.text_depth:
+        return frozenset()
+    return frozenset(name for name, _ in network.named_parameters() if not name.startswith("vision_encoder."))
+
+
+def fill(
+    network: nn.Module,
+    state: Mapping[str, Tensor],
+    where: Path,
+    *,
+    optional: frozenset[str] | set[str],
+    skipped: tuple[str, ...] = (),
+    dtype: torch.dtype = torch.float32,
+    ours: Callable[[str], bool] = is_adapter,
+) -> None:
+    """Put `state` into the network; every name must be used, and only `optional` parameters may be absent.
+
+    Parameters that are ours are copied, as they will change; frozen ones become the tensors of `state` themselves.
+
+    Parameters
+    ----------
+    network : Module
+    state : dict
+        Name -> tensor.
+    where : Path
+        File to name in an error.
+    optional : set of str
+        Parameters that may be absent from `state`.
+    skipped : tuple of str
+        Beginnings of names that are checked but not taken over.
+    dtype : torch.dtype
+        Of frozen parameters.
+    ours : callable
+        Tells of a name whether it is trained.
 
     Raises
     ------
@@ -123,31 +186,99 @@ def fill(network: Network, state: dict[str, Tensor], where: Path, *, optional: f
         raise CheckpointError.keys_differ(where, missing, unknown)
     for name, value in state.items():
         if wanted[name].shape != value.shape:
-            raise CheckpointError.damaged(
-                where, f"`{name}` has shape {tuple(value.shape)}, the model needs {tuple(wanted[name].shape)}"
-            )
-        with torch.no_grad():
-            wanted[name].copy_(value)
+            raise CheckpointError.shape_differs(where, name, tuple(value.shape), tuple(wanted[name].shape))
+        if skipped and name.startswith(skipped):
+            continue
+        if ours(name):
+            with torch.no_grad():
+                wanted[name].copy_(value)
+        else:
+            parent, _, last = name.rpartition(".")
+            frozen = nn.Parameter(value.to(dtype), requires_grad=False)
+            setattr(network.get_submodule(parent), last, frozen)
 
 
 class BaseModel:
-    """A base model ready to embed scans and texts."""
+    """A base model ready to embed scans and texts.
 
-    def __init__(self, base: BaseWeights) -> None:
+    Parameters
+    ----------
+    base : BaseWeights
+    device : str
+        `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+    precision : str
+        `auto`, `fp32`, `bf16` or `fp16`; see `adclip.model.device.choose_dtype`.
+    contract : InputContract, optional
+        Another grid than the base was taught on.
+    """
+
+    def __init__(
+        self,
+        base: BaseWeights,
+        device: str = "cpu",
+        precision: str = "auto",
+        contract: InputContract | None = None,
+    ) -> None:
         self.base = base
-        self.network = load_network(base, None)
+        self.device = choose_device(device)
+        dtype = choose_dtype(precision, self.device)
+        self.network = load_network(base, None, contract=contract, dtype=dtype, late_text=True).to(self.device)
+        self.contract = self.network.config.contract
 
     @torch.inference_mode()
     def encode_image(self, images: Tensor) -> Tensor:
-        """Embed scans: float (B, 1, D, H, W) in [0, 1] -> (B, E), L2-normalised."""
+        """Embed scans: float (B, 1, D, H, W) in [0, 1] -> (B, E), L2-normalised.
+
+        A bare ViT has no projection; its embedding is the state of its CLS token.
+
+        Raises
+        ------
+        InputError
+            If the images are not on the grid of the input contract.
+        """
+        wanted = (1, *self.contract.shape)
+        if images.ndim != 5 or tuple(images.shape[1:]) != wanted:
+            raise CheckpointError.other_grid(tuple(images.shape), wanted)
+        images = images.to(self.device)
+        if not self.base.config.text_depth:
+            return functional.normalize(self.network.vision_encoder(images).cls, dim=-1)
         return self.network.encode_image(images)
 
     @torch.inference_mode()
     def encode_text(self, texts: Sequence[str]) -> Tensor:
-        """Embed texts -> (len(texts), E), L2-normalised."""
-        return self.network.encode_text(tokenize(list(texts), self.base.tokenizer, self.base.config.text_positions))
+        """Embed texts -> (len(texts), E), L2-normalised.
+
+        Raises
+        ------
+        InputError
+            If a text is longer than the text tower takes; nothing is cut silently.
+        """
+        network = self.network
+        _ = network.text_tower  # a bare ViT says that it has none, before any vocabulary is missed
+        if not texts:
+            return torch.empty((0, self.base.config.embedding), device=self.device)
+        batch = tokenize(list(texts), self.base.tokenizer, self.base.config.text_positions)
+        return network.encode_text(batch.to(self.device))
 
 
-def load_base(name: str) -> BaseModel:
-    """Load a base model (`builtin` or a folder) for embedding scans and texts."""
-    return BaseModel(read_base(name))
+def load_base(
+    name: str,
+    *,
+    tokenizer: Path | str | None = None,
+    device: str = "cpu",
+    precision: str = "auto",
+    contract: InputContract | None = None,
+) -> BaseModel:
+    """Load a base model for embedding scans and texts.
+
+    Parameters
+    ----------
+    name : str
+        `builtin`, `m3d-clip`, another name in the store, a folder, or a safetensors file.
+    tokenizer : path, optional
+        `vocab.txt` where none lies beside the weights.
+    device, precision, contract
+        See `BaseModel`.
+    """
+    base = read_base(str(name), None if tokenizer is None else Path(tokenizer))
+    return BaseModel(base, device, precision, contract)

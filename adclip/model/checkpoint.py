@@ -16,15 +16,19 @@ from typing import TYPE_CHECKING, Any
 from adclip.config import ModelConfig, PromptConfig
 from adclip.domain import BUILTIN_NOTICE, RESEARCH_NOTICE, InputContract
 from adclip.errors import CheckpointError
+from adclip.model.bases import BASE_RECORD, BUILTIN_FOLDER, KNOWN, find_base, read_base, store
 from adclip.paths import write_bytes, write_text
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
-    from adclip.model.network import Network
+    from adclip.model.network import Network, TextTokens
 
 SCHEMA_VERSION = 1
 ADAPTER_WEIGHTS, ADAPTER_RECORD, CARD = "adapter.safetensors", "adapter.json", "README.md"
+# The encoded class phrases stand beside the parameters, so that a scan without a report never loads the text tower.
+CLASS_TOKENS, CLASS_WORDS = "class_texts.tokens", "class_texts.words"
 
 
 @dataclass(frozen=True)
@@ -111,9 +115,7 @@ class AdapterRecord:
 
 def model_folder(model: str) -> Path:
     """Return the adapter folder of `builtin` or of a RUN folder."""
-    from importlib.resources import files
-
-    return Path(str(files("adclip") / "assets" / "builtin" / "adapter")) if model == "builtin" else Path(model)
+    return BUILTIN_FOLDER / "adapter" if model == "builtin" else Path(model)
 
 
 def read_record(folder: Path) -> AdapterRecord:
@@ -144,10 +146,13 @@ def read_record(folder: Path) -> AdapterRecord:
 
 
 def read_contract(model: str) -> InputContract:
-    """Return the input contract of `builtin` or of a RUN folder, without loading any weights."""
-    if model == "builtin":
-        base = json.loads((model_folder(model).parent / "base.json").read_text(encoding="utf-8"))
-        return ModelConfig.from_dict(base["model"]).contract
+    """Return the input contract of `builtin`, a RUN folder or a base model, without loading any weights."""
+    if (Path(model) / ADAPTER_RECORD).is_file():
+        return read_record(Path(model)).model.contract
+    if model in KNOWN and not (store() / model / BASE_RECORD).is_file():
+        return KNOWN[model].config.contract
+    if model == "builtin" or (store() / model / BASE_RECORD).is_file() or (Path(model) / BASE_RECORD).is_file():
+        return read_base(model).config.contract
     return read_record(model_folder(model)).model.contract
 
 
@@ -179,33 +184,55 @@ class LoadedModel:
     identity : dict
         `id`, `base`, `sha256` for the prediction record.
     tokenizer : Tokenizer
+    class_texts : TextTokens or None
+        The encoded class phrases (1, K, L, E); None in folders of before they were kept.
     """
 
     network: Network
     record: AdapterRecord
     identity: dict[str, str]
     tokenizer: Any
+    class_texts: TextTokens | None = None
 
 
-def load_model(model: str) -> LoadedModel:
+def with_class_texts(state: dict[str, Tensor], texts: TextTokens) -> dict[str, Tensor]:
+    """Return the adapter's tensors with the encoded class phrases (1, K, L, E) beside them."""
+    kept = {CLASS_TOKENS: texts.tokens, CLASS_WORDS: texts.words}
+    return state | {name: value[0].detach().cpu().contiguous() for name, value in kept.items()}
+
+
+def load_model(model: str, precision: str = "fp32", device: torch.device | None = None) -> LoadedModel:
     """Load `builtin` or a RUN folder.
+
+    Parameters
+    ----------
+    model : str
+    precision : str
+        Of the frozen weights: `auto`, `fp32`, `bf16` or `fp16`.
+    device : torch.device, optional
+        Where the network will compute; decides what `auto` means.
 
     Raises
     ------
     CheckpointError
         If files are missing, keys or shapes differ, or the base is another one than the adapter was made for.
     """
+    import torch
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    from adclip.model.build import fill, load_network, read_base
+    from adclip.model.build import fill, load_network
+    from adclip.model.device import choose_dtype
+    from adclip.model.network import TextTokens
     from adclip.model.prompts import is_adapter
 
     folder = model_folder(model)
     record = read_record(folder)
-    base = read_base(record.base["name"])
+    base = find_base(record.base["name"], record.base["sha256"])
     if base.sha256 != record.base["sha256"]:
         raise CheckpointError.other_base(folder, record.base["sha256"], base.sha256)
+    if dataclasses.replace(base.config, contract=record.model.contract) != record.model:
+        raise CheckpointError.damaged(folder / ADAPTER_RECORD, "its model sizes are not those of its base")
     path = folder / ADAPTER_WEIGHTS
     if not path.is_file():
         raise CheckpointError.damaged(folder, f"{ADAPTER_WEIGHTS} is missing")
@@ -214,7 +241,11 @@ def load_model(model: str) -> LoadedModel:
         state = load(data)
     except SafetensorError as error:
         raise CheckpointError.damaged(path, "not a readable safetensors file") from error
-    network = load_network(base, record.prompts)
+    class_texts = _take_class_texts(state, record, path)
+    dtype = choose_dtype(precision, device or torch.device("cpu"))
+    network = load_network(
+        base, record.prompts, contract=record.model.contract, dtype=dtype, late_text=class_texts is not None
+    )
     frozen = {name for name, _ in network.named_parameters() if not is_adapter(name)}
     fill(network, state, path, optional=frozen)
     network.requires_grad_(False)
@@ -223,4 +254,20 @@ def load_model(model: str) -> LoadedModel:
         "base": record.base["name"],
         "sha256": hashlib.sha256(data).hexdigest(),
     }
-    return LoadedModel(network.eval(), record, identity, base.tokenizer)
+    texts = None if class_texts is None else TextTokens(*class_texts)
+    return LoadedModel(network.eval(), record, identity, base.tokenizer, texts)
+
+
+def _take_class_texts(state: dict[str, Tensor], record: AdapterRecord, path: Path) -> tuple[Tensor, Tensor] | None:
+    """Take the encoded class phrases out of `state`: tokens (1, K, L, E) and words (1, K, L)."""
+    tokens, words = state.pop(CLASS_TOKENS, None), state.pop(CLASS_WORDS, None)
+    if tokens is None and words is None:
+        return None
+    if (
+        tokens is None
+        or words is None
+        or tokens.shape != (len(record.labels), words.shape[-1], record.model.embedding)
+        or words.shape != tokens.shape[:2]
+    ):
+        raise CheckpointError.damaged(path, "its encoded class phrases do not fit its classes")
+    return tokens[None], words[None].bool()

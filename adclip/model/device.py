@@ -6,6 +6,8 @@ import torch
 
 from adclip.errors import DeviceError
 
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
 
 def choose_device(name: str) -> torch.device:
     """Return the device that `name` asks for; `auto` is CUDA, else MPS, else the CPU.
@@ -25,3 +27,22 @@ def choose_device(name: str) -> torch.device:
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise DeviceError.absent(name)
     return device
+
+
+def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """Return the type in which the frozen weights are kept and computed.
+
+    `auto` is bfloat16 on CUDA devices that compute in it (compute capability 8.0 and later) and float32 elsewhere: on a
+    CPU the same scan should give the same numbers on every machine, so lower precision is asked for there, never assumed.
+
+    Raises
+    ------
+    DeviceError
+        If the device has no such type.
+    """
+    if precision == "auto":
+        native = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+        return torch.bfloat16 if native else torch.float32
+    if precision == "fp16" and device.type == "cpu":
+        raise DeviceError.no_precision(precision, str(device))
+    return DTYPES[precision]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from adclip.config import ModelConfig, PromptConfig
+from adclip.errors import CheckpointError
 from adclip.model.prompts import new_tokens
 from adclip.model.text import TokenBatch, build_bert, encode_words
 from adclip.model.vision import AttentionRecord, VisionTower
@@ -102,12 +104,23 @@ class Network(nn.Module):
     The network never decides about gradients.
     """
 
-    def __init__(self, config: ModelConfig, prompts: PromptConfig | None) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        prompts: PromptConfig | None,
+        *,
+        empty: bool = False,
+        text_tower: Callable[[], nn.Module] | None = None,
+    ) -> None:
         super().__init__()
         self.config = config
         self.prompt_config = prompts
-        self.vision_encoder = VisionTower(config, prompts)
-        self.language_encoder = build_bert(config)
+        self.vision_encoder = VisionTower(config, prompts, empty=empty)
+        # Called for the text tower when the first text comes; a scan without a report may never need it.
+        self._late_text_tower = text_tower
+        self.language_encoder: nn.Module | None = None
+        if text_tower is None and config.text_depth:
+            self.language_encoder = build_bert(config, empty=empty)
         self.mm_vision_proj = nn.Linear(config.width, config.embedding)
         self.mm_language_proj = nn.Linear(config.text_width, config.embedding)
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / TEMPERATURE)))
@@ -124,8 +137,37 @@ class Network(nn.Module):
 
     @property
     def scale(self) -> Tensor:
-        """Multiplier of the cosine: exp(logit_scale), kept within [1, 100]."""
+        """Multiplier of the cosine: exp(logit_scale), kept within [1, 100]; the logit scale itself where so configured."""
+        if self.prompt_config is not None and self.prompt_config.raw_scale:
+            return self.logit_scale
         return self.logit_scale.exp().clamp(1.0, LARGEST_SCALE)
+
+    @property
+    def text_tower(self) -> nn.Module:
+        """The text tower, loaded now if it was left for later.
+
+        Raises
+        ------
+        CheckpointError
+            If the base has none.
+        """
+        if self.language_encoder is None:
+            if self._late_text_tower is None:
+                raise CheckpointError.no_text_tower()
+            self.language_encoder = self._late_text_tower().to(self.logit_scale.device)
+            self._late_text_tower = None
+        return self.language_encoder
+
+    def checkpoint_activations(self) -> None:
+        """Compute activations again during backward instead of keeping them, in both towers."""
+        self.vision_encoder.checkpointing = True
+        self.text_tower.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
+        self.text_tower.train()  # transformers checkpoints in training mode only; this BERT has no dropout
+
+    def compile_blocks(self) -> None:
+        """Compile each block of the image tower in place; names and results stay."""
+        for block in self.vision_encoder.blocks:
+            block.compile()
 
     def image_tokens(self, images: Tensor, record: AttentionRecord | None = None) -> ImageTokens:
         """Encode and project scans (B, 1, D, H, W) with values in [0, 1]."""
@@ -137,13 +179,14 @@ class Network(nn.Module):
 
     def text_tokens(self, batch: TokenBatch, candidates: int, *, mask_prompts: bool = False) -> TextTokens:
         """Encode and project texts given scan by scan: `candidates` texts of the first scan, of the second, ..."""
-        states = encode_words(self.language_encoder, batch, self.text_prompts, mask_prompts=mask_prompts)
+        first = self.prompt_config is not None and self.prompt_config.prompts_before_cls
+        states = encode_words(self.text_tower, batch, self.text_prompts, mask_prompts=mask_prompts, prompts_first=first)
         tokens = rearrange(self.mm_language_proj(states), "(b k) l e -> b k l e", k=candidates)
         return TextTokens(tokens, rearrange(batch.words, "(b k) l -> b k l", k=candidates))
 
     def encode_image(self, images: Tensor) -> Tensor:
         """Return L2-normalised image embeddings (B, E) before cross-attention."""
-        return functional.normalize(self.image_tokens(images).cls, dim=-1)
+        return functional.normalize(self.mm_vision_proj(self.vision_encoder(images).cls), dim=-1)
 
     def encode_text(self, batch: TokenBatch) -> Tensor:
         """Return L2-normalised text embeddings (T, E) before cross-attention."""

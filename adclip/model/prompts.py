@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -45,6 +48,18 @@ def count_trainable(network: nn.Module) -> tuple[int, int]:
     """Return the number of adapter parameters and of all parameters."""
     sizes = [(is_adapter(name), parameter.numel()) for name, parameter in network.named_parameters()]
     return sum(size for ours, size in sizes if ours), sum(size for _, size in sizes)
+
+
+def lower_frozen(network: nn.Module, dtype: torch.dtype) -> None:
+    """Keep the frozen weights in `dtype`; what is ours stays as it is, in float32."""
+    for name, parameter in network.named_parameters():
+        if not is_adapter(name) and not parameter.requires_grad:
+            parameter.data = parameter.data.to(dtype)
+
+
+def unallocated(empty: bool) -> AbstractContextManager[Any]:
+    """Return a context in which layers get no memory (`empty`), to be filled from a file, or a context that does nothing."""
+    return torch.device("meta") if empty else nullcontext()
 
 
 def new_tokens(*shape: int) -> nn.Parameter:

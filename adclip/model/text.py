@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from adclip.config import LAST_TEXT_TOKEN, ModelConfig
 from adclip.errors import InputError
+from adclip.model.prompts import unallocated
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -81,8 +82,8 @@ def tokenize(texts: Sequence[str], tokenizer: Tokenizer, limit: int = LAST_TEXT_
     return TokenBatch(ids, mask, words)
 
 
-def build_bert(config: ModelConfig) -> Any:
-    """Allocate a BertModel of the config's size, in float32 and without any download."""
+def build_bert(config: ModelConfig, *, empty: bool = False) -> Any:
+    """Allocate a BertModel of the config's size, in float32 and without any download; `empty` leaves out its weights."""
     from transformers import BertConfig, BertModel
 
     settings = BertConfig(
@@ -96,10 +97,23 @@ def build_bert(config: ModelConfig) -> Any:
         hidden_dropout_prob=0.0,  # frozen towers are not regularised
         attention_probs_dropout_prob=0.0,
     )
-    return BertModel(settings)
+    with unallocated(empty):
+        bert = BertModel(settings)
+    if empty:  # the two buffers are in no file
+        embeddings = bert.embeddings
+        embeddings.position_ids = torch.arange(config.text_positions)[None]
+        embeddings.token_type_ids = torch.zeros_like(embeddings.position_ids)
+    return bert.eval()
 
 
-def encode_words(bert: nn.Module, batch: TokenBatch, prompts: Tensor | None, *, mask_prompts: bool = False) -> Tensor:
+def encode_words(
+    bert: nn.Module,
+    batch: TokenBatch,
+    prompts: Tensor | None,
+    *,
+    mask_prompts: bool = False,
+    prompts_first: bool = False,
+) -> Tensor:
     """Run the text tower.
 
     Parameters
@@ -113,6 +127,8 @@ def encode_words(bert: nn.Module, batch: TokenBatch, prompts: Tensor | None, *, 
         ... for the words, so that words keep the positions they were taught on.
     mask_prompts : bool
         Hide the prompts from attention; the result then equals that without prompts.
+    prompts_first : bool
+        The published order instead: prompts, [CLS], words, at positions 0, 1, 2, ...
 
     Returns
     -------
@@ -121,15 +137,22 @@ def encode_words(bert: nn.Module, batch: TokenBatch, prompts: Tensor | None, *, 
     """
     if prompts is None or prompts.shape[0] == 0:
         plain: Tensor = bert(input_ids=batch.ids, attention_mask=batch.mask.long()).last_hidden_state
-        return plain
+        return plain.float()
     texts, length = batch.ids.shape
     count = prompts.shape[0]
     words = bert.embeddings.word_embeddings(batch.ids)  # type: ignore[union-attr, operator]
-    inputs = torch.cat([words[:, :1], prompts.expand(texts, -1, -1), words[:, 1:]], dim=1)
-    positions = torch.cat([torch.zeros(1 + count, dtype=torch.long), torch.arange(1, length)]).to(batch.ids.device)
+    first = 0 if prompts_first else 1  # how many tokens stand before the prompts
+    learned = prompts.expand(texts, -1, -1).to(words.dtype)
+    inputs = torch.cat([words[:, :first], learned, words[:, first:]], dim=1)
+    if prompts_first:
+        positions = torch.arange(count + length)
+    else:
+        positions = torch.cat([torch.zeros(1 + count, dtype=torch.long), torch.arange(1, length)])
     shown = torch.full((texts, count), not mask_prompts, device=batch.ids.device)
-    mask = torch.cat([batch.mask[:, :1], shown, batch.mask[:, 1:]], dim=1)
+    mask = torch.cat([batch.mask[:, :first], shown, batch.mask[:, first:]], dim=1)
     states = bert(
-        inputs_embeds=inputs, position_ids=positions.expand(texts, -1), attention_mask=mask.long()
-    ).last_hidden_state
-    return torch.cat([states[:, :1], states[:, 1 + count :]], dim=1)
+        inputs_embeds=inputs,
+        position_ids=positions.to(batch.ids.device).expand(texts, -1),
+        attention_mask=mask.long(),
+    ).last_hidden_state.float()
+    return torch.cat([states[:, :first], states[:, first + count :]], dim=1)

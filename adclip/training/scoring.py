@@ -43,12 +43,15 @@ class Reader:
         Class order.
     style : str
         Report style.
+    class_texts : TextTokens or None
+        The bare phrases as the finished model encoded them; None while it learns.
     """
 
     network: Network
     tokenizer: object
     labels: tuple[str, ...]
     style: str
+    class_texts: TextTokens | None = None
 
     @property
     def device(self) -> torch.device:
@@ -77,11 +80,15 @@ class Reader:
 
     def bare(self) -> TextTokens:
         """Encode the bare phrases: shared by all scans."""
+        if self.class_texts is not None:
+            return self.class_texts
         return self.encode(self.bare_texts(), len(self.labels))
 
     def reports(self, visits: Sequence[Visit], wordings: Sequence[Wording] | None = None) -> TextTokens:
         """Encode the candidate reports of several visits."""
         wordings = wordings or [Wording()] * len(visits)
+        if self.class_texts is not None and not any(usable_fields(visit, self.style) for visit in visits):
+            return self.class_texts
         texts = [
             text
             for visit, wording in zip(visits, wordings, strict=True)
@@ -129,4 +136,5 @@ def score_batch(
     image = network.image_tokens(images, vision_record)
     texts = reader.reports(visits, wordings)
     report = network.score(image, texts, fusion_record)
-    return Scores(report, network.score(image, reader.bare()), image.mmse, image, texts)
+    bare = reader.bare()
+    return Scores(report, report if bare is texts else network.score(image, bare), image.mmse, image, texts)

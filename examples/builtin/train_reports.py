@@ -28,7 +28,8 @@ from train_builtin import LABELS, Bank, jitter, save_base, to_visit
 
 from adclip.clinical.reports import bare_phrase, fields_of, render, usable_fields
 from adclip.metrics import auc
-from adclip.model.build import BaseWeights, build_network, load_network, read_base
+from adclip.model.bases import BaseWeights, read_base
+from adclip.model.build import build_network, load_network
 from adclip.model.network import Network
 from adclip.model.text import tokenize
 from adclip.simulation.population import Person, draw_person

@@ -13,7 +13,8 @@ from tiny import CONFIG, CONTRACT, PROMPTS, base_network, make_reader
 
 from adclip.domain import RESEARCH_NOTICE
 from adclip.errors import CheckpointError, DeviceError, WeightsError
-from adclip.model.build import load_base, read_base
+from adclip.model.bases import read_base
+from adclip.model.build import load_base
 from adclip.model.checkpoint import (
     AdapterRecord,
     Calibration,
@@ -21,6 +22,7 @@ from adclip.model.checkpoint import (
     read_contract,
     read_record,
     save_adapter,
+    with_class_texts,
 )
 from adclip.model.device import choose_device
 from adclip.model.prompts import adapter_state, is_adapter
@@ -31,7 +33,7 @@ SAVED_KEYS = {
     "mm_vision_proj.weight", "mm_vision_proj.bias", "mm_language_proj.weight", "mm_language_proj.bias",
     "cross_attention.in_proj_weight", "cross_attention.in_proj_bias", "cross_attention.out_proj.weight",
     "cross_attention.out_proj.bias", "mmse_head.0.weight", "mmse_head.0.bias", "mmse_head.2.weight",
-    "mmse_head.2.bias",
+    "mmse_head.2.bias", "class_texts.tokens", "class_texts.words",
 }  # fmt: skip
 
 
@@ -56,7 +58,9 @@ def folder(tmp_path: Path, tiny_base: Path) -> Path:
                 parameter.add_(0.05 * torch.randn_like(parameter))
     out = tmp_path / "adapter"
     out.mkdir()
-    save_adapter(out, adapter_state(network), make_record(tiny_base))
+    with torch.inference_mode():
+        texts = make_reader(network).bare()
+    save_adapter(out, with_class_texts(adapter_state(network), texts), make_record(tiny_base))
     return out
 
 

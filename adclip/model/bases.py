@@ -1,0 +1,277 @@
+"""Where base models are: shipped with adclip, in the user's store, or in a folder or file of the user's own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adclip.config import M3D_CLIP, ModelConfig
+from adclip.errors import AdclipError, CheckpointError, WeightsError
+from adclip.paths import data_folder, write_text
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+BUILTIN_FOLDER = Path(str(files("adclip") / "assets" / "builtin"))
+BASE_RECORD = "base.json"  # beside the weights, written last: a folder that has it is complete
+BASE_WEIGHTS, VOCABULARY, ORIGINAL_CONFIG = "base.safetensors", "vocab.txt", "config.json"
+PLACES = "places.json"  # SHA-256 -> where a base outside the store was last seen; never leaves this machine
+
+
+@dataclass(frozen=True)
+class KnownBase:
+    """A published base model that `adclip weights fetch` can bring.
+
+    Parameters
+    ----------
+    name, repository : str
+        Here, and on the Hugging Face hub.
+    licence : str
+        As its authors state it; the hub's own word is shown beside it at fetch.
+    megabytes : int
+        Size of the download, about.
+    config : ModelConfig
+        Known before it is fetched, so that scans can be preprocessed for it.
+    """
+
+    name: str
+    repository: str
+    licence: str
+    megabytes: int
+    config: ModelConfig
+
+
+KNOWN = {"m3d-clip": KnownBase("m3d-clip", "GoodBaiBai88/M3D-CLIP", "Apache-2.0", 792, M3D_CLIP)}
+
+
+@dataclass(frozen=True)
+class BaseWeights:
+    """A frozen base model on disk, pinned by name, revision and hash.
+
+    Parameters
+    ----------
+    name, revision, sha256 : str
+        What an adapter remembers of it.
+    weights : Path
+        Safetensors file.
+    vocabulary : Path or None
+        WordPiece vocabulary of the text tower; None where nobody gave one.
+    config : ModelConfig
+        Its sizes and input contract.
+    prefix : str
+        What the file's names lack of the network's; see `adclip.model.original`.
+    raw_scale : bool
+        Whether its logit scale is multiplied as it is (M3D-CLIP) rather than exponentiated (builtin).
+    hashed : bool
+        Whether `sha256` was just computed from the file, and needs no check.
+    """
+
+    name: str
+    revision: str
+    sha256: str
+    weights: Path
+    vocabulary: Path | None
+    config: ModelConfig
+    prefix: str = ""
+    raw_scale: bool = False
+    hashed: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are."""
+        return self.weights.parent
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer of its text tower.
+
+        Raises
+        ------
+        WeightsError
+            If there is no vocabulary, or it has another length than the text tower.
+        """
+        from adclip.model.text import read_tokenizer
+
+        if self.vocabulary is None or not self.vocabulary.is_file():
+            raise WeightsError.no_tokenizer(self.weights)
+        tokenizer = read_tokenizer(self.vocabulary)
+        if tokenizer.get_vocab_size() != self.config.vocabulary:
+            raise WeightsError.other_vocabulary(self.vocabulary, tokenizer.get_vocab_size(), self.config.vocabulary)
+        return tokenizer
+
+
+def store() -> Path:
+    """Return the folder of fetched and imported base models."""
+    return data_folder() / "weights"
+
+
+def read_base(name: str, tokenizer: Path | None = None) -> BaseWeights:
+    """Find a base model.
+
+    Parameters
+    ----------
+    name : str
+        `builtin`; a name in the store, such as `m3d-clip`; a folder with `base.json`, or in M3D-CLIP's original layout
+        (one safetensors file, `vocab.txt`, `config.json`); or a lone safetensors file.
+    tokenizer : Path, optional
+        `vocab.txt`, or a folder that has it, where none lies beside the weights.
+
+    Raises
+    ------
+    WeightsError
+        If there is no such base, or it is not fetched yet.
+    CheckpointError
+        If its record cannot be read, or its names and shapes make no model.
+    """
+    place = Path(name)
+    if name == "builtin":
+        base = read_recorded(BUILTIN_FOLDER)
+    elif (store() / name / BASE_RECORD).is_file() and place.name == name:
+        base = read_recorded(store() / name)
+    elif (place / BASE_RECORD).is_file():
+        base = read_recorded(place)
+    elif place.exists():
+        base = read_original(place)
+    elif name in KNOWN:
+        raise WeightsError.not_fetched(name)
+    else:
+        raise WeightsError.unknown_base(name, ["builtin", *sorted(KNOWN.keys() | set(stored())), "a folder, a file"])
+    if tokenizer is None:
+        return base
+    vocabulary = tokenizer / VOCABULARY if tokenizer.is_dir() else tokenizer
+    if not vocabulary.is_file():
+        raise WeightsError.no_tokenizer(vocabulary)
+    return BaseWeights(**{**vars(base), "vocabulary": vocabulary})
+
+
+def read_recorded(folder: Path) -> BaseWeights:
+    """Read a base that has adclip's own record beside it."""
+    record = read_base_record(folder)
+    try:
+        return BaseWeights(
+            str(record["name"]),
+            str(record["revision"]),
+            str(record["sha256"]),
+            folder / Path(record.get("weights", BASE_WEIGHTS)).name,
+            folder / VOCABULARY,
+            ModelConfig.from_dict(record["model"]),
+            str(record.get("prefix", "")),
+            bool(record.get("raw_scale", False)),
+        )
+    except (KeyError, TypeError, ValueError, AdclipError) as error:
+        raise CheckpointError.bad_base(folder / BASE_RECORD, "not a readable record of a base model") from error
+
+
+def read_base_record(folder: Path) -> dict[str, Any]:
+    """Return the content of `base.json`."""
+    path = folder / BASE_RECORD
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(record, dict):
+            raise ValueError("not an object")
+    except (ValueError, OSError) as error:
+        raise CheckpointError.bad_base(path, "not a readable record of a base model") from error
+    return record
+
+
+def read_original(place: Path) -> BaseWeights:
+    """Read a base in M3D-CLIP's original layout, from a folder or one file; its hash is computed here."""
+    from adclip.model.original import read_layout
+
+    weights = find_weights(place)
+    beside = weights.parent / ORIGINAL_CONFIG
+    layout = read_layout(weights, beside if beside.is_file() else None)
+    vocabulary = weights.parent / VOCABULARY
+    return BaseWeights(
+        place.resolve().name if place.is_dir() else place.stem,
+        "unknown",
+        hash_file(weights),
+        weights,
+        vocabulary if vocabulary.is_file() else None,
+        layout.config,
+        layout.prefix,
+        raw_scale=True,
+        hashed=True,
+    )
+
+
+def find_weights(place: Path) -> Path:
+    """Return the one safetensors file at `place`.
+
+    Raises
+    ------
+    WeightsError
+        If there is none, several, or only files of pickled weights, which adclip never opens.
+    """
+    if place.is_file():
+        if place.suffix != ".safetensors":
+            raise WeightsError.pickled(place)
+        return place
+    found = sorted(place.glob("*.safetensors"))
+    preferred = [path for path in found if path.name == "model.safetensors"]
+    if preferred or len(found) == 1:
+        return (preferred or found)[0]
+    if found:
+        raise WeightsError.several_files(place, [path.name for path in found])
+    pickled = [path for pattern in ("*.bin", "*.pt", "*.pth") for path in place.glob(pattern)]
+    raise WeightsError.pickled(pickled[0]) if pickled else WeightsError.no_weights(place)
+
+
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file as hex."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def stored() -> Iterator[str]:
+    """Yield the names of the base models in the store."""
+    yield from sorted(path.parent.name for path in store().glob(f"[!.]*/{BASE_RECORD}"))
+
+
+# --------------------------------------------------------------------------------------- bases that an adapter needs
+
+
+def find_base(name: str, sha256: str) -> BaseWeights:
+    """Find the base that an adapter was made for: by its name, else by its hash wherever it was seen on this machine.
+
+    Raises
+    ------
+    WeightsError
+        If it is nowhere.
+    """
+    absent: AdclipError | None = None
+    try:
+        base = read_base(name)
+        if base.sha256 == sha256:
+            return base
+    except WeightsError as error:
+        absent = error
+    for place in (*(str(store() / other) for other in stored()), read_places().get(sha256, "")):
+        if place and Path(place).exists() and (found := read_base(place)).sha256 == sha256:
+            return found
+    if absent is not None:
+        raise absent if name in KNOWN else WeightsError.base_of_adapter(name, sha256)
+    return base
+
+
+def remember(base: BaseWeights) -> None:
+    """Note where a base outside the store lies, so that adapters made on it find it again."""
+    if base.folder == BUILTIN_FOLDER or base.folder.is_relative_to(store()):
+        return
+    recorded = (base.folder / BASE_RECORD).is_file()
+    places = read_places() | {base.sha256: str((base.folder if recorded else base.weights).resolve())}
+    write_text(store() / PLACES, json.dumps(places, indent=2) + "\n")
+
+
+def read_places() -> dict[str, str]:
+    """Return SHA-256 -> folder or file of bases outside the store."""
+    try:
+        places = json.loads((store() / PLACES).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {str(key): str(value) for key, value in places.items()} if isinstance(places, dict) else {}

@@ -1,0 +1,181 @@
+"""The original layout of M3D-CLIP checkpoints: what their names and shapes say of the model, and what must be in them.
+
+A whole model has `vision_encoder.`, `language_encoder.`, `mm_vision_proj.`, `mm_language_proj.` and `logit_scale`; a bare
+ViT has the keys of the vision encoder without their prefix. adclip's own networks use the same names, so nothing is
+renamed but that prefix.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from adclip.config import M3D_CLIP, ModelConfig
+from adclip.domain import InputContract
+from adclip.errors import AdclipError, CheckpointError
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+VISION = "vision_encoder."
+# A buffer that older transformers saved with BERT; it holds 0, 1, 2, ... and nothing is lost with it.
+IGNORED = frozenset({"language_encoder.embeddings.position_ids"})
+BERT_HEAD_WIDTH = 64  # of every published BERT size (Devlin et al. 2019, arXiv:1810.04805; Turc et al. 2019)
+# The box in MNI space that every grid of this layout covers, along D, H, W in mm.
+BOX_MM = tuple(n * s for n, s in zip(M3D_CLIP.contract.shape, M3D_CLIP.contract.spacing_mm, strict=True))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a checkpoint of the original layout holds.
+
+    Parameters
+    ----------
+    config : ModelConfig
+        Sizes, read from shapes; heads and patch shape from its `config.json`. `text_depth` is 0 for a bare ViT.
+    prefix : str
+        What the file's names lack of the network's: `vision_encoder.` for a bare ViT.
+    """
+
+    config: ModelConfig
+    prefix: str
+
+
+def read_shapes(weights: Path) -> dict[str, tuple[int, ...]]:
+    """Return name -> shape of a safetensors file, from its header alone.
+
+    Raises
+    ------
+    CheckpointError
+        If it is no safetensors file, or cut short.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(weights, framework="np") as stream:
+            return {name: tuple(stream.get_slice(name).get_shape()) for name in stream.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError.not_safetensors(weights) from error
+
+
+def read_layout(weights: Path, config_file: Path | None) -> Layout:
+    """Read the sizes of a checkpoint and check that its names and shapes are those of one model, none missing, none over.
+
+    Parameters
+    ----------
+    weights : Path
+        A safetensors file.
+    config_file : Path or None
+        The `config.json` beside it. Without one, the heads and patches of M3D-CLIP are taken if the shapes allow them.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is of another layout, or names, shapes and config contradict each other.
+    """
+    shapes = {name: shape for name, shape in read_shapes(weights).items() if name not in IGNORED}
+    prefix = "" if any(name.startswith(VISION) for name in shapes) else VISION
+    named = {prefix + name: shape for name, shape in shapes.items()}
+    told = _read_config(config_file) if config_file else {}
+    try:
+        config = _to_config(named, told)
+    except KeyError as error:
+        missing = str(error.args[0])
+        raise CheckpointError.keys_differ(weights, {missing.removeprefix(prefix)}, set()) from error
+    except (AdclipError, ValueError, TypeError, ZeroDivisionError, IndexError) as error:
+        reason = error.problem if isinstance(error, AdclipError) else str(error)
+        raise CheckpointError.bad_base(weights, f"its shapes and config.json make no model ({reason})") from error
+    _check(weights, named, config, prefix)
+    return Layout(config, prefix)
+
+
+def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Return name -> shape of every parameter of a base model of these sizes."""
+    import torch
+
+    from adclip.model.network import Network
+
+    with torch.device("meta"):
+        network = Network(config, None)
+    shapes = {name: tuple(value.shape) for name, value in network.named_parameters()}
+    if not config.text_depth:
+        shapes = {name: shape for name, shape in shapes.items() if name.startswith(VISION)}
+    return shapes
+
+
+def _check(weights: Path, named: Shapes, config: ModelConfig, prefix: str) -> None:
+    wanted = expected_shapes(config)
+    missing, unknown = wanted.keys() - named.keys(), named.keys() - wanted.keys()
+    if missing or unknown:
+        raise CheckpointError.keys_differ(
+            weights, {name.removeprefix(prefix) for name in missing}, {name.removeprefix(prefix) for name in unknown}
+        )
+    for name, shape in wanted.items():
+        if named[name] != shape:
+            raise CheckpointError.shape_differs(weights, name.removeprefix(prefix), named[name], shape)
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(told, dict):
+            raise ValueError("not an object")
+    except (ValueError, OSError) as error:
+        raise CheckpointError.bad_base(path, "not a readable JSON object") from error
+    return told
+
+
+def _to_config(shapes: Shapes, told: Mapping[str, Any]) -> ModelConfig:
+    """Read sizes from shapes, and from the config what no shape tells."""
+    embedding = "vision_encoder.patch_embedding."
+    width, voxels = shapes[embedding + "patch_embeddings.1.weight"]
+    patch = _three(told.get("patch_size", M3D_CLIP.patch))
+    shape = _three(told.get("img_size", M3D_CLIP.contract.shape))
+    channels = int(told.get("in_channels", 1))
+    if channels != 1:
+        raise ValueError(f"{channels} input channels, a T1 scan has one")
+    if voxels != patch[0] * patch[1] * patch[2]:
+        raise ValueError(f"patches of {voxels} voxels, but patch_size {list(patch)}; give its config.json")
+    heads = int(told.get("num_heads", width // BERT_HEAD_WIDTH))
+    spacing = tuple(box / size for box, size in zip(BOX_MM, shape, strict=True))
+    contract = InputContract(shape=shape, spacing_mm=spacing, center_mm=M3D_CLIP.contract.center_mm)  # type: ignore[arg-type]
+    vision: dict[str, Any] = {
+        "contract": contract,
+        "patch": patch,
+        "width": width,
+        "depth": _depth(shapes, r"vision_encoder\.blocks\.(\d+)\."),
+        "heads": heads,
+        "mlp_width": shapes["vision_encoder.blocks.0.mlp.linear1.weight"][0],
+    }
+    told_depth, told_width = told.get("num_layers", vision["depth"]), told.get("hidden_size", width)
+    if (told_depth, told_width) != (vision["depth"], width):
+        raise ValueError(f"{vision['depth']} blocks of width {width}, config.json says {told_depth} of {told_width}")
+    bert = "language_encoder."
+    if not any(name.startswith(bert) for name in shapes):
+        # a bare ViT: no text, no shared space; what the config says of them has no use
+        return ModelConfig(**vision, text_width=width, text_depth=0, text_heads=1, embedding=width, fusion_heads=1)
+    words, text_width = shapes[bert + "embeddings.word_embeddings.weight"]
+    text = told.get("text_config") or {}
+    return ModelConfig(
+        **vision,
+        text_width=text_width,
+        text_depth=_depth(shapes, r"language_encoder\.encoder\.layer\.(\d+)\."),
+        text_heads=int(text.get("num_attention_heads", max(text_width // BERT_HEAD_WIDTH, 1))),
+        text_mlp_width=shapes[bert + "encoder.layer.0.intermediate.dense.weight"][0],
+        vocabulary=words,
+        text_positions=shapes[bert + "embeddings.position_embeddings.weight"][0],
+        embedding=shapes["mm_vision_proj.weight"][0],
+    )
+
+
+def _depth(shapes: Shapes, pattern: str) -> int:
+    found = [int(match[1]) for name in shapes if (match := re.match(pattern, name))]
+    return max(found, default=-1) + 1
+
+
+def _three(value: Any) -> tuple[int, int, int]:
+    one, two, three = (int(number) for number in value)
+    return one, two, three

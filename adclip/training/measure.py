@@ -1,0 +1,76 @@
+"""The numbers of the test subjects: of the network, and of the baselines that stand beside it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from adclip.clinical.baseline import MetadataBaseline
+from adclip.metrics import summarise
+from adclip.model.checkpoint import AdapterRecord
+from adclip.paths import write_text
+from adclip.training.calibrate import Answers, to_probabilities
+from adclip.training.dataset import Cohort
+
+
+def measure(
+    record: AdapterRecord, cohort: Cohort, places: Sequence[int], answers: Answers, out: Path, seed: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Measure the test subjects and write `private/predictions_test.tsv`.
+
+    Returns
+    -------
+    metrics, baselines : dict
+        Of the network with a report; of the network without, of the metadata alone, and of the majority class.
+    """
+    if not places:
+        return {}, {}
+    labels, calibration = record.labels, record.calibration
+    visits = [cohort.visits[place] for place in places]
+    truth = [labels[int(cohort.labels[place])] for place in places]
+    subjects = [visit.subject_id for visit in visits]
+    full = to_probabilities(answers.report, calibration.temperature)
+    scan = to_probabilities(answers.bare, calibration.scan_only_temperature)
+    mmse = None if record.mmse_mean is None or answers.mmse is None else [float(x) for x in answers.mmse]
+    known = [visit.mmse for visit in visits]
+    shares = record.training["counts"]["train"]
+    majority = max(shares, key=shares.get)
+    metrics = summarise(truth, full, labels, subjects, known, mmse, seed, majority=majority)
+    majority_metrics = {
+        name.removeprefix("majority_"): metrics.pop(name) for name in list(metrics) if name.startswith("majority_")
+    }
+    scan_metrics = summarise(truth, scan, labels, subjects, seed=seed, majority=majority)
+    baseline = MetadataBaseline.from_dict(record.metadata_baseline or {})
+    plain = [baseline.predict(visit) for visit in visits]
+    baselines = {"scan_only": _own(scan_metrics)}
+    even = {label: 1 / len(labels) for label in labels}
+    table = [[(row or even)[label] for label in labels] for row in plain]
+    if any(row is not None for row in plain):
+        baselines["metadata_only"] = _own(summarise(truth, table, labels, subjects, seed=seed, majority=majority))
+    baselines["majority"] = majority_metrics
+    header = ["subject_id", "session_id", "diagnosis"]
+    header += [f"{kind}_{label}" for kind in ("probability", "scan_only", "metadata_only") for label in labels]
+    lines = ["\t".join([*header, "mmse", "mmse_estimate"])]
+    for row, visit in enumerate(visits):
+        numbers_row = [*full[row], *scan[row], *table[row]]
+        cells = [visit.subject_id, visit.session_id or "n/a", truth[row], *(f"{number:.6f}" for number in numbers_row)]
+        cells += ["n/a" if visit.mmse is None else f"{visit.mmse:g}", f"{mmse[row]:.3f}" if mmse else "n/a"]
+        lines.append("\t".join(cells))
+    write_text(out / "private" / "predictions_test.tsv", "\n".join(lines) + "\n")
+    return metrics, baselines
+
+
+def _own(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the majority class, which is the same for every method."""
+    return {name: value for name, value in metrics.items() if not name.startswith("majority_")}
+
+
+def count_subjects(cohort: Cohort, places: Sequence[int], labels: Sequence[str]) -> dict[str, int]:
+    """Return how many subjects of each diagnosis, at their first scan, are at `places`."""
+    first: dict[str, str] = {}
+    for place in places:
+        first.setdefault(cohort.visits[place].subject_id, labels[int(cohort.labels[place])])
+    found = Counter(first.values())
+    return {label: found.get(label, 0) for label in labels}
