@@ -1,7 +1,7 @@
 """From a raw T1 scan to CN / MCI / AD, MMSE and a heatmap, with prompt-tuned image-text models.
 
 The public names load on first use, so `import adclip` costs nothing. `adclip.preprocess`, `adclip.synthesize_reports`,
-`adclip.simulate`, `adclip.finetune`, `adclip.predict`, `adclip.explain` and `adclip.demo` are the modules behind the
+`adclip.simulate`, `adclip.finetune`, `adclip.predict`, `adclip.explain`, `adclip.weights` and `adclip.demo` are the modules behind the
 commands; each has one function of the same name that takes one config from `adclip.config`.
 """
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from adclip.version import __version__
 
-_VERBS = ("demo", "explain", "finetune", "predict", "preprocess", "simulate", "synthesize_reports")
+_VERBS = ("demo", "explain", "finetune", "predict", "preprocess", "simulate", "synthesize_reports", "weights")
 _NAMES = {"Predictor": "adclip.inference", "load_base": "adclip.model.build"}
 
 __all__ = ["Predictor", "__version__", "load_base", *_VERBS]

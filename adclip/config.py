@@ -26,6 +26,7 @@ DIAGNOSIS_POLICIES = ("table", "cdr")
 APPEARANCES = ("mild", "medium", "wild")  # the keys of simulation.paint.LOOKS
 CONTRASTS = ("t1", "ct")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+WEIGHTS_ACTIONS = ("list", "fetch", "verify", "path", "import", "export")
 
 
 class Settings:
@@ -709,6 +710,40 @@ class ExplainConfig(Settings):
         if self.orientation is not None:
             check_orientation(self.orientation)
         check_at_least("--seed", self.seed, 0)
+
+
+@dataclass(frozen=True)
+class WeightsConfig(Settings):
+    """Settings of `adclip weights`.
+
+    Parameters
+    ----------
+    action : str
+        One of WEIGHTS_ACTIONS.
+    what : str or None
+        Base model by name; for import a folder, file or archive; for export also a RUN folder.
+    out : Path or None
+        Archive to export to; by default `NAME.adclip.zip` in the current folder.
+    name : str or None
+        Name for an imported base.
+    tokenizer : Path or None
+        `vocab.txt` for an imported base that lies without one.
+    revision : str or None
+        Commit, branch or tag to fetch.
+    overwrite : bool
+        Whether what is in the store, or the archive, may be replaced.
+    """
+
+    action: str
+    what: str | None = None
+    out: Path | None = None
+    name: str | None = None
+    tokenizer: Path | None = None
+    revision: str | None = None
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        check_choice("weights", self.action, WEIGHTS_ACTIONS)
 
 
 @dataclass(frozen=True)

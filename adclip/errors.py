@@ -681,6 +681,70 @@ class WeightsError(AdclipError):
         )
 
     @classmethod
+    def offline(cls, repository: str) -> WeightsError:
+        return cls(
+            f"{repository}: HF_HUB_OFFLINE forbids the network",
+            "unset it; or on another machine `adclip weights fetch` and `adclip weights export m3d-clip`, and here "
+            "`adclip weights import m3d-clip.adclip.zip`",
+        )
+
+    @classmethod
+    def connection_broke(cls, repository: str, why: str) -> WeightsError:
+        return cls(
+            f"{repository}: the hub cannot be reached, or the connection broke off ({why})",
+            "run the same command again, it continues where it stopped; behind a proxy set HTTPS_PROXY, for a mirror "
+            "HF_ENDPOINT; without any network, `adclip weights import`",
+        )
+
+    @classmethod
+    def hub_refuses(cls, repository: str, why: str) -> WeightsError:
+        return cls(f"{repository}: the hub refuses ({why})", "check HF_ENDPOINT, HF_TOKEN and --revision")
+
+    @classmethod
+    def hub_nonsense(cls, repository: str, why: str) -> WeightsError:
+        return cls(f"{repository}: the hub's record is of no use ({why})", "check HF_ENDPOINT, or try later")
+
+    @classmethod
+    def wrong_content(cls, repository: str, file: str, why: str) -> WeightsError:
+        return cls(
+            f"{repository}: {file} is not what the hub's record says ({why}); it was deleted",
+            "run the same command again; if it happens again, check HF_ENDPOINT and the proxy",
+        )
+
+    @classmethod
+    def other_revision(cls, name: str, pinned: str, asked: str) -> WeightsError:
+        return cls(
+            f"{name}: revision {pinned[:12]} is here, {asked[:12]} was asked for; adapters are tied to the first",
+            "add --overwrite to replace it",
+        )
+
+    @classmethod
+    def changed_upstream(cls, name: str, pinned: str, found: str) -> WeightsError:
+        return cls(
+            f"{name}: the hub now has other weights (SHA-256 {found[:12]}) under the recorded revision ({pinned[:12]})",
+            "do not use them; if you trust the change, delete the folder that `adclip weights path` names, and fetch again",
+        )
+
+    @classmethod
+    def other_weights(cls, name: str, there: str, given: str) -> WeightsError:
+        return cls(
+            f"{name}: other weights of that name are here (SHA-256 {there[:12]}, given {given[:12]})",
+            "choose another --name, or add --overwrite",
+        )
+
+    @classmethod
+    def not_an_archive(cls, path: Path | str) -> WeightsError:
+        return cls(f"{path}: not a whole archive of `adclip weights export`", "copy it again, or export it again")
+
+    @classmethod
+    def is_a_run(cls, path: Path | str) -> WeightsError:
+        return cls(f"{path}: holds a tuned model, not a base", "unzip it into a folder and give that to --model")
+
+    @classmethod
+    def not_in_store(cls, name: str) -> WeightsError:
+        return cls(f"{name}: not in the store yet", f"`adclip weights import {name}` first")
+
+    @classmethod
     def base_of_adapter(cls, name: str, sha256: str) -> WeightsError:
         return cls(
             f"the base model `{name}` (SHA-256 {sha256[:12]}...) that this adapter was made for is not on this machine",

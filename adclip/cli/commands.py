@@ -52,6 +52,10 @@ COMMANDS = {
         "Show where in the scan a prediction comes from.",
         "adclip explain sub-01_T1w.nii.gz --meta clinical.csv --model run1 --out explained",
     ),
+    "weights": CommandEntry(
+        "Fetch, check and move base models.",
+        "adclip weights fetch m3d-clip",
+    ),
     "simulate": CommandEntry(
         "Make a cohort of heads with known truth.",
         "adclip simulate --out cohort --subjects 40",

@@ -56,6 +56,15 @@ def finetune_command(
     cross_attention: Annotated[
         bool, typer.Option(help="Let scan and report attend to each other.")
     ] = PromptConfig.cross_attention,
+    prompts_before_cls: Annotated[
+        bool, typer.Option(help="Text prompts before [CLS], as published, rather than behind it.")
+    ] = PromptConfig.prompts_before_cls,
+    new_projections: Annotated[
+        bool, typer.Option(help="Projections from random numbers, as published, rather than the base's.")
+    ] = PromptConfig.new_projections,
+    raw_scale: Annotated[
+        bool, typer.Option(help="Multiply by the logit scale itself, as published, rather than its exponential.")
+    ] = PromptConfig.raw_scale,
     test_fraction: Annotated[float, typer.Option(help="Share for the final numbers.")] = FinetuneConfig.test_fraction,
     validation_fraction: Annotated[
         float, typer.Option(help="Share that chooses the epoch.")
@@ -90,7 +99,16 @@ def finetune_command(
         batch_size=batch_size,
         learning_rate=learning_rate,
         weight_decay=weight_decay,
-        prompts=PromptConfig(visual_prompts, prompt_depth, text_prompts, mmse_token, cross_attention),
+        prompts=PromptConfig(
+            visual_prompts,
+            prompt_depth,
+            text_prompts,
+            mmse_token,
+            cross_attention,
+            prompts_before_cls,
+            new_projections,
+            raw_scale,
+        ),
         alpha=alpha,
         test_fraction=test_fraction,
         validation_fraction=validation_fraction,

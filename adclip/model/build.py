@@ -19,14 +19,14 @@ from adclip.errors import CheckpointError, WeightsError
 from adclip.model.bases import BaseWeights, hash_file, read_base
 from adclip.model.device import choose_device, choose_dtype
 from adclip.model.network import Network
-from adclip.model.original import IGNORED
+from adclip.model.original import IGNORED, TEXT
 from adclip.model.prompts import freeze_base, is_adapter, lower_frozen
 from adclip.model.text import build_bert, tokenize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TEXT, POSITIONS = "language_encoder.", "vision_encoder.patch_embedding.position_embeddings"
+POSITIONS = "vision_encoder.patch_embedding.position_embeddings"
 
 
 def build_network(config: ModelConfig, prompts: PromptConfig | None) -> Network:

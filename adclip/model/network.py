@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as functional
@@ -161,7 +162,9 @@ class Network(nn.Module):
     def checkpoint_activations(self) -> None:
         """Compute activations again during backward instead of keeping them, in both towers."""
         self.vision_encoder.checkpointing = True
-        self.text_tower.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
+        tower: Any = self.text_tower
+        enable = getattr(tower, "activation_checkpointing_enable", None) or tower.gradient_checkpointing_enable
+        enable({"use_reentrant": False})  # the second name is that of transformers before 5.20
         self.text_tower.train()  # transformers checkpoints in training mode only; this BERT has no dropout
 
     def compile_blocks(self) -> None:

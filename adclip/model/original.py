@@ -2,7 +2,7 @@
 
 A whole model has `vision_encoder.`, `language_encoder.`, `mm_vision_proj.`, `mm_language_proj.` and `logit_scale`; a bare
 ViT has the keys of the vision encoder without their prefix. adclip's own networks use the same names, so nothing is
-renamed but that prefix.
+renamed but that prefix. This module knows names and shapes alone and needs no torch.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from adclip.errors import AdclipError, CheckpointError
 
 Shapes = Mapping[str, tuple[int, ...]]
 
-VISION = "vision_encoder."
+VISION, TEXT = "vision_encoder.", "language_encoder."
 # A buffer that older transformers saved with BERT; it holds 0, 1, 2, ... and nothing is lost with it.
 IGNORED = frozenset({"language_encoder.embeddings.position_ids"})
 BERT_HEAD_WIDTH = 64  # of every published BERT size (Devlin et al. 2019, arXiv:1810.04805; Turc et al. 2019)
@@ -93,17 +93,57 @@ def read_layout(weights: Path, config_file: Path | None) -> Layout:
 
 
 def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """Return name -> shape of every parameter of a base model of these sizes."""
-    import torch
+    """Return name -> shape of every parameter of a base model of these sizes.
 
-    from adclip.model.network import Network
-
-    with torch.device("meta"):
-        network = Network(config, None)
-    shapes = {name: tuple(value.shape) for name, value in network.named_parameters()}
-    if not config.text_depth:
-        shapes = {name: shape for name, shape in shapes.items() if name.startswith(VISION)}
+    The names are a file format; that networks have them too is a test. Written out, a file is checked without torch.
+    """
+    wide, patch = config.width, config.patch[0] * config.patch[1] * config.patch[2]
+    shapes: dict[str, tuple[int, ...]] = {
+        VISION + "cls_token": (1, 1, wide),
+        VISION + "patch_embedding.position_embeddings": (1, config.patches, wide),
+    }
+    linears = {VISION + "patch_embedding.patch_embeddings.1": (wide, patch)}
+    norms = {VISION + "norm": wide}
+    for number in range(config.depth):
+        block = f"{VISION}blocks.{number}."
+        norms |= {block + "norm1": wide, block + "norm2": wide}
+        shapes[block + "attn.qkv.weight"] = (3 * wide, wide)  # the one without a bias
+        linears[block + "attn.out_proj"] = (wide, wide)
+        linears[block + "mlp.linear1"] = (config.mlp_width, wide)
+        linears[block + "mlp.linear2"] = (wide, config.mlp_width)
+    if config.text_depth:
+        shapes["logit_scale"] = ()
+        linears["mm_vision_proj"] = (config.embedding, wide)
+        linears["mm_language_proj"] = (config.embedding, config.text_width)
+        _add_bert(config, shapes, linears, norms)
+    for name, shape in linears.items():
+        shapes |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+    for name, size in norms.items():
+        shapes |= {f"{name}.weight": (size,), f"{name}.bias": (size,)}
     return shapes
+
+
+def _add_bert(
+    config: ModelConfig,
+    shapes: dict[str, tuple[int, ...]],
+    linears: dict[str, tuple[int, int]],
+    norms: dict[str, int],
+) -> None:
+    """Add the parameters of transformers' BertModel, pooler included."""
+    wide, embeddings = config.text_width, TEXT + "embeddings."
+    shapes[embeddings + "word_embeddings.weight"] = (config.vocabulary, wide)
+    shapes[embeddings + "position_embeddings.weight"] = (config.text_positions, wide)
+    shapes[embeddings + "token_type_embeddings.weight"] = (2, wide)
+    norms[embeddings + "LayerNorm"] = wide
+    linears[TEXT + "pooler.dense"] = (wide, wide)
+    for number in range(config.text_depth):
+        layer = f"{TEXT}encoder.layer.{number}."
+        for part in ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense"):
+            linears[layer + part] = (wide, wide)
+        linears[layer + "intermediate.dense"] = (config.text_mlp_width, wide)
+        linears[layer + "output.dense"] = (wide, config.text_mlp_width)
+        norms[layer + "attention.output.LayerNorm"] = wide
+        norms[layer + "output.LayerNorm"] = wide
 
 
 def _check(weights: Path, named: Shapes, config: ModelConfig, prefix: str) -> None:
@@ -153,20 +193,19 @@ def _to_config(shapes: Shapes, told: Mapping[str, Any]) -> ModelConfig:
     told_depth, told_width = told.get("num_layers", vision["depth"]), told.get("hidden_size", width)
     if (told_depth, told_width) != (vision["depth"], width):
         raise ValueError(f"{vision['depth']} blocks of width {width}, config.json says {told_depth} of {told_width}")
-    bert = "language_encoder."
-    if not any(name.startswith(bert) for name in shapes):
+    if not any(name.startswith(TEXT) for name in shapes):
         # a bare ViT: no text, no shared space; what the config says of them has no use
         return ModelConfig(**vision, text_width=width, text_depth=0, text_heads=1, embedding=width, fusion_heads=1)
-    words, text_width = shapes[bert + "embeddings.word_embeddings.weight"]
+    words, text_width = shapes[TEXT + "embeddings.word_embeddings.weight"]
     text = told.get("text_config") or {}
     return ModelConfig(
         **vision,
         text_width=text_width,
         text_depth=_depth(shapes, r"language_encoder\.encoder\.layer\.(\d+)\."),
         text_heads=int(text.get("num_attention_heads", max(text_width // BERT_HEAD_WIDTH, 1))),
-        text_mlp_width=shapes[bert + "encoder.layer.0.intermediate.dense.weight"][0],
+        text_mlp_width=shapes[TEXT + "encoder.layer.0.intermediate.dense.weight"][0],
         vocabulary=words,
-        text_positions=shapes[bert + "embeddings.position_embeddings.weight"][0],
+        text_positions=shapes[TEXT + "embeddings.position_embeddings.weight"][0],
         embedding=shapes["mm_vision_proj.weight"][0],
     )
 

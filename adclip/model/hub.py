@@ -1,0 +1,220 @@
+"""Files of a base model from the Hugging Face hub: hashes from its metadata, resumed where a download broke off.
+
+`huggingface_hub` does the talking, so its settings hold: `HF_ENDPOINT` for a mirror, `HF_HUB_OFFLINE`, `HF_TOKEN`, and the
+usual proxy variables. Its own downloader throws a broken download away when the process ends; here the part on disk stays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BufferedRandom
+from pathlib import Path
+from typing import Any
+
+from adclip.errors import WeightsError
+from adclip.events import Advanced, OnEvent, Started
+
+_COMMIT, _SHA256, _SHA1 = re.compile(r"[0-9a-f]{40}"), re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
+_LFS_POINTER = b"version https://git-lfs"
+_HEAD_BYTES = 512
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """One file of a repository at one revision.
+
+    Parameters
+    ----------
+    name : str
+        In the repository.
+    size : int
+        Bytes.
+    sha256 : str or None
+        Of large files, from their LFS record.
+    git_sha1 : str or None
+        Of small files: git's own hash, of a header with the size and the content.
+    """
+
+    name: str
+    size: int
+    sha256: str | None
+    git_sha1: str | None
+
+    def is_met_by(self, path: Path) -> bool:
+        """Tell whether the file at `path` is this one."""
+        digest = hashlib.sha256() if self.sha256 else hashlib.sha1(b"blob %d\0" % self.size)  # noqa: S324  git's choice
+        with path.open("rb") as stream:
+            while block := stream.read(_CHUNK):
+                digest.update(block)
+        return digest.hexdigest() == (self.sha256 or self.git_sha1)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What the hub says of a repository.
+
+    Parameters
+    ----------
+    repository : str
+    revision : str
+        Commit, 40 hex digits.
+    licence : str or None
+        From its model card.
+    files : tuple of HubFile
+        The weights first, then vocabulary and config where there are.
+    """
+
+    repository: str
+    revision: str
+    licence: str | None
+    files: tuple[HubFile, ...]
+
+
+def read_listing(repository: str, revision: str | None) -> Listing:
+    """Ask the hub which files a base model has, and what their hashes are.
+
+    Raises
+    ------
+    WeightsError
+        If the hub is not reachable, switched off, or says nothing usable.
+    """
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"  # read when the package is imported: it would ask what it runs in
+    from huggingface_hub import HfApi
+
+    with _hub_errors(repository):
+        info = HfApi().model_info(repository, revision=revision, files_metadata=True)
+    if not _COMMIT.fullmatch(info.sha or ""):
+        raise WeightsError.hub_nonsense(repository, "no commit")
+    known = {file.rfilename: file for file in info.siblings or ()}
+    weights = [name for name in known if name.endswith(".safetensors") and "/" not in name]
+    chosen = "model.safetensors" if "model.safetensors" in weights else next(iter(weights), None)
+    if chosen is None:
+        raise WeightsError.hub_nonsense(repository, "no safetensors file")
+    if "vocab.txt" not in known:
+        raise WeightsError.hub_nonsense(repository, "no vocab.txt")
+    names = [name for name in (chosen, "vocab.txt", "config.json") if name in known]
+    card: Any = info.card_data
+    licence = card.get("license") if card else None
+    return Listing(repository, str(info.sha), licence, tuple(_to_file(repository, known[name]) for name in names))
+
+
+def _to_file(repository: str, file: Any) -> HubFile:
+    sha256 = file.lfs.sha256 if file.lfs else None
+    git_sha1 = None if sha256 else file.blob_id
+    size = file.lfs.size if file.lfs else file.size
+    valid = _SHA256.fullmatch(sha256) if sha256 else _SHA1.fullmatch(git_sha1 or "")
+    if not valid or not isinstance(size, int):
+        raise WeightsError.hub_nonsense(repository, f"no hash of {file.rfilename}, so it could not be verified")
+    return HubFile(file.rfilename, size, sha256, git_sha1)
+
+
+def download(listing: Listing, file: HubFile, target: Path, on_event: OnEvent) -> None:
+    """Download one file to `target` and verify it; what an earlier try left there is continued.
+
+    Raises
+    ------
+    WeightsError
+        If the connection breaks (the part stays), or what came is not the file (it is deleted).
+    """
+    from huggingface_hub import hf_hub_url
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import build_hf_headers, disable_progress_bars
+
+    disable_progress_bars()
+    have = target.stat().st_size if target.is_file() else 0
+    if have > file.size:
+        target.unlink()
+        have = 0
+    if have < file.size:
+        url = hf_hub_url(listing.repository, file.name, revision=listing.revision)
+        with _hub_errors(listing.repository, target), target.open("r+b" if have else "w+b") as stream:
+            stream.seek(have)
+            told: Any = _Told(stream, file, on_event)
+            headers = build_hf_headers()
+            # compressed on the way, a part could not be continued
+            http_get(
+                url, told, resume_size=have, expected_size=file.size, headers=headers | {"accept-encoding": "identity"}
+            )
+    if not file.is_met_by(target):
+        head = target.read_bytes()[:_HEAD_BYTES]
+        target.unlink()
+        raise WeightsError.wrong_content(listing.repository, file.name, what_came(head))
+
+
+def what_came(head: bytes) -> str:
+    """Name what the beginning of a file looks like, where the file itself was expected."""
+    start = head.lstrip().lower()
+    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
+        return "a web page came instead, perhaps of a proxy or a login"
+    if start.startswith(_LFS_POINTER):
+        return "a git-lfs pointer came instead of the file it points to"
+    return "its hash differs from the hub's record"
+
+
+class _Told:
+    """A file being written that tells how far it is, in mebibytes."""
+
+    def __init__(self, stream: BufferedRandom, file: HubFile, on_event: OnEvent) -> None:
+        self._stream, self._on_event = stream, on_event
+        self._task = f"fetching {file.name}"
+        self._spoke = -1
+        on_event(Started(self._task, file.size >> 20))
+
+    def write(self, block: bytes) -> int:
+        """Write, and tell each further mebibyte."""
+        written = self._stream.write(block)
+        done = self._stream.tell() >> 20
+        if done != self._spoke:
+            self._spoke = done
+            self._on_event(Advanced(self._task, done, "MiB"))
+        return written
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def _hub_errors(repository: str, part: Path | None = None) -> Iterator[None]:
+    """Say what the hub's many exceptions mean here."""
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    try:
+        yield
+    except OfflineModeIsEnabled as error:
+        raise WeightsError.offline(repository) from error
+    except GatedRepoError as error:
+        raise WeightsError.hub_refuses(repository, "access is gated: accept its terms and set HF_TOKEN") from error
+    except RevisionNotFoundError as error:
+        raise WeightsError.hub_refuses(repository, "it has no such revision") from error
+    except RepositoryNotFoundError as error:
+        raise WeightsError.hub_refuses(repository, "no such repository, or HF_TOKEN may not read it") from error
+    except HfHubHTTPError as error:
+        status = getattr(getattr(error, "response", None), "status_code", "?")
+        raise WeightsError.hub_refuses(repository, f"HTTP status {status}") from error
+    except Exception as error:
+        # httpx's family, its successors' and OSError: whatever broke, the part on disk is good for the next try
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        head = b"" if part is None or not part.is_file() else _head_of(part)
+        came = what_came(head)
+        if part is not None and not came.startswith("its hash"):
+            part.unlink()
+            raise WeightsError.wrong_content(repository, part.name, came) from error
+        raise WeightsError.connection_broke(repository, type(error).__name__) from error
+
+
+def _head_of(part: Path) -> bytes:
+    with part.open("rb") as stream:
+        return stream.read(_HEAD_BYTES)

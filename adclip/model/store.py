@@ -1,0 +1,299 @@
+"""The user's store of base models: in, out, and whether they are what they were."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from adclip.errors import CheckpointError, OutputError, WeightsError
+from adclip.events import OnEvent
+from adclip.model.archive import is_archive, name_in, names_in, pack, unpack
+from adclip.model.bases import (
+    BASE_RECORD,
+    BUILTIN_FOLDER,
+    KNOWN,
+    ORIGINAL_CONFIG,
+    VOCABULARY,
+    BaseWeights,
+    find_weights,
+    hash_file,
+    read_base,
+    read_base_record,
+    read_recorded,
+    store,
+    stored,
+)
+from adclip.model.checkpoint import ADAPTER_RECORD, ADAPTER_WEIGHTS, CARD, read_record
+from adclip.model.hub import download, read_listing
+from adclip.paths import check_id, check_place, write_text
+
+SHAREABLE = (ADAPTER_WEIGHTS, ADAPTER_RECORD, CARD)  # contract: what of a RUN may leave
+
+
+@dataclass(frozen=True)
+class StoredBase:
+    """One line of `adclip weights list`.
+
+    Parameters
+    ----------
+    name : str
+    state : str
+        `shipped`, `installed` or `not fetched`.
+    revision, sha256, licence, source : str or None
+    size : int or None
+        Bytes of the weights.
+    path : Path or None
+    """
+
+    name: str
+    state: str
+    revision: str | None = None
+    sha256: str | None = None
+    licence: str | None = None
+    source: str | None = None
+    size: int | None = None
+    path: Path | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {**vars(self), "path": None if self.path is None else str(self.path)}
+
+
+def list_bases() -> list[StoredBase]:
+    """Return the builtin base, what is in the store, and what could be fetched."""
+    found = [describe("builtin"), *(describe(name) for name in stored())]
+    absent = [base for base in KNOWN.values() if base.name not in {one.name for one in found}]
+    return found + [StoredBase(b.name, "not fetched", licence=b.licence, source=b.repository) for b in absent]
+
+
+def describe(name: str) -> StoredBase:
+    """Return what is recorded of one base."""
+    base = read_base(name)
+    record = read_base_record(base.folder)
+    return StoredBase(
+        name,
+        "shipped" if base.folder == BUILTIN_FOLDER else "installed",
+        base.revision,
+        base.sha256,
+        record.get("licence"),
+        record.get("source"),
+        base.weights.stat().st_size if base.weights.is_file() else None,
+        base.folder,
+    )
+
+
+def verify(name: str) -> StoredBase:
+    """Hash every file of a base again, and read its names and shapes.
+
+    Raises
+    ------
+    WeightsError, CheckpointError
+        Naming the file that differs.
+    """
+    from adclip.model.original import expected_shapes, read_shapes
+
+    base = read_base(name)
+    record = read_base_record(base.folder) if (base.folder / BASE_RECORD).is_file() else {}
+    for file, sha256 in {base.weights.name: base.sha256, **(record.get("files") or {})}.items():
+        path = base.folder / Path(file).name
+        if not path.is_file():
+            raise WeightsError.no_weights(path)
+        if hash_file(path) != sha256:
+            raise WeightsError.hash_differs(path)
+    found = {base.prefix + key: shape for key, shape in read_shapes(base.weights).items()}
+    wanted = expected_shapes(base.config)
+    if missing := {key for key, shape in wanted.items() if found.get(key) != shape}:
+        raise CheckpointError.keys_differ(base.weights, missing, set())
+    return describe(name) if record else StoredBase(name, "in a folder of yours", sha256=base.sha256, path=base.folder)
+
+
+# --------------------------------------------------------------------------------------- in
+
+
+def fetch(name: str, revision: str | None, on_event: OnEvent, *, overwrite: bool) -> tuple[StoredBase, bool]:
+    """Bring a known base from the hub into the store.
+
+    Returns
+    -------
+    base : StoredBase
+    fetched : bool
+        False if it was there already, which is verified.
+
+    Raises
+    ------
+    WeightsError
+        If it cannot be had, is not what the hub says it is, or differs from what this machine has recorded.
+    """
+    known = KNOWN.get(name)
+    if known is None:
+        raise WeightsError.unknown_base(name, sorted(KNOWN))
+    folder = store() / name
+    with _alone(folder):
+        pinned = read_recorded(folder) if (folder / BASE_RECORD).is_file() else None
+        if pinned is not None and not overwrite:
+            if revision not in (None, pinned.revision):
+                raise WeightsError.other_revision(name, pinned.revision, str(revision))
+            return verify(name), False
+        # a repair stays at the recorded revision; another one has to be asked for
+        asked = revision or (pinned.revision if pinned else None)
+        listing = read_listing(known.repository, asked)
+        part = folder.with_name(f".{name}.{listing.revision}.part")
+        part.mkdir(parents=True, exist_ok=True)
+        for file in listing.files:
+            download(listing, file, part / Path(file.name).name, on_event)
+        found = hash_file(part / listing.files[0].name)
+        if pinned is not None and revision in (None, pinned.revision) and pinned.sha256 != found:
+            raise WeightsError.changed_upstream(name, pinned.sha256, found)
+        write_record(part, name, listing.revision, known.repository, listing.licence or known.licence)
+        _put_in_place(part, folder)
+    return describe(name), True
+
+
+def adopt(source: Path, name: str | None, tokenizer: Path | None, on_event: OnEvent, *, overwrite: bool) -> StoredBase:
+    """Copy a base model from a folder, a file or an exported archive into the store.
+
+    Raises
+    ------
+    WeightsError, CheckpointError
+        If it is no base model, lacks its vocabulary, or another one of that name is there.
+    """
+    if not source.exists():
+        raise WeightsError.no_weights(source)
+    packed = is_archive(source)
+    if packed and CARD in names_in(source):
+        raise WeightsError.is_a_run(source)
+    given = name or (name_in(source) if packed else _name_of(source))
+    check_id("name", given)
+    if given == "builtin":
+        raise OutputError("the name `builtin` belongs to the base that adclip ships", "choose another --name")
+    folder = store() / given
+    with _alone(folder):
+        part = folder.with_name(f".{given}.import.part")
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        try:
+            if packed:
+                unpack(source, part, on_event)
+            else:
+                _copy_original(source, part, tokenizer)
+                write_record(part, given, "imported", source.name, None)
+            base = read_recorded(part)
+            _check_record(part, base)
+            if not overwrite and (folder / BASE_RECORD).is_file():
+                there = read_recorded(folder)
+                if there.sha256 != base.sha256:
+                    raise WeightsError.other_weights(given, there.sha256, base.sha256)
+            _put_in_place(part, folder)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    return describe(given)
+
+
+def write_record(folder: Path, name: str, revision: str, source: str, licence: str | None) -> None:
+    """Write `base.json` for files in the original layout; every hash in it is computed here."""
+    from adclip.model.original import read_layout
+
+    weights, config_file = find_weights(folder), folder / ORIGINAL_CONFIG
+    layout = read_layout(weights, config_file if config_file.is_file() else None)
+    files = {path.name: hash_file(path) for path in sorted(folder.iterdir()) if path.name != BASE_RECORD}
+    record = {
+        "name": name,
+        "revision": revision,
+        "sha256": files[weights.name],
+        "weights": weights.name,
+        "source": source,
+        "licence": licence,
+        "files": files,
+        "prefix": layout.prefix,
+        "raw_scale": True,
+        "model": layout.config.to_dict(),
+    }
+    write_text(folder / BASE_RECORD, json.dumps(record, indent=2) + "\n")
+
+
+def _copy_original(source: Path, part: Path, tokenizer: Path | None) -> None:
+    """Copy the files of a base, in the original layout or with a record, into `part`."""
+    base = read_base(str(source), tokenizer)
+    if base.vocabulary is None and base.config.text_depth:
+        raise WeightsError.no_tokenizer(base.weights)
+    if base.config.text_depth:
+        _ = base.tokenizer
+    shutil.copyfile(base.weights, part / "model.safetensors")
+    if base.vocabulary is not None and base.vocabulary.is_file():
+        shutil.copyfile(base.vocabulary, part / VOCABULARY)
+    if (base.folder / ORIGINAL_CONFIG).is_file():
+        shutil.copyfile(base.folder / ORIGINAL_CONFIG, part / ORIGINAL_CONFIG)
+
+
+def _check_record(part: Path, base: BaseWeights) -> None:
+    record = read_base_record(part)
+    for file, sha256 in {base.weights.name: base.sha256, **(record.get("files") or {})}.items():
+        path = part / Path(file).name
+        if not path.is_file() or hash_file(path) != sha256:
+            raise WeightsError.hash_differs(path.name)
+
+
+def _put_in_place(part: Path, folder: Path) -> None:
+    """Make `part` the folder; an earlier one goes only when the new one is whole."""
+    for path in part.iterdir():
+        path.chmod(0o644)
+    old = folder.with_name(f".{folder.name}.old.part")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    part.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let one process at a time change one base."""
+    from filelock import FileLock
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f".{folder.name}.lock")):
+        yield
+
+
+def _name_of(source: Path) -> str:
+    return source.resolve().name if source.is_dir() else source.stem
+
+
+# --------------------------------------------------------------------------------------- out
+
+
+def export(what: str, out: Path | None, on_event: OnEvent, *, overwrite: bool) -> Path:
+    """Write a base model, or the three shareable files of a RUN, as one archive.
+
+    Raises
+    ------
+    WeightsError, CheckpointError
+        If there is no such base or RUN, or it is damaged.
+    """
+    run = Path(what)
+    if (run / ADAPTER_RECORD).is_file():
+        read_record(run)
+        files, name = [run / file for file in SHAREABLE], run.resolve().name
+        for path in files:
+            if not path.is_file():
+                raise CheckpointError.damaged(run, f"{path.name} is missing")
+    else:
+        found = verify(what)
+        if found.path is None or not (found.path / BASE_RECORD).is_file():
+            raise WeightsError.not_in_store(what)
+        recorded = read_recorded(found.path)
+        names = {recorded.weights.name, VOCABULARY, ORIGINAL_CONFIG, BASE_RECORD}
+        files, name = sorted(path for path in found.path.iterdir() if path.name in names), found.name
+    target = out or Path(f"{name}.adclip.zip")
+    if target.is_dir():
+        target = target / f"{name}.adclip.zip"
+    check_place(target)
+    if target.exists() and not overwrite:
+        raise OutputError.exists(target)
+    pack(files, target, on_event)
+    return target
