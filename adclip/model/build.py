@@ -74,7 +74,7 @@ def load_network(
     skipped: tuple[str, ...] = ("logit_scale",) if prompts is not None and base.raw_scale else ()
     if prompts is not None and prompts.new_projections:
         skipped += ("mm_vision_proj.", "mm_language_proj.")
-    with open_state(base, text=text_tower is None) as state:
+    with open_state(base, text=text_tower is None, dtype=dtype) as state:
         if config.token_grid != base.config.token_grid:
             state[POSITIONS] = resize_positions(state[POSITIONS], base.config.token_grid, config.token_grid)
         optional = added_by_adapter(network) | _without_counterpart(network, config)
@@ -93,15 +93,30 @@ def check_hash(base: BaseWeights) -> None:
 
 
 @contextmanager
-def open_state(base: BaseWeights, *, text: bool = True, vision: bool = True) -> Iterator[dict[str, Tensor]]:
-    """Give the file's tensors by the network's names, mapped from disk, not read."""
+def open_state(
+    base: BaseWeights, *, text: bool = True, vision: bool = True, dtype: torch.dtype = torch.float32
+) -> Iterator[dict[str, Tensor]]:
+    """Give the file's tensors by the network's names: mapped from disk, not read, unless they have to be converted.
+
+    Frozen weights of a lower precision are converted one by one, each from a mapping of its own that ends at once, so that
+    the whole file is never in memory beside them.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(base.weights, framework="pt") as stream:
             names = [name for name in stream.keys() if base.prefix + name not in IGNORED]  # noqa: SIM118
             wanted = [n for n in names if (text if (base.prefix + n).startswith(TEXT) else vision)]
-            yield {base.prefix + name: stream.get_tensor(name) for name in wanted}
+            if dtype == torch.float32:
+                yield {base.prefix + name: stream.get_tensor(name) for name in wanted}
+                return
+        state = {}
+        for name in wanted:
+            with safe_open(base.weights, framework="pt") as stream:
+                value = stream.get_tensor(name)
+                state[base.prefix + name] = value.clone() if is_adapter(base.prefix + name) else value.to(dtype)
+                del value
+        yield state
     except SafetensorError as error:
         raise CheckpointError.not_safetensors(base.weights) from error
 
@@ -109,7 +124,7 @@ def open_state(base: BaseWeights, *, text: bool = True, vision: bool = True) -> 
 def _text_loader(base: BaseWeights, dtype: torch.dtype) -> Callable[[], nn.Module]:
     def load() -> nn.Module:
         bert: nn.Module = build_bert(base.config, empty=True)
-        with open_state(base, vision=False) as state:
+        with open_state(base, vision=False, dtype=dtype) as state:
             short = {name.removeprefix(TEXT): value for name, value in state.items()}
             fill(bert, short, base.weights, optional=frozenset(), ours=lambda name: False)
         bert.requires_grad_(False)
@@ -241,7 +256,7 @@ class BaseModel:
             raise CheckpointError.other_grid(tuple(images.shape), wanted)
         images = images.to(self.device)
         if not self.base.config.text_depth:
-            return functional.normalize(self.network.vision_encoder(images).cls, dim=-1)
+            return functional.normalize(self.network.vision_encoder(images, with_patches=False).cls, dim=-1)
         return self.network.encode_image(images)
 
     @torch.inference_mode()

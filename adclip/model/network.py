@@ -31,13 +31,14 @@ class ImageTokens:
     Parameters
     ----------
     cls : Tensor (B, E)
-    patches : Tensor (B, patches, E)
+    patches : Tensor (B, patches, E) or None
+        None in a network without cross-attention, which has no use for them.
     mmse : Tensor (B,) or None
         z-scored MMSE, from the vision tower alone.
     """
 
     cls: Tensor
-    patches: Tensor
+    patches: Tensor | None
     mmse: Tensor | None
 
 
@@ -174,11 +175,12 @@ class Network(nn.Module):
 
     def image_tokens(self, images: Tensor, record: AttentionRecord | None = None) -> ImageTokens:
         """Encode and project scans (B, 1, D, H, W) with values in [0, 1]."""
-        states = self.vision_encoder(images, record)
+        states = self.vision_encoder(images, record, with_patches=self.cross_attention is not None)
         mmse = None
         if self.mmse_head is not None and states.mmse is not None:
             mmse = self.mmse_head(states.mmse)[:, 0]
-        return ImageTokens(self.mm_vision_proj(states.cls), self.mm_vision_proj(states.patches), mmse)
+        patches = None if states.patches is None else self.mm_vision_proj(states.patches)
+        return ImageTokens(self.mm_vision_proj(states.cls), patches, mmse)
 
     def text_tokens(self, batch: TokenBatch, candidates: int, *, mask_prompts: bool = False) -> TextTokens:
         """Encode and project texts given scan by scan: `candidates` texts of the first scan, of the second, ..."""
@@ -189,7 +191,8 @@ class Network(nn.Module):
 
     def encode_image(self, images: Tensor) -> Tensor:
         """Return L2-normalised image embeddings (B, E) before cross-attention."""
-        return functional.normalize(self.mm_vision_proj(self.vision_encoder(images).cls), dim=-1)
+        states = self.vision_encoder(images, with_patches=False)
+        return functional.normalize(self.mm_vision_proj(states.cls), dim=-1)
 
     def encode_text(self, batch: TokenBatch) -> Tensor:
         """Return L2-normalised text embeddings (T, E) before cross-attention."""
@@ -216,7 +219,7 @@ class Network(nn.Module):
         text = text.expand(batch)
         image_side = image.cls[:, None]
         text_side = text.cls
-        if self.cross_attention is not None:
+        if self.cross_attention is not None and image.patches is not None:
             seen = torch.cat([image.cls[:, None], image.patches], dim=1)
             candidates = text.tokens.shape[1]
             from_image = self.cross_attention(text.cls, seen, record=record)

@@ -47,13 +47,13 @@ class VisionStates:
     cls : Tensor (B, width)
     mmse : Tensor (B, width) or None
         None when the tower has no MMSE token.
-    patches : Tensor (B, patches, width)
-        In token order (iD * H' + iH) * W' + iW.
+    patches : Tensor (B, patches, width) or None
+        In token order (iD * H' + iH) * W' + iW; None when nobody asked for them.
     """
 
     cls: Tensor
     mmse: Tensor | None
-    patches: Tensor
+    patches: Tensor | None
 
 
 class PatchEmbedding(nn.Module):
@@ -86,9 +86,17 @@ class SelfAttention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.out_proj = nn.Linear(width, width)
 
-    def forward(self, tokens: Tensor, record: AttentionRecord | None = None) -> Tensor:
-        """Map (B, N, width) to the same shape."""
-        query, key, value = rearrange(self.qkv(tokens), "b n (three h e) -> three b h n e", three=3, h=self.heads)
+    def forward(self, tokens: Tensor, record: AttentionRecord | None = None, rows: int | None = None) -> Tensor:
+        """Map (B, N, width) to the same shape, or to (B, rows, width) for the first `rows` queries alone."""
+        if rows is None:
+            query, key, value = rearrange(self.qkv(tokens), "b n (three h e) -> three b h n e", three=3, h=self.heads)
+        else:
+            width = tokens.shape[-1]
+            weights = self.qkv.weight
+            first = functional.linear(tokens[:, :rows], weights[:width])
+            others = functional.linear(tokens, weights[width:])
+            query = rearrange(first, "b n (h e) -> b h n e", h=self.heads)
+            key, value = rearrange(others, "b n (two h e) -> two b h n e", two=2, h=self.heads)
         output = functional.scaled_dot_product_attention(query, key, value)
         if record is not None:
             record.keep(query, key, value, output)
@@ -120,9 +128,9 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(config.width)
         self.mlp = FeedForward(config.width, config.mlp_width)
 
-    def forward(self, tokens: Tensor, record: AttentionRecord | None = None) -> Tensor:
-        """Map (B, N, width) to the same shape."""
-        tokens = tokens + self.attn(self.norm1(tokens), record)
+    def forward(self, tokens: Tensor, record: AttentionRecord | None = None, rows: int | None = None) -> Tensor:
+        """Map (B, N, width) to the same shape, or to (B, rows, width): the first `rows` tokens alone."""
+        tokens = tokens[:, :rows] + self.attn(self.norm1(tokens), record, rows)
         result: Tensor = tokens + self.mlp(self.norm2(tokens))
         return result
 
@@ -155,7 +163,9 @@ class VisionTower(nn.Module):
             depth = config.depth if prompts.prompt_depth is None else min(prompts.prompt_depth, config.depth)
         self.prompts = new_tokens(depth, prompts.visual_prompts, config.width) if depth and prompts else None
 
-    def forward(self, images: Tensor, record: AttentionRecord | None = None) -> VisionStates:
+    def forward(
+        self, images: Tensor, record: AttentionRecord | None = None, *, with_patches: bool = True
+    ) -> VisionStates:
         """Encode scans.
 
         Parameters
@@ -164,10 +174,14 @@ class VisionTower(nn.Module):
             Values in [0, 1].
         record : AttentionRecord, optional
             Filled from the last block's attention.
+        with_patches : bool
+            Whether the patches' final states are wanted; without them the last block computes its read-out tokens alone.
         """
-        return self.encode(self.patch_embedding(images), record)
+        return self.encode(self.patch_embedding(images), record, with_patches=with_patches)
 
-    def encode(self, patches: Tensor, record: AttentionRecord | None = None) -> VisionStates:
+    def encode(
+        self, patches: Tensor, record: AttentionRecord | None = None, *, with_patches: bool = True
+    ) -> VisionStates:
         """Encode embedded patches (B, patches, width); see `forward`."""
         batch, kind = patches.shape[0], patches.dtype
         front = [self.cls_token.expand(batch, -1, -1)]
@@ -185,12 +199,12 @@ class VisionTower(nn.Module):
                 fresh = self.prompts[index].expand(batch, -1, -1).to(kind)
                 tokens = torch.cat([tokens[:, :first_prompt], fresh, tokens[:, first_patch:]], dim=1)
             if index == len(self.blocks) - 1:
-                tokens = block(tokens, record)
+                tokens = block(tokens, record, None if with_patches else first_prompt)
             else:
                 tokens = checkpoint(block, tokens, use_reentrant=False) if again else block(tokens)
         tokens = self.norm(tokens).float()
         mmse = tokens[:, 1] if self.mmse_token is not None else None
-        return VisionStates(tokens[:, 0], mmse, tokens[:, first_patch:])
+        return VisionStates(tokens[:, 0], mmse, tokens[:, first_patch:] if with_patches else None)
 
     @property
     def first_patch(self) -> int:

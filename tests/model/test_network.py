@@ -124,6 +124,17 @@ def test_the_tower_equals_a_plain_one():
     torch.testing.assert_close(together, plain_tower(tower, make_images()), rtol=1e-4, atol=1e-5)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("prompts", [None, PROMPTS, replace(PROMPTS, mmse_token=False)])
+def test_the_read_out_is_the_same_without_the_patches(prompts):
+    tower = fresh_network(prompts).vision_encoder
+    whole, alone = tower(make_images()), tower(make_images(), with_patches=False)
+    assert alone.patches is None
+    torch.testing.assert_close(alone.cls, whole.cls, rtol=1e-5, atol=1e-5)
+    if whole.mmse is not None:
+        torch.testing.assert_close(alone.mmse, whole.mmse, rtol=1e-5, atol=1e-5)
+
+
 def test_the_first_patch_stands_where_it_says():
     for prompts in (None, PROMPTS, replace(PROMPTS, mmse_token=False), replace(PROMPTS, visual_prompts=0)):
         tower, record = fresh_network(prompts).vision_encoder, AttentionRecord()
