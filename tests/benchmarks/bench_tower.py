@@ -173,33 +173,46 @@ def measure(kind: str, variant: str, folder: Path, rounds: int) -> dict[str, obj
 
 
 def agreement(folder: Path) -> dict[str, float]:
-    """Largest difference of class probabilities between float32 and bfloat16, over images and adapters; scale 1/0.07."""
+    """How far bfloat16 moves the scores, and what that can do to a probability at most.
+
+    Random weights say nearly the same of all classes, so their probabilities would agree whatever happened. The largest
+    error of a difference between two scores is measured instead: it moves a probability by at most a quarter of itself.
+    """
     import torch
 
     from adclip.config import PromptConfig
     from adclip.model.bases import read_base
     from adclip.model.build import load_network
+    from adclip.model.network import LARGEST_SCALE
     from adclip.model.prompts import is_adapter
     from adclip.model.text import tokenize
 
     base = read_base(str(folder))
-    batch = tokenize([REPORT.format(label) for label in LABELS], base.tokenizer)
+    texts = [*(REPORT.format(label) for label in LABELS), "ventricles are large, hippocampus small", "a healthy brain"]
+    batch = tokenize(texts, base.tokenizer)
     exact = load_network(base, PromptConfig())
     low = load_network(base, PromptConfig(), dtype=torch.bfloat16)
     torch.nn.init.xavier_uniform_(exact.cross_attention.out_proj.weight)
     low.load_state_dict({n: v for n, v in exact.state_dict().items() if is_adapter(n)}, strict=False)
-    worst, cosines, spread = 0.0, [], 0.0
+    worst, cosines = 0.0, []
     for seed in range(4):
         images = torch.rand((1, 1, 32, 256, 256), generator=torch.Generator().manual_seed(seed))
         with torch.inference_mode():
             found = []
             for network in (exact, low):
                 tokens = network.image_tokens(images)
-                found.append((tokens.cls, network.score(tokens, network.text_tokens(batch, 3)).softmax(-1)))
-        worst = max(worst, float((found[0][1] - found[1][1]).abs().max()))
-        spread = max(spread, float(found[0][1].max() - found[0][1].min()))
+                found.append((tokens.cls, network.score(tokens, network.text_tokens(batch, len(texts)))[0]))
+        error = found[0][1] - found[1][1]
+        worst = max(worst, float(error.max() - error.min()))
         cosines.append(float(torch.nn.functional.cosine_similarity(found[0][0], found[1][0])))
-    return {"largest_difference": worst, "lowest_cosine": min(cosines), "spread_of_probabilities": spread}
+    scale = float(exact.scale)
+    return {
+        "scale": scale,
+        "largest_error_of_a_score_difference": worst,
+        "probability_moves_at_most": worst / 4,
+        "at_the_largest_scale": worst / 4 * LARGEST_SCALE / scale,
+        "lowest_cosine": min(cosines),
+    }
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from adclip.errors import InputError
 from adclip.model.network import LARGEST_SCALE, CrossAttention, Network
 from adclip.model.prompts import count_trainable, is_adapter
 from adclip.model.text import TokenBatch, encode_words, tokenize
-from adclip.model.vision import AttentionRecord, PatchEmbedding, SelfAttention, VisionTower
+from adclip.model.vision import AttentionRecord, PatchEmbedding, SelfAttention, VisionTower, attend_in_pieces
 
 TEXTS = ["A photo of NC", "A photo of AD: Hippocampal Vol: 5210.00, Ventricular size: 61230.00"]
 
@@ -150,6 +150,20 @@ def test_token_order_is_depth_then_height_then_width():
     images[1, 0, 17, 9, 25] = 1.0  # patch (2, 1, 3) of 4 x 5 x 4
     moved = (embedding(images)[1] != embedding(images)[0]).any(-1)
     assert moved.nonzero().flatten().tolist() == [(2 * 5 + 1) * 4 + 3]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("tokens", [(5, 5), (3, 1500), (1500, 1500)])
+def test_attention_in_pieces_is_attention(tokens):
+    """More keys than a piece has rows, so that several pieces and a short last one take part."""
+    shapes = ((2, 3, tokens[0], 16), (2, 3, tokens[1], 16), (2, 3, tokens[1], 16))
+    query, key, value = (
+        torch.randn(shape, generator=torch.Generator().manual_seed(i)) for i, shape in enumerate(shapes)
+    )
+    wanted = functional.scaled_dot_product_attention(query, key, value)
+    torch.testing.assert_close(attend_in_pieces(query, key, value), wanted, rtol=1e-4, atol=1e-5)
+    low = attend_in_pieces(query.bfloat16(), key.bfloat16(), value.bfloat16()).float()
+    assert float((low - wanted).norm() / wanted.norm()) < 0.02
 
 
 @torch.no_grad()

@@ -9,14 +9,24 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
-from tiny import LABELS, finetune_config, write_table
+from tiny import CONTRACT, LABELS, finetune_config, write_table
 
 from adclip.clinical.splits import Split
 from adclip.clinical.table import read_table
-from adclip.errors import AdclipError, LeakError, OutputError, ScanError, TableError
+from adclip.errors import (
+    AdclipError,
+    CheckpointError,
+    LeakError,
+    OutputError,
+    ScanError,
+    TableError,
+    WeightsError,
+)
 from adclip.events import Advanced, Step
 from adclip.finetune import finetune
+from adclip.model.bases import read_base
 from adclip.model.checkpoint import load_model, read_record
 
 FILES = {
@@ -183,3 +193,71 @@ def test_one_image_under_two_names(tmp_path, one_epoch, tiny_cohort):
 def test_derivatives_of_another_grid(tmp_path, tiny_cohort):
     config = finetune_config(tiny_cohort, Path("builtin"), tmp_path / "run")
     refused(config, ScanError, "preproc")
+
+
+# ------------------------------------------------------------------------------------------------ bases of other origin
+
+
+@pytest.fixture
+def original(tmp_path: Path, tiny_base: Path) -> Path:
+    """The tiny base in M3D-CLIP's original layout."""
+    folder = tmp_path / "original"
+    folder.mkdir()
+    shutil.copy(tiny_base / "base.safetensors", folder / "model.safetensors")
+    shutil.copy(tiny_base / "vocab.txt", folder / "vocab.txt")
+    told = {
+        "img_size": CONTRACT.shape,
+        "patch_size": (8, 8, 8),
+        "num_heads": 4,
+        "text_config": {"num_attention_heads": 4},
+    }
+    (folder / "config.json").write_text(json.dumps(told))
+    return folder
+
+
+def test_a_run_on_an_original_checkpoint_finds_its_base_again(original, tiny_cohort, tmp_path, monkeypatch):
+    contract = read_base(str(original)).config.contract
+    monkeypatch.setattr(
+        "adclip.model.original.BOX_MM", tuple(n * s for n, s in zip(CONTRACT.shape, CONTRACT.spacing_mm, strict=True))
+    )
+    assert read_base(str(original)).config.contract != contract
+    out = tmp_path / "run"
+    finetune(finetune_config(tiny_cohort, original, out, epochs=1))
+    record = read_record(out)
+    assert record.base["name"] == "original" and record.base["revision"] == "unknown"
+    assert str(tmp_path) not in (out / "adapter.json").read_text()
+    loaded = load_model(str(out))  # by its hash: no base of that name is in the store
+    assert loaded.identity["base"] == "original"
+    shutil.rmtree(original)
+    with pytest.raises(WeightsError, match="original") as caught:
+        load_model(str(out))
+    assert "weights import" in caught.value.remedy
+
+
+def test_a_missing_vocabulary_is_told_before_any_work(original, tiny_cohort, tmp_path):
+    (original / "vocab.txt").unlink()
+    with pytest.raises(WeightsError, match=r"vocab\.txt") as caught:
+        finetune(finetune_config(tiny_cohort, original, tmp_path / "run"))
+    assert caught.value.exit_code == 4 and not (tmp_path / "run").exists()
+
+
+def test_a_bare_tower_cannot_be_prompted(tmp_path, original, tiny_cohort):
+    from safetensors.torch import save_file
+
+    prefix = "vision_encoder."
+    state = load_file(original / "model.safetensors")
+    save_file(
+        {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}, original / "model.safetensors"
+    )
+    with pytest.raises(CheckpointError, match="no text tower"):
+        finetune(finetune_config(tiny_cohort, original, tmp_path / "run"))
+
+
+def test_low_precision_trains_and_answers_alike(tiny_run, tiny_base, tiny_cohort, tmp_path):
+    finetune(finetune_config(tiny_cohort, tiny_base, tmp_path / "run", precision="bf16", checkpointing=True))
+    one, two = read_record(tiny_run).metrics, read_record(tmp_path / "run").metrics
+    assert one["accuracy"]["value"] == pytest.approx(two["accuracy"]["value"], abs=0.4)
+    state = load_file(tmp_path / "run" / "adapter.safetensors")
+    assert all(value.dtype == torch.float32 for name, value in state.items() if name != "class_texts.words")
+    with pytest.raises(AdclipError, match="fp16"):
+        finetune_config(tiny_cohort, tiny_base, tmp_path / "x", precision="fp16")

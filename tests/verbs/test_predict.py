@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
+import torch
 from tiny import LABELS, write_table
 
 from adclip.clinical.reports import render
@@ -17,7 +20,9 @@ from adclip.domain import BUILTIN_NOTICE, RESEARCH_NOTICE, Prediction, ScanItem
 from adclip.errors import CheckpointError, OutputError, ScanError, TableError
 from adclip.events import Failed, Warned
 from adclip.inference import Answer, Predictor, to_probabilities
+from adclip.model.checkpoint import load_model
 from adclip.predict import predict
+from adclip.training.scoring import Reader
 
 NAME = "sub-{0}/ses-01/anat/sub-{0}_ses-01_space-MNI152NLin2009aSym_desc-preproc_T1w.nii.gz"
 
@@ -269,3 +274,26 @@ def test_the_only_row_of_another_subject_is_used_and_told(config, visits, tmp_pa
     (found,) = predict(alone, heard.append).predictions
     assert "row_of_other_subject" in found.flags and found.status == "caution" and found.subject_id == "p01"
     assert any(isinstance(event, Warned) and "of subject other" in event.text for event in heard)
+
+
+def test_a_scan_alone_never_loads_the_text_tower(tmp_path):
+    """Nor transformers: the class phrases stand encoded in the checkpoint. A report then brings it."""
+    from tiny import write_template_derivative
+
+    write_template_derivative(tmp_path)
+    code = (
+        "import sys\nfrom adclip import Predictor\nfrom adclip.domain import Visit\n"
+        "predict = Predictor.from_checkpoint('builtin', 'cpu')\n"
+        f"alone = predict({str(tmp_path)!r})\nbefore = 'transformers' in sys.modules\n"
+        f"both = predict({str(tmp_path)!r}, Visit(hippocampus_mm3=6000.0, icv_mm3=1.4e6, volumes_source='DLMUSE'))\n"
+        "print(before, 'transformers' in sys.modules, alone.report, both.report is not None, alone.scan_only == both.scan_only)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.split()[-5:] == ["False", "True", "None", "True", "True"], done.stderr
+
+
+def test_the_kept_class_phrases_are_what_the_text_tower_says():
+    model = load_model("builtin")
+    fresh = Reader(model.network, model.tokenizer, model.record.labels, model.record.style).bare()
+    torch.testing.assert_close(model.class_texts.tokens, fresh.tokens, rtol=0, atol=1e-6)
+    assert torch.equal(model.class_texts.words, fresh.words)

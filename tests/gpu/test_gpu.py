@@ -1,0 +1,81 @@
+"""The same numbers on a CUDA device as on the CPU:  pytest -m gpu."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tiny import CONTRACT, LABELS, PROMPTS, base_network, make_cohort, make_reader
+
+from adclip.domain import Visit
+from adclip.inference import Predictor
+from adclip.model.build import load_base, load_network
+from adclip.model.checkpoint import load_model
+from adclip.model.prompts import is_adapter
+
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
+VISIT = Visit(hippocampus_mm3=6100.0, ventricles_mm3=40000.0, icv_mm3=1.4e6, age_years=74.0, volumes_source="DLMUSE")
+
+
+@pytest.fixture
+def exact_products():
+    """TensorFloat-32 would move float32 results by 1e-3."""
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
+    yield
+    torch.backends.cuda.matmul.allow_tf32 = before
+
+
+def make_images(shape) -> torch.Tensor:
+    return torch.rand((2, 1, *shape), generator=torch.Generator().manual_seed(0))
+
+
+def test_embeddings(tiny_base, exact_products):
+    here, there = load_base(str(tiny_base)), load_base(str(tiny_base), device="cuda", precision="fp32")
+    images = make_images(CONTRACT.shape)
+    torch.testing.assert_close(there.encode_image(images).cpu(), here.encode_image(images), rtol=0, atol=1e-4)
+    texts = ["A photo of NC", "A photo of AD"]
+    torch.testing.assert_close(there.encode_text(texts).cpu(), here.encode_text(texts), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-4), ("bf16", 1e-2)])
+@pytest.mark.parametrize("visit", [None, VISIT], ids=["scan alone", "with a report"])
+def test_probabilities_of_the_builtin_model(precision, tolerance, visit, exact_products):
+    here = Predictor.from_checkpoint("builtin", "cpu")
+    there = Predictor.from_checkpoint("builtin", "cuda", precision)
+    image = make_images(here.record.model.contract.shape)[:1]
+    with torch.inference_mode():
+        wanted = here.score(image, visit).report.softmax(-1)
+        found = there.score(image.cuda(), visit).report.softmax(-1).cpu()
+    torch.testing.assert_close(found, wanted, rtol=0, atol=tolerance)
+
+
+def test_heatmaps_of_the_builtin_model(exact_products):
+    from adclip.attribution import attribute
+
+    image = make_images(load_model("builtin").record.model.contract.shape)[:1]
+    maps = [
+        attribute(Predictor.from_checkpoint("builtin", device, "fp32"), image.to(device), VISIT, "AD")
+        for device in ("cpu", "cuda")
+    ]
+    assert maps[0].answer.scores == pytest.approx(maps[1].answer.scores, abs=1e-3)
+    assert abs(maps[0].signed - maps[1].signed).max() < 1e-3
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_a_training_step_moves_only_what_is_ours(tiny_base, precision, tmp_path):
+    from adclip.events import ignore
+    from adclip.model.bases import read_base
+    from adclip.training.loop import Loop, LoopConfig
+
+    network = load_network(read_base(str(tiny_base)), PROMPTS, dtype=precision).cuda()
+    before = {name: value.detach().clone() for name, value in network.named_parameters()}
+    config = LoopConfig(epochs=2, batch_size=4, learning_rate=3e-3, weight_decay=0.01, alpha=0.5, seed=0)
+    loop = Loop(make_reader(network), make_cohort(), range(9), range(9, 12), (27.0, 2.5), config, "one")
+    loop.run(tmp_path / "state.safetensors", ignore)
+    for name, value in network.named_parameters():
+        assert torch.equal(value, before[name]) != is_adapter(name), name
+
+
+def test_the_reader_follows_the_network(tiny_base):
+    reader = make_reader(base_network(tiny_base).cuda())
+    assert reader.bare().tokens.device.type == "cuda" and len(LABELS) == reader.bare().tokens.shape[1]
