@@ -40,7 +40,7 @@ is one of these:
 | 1 | a defect in adclip |
 | 2 | wrong input or usage: every input was wrong, or the only one, or a model folder |
 | 3 | some inputs failed, the others are done |
-| 4 | something is missing: a device, disk space, a package; the hint says how to get it |
+| 4 | something is missing: weights, a device, disk space, a package; the hint says how to get it |
 | 130 | interrupted; run the same command again |
 | 141 | the reader of stdout stopped early, as `head` does |
 """
