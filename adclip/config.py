@@ -26,6 +26,9 @@ DIAGNOSIS_POLICIES = ("table", "cdr")
 APPEARANCES = ("mild", "medium", "wild")  # the keys of simulation.paint.LOOKS
 CONTRASTS = ("t1", "ct")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+OBJECTIVES = ("candidates", "paper")
+LABEL_POLICIES = ("visit", "subject-last")
+METHODS = ("prompt", "lora", "full", "linear-probe", "cnn", "metadata")
 WEIGHTS_ACTIONS = ("list", "fetch", "verify", "path", "import", "export")
 
 
@@ -149,6 +152,10 @@ class PromptConfig(Settings):
         Whether both projections start at random, as published, rather than from the base.
     raw_scale : bool
         Whether the cosine is multiplied by the logit scale itself, as published, rather than by its exponential.
+    lora_rank : int
+        Rank of learned updates of the image tower's attention (LoRA, Hu et al. 2021, arXiv:2106.09685); 0 for none.
+    whole : bool
+        Whether every parameter is trained, the base's too.
     """
 
     visual_prompts: int = 20
@@ -159,10 +166,13 @@ class PromptConfig(Settings):
     prompts_before_cls: bool = False
     new_projections: bool = False
     raw_scale: bool = False
+    lora_rank: int = 0
+    whole: bool = False
 
     def __post_init__(self) -> None:
         check_at_least("--visual-prompts", self.visual_prompts, 0)
         check_at_least("--text-prompts", self.text_prompts, 0)
+        check_at_least("--lora-rank", self.lora_rank, 0)
         if self.prompt_depth is not None:
             check_at_least("--prompt-depth", self.prompt_depth, 0)
 
@@ -276,6 +286,14 @@ def check_orientation(text: str) -> None:
         raise ConfigError.bad_value(
             "--orientation", f"`{text}` is no orientation", "three letters, one each of L/R, A/P and S/I, such as RAS"
         )
+
+
+def parse_fold(text: str) -> tuple[int, int]:
+    """Return (I, N) of `I/N`, 1 <= I <= N and N >= 2."""
+    number, slash, count = text.partition("/")
+    if not slash or not number.isdecimal() or not count.isdecimal() or not 1 <= int(number) <= int(count) >= 2:
+        raise ConfigError.bad_value("--fold", f"`{text}` is not I/N", "for example --fold 1/5, then 2/5, ...")
+    return int(number), int(count)
 
 
 def parse_override(text: str) -> tuple[str, str | None, str]:
@@ -544,6 +562,32 @@ class FinetuneConfig(Settings):
         Compute activations again during backward instead of keeping them: less memory, more time.
     compile : bool
         Compile the blocks of the image tower with torch.compile; pays on GPUs and long runs.
+    method : str
+        `prompt`; the others are baselines on the same split: `lora` and `full` fine-tune the base with the same objective,
+        `linear-probe` is a regression on its frozen image embeddings, `cnn` a 3D DenseNet from scratch, `metadata` a
+        logistic regression on the table.
+    from_scratch : bool
+        With `full`, random weights in place of the base's.
+    objective : str
+        `candidates` (adclip's), or `paper` (the in-batch loss of arXiv:2509.07613 on the raw MMSE).
+    reports : bool
+        Whether reports are read; without, class phrases alone.
+    bare_weight, contrast_weight : float
+        Weights of the bare-phrase term and of the contrastive term.
+    report_dropout, field_dropout : float
+        Chance that a scan's whole report is dropped for a step; else chance of each field.
+    memory : int
+        Pairs of earlier steps that the contrastive term compares with.
+    patience : int or None
+        Epochs without a better one on the validation subjects before training stops; None trains them all.
+    augment, flip : bool
+        Whether scans are moved, shaded and made noisy at random; whether left and right may change places.
+    train_size : int or None
+        Train on so many subjects of the training part, each class in proportion; the other parts stay.
+    fold : str or None
+        `I/N`: the I-th of N disjoint test sets that together hold every subject once.
+    label_policy : str
+        `visit`: the diagnosis at the visit of the scan; `subject-last`: that of the subject's last visit, at all of them.
     """
 
     scans: Path
@@ -570,6 +614,21 @@ class FinetuneConfig(Settings):
     precision: str = "auto"
     checkpointing: bool = False
     compile: bool = False
+    method: str = "prompt"
+    from_scratch: bool = False
+    objective: str = "candidates"
+    reports: bool = True
+    bare_weight: float = 0.5
+    contrast_weight: float = 0.5
+    report_dropout: float = 0.4
+    field_dropout: float = 0.15
+    memory: int = 64
+    patience: int | None = None
+    augment: bool = True
+    flip: bool = False
+    train_size: int | None = None
+    fold: str | None = None
+    label_policy: str = "visit"
 
     @property
     def tables(self) -> tuple[Path, ...]:
@@ -590,6 +649,21 @@ class FinetuneConfig(Settings):
                 "--precision", "gradients in fp16 vanish", "train in bf16, or in fp32 where the device has no bf16"
             )
         check_style(self.style)
+        check_choice("--method", self.method, METHODS)
+        check_choice("--objective", self.objective, OBJECTIVES)
+        check_choice("--label-policy", self.label_policy, LABEL_POLICIES)
+        if self.from_scratch and self.method != "full":
+            raise ConfigError.bad_value("--from-scratch", "only `--method full` trains every weight")
+        for flag in ("bare_weight", "contrast_weight", "memory", "report_dropout", "field_dropout"):
+            check_at_least(f"--{flag.replace('_', '-')}", getattr(self, flag), 0)
+        for flag in ("report_dropout", "field_dropout"):
+            if getattr(self, flag) > 1:
+                raise ConfigError.bad_value(f"--{flag.replace('_', '-')}", "a chance is at most 1")
+        for flag in ("patience", "train_size"):
+            if getattr(self, flag) is not None:
+                check_at_least(f"--{flag.replace('_', '-')}", getattr(self, flag), 1)
+        if self.fold is not None:
+            parse_fold(self.fold)
         check_at_least("--epochs", self.epochs, 1)
         check_at_least("--batch-size", self.batch_size, 1)
         check_at_least("--weight-decay", self.weight_decay, 0)

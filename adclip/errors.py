@@ -529,6 +529,17 @@ class LeakError(InputError):
         )
 
     @classmethod
+    def near_duplicates(cls, first: str, second: str, correlation: float) -> LeakError:
+        return cls(
+            f"subjects `{first}` and `{second}`: nearly the same image (correlation {correlation:.4f})",
+            "if they are one person, give both rows one `subject_id`; else leave one of them out",
+        )
+
+    @classmethod
+    def answer_in_report(cls, subject: str) -> LeakError:
+        return cls(f"the report of subject `{subject}` changes with the diagnosis or a score", "report this: a defect")
+
+    @classmethod
     def same_image(cls, first: Path | str, second: Path | str) -> LeakError:
         return cls(
             f"{first} and {second}: the same image under two subject ids",
@@ -561,6 +572,13 @@ class OutputError(InputError):
 
 class CheckpointError(InputError):
     """A model folder is unusable."""
+
+    @classmethod
+    def is_baseline(cls, path: Path | str) -> CheckpointError:
+        return cls(
+            f"{path}: a baseline for comparison; its numbers stand there, but no model to predict with",
+            "use a RUN of `adclip finetune --method prompt`, `lora` or `full`",
+        )
 
     @classmethod
     def missing(cls, path: Path | str) -> CheckpointError:

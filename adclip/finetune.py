@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adclip.config import FinetuneConfig
+from adclip.config import FinetuneConfig, parse_fold
 from adclip.domain import CLASS_PHRASES, Diagnosis
 from adclip.errors import CheckpointError, ScanError, TableError
-from adclip.events import OnEvent, Step, Warned, ignore
+from adclip.events import OnEvent, Warned, ignore
 from adclip.paths import claim_folder, write_text
 from adclip.version import __version__
 
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from adclip.model.bases import BaseWeights
 
 LIBRARIES = ("torch", "transformers", "nibabel", "numpy")
+# Settings that a RUN tells of its training; paths and devices are not among them.
+RECORDED = (
+    "method", "from_scratch", "objective", "label_policy", "seed", "fold", "train_size", "batch_size", "learning_rate",
+    "weight_decay", "alpha", "bare_weight", "contrast_weight", "report_dropout", "field_dropout", "memory", "patience",
+    "augment", "flip", "precision",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -75,11 +81,7 @@ def finetune(config: FinetuneConfig, on_event: OnEvent = ignore) -> FinetuneResu
     InputError
         If scans, table or output folder cannot be used.
     """
-    from adclip.clinical.manifest import build_manifest
-    from adclip.clinical.reports import usable_fields
-    from adclip.clinical.splits import prove_disjoint, split_by_subject
-    from adclip.clinical.table import read_tables
-    from adclip.imaging.find import find_scans, without_failed
+    from adclip.clinical.splits import PARTS, prove_disjoint, split_by_subject, thin_out
     from adclip.model.bases import read_base, remember
 
     if not config.scans.exists():
@@ -89,6 +91,36 @@ def finetune(config: FinetuneConfig, on_event: OnEvent = ignore) -> FinetuneResu
         raise CheckpointError.no_text_tower()
     _ = base.tokenizer  # a missing vocabulary is told before an hour of training
     remember(base)
+    manifest = _gather(config, on_event)
+    visits = [example.visit for example in manifest.examples]
+    absent = {str(label) for label in Diagnosis} - {str(visit.diagnosis) for visit in visits}
+    if absent:
+        raise TableError.no_rows(config.tables[0], f"no scan has a row with diagnosis {', '.join(sorted(absent))}")
+    split = split_by_subject(visits, _shares(config), config.seed, parse_fold(config.fold) if config.fold else None)
+    prove_disjoint({part: split.part(part) for part in PARTS})
+    train = split.part("train")
+    if config.train_size is not None:
+        train = tuple(sorted(thin_out(split, visits, config.train_size, config.seed)))
+    _prepare_folder(config)
+    write_text(config.out / "private" / "splits.tsv", split.to_tsv())
+    return _train(config, base, manifest, split, train, on_event)
+
+
+def _shares(config: FinetuneConfig) -> dict[str, float]:
+    return {
+        "test": config.test_fraction,
+        "validation": config.validation_fraction,
+        "calibration": config.calibration_fraction,
+    }
+
+
+def _gather(config: FinetuneConfig, on_event: OnEvent) -> Manifest:
+    """Find the scans, join them with their rows, and say what was left out."""
+    from adclip.clinical.manifest import build_manifest, with_last_diagnosis
+    from adclip.clinical.reports import usable_fields
+    from adclip.clinical.table import read_tables
+    from adclip.imaging.find import find_scans, without_failed
+
     table = read_tables(config.tables, config.table_options, need=("diagnosis",))
     for hint in (*table.hints, *table.notes):
         on_event(Warned(str(table.path), hint))
@@ -101,21 +133,12 @@ def finetune(config: FinetuneConfig, on_event: OnEvent = ignore) -> FinetuneResu
     manifest = build_manifest(items, table)
     for reason, count in manifest.skipped_by_reason.items():
         on_event(Warned(str(table.path), f"{count} left out: {reason}"))
-    if not any(usable_fields(example.visit, config.style) for example in manifest.examples):
+    if config.reports and not any(usable_fields(example.visit, config.style) for example in manifest.examples):
         on_event(Warned(str(table.path), f"no column that the style {config.style} reports; training on scans alone"))
-    absent = {str(label) for label in Diagnosis} - {str(example.visit.diagnosis) for example in manifest.examples}
-    if absent:
-        raise TableError.no_rows(table.path, f"no scan has a row with diagnosis {', '.join(sorted(absent))}")
-    shares = {
-        "test": config.test_fraction,
-        "validation": config.validation_fraction,
-        "calibration": config.calibration_fraction,
-    }
-    split = split_by_subject([example.visit for example in manifest.examples], shares, config.seed)
-    prove_disjoint({part: split.part(part) for part in ("train", *shares)})
-    _prepare_folder(config)
-    write_text(config.out / "private" / "splits.tsv", split.to_tsv())
-    return _train(config, base, manifest, split, on_event)
+    if config.label_policy == "subject-last":
+        manifest, changed = with_last_diagnosis(manifest, table)
+        on_event(Warned(str(table.path), f"{changed} scans count as their subject's last diagnosis (subject-last)"))
+    return manifest
 
 
 def _prepare_folder(config: FinetuneConfig) -> None:
@@ -130,66 +153,62 @@ def _prepare_folder(config: FinetuneConfig) -> None:
 
 
 def _train(
-    config: FinetuneConfig, base: BaseWeights, manifest: Manifest, split: Split, on_event: OnEvent
+    config: FinetuneConfig,
+    base: BaseWeights,
+    manifest: Manifest,
+    split: Split,
+    train: tuple[str, ...],
+    on_event: OnEvent,
 ) -> FinetuneResult:
     import numpy as np
-    import torch
 
     from adclip.clinical.baseline import MetadataBaseline
     from adclip.clinical.reports import template_version
-    from adclip.model.build import load_network
-    from adclip.model.checkpoint import AdapterRecord, save_adapter, with_class_texts
-    from adclip.model.device import choose_device, choose_dtype
-    from adclip.model.prompts import adapter_state, count_trainable
-    from adclip.training.calibrate import answer, calibrate
+    from adclip.model.checkpoint import AdapterRecord, save_adapter, save_baseline, write_tensors
+    from adclip.training.calibrate import calibrate
+    from adclip.training.certificate import certify
     from adclip.training.dataset import read_cohort
-    from adclip.training.loop import Loop, LoopConfig
     from adclip.training.measure import count_subjects, measure
-    from adclip.training.scoring import Reader
+    from adclip.training.methods import Material, fit
+    from adclip.training.scoring import report_texts
 
-    device = choose_device(config.device)
+    private = config.out / "private"
     labels = tuple(str(label) for label in Diagnosis)
     cohort = read_cohort(manifest.examples, base.config.contract, labels, on_event)
-    places = {part: cohort.indices_of(set(split.part(part))) for part in ("train", "validation", "calibration", "test")}
+    subjects = {"train": train, **{part: split.part(part) for part in _shares(config)}}
+    places = {part: cohort.indices_of(set(theirs)) for part, theirs in subjects.items()}
+    certificate = certify(
+        cohort,
+        places,
+        lambda visit: report_texts(visit, labels, config.style, reports=config.reports),
+        base.config.contract,
+    )
+    write_text(private / "leak_certificate.json", json.dumps(certificate, indent=2) + "\n")
     known = cohort.mmse[places["train"]].numpy()
     known = known[~np.isnan(known)]
     mmse_stats = (float(known.mean()), float(known.std() or 1.0)) if len(known) > 1 else (27.0, 3.0)
+    if config.objective == "paper":
+        mmse_stats = (0.0, 1.0)  # the published loss is on raw points
+    if len(known) < 2:
+        on_event(Warned(str(config.tables[0]), "no MMSE of the training subjects is known; none will be estimated"))
 
-    torch.manual_seed(config.seed)
-    network = load_network(base, config.prompts, dtype=choose_dtype(config.precision, device)).to(device)
-    if config.checkpointing:
-        network.checkpoint_activations()
-    if config.compile:
-        network.compile_blocks()
-    ours, total = count_trainable(network)
-    on_event(Step(f"training {ours:,} of {total:,} parameters on {len(places['train'])} scans ({device.type})"))
-    reader = Reader(network, base.tokenizer, labels, config.style)
-    loop = Loop(
-        reader,
-        cohort,
-        places["train"],
-        places["validation"],
-        mmse_stats,
-        LoopConfig(
-            config.epochs, config.batch_size, config.learning_rate, config.weight_decay, config.alpha, config.seed
-        ),
-        _fingerprint(config, split, manifest, base.sha256),
+    material = Material(
+        config, base, labels, cohort, places, mmse_stats, _fingerprint(config, split, manifest, base.sha256)
     )
-    progress = loop.run(config.out / "private" / "resume" / "state.safetensors", on_event)
-    lines = "".join(json.dumps(row) + "\n" for row in progress.history)
-    write_text(config.out / "private" / "metrics.jsonl", lines)
+    fitted = fit(material, private / "resume" / "state.safetensors", on_event)
+    progress = fitted.progress
+    write_text(private / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in progress.history))
 
-    has_mmse = config.prompts.mmse_token and len(known) > 1
+    has_mmse = fitted.prompts.mmse_token and len(known) > 1
     # repeated visits of one person are not exchangeable: one visit each
     once = list({cohort.visits[place].subject_id: place for place in reversed(places["calibration"])}.values())
-    calibration = calibrate(answer(reader, cohort, once, mmse_stats), cohort.labels[once], cohort.mmse[once])
+    calibration = calibrate(fitted.answers(once), cohort.labels[once], cohort.mmse[once])
     train_visits = [cohort.visits[place] for place in places["train"]]
     baseline = MetadataBaseline.fit(train_visits, [str(visit.diagnosis) for visit in train_visits], class_order=labels)
-    counts = {part: count_subjects(cohort, places[part], labels) for part in places}
     record = AdapterRecord(
         base={"name": base.name, "revision": base.revision, "sha256": base.sha256},
         model=base.config,
-        prompts=config.prompts,
+        prompts=fitted.prompts,
         labels=labels,
         phrases={label: CLASS_PHRASES[label] for label in labels},
         style=config.style,
@@ -198,38 +217,43 @@ def _train(
         calibration=calibration,
         metadata_baseline=baseline.to_dict(),
         training={
+            **{name: getattr(config, name) for name in RECORDED},
             "epochs": progress.epoch,
             "best_epoch": progress.best_epoch,
-            "seed": config.seed,
-            "batch_size": config.batch_size,
-            "learning_rate": config.learning_rate,
-            "weight_decay": config.weight_decay,
-            "alpha": config.alpha,
-            "counts": counts,
+            "counts": {part: count_subjects(cohort, places[part], labels) for part in places},
             "volumes_sources": sorted({e.visit.volumes_source for e in manifest.examples if e.visit.volumes_source}),
-            "trainable_parameters": ours,
+            "trainable_parameters": fitted.trained,
             "split_sha256": split.sha256,
         },
         metrics={},
         adclip_version=__version__,
         libraries={name: importlib.metadata.version(name) for name in LIBRARIES},
         template_version=template_version(config.style),
+        reports=config.reports,
     )
-    test = answer(reader, cohort, places["test"], mmse_stats)
-    metrics, baselines = measure(record, cohort, places["test"], test, config.out, config.seed)
+    metrics, baselines = measure(
+        record, cohort, places["test"], fitted.answers(places["test"]), config.out, config.seed
+    )
     named = {f"{group}.{name}": value for group, numbers in baselines.items() for name, value in numbers.items()}
     record = dataclasses.replace(record, metrics=metrics | named)
-    with torch.inference_mode():
-        state = with_class_texts(adapter_state(network), reader.bare())
-    save_adapter(config.out, state, record)
-    shutil.rmtree(config.out / "private" / "resume", ignore_errors=True)
+    if fitted.state is None:
+        save_baseline(config.out, record)
+    else:
+        if fitted.last is not None:
+            write_tensors(private / "last.safetensors", fitted.last)
+        save_adapter(config.out, fitted.state, record)
+    shutil.rmtree(private / "resume", ignore_errors=True)
     return FinetuneResult(
         config.out, metrics, baselines, progress.epoch, progress.best_epoch, progress.history, record.notice
     )
 
 
 def _fingerprint(config: FinetuneConfig, split: Split, manifest: Manifest, base_sha256: str) -> str:
-    settings = {k: v for k, v in config.to_dict().items() if k not in ("out", "scans", "table", "device", "overwrite")}
+    settings = {
+        k: v
+        for k, v in config.to_dict().items()
+        if k not in ("out", "scans", "table", "device", "overwrite", "checkpointing", "compile")
+    }
     scans = sorted(example.sha256 for example in manifest.examples)
     text = json.dumps([settings, split.sha256, scans, base_sha256], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -79,7 +79,9 @@ class Predictor:
         network = model.network.to(self.device)
         texts = model.class_texts
         kept = None if texts is None else TextTokens(texts.tokens.to(self.device), texts.words.to(self.device))
-        self.reader: Reader = Reader(network, model.tokenizer, self.record.labels, self.record.style, kept)
+        self.reader: Reader = Reader(
+            network, model.tokenizer, self.record.labels, self.record.style, kept, self.record.reports
+        )
         self._stripper: SkullStripper | None = None
 
     @classmethod
@@ -173,9 +175,9 @@ class Predictor:
 
     def to_answer(self, scores: Scores, visit: Visit | None) -> Answer:
         """Give the numbers of one scan their names."""
-        from adclip.clinical.reports import render, usable_fields
+        from adclip.clinical.reports import render
 
-        used = bool(visit and usable_fields(visit, self.record.style))
+        used = bool(visit and self.reader.fields(visit))
         report = render(visit, self.record.style, None).text if visit and used else None
         # without a usable field the report candidates are the bare phrases, so the first line serves both cases
         named = dict(zip(self.labels, scores.report[0].tolist(), strict=True))
@@ -189,9 +191,10 @@ class Predictor:
         """Numbers to the record of the contract."""
         calibration = self.record.calibration
         scan_only = to_probabilities(answer.bare, calibration.scan_only_temperature)
-        probabilities = scan_only
+        probabilities, threshold = scan_only, calibration.scan_only_set_threshold
         if answer.used_report:
             probabilities = to_probabilities(answer.scores, calibration.temperature)
+            threshold = calibration.set_threshold
         flags = list(prepared.flags)
         if not answer.used_report:
             flags.append("no_metadata" if visit is None else "no_report")
@@ -211,6 +214,7 @@ class Predictor:
             diagnosis=_likeliest(probabilities),
             scores=answer.scores,
             probabilities=probabilities,
+            prediction_set=to_prediction_set(probabilities, threshold),
             mmse=self._mmse(answer, visit),
             scan_only=scan_only,
             metadata_only=metadata_only,
@@ -251,6 +255,14 @@ def to_probabilities(scores: Mapping[str, float], temperature: float) -> dict[st
     values = np.array(list(scores.values()), dtype=np.float64) / temperature
     weights = np.exp(values - values.max())
     return {name: float(weight) for name, weight in zip(scores, weights / weights.sum(), strict=True)}
+
+
+def to_prediction_set(probabilities: Mapping[str, float], threshold: float | None) -> tuple[str, ...] | None:
+    """Return the classes at least as probable as the threshold, the likeliest in any case; None without a threshold."""
+    if threshold is None:
+        return None
+    likeliest = _likeliest(probabilities)
+    return tuple(label for label, share in probabilities.items() if share >= threshold or label == likeliest)
 
 
 def to_item(scan: Path | str) -> ScanItem:

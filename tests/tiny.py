@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.ndimage import zoom
 
 from adclip.config import FinetuneConfig, ModelConfig, PromptConfig
 from adclip.domain import Diagnosis, InputContract, ScanItem, Visit
@@ -74,10 +75,15 @@ def make_reader(network: Network | None = None, style: str = "paper6") -> Reader
 
 
 def paint(label: int, rng: np.random.Generator) -> np.ndarray:
-    """Return an ellipsoid (X, Y, Z) in [0, 1] whose dark middle and bright left side grow with the class."""
+    """Return an ellipsoid (X, Y, Z) in [0, 1] whose dark middle and bright left side grow with the class.
+
+    Shades of its own make it somebody: no two people may look alike, or the leak certificate takes them for one.
+    """
     x, y, z = np.meshgrid(*(np.linspace(-1, 1, size) for size in CONTRACT.shape_xyz), indexing="ij")
     radius = np.sqrt(x**2 + y**2 + z**2)
-    image = np.where(radius < 0.85, 0.5 + 0.05 * rng.standard_normal(radius.shape), 0.0)
+    nodes = rng.standard_normal([max(size // 4, 2) for size in radius.shape])
+    shades = zoom(nodes, [size / n for size, n in zip(radius.shape, nodes.shape, strict=True)], order=1)
+    image = np.where(radius < 0.85, 0.5 + 0.16 * shades + 0.03 * rng.standard_normal(radius.shape), 0.0)
     image[radius < 0.15 + 0.15 * label] = 0.1
     image[(radius < 0.85) & (x < -0.4)] += 0.15 * label
     return np.clip(image, 0, 1).astype(np.float32)

@@ -10,7 +10,7 @@ import typer
 
 from adclip.cli import tables
 from adclip.cli.options import Columns, Device, DiagnosisPolicy, MaxDays, Overwrite, Precision, Seed, Style, session_of
-from adclip.config import FinetuneConfig, PromptConfig
+from adclip.config import LABEL_POLICIES, METHODS, OBJECTIVES, FinetuneConfig, PromptConfig
 
 
 def finetune_command(
@@ -65,6 +65,54 @@ def finetune_command(
     raw_scale: Annotated[
         bool, typer.Option(help="Multiply by the logit scale itself, as published, rather than its exponential.")
     ] = PromptConfig.raw_scale,
+    lora_rank: Annotated[
+        int, typer.Option(help="Rank of learned updates of the image tower's attention; 0 for none.")
+    ] = PromptConfig.lora_rank,
+    whole: Annotated[bool, typer.Option(help="Train the base's own weights as well.")] = PromptConfig.whole,
+    method: Annotated[
+        str,
+        typer.Option(metavar="|".join(METHODS), help="Prompt tuning, or a baseline on the same split."),
+    ] = FinetuneConfig.method,
+    from_scratch: Annotated[
+        bool, typer.Option(help="With --method full: random weights in place of the base's.")
+    ] = FinetuneConfig.from_scratch,
+    objective: Annotated[
+        str, typer.Option(metavar="|".join(OBJECTIVES), help="adclip's objective, or the published one.")
+    ] = FinetuneConfig.objective,
+    reports: Annotated[bool, typer.Option(help="Read reports; without, class phrases alone.")] = FinetuneConfig.reports,
+    bare_weight: Annotated[float, typer.Option(help="Weight of the bare-phrase term.")] = FinetuneConfig.bare_weight,
+    contrast_weight: Annotated[
+        float, typer.Option(help="Weight of the contrastive term.")
+    ] = FinetuneConfig.contrast_weight,
+    report_dropout: Annotated[
+        float, typer.Option(help="Chance that a whole report is dropped for a step.")
+    ] = FinetuneConfig.report_dropout,
+    field_dropout: Annotated[
+        float, typer.Option(help="Chance of each field of a report that is not.")
+    ] = FinetuneConfig.field_dropout,
+    memory: Annotated[
+        int, typer.Option(help="Pairs of earlier steps that the contrastive term compares with.")
+    ] = FinetuneConfig.memory,
+    patience: Annotated[
+        int | None, typer.Option(help="Epochs without a better one before training stops; default: all are trained.")
+    ] = FinetuneConfig.patience,
+    augment: Annotated[
+        bool, typer.Option(help="Move, shade and add noise to scans at random.")
+    ] = FinetuneConfig.augment,
+    flip: Annotated[bool, typer.Option(help="Also exchange left and right at random.")] = FinetuneConfig.flip,
+    train_size: Annotated[
+        int | None, typer.Option(help="Train on so many subjects of the training part.")
+    ] = FinetuneConfig.train_size,
+    fold: Annotated[
+        str | None, typer.Option(metavar="I/N", help="Test on the I-th of N parts that together hold everyone once.")
+    ] = FinetuneConfig.fold,
+    label_policy: Annotated[
+        str,
+        typer.Option(
+            metavar="|".join(LABEL_POLICIES),
+            help="Diagnosis at the visit of the scan, or the subject's last one at every visit.",
+        ),
+    ] = FinetuneConfig.label_policy,
     test_fraction: Annotated[float, typer.Option(help="Share for the final numbers.")] = FinetuneConfig.test_fraction,
     validation_fraction: Annotated[
         float, typer.Option(help="Share that chooses the epoch.")
@@ -108,7 +156,24 @@ def finetune_command(
             prompts_before_cls,
             new_projections,
             raw_scale,
+            lora_rank,
+            whole,
         ),
+        method=method,
+        from_scratch=from_scratch,
+        objective=objective,
+        reports=reports,
+        bare_weight=bare_weight,
+        contrast_weight=contrast_weight,
+        report_dropout=report_dropout,
+        field_dropout=field_dropout,
+        memory=memory,
+        patience=patience,
+        augment=augment,
+        flip=flip,
+        train_size=train_size,
+        fold=fold,
+        label_policy=label_policy,
         alpha=alpha,
         test_fraction=test_fraction,
         validation_fraction=validation_fraction,

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from adclip.clinical.matching import find_row_index
+from adclip.clinical.splits import last_diagnosis
 from adclip.clinical.table import Table
 from adclip.domain import ScanItem, Visit
 from adclip.errors import LeakError, ScanError, TableError
@@ -126,6 +127,22 @@ def build_manifest(items: Sequence[ScanItem], table: Table) -> Manifest:
     if not examples:
         raise TableError.no_rows(table.path, f"none of {len(items)} scans has a row with a diagnosis")
     return Manifest(tuple(examples), tuple(skipped))
+
+
+def with_last_diagnosis(manifest: Manifest, table: Table) -> tuple[Manifest, int]:
+    """Give every scan the diagnosis of its subject's last row that has one, and count how many changed.
+
+    The reading of papers that call a converter AD at every visit; a label from the future, so it is never the default.
+    """
+    rows: dict[str, list[Visit]] = defaultdict(list)
+    for visit in table.rows:
+        rows[visit.subject_id].append(visit)
+    changed, examples = 0, []
+    for example in manifest.examples:
+        last = last_diagnosis(rows[example.visit.subject_id]) or example.visit.diagnosis
+        changed += last != example.visit.diagnosis
+        examples.append(replace(example, visit=replace(example.visit, diagnosis=last)))
+    return replace(manifest, examples=tuple(examples)), changed
 
 
 def _why_not(table: Table, number: int | None, joined: dict[int, list[ScanItem]]) -> str | None:

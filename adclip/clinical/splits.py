@@ -103,7 +103,9 @@ def prove_disjoint(parts: Mapping[str, Iterable[str]]) -> None:
                 raise LeakError.subject_in_two_parts(subject, (other, part))
 
 
-def split_by_subject(visits: Sequence[Visit], fractions: Mapping[str, float], seed: int) -> Split:
+def split_by_subject(
+    visits: Sequence[Visit], fractions: Mapping[str, float], seed: int, fold: tuple[int, int] | None = None
+) -> Split:
     """Divide people at random, each diagnosis in proportion.
 
     Parameters
@@ -115,6 +117,9 @@ def split_by_subject(visits: Sequence[Visit], fractions: Mapping[str, float], se
         Part of `PARTS` -> share of subjects. Shares add up to 1; if ``train`` is absent it is what the others leave.
     seed : int
         Same seed, same division, whatever the order of `visits`.
+    fold : tuple of int, optional
+        (I, N): the test part is the I-th of N disjoint parts that together hold every subject once; the share of test in
+        `fractions` is then not used, and those of the other parts apply to the rest.
 
     Returns
     -------
@@ -134,6 +139,8 @@ def split_by_subject(visits: Sequence[Visit], fractions: Mapping[str, float], se
     The order within a class is that of SHA-256(seed, subject id), which is random, independent of any library's
     generator, and leaves the others in place as well as it can when one person joins the study.
     """
+    if fold is not None:
+        fractions = {part: share for part, share in fractions.items() if part != "test"}
     shares = _check_fractions(fractions)
     by_subject: dict[str, list[Visit]] = defaultdict(list)
     for visit in visits:
@@ -148,8 +155,15 @@ def split_by_subject(visits: Sequence[Visit], fractions: Mapping[str, float], se
 
     assignment: dict[str, str] = {}
     owed = dict.fromkeys(shares, 0.0)  # rounding carried from class to class, so that it does not add up
+    dealt = 0
     for label in sorted(strata):
-        subjects = sorted(strata[label], key=lambda subject: hashlib.sha256(f"{seed}\0{subject}".encode()).digest())
+        subjects = _shuffled(strata[label], seed)
+        if fold is not None:
+            # dealt out like cards, going on from class to class, so that the folds differ by one subject at most
+            held = {s for place, s in enumerate(subjects) if (dealt + place) % fold[1] == fold[0] - 1}
+            dealt += len(subjects)
+            assignment.update(dict.fromkeys(held, "test"))
+            subjects = [subject for subject in subjects if subject not in held]
         sizes = _share_out(len(subjects), shares, owed)
         parts = [part for part, size in sizes.items() for _ in range(size)]
         assignment.update(zip(subjects, parts, strict=True))
@@ -159,14 +173,61 @@ def split_by_subject(visits: Sequence[Visit], fractions: Mapping[str, float], se
     return split
 
 
+def _shuffled(subjects: Iterable[str], seed: int) -> list[str]:
+    return sorted(subjects, key=lambda subject: hashlib.sha256(f"{seed}\0{subject}".encode()).digest())
+
+
+def thin_out(split: Split, visits: Sequence[Visit], size: int, seed: int) -> frozenset[str]:
+    """Choose `size` training subjects, each diagnosis in proportion; a larger choice holds the smaller one.
+
+    Raises
+    ------
+    ConfigError
+        If the training part has fewer, or a class would be left without anyone.
+    """
+    strata: dict[str, list[str]] = defaultdict(list)
+    theirs: dict[str, list[Visit]] = defaultdict(list)
+    for visit in visits:
+        theirs[visit.subject_id].append(visit)
+    train = split.part("train")
+    for subject in train:
+        strata[first_diagnosis(theirs[subject]) or ""].append(subject)
+    if size > len(train):
+        raise ConfigError.bad_value("--train-size", f"{size} subjects asked for, the training part has {len(train)}")
+    # each subject's place within its class, as a share: taking the smallest keeps the classes in proportion
+    places = [
+        ((place + 0.5) / len(subjects), subject)
+        for label in sorted(strata)
+        for subjects in (_shuffled(strata[label], seed),)
+        for place, subject in enumerate(subjects)
+    ]
+    chosen = frozenset(subject for _, subject in sorted(places)[:size])
+    absent = [label for label, subjects in strata.items() if chosen.isdisjoint(subjects)]
+    if absent:
+        raise ConfigError.bad_value("--train-size", f"{size} subjects leave none with the diagnosis {absent[0]}")
+    return chosen
+
+
 def first_diagnosis(visits: Iterable[Visit]) -> Diagnosis | None:
     """Return the diagnosis of a subject's earliest visit that has one."""
+    known = _diagnosed_in_order(visits)
+    return known[0].diagnosis if known else None
+
+
+def last_diagnosis(visits: Iterable[Visit]) -> Diagnosis | None:
+    """Return the diagnosis of a subject's latest visit that has one."""
+    known = _diagnosed_in_order(visits)
+    return known[-1].diagnosis if known else None
+
+
+def _diagnosed_in_order(visits: Iterable[Visit]) -> list[Visit]:
+    """Return the visits with a diagnosis: by date, else by session id, else as given."""
     known = [visit for visit in visits if visit.diagnosis is not None]
     if all(visit.visit_date for visit in known):
         known.sort(key=lambda visit: visit.visit_date or "")
     elif all(visit.session_id for visit in known):
         known.sort(key=lambda visit: _natural(visit.session_id or ""))
-    return known[0].diagnosis if known else None
+    return known
 
 
 def _natural(text: str) -> list[tuple[int, str]]:

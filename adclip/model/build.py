@@ -20,7 +20,7 @@ from adclip.model.bases import BaseWeights, hash_file, read_base
 from adclip.model.device import choose_device, choose_dtype
 from adclip.model.network import Network
 from adclip.model.original import IGNORED, TEXT
-from adclip.model.prompts import freeze_base, is_adapter, lower_frozen
+from adclip.model.prompts import freeze_base, is_adapter, lower_frozen, ours
 from adclip.model.text import build_bert, tokenize
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _text_loader(base: BaseWeights, dtype: torch.dtype) -> Callable[[], nn.Modul
         bert: nn.Module = build_bert(base.config, empty=True)
         with open_state(base, vision=False, dtype=dtype) as state:
             short = {name.removeprefix(TEXT): value for name, value in state.items()}
-            fill(bert, short, base.weights, optional=frozenset(), ours=lambda name: False)
+            fill(bert, short, base.weights, optional=frozenset(), trained=frozenset())
         bert.requires_grad_(False)
         lower_frozen(bert, dtype)
         return bert
@@ -149,7 +149,7 @@ def resize_positions(table: Tensor, old: tuple[int, int, int], new: tuple[int, i
 def added_by_adapter(network: Network) -> frozenset[str]:
     """Names of the parameters that no base file has."""
     added = ("vision_encoder.mmse_token", "vision_encoder.prompts", "text_prompts", "cross_attention.", "mmse_head.")
-    return frozenset(name for name, _ in network.named_parameters() if name.startswith(added))
+    return frozenset(n for n, _ in network.named_parameters() if n.startswith(added) or ".lora_" in n)
 
 
 def _without_counterpart(network: Network, config: ModelConfig) -> frozenset[str]:
@@ -167,7 +167,7 @@ def fill(
     optional: frozenset[str] | set[str],
     skipped: tuple[str, ...] = (),
     dtype: torch.dtype = torch.float32,
-    ours: Callable[[str], bool] = is_adapter,
+    trained: frozenset[str] | None = None,
 ) -> None:
     """Put `state` into the network; every name must be used, and only `optional` parameters may be absent.
 
@@ -186,8 +186,8 @@ def fill(
         Beginnings of names that are checked but not taken over.
     dtype : torch.dtype
         Of frozen parameters.
-    ours : callable
-        Tells of a name whether it is trained.
+    trained : set of str, optional
+        Names to copy; by default those that are ours in this network.
 
     Raises
     ------
@@ -195,6 +195,7 @@ def fill(
         Naming the keys or shapes that differ.
     """
     wanted = dict(network.named_parameters())
+    copied = frozenset(name for name, _ in ours(network)) if trained is None else trained
     missing = {name for name in wanted if name not in state and name not in optional}
     unknown = {name for name in state if name not in wanted}
     if missing or unknown:
@@ -204,13 +205,18 @@ def fill(
             raise CheckpointError.shape_differs(where, name, tuple(value.shape), tuple(wanted[name].shape))
         if skipped and name.startswith(skipped):
             continue
-        if ours(name):
+        if name in copied and not wanted[name].is_meta:
             with torch.no_grad():
                 wanted[name].copy_(value)
+        elif name in copied:  # full fine-tuning: the base's own layers, in memory of their own
+            _put(network, name, nn.Parameter(value.float().clone()))
         else:
-            parent, _, last = name.rpartition(".")
-            frozen = nn.Parameter(value.to(dtype), requires_grad=False)
-            setattr(network.get_submodule(parent), last, frozen)
+            _put(network, name, nn.Parameter(value.to(dtype), requires_grad=False))
+
+
+def _put(network: nn.Module, name: str, parameter: nn.Parameter) -> None:
+    parent, _, last = name.rpartition(".")
+    setattr(network.get_submodule(parent), last, parameter)
 
 
 class BaseModel:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 ADAPTER_WEIGHTS, ADAPTER_RECORD, CARD = "adapter.safetensors", "adapter.json", "README.md"
+BASELINE_RECORD = "baseline.json"  # of a method that is measured for comparison and cannot predict
 # The encoded class phrases stand beside the parameters, so that a scan without a report never loads the text tower.
 CLASS_TOKENS, CLASS_WORDS = "class_texts.tokens", "class_texts.words"
 
@@ -43,12 +44,16 @@ class Calibration:
         Divisors of the scores before softmax, with a report and without.
     mmse_half_width : float or None
         Half width in points of the 90 % interval of the MMSE estimate.
+    set_threshold, scan_only_set_threshold : float or None
+        Smallest probability of a class in the 90 % prediction set, with a report and without; None with too few subjects.
     """
 
     subjects: int
     temperature: float = 1.0
     scan_only_temperature: float = 1.0
     mmse_half_width: float | None = None
+    set_threshold: float | None = None
+    scan_only_set_threshold: float | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,8 @@ class AdapterRecord:
     libraries : dict
     template_version : str
         Version of the report style's words that the model was taught on.
+    reports : bool
+        Whether it reads reports at all.
     """
 
     base: dict[str, str]
@@ -97,6 +104,7 @@ class AdapterRecord:
     adclip_version: str
     libraries: dict[str, str]
     template_version: str = "1"
+    reports: bool = True
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -127,6 +135,8 @@ def read_record(folder: Path) -> AdapterRecord:
         If it is absent, damaged, or written by a newer adclip.
     """
     path = folder / ADAPTER_RECORD
+    if (folder / BASELINE_RECORD).is_file() and not path.is_file():
+        raise CheckpointError.is_baseline(folder)
     if not path.is_file():
         raise CheckpointError.missing(folder)
     try:
@@ -170,6 +180,21 @@ def save_adapter(folder: Path, state: dict[str, Tensor], record: AdapterRecord) 
     write_text(folder / CARD, render_card(record))
     write_text(folder / ADAPTER_RECORD, record.to_json())
     return hashlib.sha256(data).hexdigest()
+
+
+def save_baseline(folder: Path, record: AdapterRecord) -> None:
+    """Write the record and card of a method that is measured for comparison and has no weights to share."""
+    from adclip.model.card import render_card
+
+    write_text(folder / CARD, render_card(record))
+    write_text(folder / BASELINE_RECORD, record.to_json())
+
+
+def write_tensors(path: Path, state: dict[str, Tensor]) -> None:
+    """Write tensors as a safetensors file, whole or not at all."""
+    from safetensors.torch import save
+
+    write_bytes(path, save(state))
 
 
 @dataclass(frozen=True)
@@ -224,7 +249,7 @@ def load_model(model: str, precision: str = "fp32", device: torch.device | None 
     from adclip.model.build import fill, load_network
     from adclip.model.device import choose_dtype
     from adclip.model.network import TextTokens
-    from adclip.model.prompts import is_adapter
+    from adclip.model.prompts import ours
 
     folder = model_folder(model)
     record = read_record(folder)
@@ -243,10 +268,9 @@ def load_model(model: str, precision: str = "fp32", device: torch.device | None 
         raise CheckpointError.damaged(path, "not a readable safetensors file") from error
     class_texts = _take_class_texts(state, record, path)
     dtype = choose_dtype(precision, device or torch.device("cpu"))
-    network = load_network(
-        base, record.prompts, contract=record.model.contract, dtype=dtype, late_text=class_texts is not None
-    )
-    frozen = {name for name, _ in network.named_parameters() if not is_adapter(name)}
+    late = class_texts is not None and not record.prompts.whole  # a tower that was trained is in the adapter
+    network = load_network(base, record.prompts, contract=record.model.contract, dtype=dtype, late_text=late)
+    frozen = {name for name, _ in network.named_parameters()} - {name for name, _ in ours(network)}
     fill(network, state, path, optional=frozen)
     network.requires_grad_(False)
     identity = {

@@ -199,7 +199,14 @@ class Network(nn.Module):
         return functional.normalize(self.text_tokens(batch, 1).cls[:, 0], dim=-1)
 
     def score(self, image: ImageTokens, text: TextTokens, record: AttentionRecord | None = None) -> Tensor:
-        """Score every candidate of every scan.
+        """Score every candidate of every scan: scale * cos(image', text'), (B, K); see `fuse`."""
+        image_side, text_side = self.fuse(image, text, record)
+        return self.scale * (image_side * text_side).sum(-1)
+
+    def fuse(
+        self, image: ImageTokens, text: TextTokens, record: AttentionRecord | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Let each scan and each of its candidates attend to each other, inside that pair and never across the batch.
 
         Parameters
         ----------
@@ -212,8 +219,8 @@ class Network(nn.Module):
 
         Returns
         -------
-        Tensor (B, K)
-            scale * cos(image', text'), each pair cross-attended on its own, never across the batch.
+        image, text : Tensor (B, K, E)
+            L2-normalised.
         """
         batch = image.cls.shape[0]
         text = text.expand(batch)
@@ -231,5 +238,5 @@ class Network(nn.Module):
             )
             image_side = image_side + IMAGE_FROM_TEXT * rearrange(from_text, "(b k) 1 e -> b k e", k=candidates)
             text_side = text_side + TEXT_FROM_IMAGE * from_image
-        cosine = (functional.normalize(image_side, dim=-1) * functional.normalize(text_side, dim=-1)).sum(-1)
-        return self.scale * cosine
+        image_side, text_side = functional.normalize(image_side, dim=-1), functional.normalize(text_side, dim=-1)
+        return image_side.expand_as(text_side), text_side

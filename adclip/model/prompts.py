@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -22,38 +23,50 @@ _ADAPTER_PREFIXES = (
     "mmse_head.",
     "logit_scale",
 )
+_LOW_RANK = ".lora_"  # in the name of every low-rank update
 
 
-def is_adapter(name: str) -> bool:
-    """Tell whether the parameter `name` is trained, saved with the adapter and counted as ours."""
-    return name.startswith(_ADAPTER_PREFIXES)
+def is_adapter(name: str, *, whole: bool = False) -> bool:
+    """Tell whether the parameter `name` is trained, saved with the adapter and counted as ours.
+
+    Parameters
+    ----------
+    name : str
+    whole : bool
+        Whether everything is trained (`PromptConfig.whole`: full fine-tuning).
+    """
+    return whole or name.startswith(_ADAPTER_PREFIXES) or _LOW_RANK in name
+
+
+def ours(network: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """Yield name and value of the parameters that training changes and a RUN holds."""
+    prompts = getattr(network, "prompt_config", None)
+    whole = prompts is not None and prompts.whole
+    yield from ((name, value) for name, value in network.named_parameters() if is_adapter(name, whole=whole))
 
 
 def adapter_state(network: nn.Module) -> dict[str, Tensor]:
     """Return the adapter's parameters by name, detached and on the CPU."""
-    return {
-        name: parameter.detach().cpu().contiguous()
-        for name, parameter in network.named_parameters()
-        if is_adapter(name)
-    }
+    return {name: parameter.detach().cpu().contiguous() for name, parameter in ours(network)}
 
 
 def freeze_base(network: nn.Module) -> None:
     """Let only the adapter's parameters be trained."""
-    for name, parameter in network.named_parameters():
-        parameter.requires_grad_(is_adapter(name))
+    network.requires_grad_(False)
+    for _, parameter in ours(network):
+        parameter.requires_grad_(True)
 
 
 def count_trainable(network: nn.Module) -> tuple[int, int]:
     """Return the number of adapter parameters and of all parameters."""
-    sizes = [(is_adapter(name), parameter.numel()) for name, parameter in network.named_parameters()]
-    return sum(size for ours, size in sizes if ours), sum(size for _, size in sizes)
+    return sum(p.numel() for _, p in ours(network)), sum(p.numel() for p in network.parameters())
 
 
 def lower_frozen(network: nn.Module, dtype: torch.dtype) -> None:
     """Keep the frozen weights in `dtype`; what is ours stays as it is, in float32."""
+    trained = {name for name, _ in ours(network)}
     for name, parameter in network.named_parameters():
-        if not is_adapter(name) and not parameter.requires_grad:
+        if name not in trained:
             parameter.data = parameter.data.to(dtype)
 
 

@@ -81,6 +81,23 @@ class PatchEmbedding(nn.Module):
         return tokens
 
 
+class LowRank(nn.Module):
+    """A learned update of a frozen linear layer, of low rank; adds nothing until it is trained (LoRA).
+
+    Hu et al. 2021, arXiv:2106.09685; its scale alpha / rank is 1 here.
+    """
+
+    def __init__(self, inputs: int, outputs: int, rank: int) -> None:
+        super().__init__()
+        self.lora_down = new_tokens(rank, inputs)
+        self.lora_up = nn.Parameter(torch.zeros(outputs, rank))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Map (B, N, inputs) to (B, N, outputs), in the type of the tokens."""
+        down, up = self.lora_down.to(tokens.dtype), self.lora_up.to(tokens.dtype)
+        return functional.linear(functional.linear(tokens, down), up)
+
+
 class SelfAttention(nn.Module):
     """Multi-head self-attention with one bias-free qkv projection, split as (3, heads, head width)."""
 
@@ -89,11 +106,22 @@ class SelfAttention(nn.Module):
         self.heads = heads
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.out_proj = nn.Linear(width, width)
+        self.qkv_update: LowRank | None = None
+        self.out_update: LowRank | None = None
+
+    def add_low_rank(self, rank: int) -> None:
+        """Let both projections learn an update."""
+        width = self.out_proj.out_features
+        self.qkv_update, self.out_update = LowRank(width, 3 * width, rank), LowRank(width, width, rank)
 
     def forward(self, tokens: Tensor, record: AttentionRecord | None = None, rows: int | None = None) -> Tensor:
         """Map (B, N, width) to the same shape, or to (B, rows, width) for the first `rows` queries alone."""
-        if rows is None:
-            query, key, value = rearrange(self.qkv(tokens), "b n (three h e) -> three b h n e", three=3, h=self.heads)
+        if rows is None or self.qkv_update is not None:
+            mixed = self.qkv(tokens)
+            if self.qkv_update is not None:
+                mixed = mixed + self.qkv_update(tokens)
+            query, key, value = rearrange(mixed, "b n (three h e) -> three b h n e", three=3, h=self.heads)
+            query = query[:, :, :rows]
         else:
             width = tokens.shape[-1]
             weights = self.qkv.weight
@@ -112,8 +140,9 @@ class SelfAttention(nn.Module):
             output = functional.scaled_dot_product_attention(query, key, value)
         if record is not None:
             record.keep(query, key, value, output)
-        projected: Tensor = self.out_proj(rearrange(output, "b h n e -> b n (h e)"))
-        return projected
+        together = rearrange(output, "b h n e -> b n (h e)")
+        projected: Tensor = self.out_proj(together)
+        return projected if self.out_update is None else projected + self.out_update(together)
 
 
 def attend_in_pieces(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -194,6 +223,9 @@ class VisionTower(nn.Module):
             self.patch_embedding = PatchEmbedding(config)
             self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
             self.norm = nn.LayerNorm(config.width)
+        if prompts and prompts.lora_rank:
+            for attention in (module for module in self.modules() if isinstance(module, SelfAttention)):
+                attention.add_low_rank(prompts.lora_rank)
         self.cls_token = new_tokens(1, 1, config.width)
         self.mmse_token = new_tokens(1, 1, config.width) if prompts and prompts.mmse_token else None
         depth = 0

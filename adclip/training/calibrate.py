@@ -14,7 +14,7 @@ from adclip.model.checkpoint import Calibration
 from adclip.training.dataset import Cohort
 from adclip.training.scoring import Reader, score_batch
 
-COVERAGE = 0.9  # of the MMSE interval
+COVERAGE = 0.9  # of the MMSE interval and of the prediction sets
 
 
 @dataclass(frozen=True)
@@ -83,17 +83,27 @@ def calibrate(answers: Answers, labels: Tensor, mmse: Tensor) -> Calibration:
 
     Notes
     -----
-    The half width is the ceil((n + 1) * 0.9)-th smallest absolute error (split conformal prediction, Lei et al. 2018); None
-    with too few subjects for that.
+    All three are split conformal prediction (Lei et al. 2018; sets: Sadinle et al. 2019, LAC): the ceil((n + 1) * 0.9)-th smallest
+    nonconformity of the calibration subjects, which is the absolute error of the MMSE, and one minus the probability of
+    the true class; None with too few subjects for that.
     """
     numbers = labels.tolist()
     if len(set(numbers)) < 2:
         return Calibration(len(numbers))
     half_width = None
     if answers.mmse is not None:
-        errors = np.sort(np.abs(answers.mmse - mmse.double().numpy())[~np.isnan(mmse.numpy())])
-        rank = int(np.ceil((len(errors) + 1) * COVERAGE))
-        half_width = float(errors[rank - 1]) if 0 < rank <= len(errors) else None
-    return Calibration(
-        len(numbers), fit_temperature(answers.report, numbers), fit_temperature(answers.bare, numbers), half_width
-    )
+        half_width = conformal_quantile(np.abs(answers.mmse - mmse.double().numpy())[~np.isnan(mmse.numpy())])
+    temperatures, thresholds = [], []
+    for scores in (answers.report, answers.bare):
+        temperature = fit_temperature(scores, numbers)
+        missed = 1 - to_probabilities(scores, temperature)[np.arange(len(numbers)), numbers]
+        worst = conformal_quantile(missed)
+        temperatures.append(temperature)
+        thresholds.append(None if worst is None else 1 - worst)
+    return Calibration(len(numbers), temperatures[0], temperatures[1], half_width, thresholds[0], thresholds[1])
+
+
+def conformal_quantile(nonconformity: NDArray[np.float64]) -> float | None:
+    """Return the ceil((n + 1) * COVERAGE)-th smallest value, or None if there are fewer."""
+    rank = int(np.ceil((len(nonconformity) + 1) * COVERAGE))
+    return float(np.sort(nonconformity)[rank - 1]) if 0 < rank <= len(nonconformity) else None

@@ -2,28 +2,86 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-BARE_WEIGHT = 0.5  # class phrase without the report: the scan has to answer alone
-CONTRAST_WEIGHT = 0.5
 
+@dataclass(frozen=True)
+class Pairs:
+    """Embeddings of scans with their true reports, before cross-attention.
 
-def soft_targets(labels: Tensor) -> Tensor:
-    """Return (B, B) targets: half on the own pair, half spread over the pairs of the same class.
-
-    In-batch pairs of one class are no negatives; q_ij = 0.5 [i = j] + 0.5 [y_i = y_j] / n_class.
+    Parameters
+    ----------
+    image, text : Tensor (M, E)
+        L2-normalised.
+    labels : Tensor (M,), int64
     """
-    same = (labels[:, None] == labels[None, :]).float()
-    return 0.5 * torch.eye(labels.shape[0], device=labels.device) + 0.5 * same / same.sum(dim=1, keepdim=True)
+
+    image: Tensor
+    text: Tensor
+    labels: Tensor
+
+    def detach(self) -> Pairs:
+        """Return the same without a gradient."""
+        return Pairs(self.image.detach(), self.text.detach(), self.labels)
+
+    def followed_by(self, other: Pairs | None) -> Pairs:
+        """Return these pairs and behind them those of `other`."""
+        if other is None:
+            return self
+        both = ((self.image, other.image), (self.text, other.text), (self.labels, other.labels))
+        return Pairs(*(torch.cat(tensors) for tensors in both))
+
+    def first(self, count: int) -> Pairs:
+        """Return the first `count` pairs."""
+        return Pairs(self.image[:count], self.text[:count], self.labels[:count])
 
 
-def contrast(image: Tensor, text: Tensor, labels: Tensor, scale: Tensor) -> Tensor:
-    """Symmetric class-aware contrastive loss on L2-normalised embeddings (B, E) before cross-attention."""
+def soft_targets(labels: Tensor, others: Tensor | None = None) -> Tensor:
+    """Return (B, B + M) targets: half on the own pair, half spread over the pairs of the same class.
+
+    Pairs of one class are no negatives; q_ij = 0.5 [i = j] + 0.5 [y_i = y_j] / n_class.
+
+    Parameters
+    ----------
+    labels : Tensor (B,)
+    others : Tensor (M,), optional
+        Of pairs of earlier batches.
+    """
+    every = labels if others is None else torch.cat([labels, others])
+    same = (labels[:, None] == every[None, :]).float()
+    own = torch.eye(labels.shape[0], every.shape[0], device=labels.device)
+    return 0.5 * own + 0.5 * same / same.sum(dim=1, keepdim=True)
+
+
+def contrast(pairs: Pairs, scale: Tensor, earlier: Pairs | None = None) -> Tensor:
+    """Symmetric class-aware contrastive loss of a batch.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        Of this batch.
+    scale : Tensor ()
+        Multiplier of the cosine.
+    earlier : Pairs, optional
+        Embeddings of the last steps, without gradient: what a small batch lacks to compare with (cross-batch memory, Wang
+        et al. 2020, arXiv:1912.06798).
+    """
+    every = pairs.followed_by(earlier)
+    wanted = soft_targets(pairs.labels, None if earlier is None else earlier.labels)
+    to_texts = functional.cross_entropy(scale * pairs.image @ every.text.T, wanted)
+    to_images = functional.cross_entropy(scale * pairs.text @ every.image.T, wanted)
+    return (to_texts + to_images) / 2
+
+
+def published_contrast(image: Tensor, text: Tensor, scale: Tensor) -> Tensor:
+    """In-batch loss of the paper on cross-attended pairs (B, E): every other pair is a negative, also of the same class."""
     logits = scale * image @ text.T
-    wanted = soft_targets(labels)
-    return (functional.cross_entropy(logits, wanted) + functional.cross_entropy(logits.T, wanted.T)) / 2
+    own = torch.arange(len(image), device=image.device)
+    return (functional.cross_entropy(logits, own) + functional.cross_entropy(logits.T, own)) / 2
 
 
 def adjusted_cross_entropy(scores: Tensor, labels: Tensor, log_prior: Tensor) -> Tensor:

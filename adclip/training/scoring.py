@@ -31,6 +31,23 @@ class Wording:
     phrasing: int = 0
 
 
+def report_texts(
+    visit: Visit,
+    labels: Sequence[str],
+    style: str,
+    keep: frozenset[str] | None = None,
+    phrasing: int = 0,
+    *,
+    reports: bool = True,
+) -> list[str]:
+    """Return one candidate report per class: the same sentences, another label phrase; with nothing usable, the bare phrases."""
+    fields = frozenset(usable_fields(visit, style)) if reports else frozenset()
+    kept = fields if keep is None else fields & keep
+    if not kept:
+        return [bare_phrase(label) for label in labels]
+    return [report.text for report in candidates(visit, style, labels, kept, phrasing)]
+
+
 @dataclass(frozen=True)
 class Reader:
     """Writes the candidate texts of a model and encodes them.
@@ -45,6 +62,8 @@ class Reader:
         Report style.
     class_texts : TextTokens or None
         The bare phrases as the finished model encoded them; None while it learns.
+    with_reports : bool
+        Whether the model reads reports at all.
     """
 
     network: Network
@@ -52,6 +71,11 @@ class Reader:
     labels: tuple[str, ...]
     style: str
     class_texts: TextTokens | None = None
+    with_reports: bool = True
+
+    def fields(self, visit: Visit) -> tuple[str, ...]:
+        """Return the columns of a visit that this model's reports use."""
+        return tuple(usable_fields(visit, self.style)) if self.with_reports else ()
 
     @property
     def device(self) -> torch.device:
@@ -71,12 +95,8 @@ class Reader:
         return [bare_phrase(label) for label in self.labels]
 
     def report_texts(self, visit: Visit, keep: frozenset[str] | None = None, phrasing: int = 0) -> list[str]:
-        """One report per class; the same sentences, another label phrase. Nothing usable: the bare phrases."""
-        fields = frozenset(usable_fields(visit, self.style))
-        kept = fields if keep is None else fields & keep
-        if not kept:
-            return self.bare_texts()
-        return [report.text for report in candidates(visit, self.style, self.labels, kept, phrasing)]
+        """Return the candidate reports of a visit; see the function of this name."""
+        return report_texts(visit, self.labels, self.style, keep, phrasing, reports=self.with_reports)
 
     def bare(self) -> TextTokens:
         """Encode the bare phrases: shared by all scans."""
@@ -87,7 +107,7 @@ class Reader:
     def reports(self, visits: Sequence[Visit], wordings: Sequence[Wording] | None = None) -> TextTokens:
         """Encode the candidate reports of several visits."""
         wordings = wordings or [Wording()] * len(visits)
-        if self.class_texts is not None and not any(usable_fields(visit, self.style) for visit in visits):
+        if self.class_texts is not None and not any(self.fields(visit) for visit in visits):
             return self.class_texts
         texts = [
             text

@@ -66,11 +66,14 @@ def test_a_training_step_moves_only_what_is_ours(tiny_base, precision, tmp_path)
     from adclip.events import ignore
     from adclip.model.bases import read_base
     from adclip.training.loop import Loop, LoopConfig
+    from adclip.training.objective import Objective, ObjectiveConfig
 
     network = load_network(read_base(str(tiny_base)), PROMPTS, dtype=precision).cuda()
     before = {name: value.detach().clone() for name, value in network.named_parameters()}
-    config = LoopConfig(epochs=2, batch_size=4, learning_rate=3e-3, weight_decay=0.01, alpha=0.5, seed=0)
-    loop = Loop(make_reader(network), make_cohort(), range(9), range(9, 12), (27.0, 2.5), config, "one")
+    config = LoopConfig(epochs=2, batch_size=4, learning_rate=3e-3, weight_decay=0.01, seed=0)
+    cohort = make_cohort()
+    objective = Objective(make_reader(network), cohort, range(9), (27.0, 2.5), ObjectiveConfig())
+    loop = Loop(objective, cohort, range(9), range(9, 12), config, "one")
     loop.run(tmp_path / "state.safetensors", ignore)
     for name, value in network.named_parameters():
         assert torch.equal(value, before[name]) != is_adapter(name), name

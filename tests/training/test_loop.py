@@ -7,18 +7,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tiny import base_network, make_cohort, make_reader
+from tiny import CONTRACT, base_network, make_cohort, make_reader
 
 from adclip.domain import Visit
-from adclip.errors import AdclipError, OutputError
-from adclip.events import Advanced, ignore
+from adclip.errors import AdclipError, DeviceError, OutputError
+from adclip.events import Advanced, Warned, ignore
 from adclip.model.prompts import adapter_state, is_adapter
+from adclip.training.augment import Augment
 from adclip.training.calibrate import answer
 from adclip.training.loop import Loop, LoopConfig
+from adclip.training.objective import Objective, ObjectiveConfig
 from adclip.training.scoring import score_batch
 
 STATS = (27.0, 2.5)
-CONFIG = LoopConfig(epochs=4, batch_size=4, learning_rate=3e-3, weight_decay=0.01, alpha=0.5, seed=0)
+CONFIG = LoopConfig(epochs=4, batch_size=4, learning_rate=3e-3, weight_decay=0.01, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -26,13 +28,18 @@ def cohort():
     return make_cohort()
 
 
-def make_loop(base, cohort, config=CONFIG, fingerprint="one", style="paper6") -> Loop:
-    return Loop(make_reader(base_network(base), style), cohort, range(9), range(9, 12), STATS, config, fingerprint)
+def make_objective(base, cohort, style="paper6", train=range(9), **changed) -> Objective:
+    return Objective(make_reader(base_network(base), style), cohort, train, STATS, ObjectiveConfig(**changed))
+
+
+def make_loop(base, cohort, config=CONFIG, fingerprint="one", style="paper6", **changed) -> Loop:
+    objective = make_objective(base, cohort, style, **changed)
+    return Loop(objective, cohort, range(9), range(9, 12), config, fingerprint)
 
 
 def test_the_loss_falls_and_the_base_stays(tmp_path, tiny_base, cohort):
     loop = make_loop(tiny_base, cohort, replace(CONFIG, epochs=25))
-    network = loop.reader.network
+    network = loop.network
     before = {name: value.detach().clone() for name, value in network.named_parameters()}
     buffers = {name: value.clone() for name, value in network.named_buffers()}
     told = []
@@ -51,9 +58,17 @@ def test_the_loss_falls_and_the_base_stays(tmp_path, tiny_base, cohort):
 def test_the_best_epoch_is_what_remains(tmp_path, tiny_base, cohort):
     loop = make_loop(tiny_base, cohort, replace(CONFIG, learning_rate=0.05))
     progress = loop.run(tmp_path / "state.safetensors", ignore)
-    losses = [row["validation_loss"] for row in progress.history]
-    assert progress.best_epoch == 1 + int(np.argmin(losses)) and progress.best_loss == min(losses)
-    assert loop._validation_loss()["validation_loss"] == pytest.approx(min(losses), abs=1e-5)
+    scores = [[row["validation_balanced_accuracy"], -row["validation_loss"]] for row in progress.history]
+    assert progress.best_score == max(scores) == scores[progress.best_epoch - 1]
+    measured = loop.learner.validate(range(9, 12), 4)
+    assert -measured["validation_loss"] == pytest.approx(max(scores)[1], abs=1e-5)
+    assert measured["validation_balanced_accuracy"] == max(scores)[0]
+
+
+def test_patience_ends_a_run_that_learns_nothing_new(tmp_path, tiny_base, cohort):
+    loop = make_loop(tiny_base, cohort, replace(CONFIG, epochs=50, learning_rate=1e-12, patience=2))
+    progress = loop.run(tmp_path / "state", ignore)
+    assert progress.epoch - progress.best_epoch == 2 and progress.epoch < 50
 
 
 def test_the_same_seed_gives_the_same_weights(tmp_path, tiny_base, cohort):
@@ -61,7 +76,7 @@ def test_the_same_seed_gives_the_same_weights(tmp_path, tiny_base, cohort):
     for number, config in enumerate((CONFIG, CONFIG, replace(CONFIG, seed=1))):
         loop = make_loop(tiny_base, cohort, config)
         loop.run(tmp_path / str(number), ignore)
-        found.append(adapter_state(loop.reader.network))
+        found.append(adapter_state(loop.network))
     assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
     assert not all(torch.equal(found[0][name], found[2][name]) for name in found[0])
 
@@ -70,9 +85,53 @@ class StoppedError(Exception):
     """Stands for Ctrl-C or a lost machine."""
 
 
+def test_memory_that_runs_out_halves_the_steps_and_says_so(tmp_path, tiny_base, cohort, monkeypatch):
+    whole = make_loop(tiny_base, cohort, contrast_weight=0.0)
+    wanted = whole.run(tmp_path / "whole", ignore)
+    tight = make_loop(tiny_base, cohort, contrast_weight=0.0)
+    real = tight.learner.loss
+
+    def small(places, images, wordings):
+        if len(places) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(places, images, wordings)
+
+    monkeypatch.setattr(tight.learner, "loss", small)
+    told = []
+    found = tight.run(tmp_path / "tight", told.append)
+    assert [event.text for event in told if isinstance(event, Warned)] == [
+        "out of memory; steps of 4 scans are taken 2 at a time from here on"
+    ]
+    assert found.micro_batch == 2 and found.epoch == wanted.epoch
+    # the same gradient, in two halves
+    assert found.history[0]["train_loss"] == pytest.approx(wanted.history[0]["train_loss"], rel=1e-3)
+    with pytest.raises(DeviceError, match="memory"):
+        make_stuck(tiny_base, cohort).run(tmp_path / "stuck", ignore)
+
+
+def make_stuck(base, cohort) -> Loop:
+    loop = make_loop(base, cohort)
+
+    def never(*_args):
+        raise torch.OutOfMemoryError("out of memory")
+
+    loop.learner.loss = never
+    return loop
+
+
+def test_a_damaged_resume_file_is_told(tmp_path, tiny_base, cohort):
+    path = tmp_path / "run" / "private" / "resume" / "state.safetensors"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"half")
+    with pytest.raises(OutputError, match="cannot be read") as caught:
+        make_loop(tiny_base, cohort).run(path, ignore)
+    assert "--overwrite" in caught.value.remedy
+
+
 @pytest.mark.parametrize("epochs", [1, 3])
 def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(tmp_path, tiny_base, cohort, epochs):
-    whole = make_loop(tiny_base, cohort)
+    config = replace(CONFIG, augment=Augment(CONTRACT))
+    whole = make_loop(tiny_base, cohort, config)
     wanted = whole.run(tmp_path / "whole", ignore)
 
     def stop(event):
@@ -80,12 +139,12 @@ def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(tmp_path, tiny_base, c
             raise StoppedError
 
     with pytest.raises(StoppedError):
-        make_loop(tiny_base, cohort).run(tmp_path / "state", stop)
-    again = make_loop(tiny_base, cohort)
+        make_loop(tiny_base, cohort, config).run(tmp_path / "state", stop)
+    again = make_loop(tiny_base, cohort, config)
     torch.manual_seed(99)  # nothing may hang on the global state
     found = again.run(tmp_path / "state", ignore)
     assert found == wanted
-    one, two = adapter_state(whole.reader.network), adapter_state(again.reader.network)
+    one, two = adapter_state(whole.network), adapter_state(again.network)
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
@@ -101,15 +160,15 @@ def test_a_run_with_other_settings_is_not_resumed(tmp_path, tiny_base, cohort):
 def test_a_loss_that_is_no_number_stops_with_advice(tmp_path, tiny_base, cohort):
     loop = make_loop(tiny_base, cohort)
     with torch.no_grad():
-        loop.reader.network.mm_vision_proj.weight.fill_(float("nan"))
+        loop.network.mm_vision_proj.weight.fill_(float("nan"))
     with pytest.raises(AdclipError, match="nan") as caught:
         loop.run(tmp_path / "state", ignore)
     assert "--learning-rate" in caught.value.remedy
 
 
 def test_the_prior_is_that_of_the_training_scans(tiny_base, cohort):
-    loop = Loop(make_reader(base_network(tiny_base)), cohort, [0, 3, 6, 1], [2], STATS, CONFIG, "x")
-    assert loop.log_prior.exp().tolist() == pytest.approx([0.75, 0.25, 1e-6])
+    objective = make_objective(tiny_base, cohort, train=[0, 3, 6, 1])
+    assert objective.log_prior.exp().tolist() == pytest.approx([0.75, 0.25, 1e-6])
 
 
 def test_the_rate_warms_up_and_ends_at_zero(tiny_base, cohort):
@@ -125,7 +184,7 @@ def test_the_rate_warms_up_and_ends_at_zero(tiny_base, cohort):
 
 def test_reports_and_fields_are_dropped_as_often_as_said(tiny_base, cohort):
     loop = make_loop(tiny_base, cohort)
-    wordings = loop._draw_wordings(4000, np.random.default_rng(0))
+    wordings = loop.learner.draw_wordings(4000, np.random.default_rng(0))
     kept = [wording.keep for wording in wordings]
     empty = np.mean([not fields for fields in kept])
     assert empty == pytest.approx(0.4, abs=0.03)
@@ -135,12 +194,12 @@ def test_reports_and_fields_are_dropped_as_often_as_said(tiny_base, cohort):
 
 def test_training_meets_every_wording_and_prediction_the_canonical_one(tiny_base, cohort):
     loop = make_loop(tiny_base, cohort, style="clinical")
-    wordings = loop._draw_wordings(200, np.random.default_rng(0))
+    wordings = loop.learner.draw_wordings(200, np.random.default_rng(0))
     assert len({wording.phrasing for wording in wordings}) == 200
     visit = replace(cohort.visits[0], hippocampus_mm3=6000.0)
-    texts = {loop.reader.report_texts(visit, None, wording.phrasing)[0] for wording in wordings}
+    texts = {loop.learner.reader.report_texts(visit, None, wording.phrasing)[0] for wording in wordings}
     assert len(texts) > 50
-    assert loop.reader.report_texts(visit)[0] == loop.reader.report_texts(visit, None, 0)[0]
+    assert loop.learner.reader.report_texts(visit)[0] == loop.learner.reader.report_texts(visit, None, 0)[0]
 
 
 # ------------------------------------------------------------------------------------------------ scores

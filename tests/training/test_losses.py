@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from adclip.training.calibrate import Answers, calibrate, fit_temperature, to_probabilities
-from adclip.training.losses import adjusted_cross_entropy, contrast, masked_mse, soft_targets
+from adclip.training.losses import Pairs, adjusted_cross_entropy, contrast, masked_mse, published_contrast, soft_targets
 
 LABELS = torch.tensor([0, 1, 0, 2])
 
@@ -25,13 +25,32 @@ def test_contrast_equals_the_formula_both_ways():
     logits, wanted = 5.0 * image @ text.T, soft_targets(LABELS)
     one = -(wanted * logits.log_softmax(1)).sum(1).mean()
     two = -(wanted.T * logits.T.log_softmax(1)).sum(1).mean()
-    torch.testing.assert_close(contrast(image, text, LABELS, torch.tensor(5.0)), (one + two) / 2)
+    found = contrast(Pairs(image, text, LABELS), torch.tensor(5.0))
+    torch.testing.assert_close(found, (one + two) / 2)
+
+
+def test_earlier_pairs_take_part_in_the_contrast():
+    """A batch of two with two remembered pairs compares each of its own with all four."""
+    image, text = (torch.nn.functional.normalize(torch.randn(4, 8), dim=-1) for _ in range(2))
+    every = Pairs(image, text, LABELS)
+    now, earlier = every.first(2), Pairs(image[2:], text[2:], LABELS[2:])
+    wanted = soft_targets(LABELS)[:2]
+    one = -(wanted * (5.0 * image[:2] @ text.T).log_softmax(1)).sum(1).mean()
+    two = -(wanted * (5.0 * text[:2] @ image.T).log_softmax(1)).sum(1).mean()
+    torch.testing.assert_close(contrast(now, torch.tensor(5.0), earlier), (one + two) / 2)
+
+
+def test_the_published_contrast_calls_a_classmate_a_negative():
+    image = torch.eye(3)
+    assert published_contrast(image, image, torch.tensor(10.0)) < published_contrast(
+        image, image[[1, 0, 2]], torch.tensor(10.0)
+    )
 
 
 def test_the_text_of_a_classmate_is_no_negative():
     image = torch.eye(3)
     text = image[[1, 0, 2]]  # the first two have each other's text
-    same, other = (contrast(image, text, torch.tensor(y), torch.tensor(10.0)) for y in ([0, 0, 1], [0, 2, 1]))
+    same, other = (contrast(Pairs(image, text, torch.tensor(y)), torch.tensor(10.0)) for y in ([0, 0, 1], [0, 2, 1]))
     assert same < other
 
 

@@ -15,6 +15,7 @@ from tiny import CONTRACT, LABELS, finetune_config, write_table
 
 from adclip.clinical.splits import Split
 from adclip.clinical.table import read_table
+from adclip.config import PromptConfig
 from adclip.errors import (
     AdclipError,
     CheckpointError,
@@ -26,12 +27,13 @@ from adclip.errors import (
 )
 from adclip.events import Advanced, Step
 from adclip.finetune import finetune
+from adclip.inference import Predictor
 from adclip.model.bases import read_base
 from adclip.model.checkpoint import load_model, read_record
 
 FILES = {
     "adapter.json", "adapter.safetensors", "README.md", "private/config.toml", "private/metrics.jsonl",
-    "private/predictions_test.tsv", "private/splits.tsv",
+    "private/predictions_test.tsv", "private/splits.tsv", "private/leak_certificate.json", "private/last.safetensors",
 }  # fmt: skip
 
 
@@ -261,3 +263,116 @@ def test_low_precision_trains_and_answers_alike(tiny_run, tiny_base, tiny_cohort
     assert all(value.dtype == torch.float32 for name, value in state.items() if name != "class_texts.words")
     with pytest.raises(AdclipError, match="fp16"):
         finetune_config(tiny_cohort, tiny_base, tmp_path / "x", precision="fp16")
+
+
+# ------------------------------------------------------------------------------------------------ methods and splits
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_a_base_that_is_fine_tuned_answers_after_loading(method, one_epoch, tiny_base, tiny_cohort):
+    result = finetune(replace(one_epoch, method=method))
+    record = read_record(one_epoch.out)
+    assert record.training["method"] == method and record.prompts.visual_prompts == 0
+    state, base = load_file(one_epoch.out / "adapter.safetensors"), load_file(tiny_base / "base.safetensors")
+    held = {name for name in state if name.startswith("vision_encoder.blocks.0.attn")}
+    if method == "lora":
+        assert held == {f"vision_encoder.blocks.0.attn.{part}_update.lora_{way}"
+                        for part in ("qkv", "out") for way in ("down", "up")}  # fmt: skip
+    else:
+        assert set(base) <= set(state)
+        assert not torch.equal(
+            state["vision_encoder.blocks.0.attn.qkv.weight"], base["vision_encoder.blocks.0.attn.qkv.weight"]
+        )
+    assert result.metrics["accuracy"]["n"] > 0
+    # what was measured is what the folder answers
+    lines = (one_epoch.out / "private" / "predictions_test.tsv").read_text().splitlines()
+    header, first = lines[0].split("\t"), lines[1].split("\t")
+    row = dict(zip(header, first, strict=True))
+    name = f"sub-{row['subject_id']}/ses-{row['session_id']}/anat/*desc-preproc_T1w.nii.gz"
+    visit = next(v for v in read_table(tiny_cohort / "table.csv").rows
+                 if (v.subject_id, v.session_id) == (row["subject_id"], row["session_id"]))  # fmt: skip
+    found = Predictor.from_checkpoint(one_epoch.out, "cpu")(next(tiny_cohort.glob(name)), visit)
+    for label in LABELS:
+        assert found.probabilities[label] == pytest.approx(float(row[f"probability_{label}"]), abs=1e-4)
+
+
+def test_from_scratch_forgets_the_base(one_epoch, tiny_base):
+    finetune(replace(one_epoch, method="full", from_scratch=True))
+    state, base = load_file(one_epoch.out / "adapter.safetensors"), load_file(tiny_base / "base.safetensors")
+    name = "language_encoder.embeddings.word_embeddings.weight"
+    assert float(torch.corrcoef(torch.stack([state[name].flatten(), base[name].flatten()]))[0, 1]) < 0.1
+    with pytest.raises(AdclipError, match="--method full"):
+        replace(one_epoch, from_scratch=True)
+
+
+@pytest.mark.parametrize("method", ["linear-probe", "cnn", "metadata"])
+def test_a_baseline_is_measured_on_the_same_people_and_predicts_nothing(method, one_epoch, tiny_run):
+    seed_split = (tiny_run / "private" / "splits.tsv").read_text()
+    result = finetune(replace(one_epoch, method=method))
+    assert (one_epoch.out / "private" / "splits.tsv").read_text() == seed_split
+    assert {"value", "low", "high", "n"} <= set(result.metrics["balanced_accuracy"])
+    assert {"baseline.json", "README.md"} <= files_in(one_epoch.out) and not (one_epoch.out / "adapter.json").exists()
+    with pytest.raises(CheckpointError, match="baseline"):
+        load_model(str(one_epoch.out))
+    if method == "metadata":
+        assert result.metrics["accuracy"]["value"] == result.baselines["metadata_only"]["accuracy"]["value"]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"objective": "paper"}, {"reports": False}, {"bare_weight": 0.0}, {"contrast_weight": 0.0}, {"memory": 0},
+        {"augment": False}, {"prompts": replace(PromptConfig.paper(), visual_prompts=2, text_prompts=3)},
+    ],
+)  # fmt: skip
+def test_every_part_of_the_objective_can_be_switched(changed, one_epoch, tiny_cohort):
+    finetune(replace(one_epoch, **changed))
+    record = read_record(one_epoch.out)
+    if changed.get("objective") == "paper":
+        assert (record.mmse_mean, record.mmse_sd) == (0.0, 1.0)
+    if "reports" in changed:
+        scan = next(tiny_cohort.glob("sub-p01/**/*desc-preproc_T1w.nii.gz"))
+        visit = next(v for v in read_table(tiny_cohort / "table.csv").rows if v.subject_id == "p01")
+        found = Predictor.from_checkpoint(one_epoch.out, "cpu")(scan, visit)
+        assert found.report is None and found.probabilities == found.scan_only
+
+
+def test_folds_hold_everyone_once(one_epoch, tiny_cohort):
+    tested = []
+    for number in (1, 2, 3):
+        config = replace(one_epoch, fold=f"{number}/3", method="metadata", out=one_epoch.out / str(number))
+        finetune(config)
+        tested += Split.from_tsv((config.out / "private" / "splits.tsv").read_text()).part("test")
+    everyone = {visit.subject_id for visit in read_table(tiny_cohort / "table.csv").rows}
+    assert sorted(tested) == sorted(everyone)
+
+
+def test_fewer_training_subjects_leave_the_other_parts_alone(one_epoch, tiny_run):
+    finetune(replace(one_epoch, train_size=6))
+    record, whole = read_record(one_epoch.out), read_record(tiny_run)
+    assert record.training["counts"]["train"] == {"CN": 2, "MCI": 2, "AD": 2}
+    assert record.training["counts"]["test"] == whole.training["counts"]["test"]
+    with pytest.raises(AdclipError, match="--train-size"):
+        finetune(replace(one_epoch, train_size=500, overwrite=True))
+
+
+def test_a_converter_counts_as_what_they_became_only_when_asked(one_epoch, tiny_cohort, tmp_path):
+    visits = list(read_table(tiny_cohort / "table.csv").rows)
+    twice = next(
+        v.subject_id for v in visits if sum(w.subject_id == v.subject_id for w in visits) > 1 and v.diagnosis == "CN"
+    )
+    changed = [replace(v, diagnosis="AD") if (v.subject_id, v.session_id) == (twice, "02") else v for v in visits]
+    table = write_table(tmp_path / "converters.csv", changed)
+    heard = []
+    finetune(replace(one_epoch, table=table, label_policy="subject-last", method="metadata"), heard.append)
+    assert any("1 scans count as their subject's last diagnosis" in getattr(event, "text", "") for event in heard)
+    assert json.loads((one_epoch.out / "baseline.json").read_text())["training"]["label_policy"] == "subject-last"
+
+
+def test_prediction_sets_hold_the_likeliest_class(tiny_run, tiny_cohort):
+    predictor = Predictor.from_checkpoint(tiny_run, "cpu")
+    for threshold, size in ((0.0, 3), (0.99, 1)):
+        calibration = replace(predictor.record.calibration, scan_only_set_threshold=threshold)
+        predictor.record = replace(predictor.record, calibration=calibration)
+        found = predictor(next(tiny_cohort.glob("sub-p01/**/*desc-preproc_T1w.nii.gz")))
+        assert len(found.prediction_set) == size and found.diagnosis in found.prediction_set

@@ -1,0 +1,165 @@
+"""Other ways to the same answers, on the same split: what prompt tuning has to be better than.
+
+Each returns class scores as log-probabilities, so that calibration and measuring treat all methods alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from adclip.clinical.baseline import MetadataBaseline
+from adclip.config import PromptConfig
+from adclip.model.build import BaseModel
+from adclip.training.calibrate import Answers
+from adclip.training.dataset import Cohort
+from adclip.training.losses import adjusted_cross_entropy, masked_mse
+from adclip.training.scoring import Wording
+
+Answering = Callable[[Sequence[int]], Answers]
+
+STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # inverse regularisation of the probe; chosen on the validation subjects
+CNN_WIDTHS = [16, 32, 64, 128]
+CNN_GROUPS = 8
+
+
+def metadata_answers(cohort: Cohort, baseline: MetadataBaseline, labels: Sequence[str]) -> Answering:
+    """Return what the logistic regression on the table says; even odds where a row has none of its columns."""
+
+    def answers(places: Sequence[int]) -> Answers:
+        even = {label: 1 / len(labels) for label in labels}
+        rows = [baseline.predict(cohort.visits[place]) or even for place in places]
+        table = np.array([[row[label] for label in labels] for row in rows], dtype=np.float64)
+        scores = np.log(table.reshape(-1, len(labels)).clip(1e-12))
+        return Answers(scores, scores, None)
+
+    return answers
+
+
+def probe_answers(
+    base: BaseModel, cohort: Cohort, parts: dict[str, list[int]], mmse_stats: tuple[float, float], batch_size: int
+) -> Answering:
+    """Fit a logistic regression and a ridge regression on the frozen image embeddings of the training scans."""
+    from sklearn.linear_model import LogisticRegression, Ridge
+
+    found = [
+        base.encode_image(
+            cohort.image_batch(list(range(start, min(start + batch_size, len(cohort.visits)))), base.device)
+        )
+        for start in range(0, len(cohort.visits), batch_size)
+    ]
+    features = torch.cat(found).double().cpu().numpy()
+    train = parts["train"]
+    mean, sd = features[train].mean(0), features[train].std(0) + 1e-9
+    features = (features - mean) / sd
+    truth = cohort.labels.numpy()
+    judged = parts["validation"] or train
+
+    def fit(strength: float) -> Any:
+        model = LogisticRegression(C=strength, class_weight="balanced", max_iter=2000)
+        return model.fit(features[train], truth[train])
+
+    def loss(model: Any) -> float:
+        logs = model.predict_log_proba(features[judged])
+        return -float(np.mean([row[label] for row, label in zip(logs, truth[judged], strict=True)]))
+
+    best = min((fit(strength) for strength in STRENGTHS), key=loss)
+    known = [place for place in train if not np.isnan(float(cohort.mmse[place]))]
+    points = cohort.mmse.double().numpy()
+    ridge = Ridge(alpha=float(len(mean))).fit(features[known], points[known]) if len(known) > 1 else None
+
+    def answers(places: Sequence[int]) -> Answers:
+        rows = features[list(places)].reshape(-1, features.shape[1])
+        if not len(rows):
+            nothing = np.zeros((0, len(best.classes_)))
+            return Answers(nothing, nothing, None)
+        scores: NDArray[np.float64] = best.predict_log_proba(rows).astype(np.float64)
+        mmse = None if ridge is None else np.clip(ridge.predict(rows), 0, 30).astype(np.float64)
+        return Answers(scores, scores, mmse)
+
+    return answers
+
+
+@dataclass(frozen=True)
+class CnnLearner:
+    """A 3D ResNet-10 of MONAI's, trained from scratch on the volumes, for the loop in the place of an Objective.
+
+    Norms are over groups of channels: they have no running statistics, so its parameters are all there is to save.
+    """
+
+    network: nn.Module
+    cohort: Cohort
+    mmse: Tensor
+    log_prior: Tensor
+    alpha: float
+
+    @classmethod
+    def build(
+        cls, cohort: Cohort, train: Sequence[int], classes: int, mmse_stats: tuple[float, float], alpha: float,
+        device: torch.device,
+    ) -> CnnLearner:  # fmt: skip
+        """Allocate the network for a cohort."""
+        from monai.networks.nets.resnet import ResNet
+
+        network: Any = ResNet(
+            "basic", [1, 1, 1, 1], CNN_WIDTHS, spatial_dims=3, n_input_channels=1, conv1_t_stride=2, num_classes=classes + 1,
+            norm=("group", {"num_groups": CNN_GROUPS}),
+        )  # fmt: skip
+        network.prompt_config = PromptConfig(whole=True)  # every parameter is trained and saved
+        counts = torch.bincount(cohort.labels[list(train)], minlength=classes).float()
+        prior = (counts / counts.sum()).clamp(min=1e-6).log().to(device)
+        mean, sd = mmse_stats
+        return cls(network.to(device), cohort, ((cohort.mmse - mean) / sd).to(device), prior, alpha)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return self.log_prior.device
+
+    def forget(self) -> None:
+        """Nothing is kept between steps."""
+
+    def draw_wordings(self, count: int, rng: np.random.Generator) -> list[Wording]:
+        """Return no wordings worth the name: it reads no reports."""
+        return [Wording()] * count
+
+    def loss(self, places: list[int], images: Tensor, wordings: Sequence[Wording]) -> Tensor:
+        """Cross-entropy with logit adjustment, and the squared error of the z-scored MMSE."""
+        found = self.network(images)
+        wanted = self.cohort.labels[places].to(self.device)
+        loss = adjusted_cross_entropy(found[:, :-1], wanted, self.log_prior)
+        return loss + self.alpha * masked_mse(found[:, -1], self.mmse[places])
+
+    @torch.no_grad()
+    def validate(self, places: Sequence[int], batch_size: int) -> dict[str, float]:
+        """Cross-entropy and balanced accuracy of held-out scans."""
+        scores = torch.from_numpy(self.answers((0.0, 1.0), batch_size)(places).report)
+        truth = self.cohort.labels[list(places)]
+        answer = scores.argmax(-1)
+        hits = [float((answer[truth == label] == label).float().mean()) for label in truth.unique()]
+        loss = float(nn.functional.cross_entropy(scores, truth))
+        return {"validation_loss": loss, "validation_balanced_accuracy": sum(hits) / len(hits)}
+
+    def answers(self, mmse_stats: tuple[float, float], batch_size: int) -> Answering:
+        """Return a function that answers for places in the cohort."""
+
+        @torch.inference_mode()
+        def answer(places: Sequence[int]) -> Answers:
+            rows = [
+                self.network(self.cohort.image_batch(places[start : start + batch_size], self.device)).double().cpu()
+                for start in range(0, len(places), batch_size)
+            ]
+            if not rows:
+                nothing = np.zeros((0, len(self.log_prior)))
+                return Answers(nothing, nothing, None)
+            found = torch.cat(rows).numpy()
+            scores = found[:, :-1] - np.log(np.exp(found[:, :-1]).sum(1, keepdims=True))
+            return Answers(scores, scores, np.clip(found[:, -1] * mmse_stats[1] + mmse_stats[0], 0, 30))
+
+        return answer

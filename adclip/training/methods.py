@@ -1,0 +1,211 @@
+"""Every method of `adclip finetune --method`, from a cohort in memory to answers for all of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from adclip.clinical.baseline import MetadataBaseline
+from adclip.config import FinetuneConfig, PromptConfig
+from adclip.events import OnEvent, Step
+from adclip.model.bases import BaseWeights
+from adclip.model.build import BaseModel, build_network, load_network
+from adclip.model.checkpoint import with_class_texts
+from adclip.model.device import choose_device, choose_dtype
+from adclip.model.network import Network
+from adclip.model.prompts import adapter_state, count_trainable, freeze_base
+from adclip.training.augment import Augment
+from adclip.training.baselines import Answering, CnnLearner, metadata_answers, probe_answers
+from adclip.training.calibrate import answer
+from adclip.training.dataset import Cohort
+from adclip.training.loop import Learner, Loop, LoopConfig
+from adclip.training.objective import Objective, ObjectiveConfig
+from adclip.training.resume import Progress
+from adclip.training.scoring import Reader
+
+LORA_RANK = 8  # of --method lora, unless --lora-rank says another
+
+
+@dataclass(frozen=True)
+class Material:
+    """What every method learns from.
+
+    Parameters
+    ----------
+    config : FinetuneConfig
+    base : BaseWeights
+    labels : tuple of str
+        Class order.
+    cohort : Cohort
+    parts : dict
+        Part -> places in the cohort.
+    mmse_stats : tuple of float
+        Mean and standard deviation in points that the MMSE is scored by.
+    fingerprint : str
+        Of everything that decides the result.
+    """
+
+    config: FinetuneConfig
+    base: BaseWeights
+    labels: tuple[str, ...]
+    cohort: Cohort
+    parts: dict[str, list[int]]
+    mmse_stats: tuple[float, float]
+    fingerprint: str
+
+    @property
+    def device(self) -> torch.device:
+        """Where to compute."""
+        return choose_device(self.config.device)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a method has learned.
+
+    Parameters
+    ----------
+    answers : callable
+        Places in the cohort -> Answers.
+    state, last : dict or None
+        Tensors of the RUN: of the best epoch, and of the last one; None for methods that cannot predict.
+    progress : Progress
+    prompts : PromptConfig
+        The parts that were trained.
+    trained, total : int
+        Parameters.
+    """
+
+    answers: Answering
+    state: dict[str, Tensor] | None = None
+    last: dict[str, Tensor] | None = None
+    progress: Progress = field(default_factory=Progress)
+    prompts: PromptConfig = field(default_factory=PromptConfig)
+    trained: int = 0
+    total: int = 0
+
+
+def fit(material: Material, resume_file: Path, on_event: OnEvent) -> Fitted:
+    """Train by the method that the config names."""
+    methods: dict[str, Callable[[Material, Path, OnEvent], Fitted]] = {
+        "linear-probe": _fit_probe,
+        "cnn": _fit_cnn,
+        "metadata": _fit_metadata,
+    }
+    return methods.get(material.config.method, _fit_network)(material, resume_file, on_event)
+
+
+def parts_of(config: FinetuneConfig) -> PromptConfig:
+    """Return the parts that a method trains: LoRA and full fine-tuning keep the tokens that are no prompts."""
+    prompts = config.prompts
+    if config.method == "lora":
+        return replace(prompts, visual_prompts=0, text_prompts=0, lora_rank=prompts.lora_rank or LORA_RANK)
+    if config.method == "full":
+        return replace(prompts, visual_prompts=0, text_prompts=0, whole=True)
+    return prompts
+
+
+def _fit_network(material: Material, resume_file: Path, on_event: OnEvent) -> Fitted:
+    config, base, device = material.config, material.base, material.device
+    prompts = parts_of(config)
+    torch.manual_seed(config.seed)
+    network = _network(material, prompts).to(device)
+    if config.checkpointing:
+        network.checkpoint_activations()
+    if config.compile:
+        network.compile_blocks()
+    ours, total = count_trainable(network)
+    reader = Reader(network, base.tokenizer, material.labels, config.style, with_reports=config.reports)
+    objective = Objective(
+        reader,
+        material.cohort,
+        material.parts["train"],
+        material.mmse_stats,
+        ObjectiveConfig(
+            config.objective,
+            config.alpha,
+            config.bare_weight,
+            config.contrast_weight,
+            config.report_dropout,
+            config.field_dropout,
+            config.memory,
+        ),
+    )
+    loop = _run(objective, material, resume_file, on_event, ours, total)
+
+    with torch.inference_mode():
+        texts = reader.bare()
+    return Fitted(
+        lambda places: answer(reader, material.cohort, places, material.mmse_stats),
+        with_class_texts(adapter_state(network), texts),
+        loop.last,
+        loop.progress,
+        prompts,
+        ours,
+        total,
+    )
+
+
+def _network(material: Material, prompts: PromptConfig) -> Network:
+    config = material.config
+    if config.from_scratch:
+        network = build_network(material.base.config, prompts)
+        freeze_base(network)
+        return network
+    # what is trained whole is trained in float32
+    dtype = torch.float32 if prompts.whole else choose_dtype(config.precision, material.device)
+    return load_network(material.base, prompts, dtype=dtype)
+
+
+def _fit_cnn(material: Material, resume_file: Path, on_event: OnEvent) -> Fitted:
+    config = material.config
+    torch.manual_seed(config.seed)
+    learner = CnnLearner.build(
+        material.cohort,
+        material.parts["train"],
+        len(material.labels),
+        material.mmse_stats,
+        config.alpha,
+        material.device,
+    )
+    ours, total = count_trainable(learner.network)
+    loop = _run(learner, material, resume_file, on_event, ours, total)
+    answers = learner.answers(material.mmse_stats, config.batch_size)
+    return Fitted(answers, progress=loop.progress, trained=ours, total=total)
+
+
+def _fit_probe(material: Material, resume_file: Path, on_event: OnEvent) -> Fitted:
+    config = material.config
+    on_event(Step(f"embedding {len(material.cohort.visits)} scans with the frozen base ({material.device.type})"))
+    base = BaseModel(material.base, config.device, config.precision)
+    answers = probe_answers(base, material.cohort, material.parts, material.mmse_stats, config.batch_size)
+    return Fitted(answers, trained=(base.base.config.embedding + 1) * len(material.labels))
+
+
+def _fit_metadata(material: Material, resume_file: Path, on_event: OnEvent) -> Fitted:
+    visits = [material.cohort.visits[place] for place in material.parts["train"]]
+    truth = [str(visit.diagnosis) for visit in visits]
+    baseline = MetadataBaseline.fit(visits, truth, class_order=material.labels)
+    return Fitted(metadata_answers(material.cohort, baseline, material.labels))
+
+
+def _run(learner: Learner, material: Material, resume_file: Path, on_event: OnEvent, ours: int, total: int) -> Loop:
+    config, parts = material.config, material.parts
+    scans = len(parts["train"])
+    on_event(Step(f"training {ours:,} of {total:,} parameters on {scans} scans ({learner.device.type})"))
+    settings = LoopConfig(
+        config.epochs,
+        config.batch_size,
+        config.learning_rate,
+        config.weight_decay,
+        config.seed,
+        config.patience,
+        Augment(material.base.config.contract, config.flip) if config.augment else None,
+    )
+    loop = Loop(learner, material.cohort, parts["train"], parts["validation"], settings, material.fingerprint)
+    loop.run(resume_file, on_event)
+    return loop
