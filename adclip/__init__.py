@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from adclip.version import __version__
 
 _VERBS = ("demo", "explain", "finetune", "predict", "preprocess", "simulate", "synthesize_reports", "weights")
-_NAMES = {"Predictor": "adclip.inference", "load_base": "adclip.model.build"}
+_NAMES = {"Predictor": "adclip.inference", "load_base": "adclip.model.base_model"}
 
 __all__ = ["Predictor", "__version__", "load_base", *_VERBS]
 
 if TYPE_CHECKING:
     from adclip.inference import Predictor
-    from adclip.model.build import load_base
+    from adclip.model.base_model import load_base
 
 
 def __getattr__(name: str) -> Any:

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adclip.config import FinetuneConfig, parse_fold
+from adclip.config import FinetuneConfig
 from adclip.domain import CLASS_PHRASES, Diagnosis
-from adclip.errors import CheckpointError, ScanError, TableError
 from adclip.events import OnEvent, Warned, ignore
 from adclip.paths import claim_folder, write_text
 from adclip.version import __version__
@@ -21,7 +20,7 @@ from adclip.version import __version__
 if TYPE_CHECKING:
     from adclip.clinical.manifest import Manifest
     from adclip.clinical.splits import Split
-    from adclip.model.bases import BaseWeights
+    from adclip.training.enrol import Enrolment
 
 LIBRARIES = ("torch", "transformers", "nibabel", "numpy")
 # Settings that a RUN tells of its training; paths and devices are not among them.
@@ -81,64 +80,62 @@ def finetune(config: FinetuneConfig, on_event: OnEvent = ignore) -> FinetuneResu
     InputError
         If scans, table or output folder cannot be used.
     """
-    from adclip.clinical.splits import PARTS, prove_disjoint, split_by_subject, thin_out
-    from adclip.model.bases import read_base, remember
+    from adclip.training.enrol import enrol
 
-    if not config.scans.exists():
-        raise ScanError.missing(config.scans)
-    base = read_base(config.base, config.tokenizer)
-    if not base.config.text_depth:
-        raise CheckpointError.no_text_tower()
-    _ = base.tokenizer  # a missing vocabulary is told before an hour of training
-    remember(base)
-    manifest = _gather(config, on_event)
-    visits = [example.visit for example in manifest.examples]
-    absent = {str(label) for label in Diagnosis} - {str(visit.diagnosis) for visit in visits}
-    if absent:
-        raise TableError.no_rows(config.tables[0], f"no scan has a row with diagnosis {', '.join(sorted(absent))}")
-    split = split_by_subject(visits, _shares(config), config.seed, parse_fold(config.fold) if config.fold else None)
-    prove_disjoint({part: split.part(part) for part in PARTS})
-    train = split.part("train")
-    if config.train_size is not None:
-        train = tuple(sorted(thin_out(split, visits, config.train_size, config.seed)))
+    enrolled = enrol(config, on_event)
     _prepare_folder(config)
-    write_text(config.out / "private" / "splits.tsv", split.to_tsv())
-    return _train(config, base, manifest, split, train, on_event)
+    write_text(config.out / "private" / "splits.tsv", enrolled.split.to_tsv())
+    return _train(config, enrolled, on_event)
 
 
-def _shares(config: FinetuneConfig) -> dict[str, float]:
-    return {
-        "test": config.test_fraction,
-        "validation": config.validation_fraction,
-        "calibration": config.calibration_fraction,
-    }
+@dataclass(frozen=True)
+class Plan:
+    """What a fine-tuning would do.
+
+    Parameters
+    ----------
+    subjects, scans : dict
+        Part -> how many.
+    minutes, memory_gb, seconds_per_step : float
+        By one step that was timed here; see `adclip.training.rehearse`.
+    """
+
+    subjects: dict[str, int]
+    scans: dict[str, int]
+    minutes: float
+    memory_gb: float
+    seconds_per_step: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return dict(vars(self))
 
 
-def _gather(config: FinetuneConfig, on_event: OnEvent) -> Manifest:
-    """Find the scans, join them with their rows, and say what was left out."""
-    from adclip.clinical.manifest import build_manifest, with_last_diagnosis
-    from adclip.clinical.reports import usable_fields
-    from adclip.clinical.table import read_tables
-    from adclip.imaging.find import find_scans, without_failed
+def plan(config: FinetuneConfig, on_event: OnEvent = ignore) -> Plan:
+    """Say what `finetune` would do with the same settings, time one step, and write nothing."""
+    from adclip.training.dataset import read_cohort
+    from adclip.training.enrol import enrol
+    from adclip.training.methods import Material
+    from adclip.training.rehearse import rehearse
 
-    table = read_tables(config.tables, config.table_options, need=("diagnosis",))
-    for hint in (*table.hints, *table.notes):
-        on_event(Warned(str(table.path), hint))
-    found = find_scans((config.scans,))
-    items = without_failed(found)
-    if not items:
-        raise ScanError.all_failed_quality(config.scans)
-    if left_out := len(found) - len(items):
-        on_event(Warned(str(config.scans), f"{left_out} left out: quality verdict fail (see qc.html there)"))
-    manifest = build_manifest(items, table)
-    for reason, count in manifest.skipped_by_reason.items():
-        on_event(Warned(str(table.path), f"{count} left out: {reason}"))
-    if config.reports and not any(usable_fields(example.visit, config.style) for example in manifest.examples):
-        on_event(Warned(str(table.path), f"no column that the style {config.style} reports; training on scans alone"))
-    if config.label_policy == "subject-last":
-        manifest, changed = with_last_diagnosis(manifest, table)
-        on_event(Warned(str(table.path), f"{changed} scans count as their subject's last diagnosis (subject-last)"))
-    return manifest
+    enrolled = enrol(config, on_event)
+    labels = tuple(str(label) for label in Diagnosis)
+    of = enrolled.examples_of_parts()
+    batch = of["train"][: config.batch_size]
+    cohort = read_cohort(batch, enrolled.base.config.contract, labels, ignore)
+    places = {part: list(range(len(batch))) if part == "train" else [] for part in of}
+    cost = rehearse(
+        Material(config, enrolled.base, labels, cohort, places, (27.0, 3.0), ""),
+        len(of["train"]),
+        len(of["validation"]),
+    )
+    return Plan(
+        {part: len(theirs) for part, theirs in enrolled.subjects.items()},
+        {part: len(examples) for part, examples in of.items()},
+        cost.minutes,
+        cost.memory_gb,
+        cost.seconds_per_step,
+    )
 
 
 def _prepare_folder(config: FinetuneConfig) -> None:
@@ -152,14 +149,7 @@ def _prepare_folder(config: FinetuneConfig) -> None:
     write_text(config.out / "private" / "config.toml", _to_toml(settings))
 
 
-def _train(
-    config: FinetuneConfig,
-    base: BaseWeights,
-    manifest: Manifest,
-    split: Split,
-    train: tuple[str, ...],
-    on_event: OnEvent,
-) -> FinetuneResult:
+def _train(config: FinetuneConfig, enrolled: Enrolment, on_event: OnEvent) -> FinetuneResult:
     import numpy as np
 
     from adclip.clinical.baseline import MetadataBaseline
@@ -170,13 +160,14 @@ def _train(
     from adclip.training.dataset import read_cohort
     from adclip.training.measure import count_subjects, measure
     from adclip.training.methods import Material, fit
+    from adclip.training.plots import plot_history
     from adclip.training.scoring import report_texts
 
+    base, manifest, split = enrolled.base, enrolled.manifest, enrolled.split
     private = config.out / "private"
     labels = tuple(str(label) for label in Diagnosis)
     cohort = read_cohort(manifest.examples, base.config.contract, labels, on_event)
-    subjects = {"train": train, **{part: split.part(part) for part in _shares(config)}}
-    places = {part: cohort.indices_of(set(theirs)) for part, theirs in subjects.items()}
+    places = {part: cohort.indices_of(set(theirs)) for part, theirs in enrolled.subjects.items()}
     certificate = certify(
         cohort,
         places,
@@ -198,6 +189,8 @@ def _train(
     fitted = fit(material, private / "resume" / "state.safetensors", on_event)
     progress = fitted.progress
     write_text(private / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in progress.history))
+
+    plot_history(private / "plots", progress.history, progress.best_epoch)
 
     has_mmse = fitted.prompts.mmse_token and len(known) > 1
     # repeated visits of one person are not exchangeable: one visit each

@@ -9,7 +9,18 @@ from typing import Annotated
 import typer
 
 from adclip.cli import tables
-from adclip.cli.options import Columns, Device, DiagnosisPolicy, MaxDays, Overwrite, Precision, Seed, Style, session_of
+from adclip.cli.options import (
+    Columns,
+    Device,
+    DiagnosisPolicy,
+    DryRun,
+    MaxDays,
+    Overwrite,
+    Precision,
+    Seed,
+    Style,
+    session_of,
+)
 from adclip.config import LABEL_POLICIES, METHODS, OBJECTIVES, FinetuneConfig, PromptConfig
 
 
@@ -130,6 +141,7 @@ def finetune_command(
     ] = FinetuneConfig.compile,
     seed: Seed = FinetuneConfig.seed,
     overwrite: Overwrite = FinetuneConfig.overwrite,
+    dry_run: DryRun = False,
 ) -> None:
     """Prompt-tune a base model on your own cohort.
 
@@ -189,11 +201,25 @@ def finetune_command(
         overwrite=overwrite,
     )
     session = session_of(ctx)
+    if dry_run:
+        with session.working() as on_event:
+            from adclip.finetune import plan
+
+            found = plan(config, on_event)
+        session.show([tables.as_record(found)], _draw_plan)
+        return
     with session.working() as on_event:
         from adclip.finetune import finetune
 
         result = finetune(config, on_event)
     session.show([tables.as_record(result)], _draw)
+
+
+def _draw_plan(records: Sequence[tables.Record]) -> None:
+    (record,) = records
+    pairs = [(part, f"{count} subjects, {record['scans'][part]} scans") for part, count in record["subjects"].items()]
+    cost = f"about {record['minutes']:.1f} minutes ({record['seconds_per_step']:.2f} s a step)"
+    tables.draw_pairs([*pairs, ("training", cost), ("memory", f"{record['memory_gb']:.1f} GB")])
 
 
 def _draw(records: Sequence[tables.Record]) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from adclip.clinical.baseline import MetadataBaseline
 from adclip.config import PromptConfig
-from adclip.model.build import BaseModel
+from adclip.model.base_model import BaseModel
 from adclip.training.calibrate import Answers
 from adclip.training.dataset import Cohort
 from adclip.training.losses import adjusted_cross_entropy, masked_mse

@@ -13,12 +13,13 @@ from adclip.model.checkpoint import AdapterRecord
 from adclip.paths import write_text
 from adclip.training.calibrate import Answers, to_probabilities
 from adclip.training.dataset import Cohort
+from adclip.training.plots import plot_answers
 
 
 def measure(
     record: AdapterRecord, cohort: Cohort, places: Sequence[int], answers: Answers, out: Path, seed: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Measure the test subjects and write `private/predictions_test.tsv`.
+    """Measure the test subjects; write `private/predictions_test.tsv` and `private/plots/`.
 
     Returns
     -------
@@ -59,6 +60,7 @@ def measure(
         cells += ["n/a" if visit.mmse is None else f"{visit.mmse:g}", f"{mmse[row]:.3f}" if mmse else "n/a"]
         lines.append("\t".join(cells))
     write_text(out / "private" / "predictions_test.tsv", "\n".join(lines) + "\n")
+    plot_answers(out / "private" / "plots", labels, [labels.index(name) for name in truth], full, known, mmse)
     return metrics, baselines
 
 

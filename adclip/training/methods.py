@@ -12,8 +12,9 @@ from torch import Tensor
 from adclip.clinical.baseline import MetadataBaseline
 from adclip.config import FinetuneConfig, PromptConfig
 from adclip.events import OnEvent, Step
+from adclip.model.base_model import BaseModel
 from adclip.model.bases import BaseWeights
-from adclip.model.build import BaseModel, build_network, load_network
+from adclip.model.build import build_network, load_network
 from adclip.model.checkpoint import with_class_texts
 from adclip.model.device import choose_device, choose_dtype
 from adclip.model.network import Network
@@ -109,19 +110,26 @@ def parts_of(config: FinetuneConfig) -> PromptConfig:
     return prompts
 
 
-def _fit_network(material: Material, resume_file: Path, on_event: OnEvent) -> Fitted:
-    config, base, device = material.config, material.base, material.device
-    prompts = parts_of(config)
+def learner_of(material: Material) -> Learner | None:
+    """Build what the loop trains; None for methods that need no loop."""
+    config, device = material.config, material.device
     torch.manual_seed(config.seed)
-    network = _network(material, prompts).to(device)
+    if config.method == "cnn":
+        return CnnLearner.build(
+            material.cohort, material.parts["train"], len(material.labels), material.mmse_stats, config.alpha, device
+        )
+    return None if config.method in ("linear-probe", "metadata") else _objective(material)
+
+
+def _objective(material: Material) -> Objective:
+    config, base = material.config, material.base
+    network = _network(material, parts_of(config)).to(material.device)
     if config.checkpointing:
         network.checkpoint_activations()
     if config.compile:
         network.compile_blocks()
-    ours, total = count_trainable(network)
-    reader = Reader(network, base.tokenizer, material.labels, config.style, with_reports=config.reports)
-    objective = Objective(
-        reader,
+    return Objective(
+        Reader(network, base.tokenizer, material.labels, config.style, with_reports=config.reports),
         material.cohort,
         material.parts["train"],
         material.mmse_stats,
@@ -135,8 +143,14 @@ def _fit_network(material: Material, resume_file: Path, on_event: OnEvent) -> Fi
             config.memory,
         ),
     )
-    loop = _run(objective, material, resume_file, on_event, ours, total)
 
+
+def _fit_network(material: Material, resume_file: Path, on_event: OnEvent) -> Fitted:
+    torch.manual_seed(material.config.seed)
+    objective = _objective(material)
+    reader, network = objective.reader, objective.network
+    ours, total = count_trainable(network)
+    loop = _run(objective, material, resume_file, on_event, ours, total)
     with torch.inference_mode():
         texts = reader.bare()
     return Fitted(
@@ -144,7 +158,7 @@ def _fit_network(material: Material, resume_file: Path, on_event: OnEvent) -> Fi
         with_class_texts(adapter_state(network), texts),
         loop.last,
         loop.progress,
-        prompts,
+        parts_of(material.config),
         ours,
         total,
     )

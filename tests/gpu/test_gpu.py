@@ -8,7 +8,8 @@ from tiny import CONTRACT, LABELS, PROMPTS, base_network, make_cohort, make_read
 
 from adclip.domain import Visit
 from adclip.inference import Predictor
-from adclip.model.build import load_base, load_network
+from adclip.model.base_model import load_base
+from adclip.model.build import load_network
 from adclip.model.checkpoint import load_model
 from adclip.model.prompts import is_adapter
 

@@ -13,8 +13,8 @@ from tiny import CONFIG, CONTRACT, PROMPTS, base_network, make_reader
 
 from adclip.domain import RESEARCH_NOTICE
 from adclip.errors import CheckpointError, DeviceError, WeightsError
+from adclip.model.base_model import load_base
 from adclip.model.bases import read_base
-from adclip.model.build import load_base
 from adclip.model.checkpoint import (
     AdapterRecord,
     Calibration,

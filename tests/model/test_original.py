@@ -17,8 +17,9 @@ from torch import Tensor
 from adclip.config import M3D_CLIP, PromptConfig
 from adclip.domain import InputContract
 from adclip.errors import AdclipError, CheckpointError, WeightsError
+from adclip.model.base_model import load_base
 from adclip.model.bases import BaseWeights, read_base
-from adclip.model.build import load_base, load_network, resize_positions
+from adclip.model.build import load_network, resize_positions
 from adclip.model.network import Network
 from adclip.model.prompts import is_adapter
 from adclip.model.text import tokenize

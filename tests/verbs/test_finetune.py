@@ -26,7 +26,7 @@ from adclip.errors import (
     WeightsError,
 )
 from adclip.events import Advanced, Step
-from adclip.finetune import finetune
+from adclip.finetune import finetune, plan
 from adclip.inference import Predictor
 from adclip.model.bases import read_base
 from adclip.model.checkpoint import load_model, read_record
@@ -34,6 +34,7 @@ from adclip.model.checkpoint import load_model, read_record
 FILES = {
     "adapter.json", "adapter.safetensors", "README.md", "private/config.toml", "private/metrics.jsonl",
     "private/predictions_test.tsv", "private/splits.tsv", "private/leak_certificate.json", "private/last.safetensors",
+    *(f"private/plots/{name}.png" for name in ("loss", "roc", "confusion", "reliability", "mmse")),
 }  # fmt: skip
 
 
@@ -376,3 +377,12 @@ def test_prediction_sets_hold_the_likeliest_class(tiny_run, tiny_cohort):
         predictor.record = replace(predictor.record, calibration=calibration)
         found = predictor(next(tiny_cohort.glob("sub-p01/**/*desc-preproc_T1w.nii.gz")))
         assert len(found.prediction_set) == size and found.diagnosis in found.prediction_set
+
+
+def test_a_plan_counts_and_writes_nothing(one_epoch, tiny_run):
+    found = plan(one_epoch)
+    counts = read_record(tiny_run).training["counts"]
+    assert found.subjects == {part: sum(sizes.values()) for part, sizes in counts.items()}
+    assert found.scans["train"] >= found.subjects["train"] and found.minutes > 0 and found.memory_gb > 0.1
+    assert not one_epoch.out.exists()
+    assert plan(replace(one_epoch, method="metadata")).minutes == 0

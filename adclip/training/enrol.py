@@ -1,0 +1,103 @@
+"""Who takes part in a training, and in which part of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from adclip.clinical.manifest import Example, Manifest, build_manifest, with_last_diagnosis
+from adclip.clinical.reports import usable_fields
+from adclip.clinical.splits import PARTS, Split, prove_disjoint, split_by_subject, thin_out
+from adclip.clinical.table import read_tables
+from adclip.config import FinetuneConfig, parse_fold
+from adclip.domain import Diagnosis
+from adclip.errors import CheckpointError, ScanError, TableError
+from adclip.events import OnEvent, Warned
+from adclip.imaging.find import find_scans, without_failed
+from adclip.model.bases import BaseWeights, read_base, remember
+
+
+@dataclass(frozen=True)
+class Enrolment:
+    """A cohort on paper: everything but the voxels.
+
+    Parameters
+    ----------
+    base : BaseWeights
+    manifest : Manifest
+    split : Split
+        Of everyone.
+    subjects : dict
+        Part -> the subjects that take part in it; with a training size, fewer than the split's.
+    """
+
+    base: BaseWeights
+    manifest: Manifest
+    split: Split
+    subjects: dict[str, tuple[str, ...]]
+
+    def examples_of_parts(self) -> dict[str, list[Example]]:
+        """Return the scans of each part."""
+        of = {subject: part for part, theirs in self.subjects.items() for subject in theirs}
+        examples: dict[str, list[Example]] = {part: [] for part in self.subjects}
+        for example in self.manifest.examples:
+            if (part := of.get(example.visit.subject_id)) is not None:
+                examples[part].append(example)
+        return examples
+
+
+def enrol(config: FinetuneConfig, on_event: OnEvent) -> Enrolment:
+    """Read everything but the scans' voxels, and divide the subjects.
+
+    Raises
+    ------
+    InputError
+        If base, scans or table cannot be used, or a class has nobody.
+    """
+    if not config.scans.exists():
+        raise ScanError.missing(config.scans)
+    base = read_base(config.base, config.tokenizer)
+    if not base.config.text_depth:
+        raise CheckpointError.no_text_tower()
+    _ = base.tokenizer  # a missing vocabulary is told before an hour of training
+    remember(base)
+    manifest = _gather(config, on_event)
+    visits = [example.visit for example in manifest.examples]
+    absent = {str(label) for label in Diagnosis} - {str(visit.diagnosis) for visit in visits}
+    if absent:
+        raise TableError.no_rows(config.tables[0], f"no scan has a row with diagnosis {', '.join(sorted(absent))}")
+    split = split_by_subject(visits, _shares(config), config.seed, parse_fold(config.fold) if config.fold else None)
+    subjects = {part: split.part(part) for part in PARTS}
+    prove_disjoint(subjects)
+    if config.train_size is not None:
+        subjects["train"] = tuple(sorted(thin_out(split, visits, config.train_size, config.seed)))
+    return Enrolment(base, manifest, split, subjects)
+
+
+def _shares(config: FinetuneConfig) -> dict[str, float]:
+    return {
+        "test": config.test_fraction,
+        "validation": config.validation_fraction,
+        "calibration": config.calibration_fraction,
+    }
+
+
+def _gather(config: FinetuneConfig, on_event: OnEvent) -> Manifest:
+    """Find the scans, join them with their rows, and say what was left out."""
+    table = read_tables(config.tables, config.table_options, need=("diagnosis",))
+    for hint in (*table.hints, *table.notes):
+        on_event(Warned(str(table.path), hint))
+    found = find_scans((config.scans,))
+    items = without_failed(found)
+    if not items:
+        raise ScanError.all_failed_quality(config.scans)
+    if left_out := len(found) - len(items):
+        on_event(Warned(str(config.scans), f"{left_out} left out: quality verdict fail (see qc.html there)"))
+    manifest = build_manifest(items, table)
+    for reason, count in manifest.skipped_by_reason.items():
+        on_event(Warned(str(table.path), f"{count} left out: {reason}"))
+    if config.reports and not any(usable_fields(example.visit, config.style) for example in manifest.examples):
+        on_event(Warned(str(table.path), f"no column that the style {config.style} reports; training on scans alone"))
+    if config.label_policy == "subject-last":
+        manifest, changed = with_last_diagnosis(manifest, table)
+        on_event(Warned(str(table.path), f"{changed} scans count as their subject's last diagnosis (subject-last)"))
+    return manifest

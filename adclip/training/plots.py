@@ -1,0 +1,118 @@
+"""Pictures of a finished run: losses, ROC, confusion, reliability, MMSE. They show individuals' answers and stay private."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adclip.paths import write_bytes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+DOTS_PER_INCH = 110
+BINS = 8  # of the reliability diagram, with equal numbers of answers
+
+
+def plot_history(folder: Path, history: Sequence[dict[str, float]], best_epoch: int) -> None:
+    """Write `loss.png`: losses by epoch, and the epoch whose weights were kept."""
+    if not history:
+        return
+    with _Picture(folder / "loss.png") as axes:
+        epochs = [row["epoch"] for row in history]
+        for name in ("train_loss", "validation_loss", "validation_scan_only_loss"):
+            if name in history[0]:
+                axes.plot(epochs, [row[name] for row in history], marker="o", label=name.replace("_", " "))
+        axes.axvline(best_epoch, color="0.6", linestyle=":", label="kept")
+        axes.set_xlabel("epoch")
+        axes.set_ylabel("loss")
+        axes.legend()
+
+
+def plot_answers(
+    folder: Path,
+    labels: Sequence[str],
+    truth: Sequence[int],
+    probabilities: NDArray[np.float64],
+    known_mmse: Sequence[float | None],
+    mmse: Sequence[float] | None,
+) -> None:
+    """Write `roc.png`, `confusion.png`, `reliability.png` and, where there is any, `mmse.png`.
+
+    Parameters
+    ----------
+    folder : Path
+    labels : sequence of str
+        Class order.
+    truth : sequence of int (N,)
+    probabilities : ndarray (N, K)
+    known_mmse, mmse : sequence of float
+        Points; None where unknown, None where the model has no MMSE.
+    """
+    wanted, answer = np.asarray(truth), probabilities.argmax(1)
+    with _Picture(folder / "roc.png") as axes:
+        from sklearn.metrics import roc_curve
+
+        for index, label in enumerate(labels):
+            if 0 < (wanted == index).sum() < len(wanted):
+                false, true, _ = roc_curve(wanted == index, probabilities[:, index])
+                axes.plot(false, true, label=f"{label} against the others")
+        axes.plot([0, 1], [0, 1], color="0.7", linestyle=":")
+        axes.set_xlabel("false positive rate")
+        axes.set_ylabel("true positive rate")
+        axes.legend()
+    with _Picture(folder / "confusion.png") as axes:
+        size = len(labels)
+        counts = np.bincount(wanted * size + answer, minlength=size * size).reshape(size, size)
+        axes.imshow(counts, cmap="Blues")
+        for row, column in np.ndindex(size, size):
+            dark = counts[row, column] > counts.max() / 2
+            axes.text(column, row, str(counts[row, column]), ha="center", va="center", color="w" if dark else "k")
+        axes.set_xticks(range(size), labels)
+        axes.set_yticks(range(size), labels)
+        axes.set_xlabel("answered")
+        axes.set_ylabel("diagnosis")
+    with _Picture(folder / "reliability.png") as axes:
+        confidence, right = probabilities.max(1), answer == wanted
+        for group in np.array_split(np.argsort(confidence), min(BINS, len(wanted))):
+            axes.plot(confidence[group].mean(), right[group].mean(), "o", color="C0")
+        axes.plot([0, 1], [0, 1], color="0.7", linestyle=":")
+        axes.set_xlabel("probability of the answer")
+        axes.set_ylabel("share that was right")
+    pairs = [(k, m) for k, m in zip(known_mmse, mmse, strict=True) if k is not None] if mmse is not None else []
+    if pairs:
+        with _Picture(folder / "mmse.png") as axes:
+            axes.plot(*zip(*pairs, strict=True), "o", alpha=0.6)
+            axes.plot([0, 30], [0, 30], color="0.7", linestyle=":")
+            lowest = min(min(pair) for pair in pairs) - 1
+            axes.set_xlim(lowest, 30.5)
+            axes.set_ylim(lowest, 30.5)
+            axes.set_xlabel("MMSE, points")
+            axes.set_ylabel("estimate, points")
+
+
+class _Picture:
+    """Give axes to draw on, and write them as a PNG in the end."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> Axes:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        self.figure = Figure(figsize=(5, 4), layout="constrained")
+        FigureCanvasAgg(self.figure)  # no window and no global state
+        axes: Axes = self.figure.add_subplot()
+        return axes
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if kind is None:
+            stream = BytesIO()
+            self.figure.savefig(stream, format="png", dpi=DOTS_PER_INCH)
+            write_bytes(self.path, stream.getvalue())

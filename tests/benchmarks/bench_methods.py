@@ -1,0 +1,193 @@
+"""The full method against each part removed, the published recipe, and every baseline, on one simulated cohort.
+
+    adclip simulate --out cohort --subjects 300 --seed 7 --preprocessed
+    OMP_NUM_THREADS=1 python tests/benchmarks/bench_methods.py cohort out --seeds 0 1 2 --workers 2
+
+The seed draws split, initial prompts and order; the same seed gives every method the same split. Runs that are there are kept,
+so that a stopped benchmark goes on. Then a table: the mean over seeds, and a 95 % interval bootstrapped over the test
+subjects of all seeds together (a subject that is tested by two seeds is drawn once, with both answers).
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from adclip.config import FinetuneConfig, PromptConfig
+
+FULL = PromptConfig()
+VARIANTS: dict[str, dict] = {
+    "full method": {},
+    "no reports": {"reports": False},
+    "no bare-phrase term": {"bare_weight": 0.0},
+    "no contrast": {"contrast_weight": 0.0},
+    "no memory of pairs": {"memory": 0},
+    "no report dropout": {"report_dropout": 0.0, "field_dropout": 0.0},
+    "no augmentation": {"augment": False},
+    "no MMSE token": {"prompts": replace(FULL, mmse_token=False)},
+    "no cross-attention": {"prompts": replace(FULL, cross_attention=False)},
+    "no visual prompts": {"prompts": replace(FULL, visual_prompts=0)},
+    "no text prompts": {"prompts": replace(FULL, text_prompts=0)},
+    "paper recipe": {"prompts": PromptConfig.paper(), "objective": "paper", "augment": False,
+                     "report_dropout": 0.0, "field_dropout": 0.0},
+    "LoRA": {"method": "lora"},
+    "full fine-tuning": {"method": "full", "learning_rate": 1e-4},
+    "full, from scratch": {"method": "full", "from_scratch": True, "learning_rate": 3e-4},
+    "linear probe": {"method": "linear-probe"},
+    "3D CNN": {"method": "cnn"},
+    "metadata": {"method": "metadata"},
+}  # fmt: skip
+PREDICTS = [
+    name for name, settings in VARIANTS.items() if settings.get("method") not in ("linear-probe", "cnn", "metadata")
+]
+
+
+def slug(name: str) -> str:
+    return name.replace(" ", "-").replace(",", "").lower()
+
+
+def run_one(job: tuple[str, int, str, str, int, str]) -> str:
+    name, seed, cohort, out, epochs, style = job
+    folder = Path(out) / f"{slug(name)}-{seed}"
+    if (folder / "adapter.json").is_file() or (folder / "baseline.json").is_file():
+        return f"{name} {seed}: there"
+    from adclip.finetune import finetune
+
+    start = time.perf_counter()
+    finetune(FinetuneConfig(
+        Path(cohort), Path(cohort) / "table.csv", folder, device="cpu", seed=seed, epochs=epochs, style=style,
+        **{"test_fraction": 0.3, "validation_fraction": 0.1, "calibration_fraction": 0.1} | VARIANTS[name],
+    ))  # fmt: skip
+    return f"{name} {seed}: {time.perf_counter() - start:.0f} s"
+
+
+def read_rows(folder: Path, kind: str) -> list[dict[str, str]]:
+    with (folder / "private" / "predictions_test.tsv").open() as stream:
+        return [row | {"p": [float(row[f"{kind}_{label}"]) for label in ("CN", "MCI", "AD")]}
+                for row in csv.DictReader(stream, delimiter="\t")]  # fmt: skip
+
+
+def figures(rows: list[dict]) -> dict[str, float]:
+    from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+
+    names = np.array(["CN", "MCI", "AD"])
+    truth = np.array([row["diagnosis"] for row in rows])
+    shares = np.array([row["p"] for row in rows])
+    outer = truth != "MCI"
+    odds = shares[:, 2] / (shares[:, 0] + shares[:, 2])
+    told = {"AUC": roc_auc_score(truth[outer] == "AD", odds[outer]),
+            "balanced": balanced_accuracy_score(truth, names[shares.argmax(1)])}  # fmt: skip
+    errors = [abs(float(row["mmse"]) - float(row["mmse_estimate"])) for row in rows
+              if "n/a" not in (row["mmse"], row["mmse_estimate"])]  # fmt: skip
+    return told | {"MMSE error": float(np.mean(errors)) if errors else float("nan")}
+
+
+def summarise(name: str, runs: list[list[dict]], resamples: int = 500) -> str:
+    each = [figures(rows) for rows in runs]
+    people = sorted({row["subject_id"] for rows in runs for row in rows})
+    rng, drawn = np.random.default_rng(0), []
+    for _ in range(resamples):
+        chosen = rng.choice(people, len(people))
+        again = []
+        for rows in runs:
+            of = {}
+            for row in rows:
+                of.setdefault(row["subject_id"], []).append(row)
+            again.append([row for who in chosen for row in of.get(who, [])])
+        try:
+            found = [figures(rows) for rows in again]
+        except ValueError:
+            continue
+        drawn.append({key: np.mean([f[key] for f in found]) for key in found[0]})
+    cells = []
+    for key in each[0]:
+        mean = np.mean([found[key] for found in each])
+        low, high = np.nanpercentile([d[key] for d in drawn], [2.5, 97.5]) if np.isfinite(mean) else (np.nan, np.nan)
+        cells.append(f"{mean:.3f} ({low:.3f}-{high:.3f})" if np.isfinite(mean) else "-".center(19))
+    return f"{name:24s} " + "  ".join(f"{cell:20s}" for cell in cells)
+
+
+def oracle_rows(cohort: Path, run: Path) -> list[dict]:
+    from adclip.clinical.splits import Split
+    from adclip.simulation.oracle import oracle_probabilities
+    from adclip.simulation.subject import read_true_visits
+
+    split = Split.from_tsv((run / "private" / "splits.tsv").read_text())
+    visits = read_true_visits(cohort)
+    test, train = ([v for v in visits if split.assignment.get(v.subject_id) == part] for part in ("test", "train"))
+    found = oracle_probabilities(train, test, ("CN", "MCI", "AD"))
+    return [{"subject_id": v.subject_id, "diagnosis": str(v.diagnosis), "p": list(p), "mmse": "n/a", "mmse_estimate": "n/a"}
+            for v, p in zip(test, found, strict=True)]  # fmt: skip
+
+
+def shuffled_rows(cohort: Path, run: Path, what: str, seed: int) -> list[dict]:
+    """Answers of a finished run when its test subjects' scans, or reports, change places."""
+    import torch
+
+    from adclip.clinical.manifest import build_manifest
+    from adclip.clinical.splits import Split
+    from adclip.clinical.table import read_table
+    from adclip.events import ignore
+    from adclip.imaging.find import find_scans
+    from adclip.inference import Predictor, to_probabilities
+    from adclip.training.dataset import read_cohort
+
+    split = Split.from_tsv((run / "private" / "splits.tsv").read_text())
+    manifest = build_manifest(find_scans((cohort,)), read_table(cohort / "table.csv"))
+    kept = [e for e in manifest.examples if split.assignment[e.visit.subject_id] == "test"]
+    predictor = Predictor.from_checkpoint(run, "cpu")
+    data = read_cohort(kept, predictor.record.model.contract, predictor.labels, ignore)
+    order = np.random.default_rng(seed).permutation(len(kept))
+    rows = []
+    for place, example in enumerate(kept):
+        scan = int(order[place]) if what == "scans" else place
+        visit = kept[int(order[place])].visit if what == "reports" else example.visit
+        with torch.inference_mode():
+            answer = predictor.to_answer(predictor.score(data.image_batch([scan], predictor.device), visit), visit)
+        calibration = predictor.record.calibration
+        found = (to_probabilities(answer.scores, calibration.temperature) if answer.used_report
+                 else to_probabilities(answer.bare, calibration.scan_only_temperature))  # fmt: skip
+        rows.append({"subject_id": example.visit.subject_id, "diagnosis": str(example.visit.diagnosis),
+                     "p": [found[label] for label in ("CN", "MCI", "AD")], "mmse": "n/a", "mmse_estimate": "n/a"})  # fmt: skip
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cohort", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--style", default="paper6")
+    parser.add_argument("--only", nargs="*", default=list(VARIANTS))
+    options = parser.parse_args()
+    jobs = [(name, seed, str(options.cohort), str(options.out), options.epochs, options.style)
+            for seed in options.seeds for name in options.only]  # fmt: skip
+    with ProcessPoolExecutor(options.workers) as pool:
+        for line in pool.map(run_one, jobs):
+            print(line, flush=True)
+    print(f"{'':24s} {'AUC AD vs CN':20s}  {'balanced accuracy':20s}  {'MMSE error, points':20s}")
+    for name in options.only:
+        folders = [options.out / f"{slug(name)}-{seed}" for seed in options.seeds]
+        print(summarise(name, [read_rows(folder, "probability") for folder in folders]), flush=True)
+        if name == "full method":
+            print(summarise("  its scan alone", [read_rows(folder, "scan_only") for folder in folders]))
+            for what in ("scans", "reports"):
+                print(summarise(f"  {what} shuffled",
+                                [shuffled_rows(options.cohort, f, what, 0) for f in folders]), flush=True)  # fmt: skip
+            print(summarise("oracle", [oracle_rows(options.cohort, folder) for folder in folders]))
+    truth = [row["diagnosis"] for row in read_rows(folders[0], "probability")]
+    print(f"majority class: balanced accuracy 0.333, accuracy {max(map(truth.count, set(truth))) / len(truth):.3f}")
+    (options.out / "settings.json").write_text(json.dumps(vars(options), default=str))
+
+
+if __name__ == "__main__":
+    main()
