@@ -155,6 +155,7 @@ def _train(config: FinetuneConfig, enrolled: Enrolment, on_event: OnEvent) -> Fi
     from adclip.clinical.baseline import MetadataBaseline
     from adclip.clinical.reports import template_version
     from adclip.model.checkpoint import AdapterRecord, save_adapter, save_baseline, write_tensors
+    from adclip.model.device import choose_device
     from adclip.training.calibrate import calibrate
     from adclip.training.certificate import certify
     from adclip.training.dataset import read_cohort
@@ -183,6 +184,7 @@ def _train(config: FinetuneConfig, enrolled: Enrolment, on_event: OnEvent) -> Fi
     if len(known) < 2:
         on_event(Warned(str(config.tables[0]), "no MMSE of the training subjects is known; none will be estimated"))
 
+    cohort = cohort.where_it_fits(choose_device(config.device))
     material = Material(
         config, base, labels, cohort, places, mmse_stats, _fingerprint(config, split, manifest, base.sha256)
     )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from adclip.clinical.manifest import Example
@@ -15,6 +16,7 @@ from adclip.errors import ScanError
 from adclip.events import Advanced, OnEvent, Started
 from adclip.imaging.grid import to_model_order
 from adclip.imaging.prepare import prepare_scan
+from adclip.training.volume_cache import read_volumes
 
 QUANTUM = 32767  # derivatives are stored in steps of 1/32767, so int16 keeps them exactly at half the memory
 
@@ -28,7 +30,7 @@ class Cohort:
     visits : tuple of Visit
         One for each scan; `subject_id` is the unit of splitting.
     images : Tensor (N, 1, D, H, W), int16
-        Intensities in steps of 1/QUANTUM.
+        Intensities in steps of 1/QUANTUM; mapped from disk, or on the device.
     labels : Tensor (N,), int64
         Index into the class order.
     mmse : Tensor (N,), float32
@@ -44,6 +46,13 @@ class Cohort:
         """Return scans (B, 1, D, H, W) in [0, 1] on `device`."""
         return self.images[list(indices)].to(device).float() / QUANTUM
 
+    def where_it_fits(self, device: torch.device) -> Cohort:
+        """Return the cohort with its images on a CUDA device if that leaves half of its free memory, else as it is."""
+        size = self.images.numel() * self.images.element_size()
+        if device.type != "cuda" or size > torch.cuda.mem_get_info(device)[0] / 2:
+            return self
+        return replace(self, images=self.images.to(device))
+
     def indices_of(self, subjects: frozenset[str] | set[str]) -> list[int]:
         """Return the places of all scans of `subjects`."""
         return [index for index, visit in enumerate(self.visits) if visit.subject_id in subjects]
@@ -52,22 +61,27 @@ class Cohort:
 def read_cohort(
     examples: Sequence[Example], contract: InputContract, labels: Sequence[str], on_event: OnEvent
 ) -> Cohort:
-    """Read derivatives into memory.
+    """Read derivatives, or find them in the cache of volumes.
 
     Raises
     ------
     ScanError
         If a scan is not a derivative, or lies on another grid than the model needs.
     """
-    images = torch.empty((len(examples), 1, *contract.shape), dtype=torch.int16)
     on_event(Started("reading scans", len(examples)))
-    for index, example in enumerate(examples):
+    for example in examples:
         if not example.item.preprocessed:
             raise ScanError.not_preprocessed(example.item.path)
-        prepared = prepare_scan(example.item, contract, None)
-        steps = np.round(to_model_order(prepared.image) * QUANTUM).astype(np.int16)
-        images[index, 0] = torch.from_numpy(steps)
-        on_event(Advanced("reading scans", index + 1))
+
+    def read_one(place: int) -> NDArray[np.int16]:
+        prepared = prepare_scan(examples[place].item, contract, None)
+        on_event(Advanced("reading scans", place + 1))
+        return np.round(to_model_order(prepared.image) * QUANTUM).astype(np.int16)
+
+    volumes, cached = read_volumes([example.sha256 for example in examples], contract, read_one)
+    if cached:
+        on_event(Advanced("reading scans", len(examples), "from the cache"))
+    images = torch.from_numpy(volumes)[:, None]
     visits = tuple(example.visit for example in examples)
     numbers = torch.tensor([list(labels).index(str(visit.diagnosis)) for visit in visits])
     mmse = torch.tensor([float("nan") if visit.mmse is None else visit.mmse for visit in visits])
