@@ -350,7 +350,7 @@ class ScanError(InputError):
     def wrong_grid(cls, path: Path | str, found: tuple[int, ...], wanted: tuple[int, ...]) -> ScanError:
         return cls(
             f"{path}: preprocessed on a grid of {found}, the model needs {wanted}",
-            "preprocess the raw scan again for this model",
+            "preprocess the raw scan again for this model: `adclip preprocess SCANS --out DIR --model NAME`",
         )
 
     @classmethod

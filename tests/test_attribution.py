@@ -225,3 +225,16 @@ def test_an_empty_scan_is_explained_by_nothing(predictor):
     found = attribute(predictor, empty, Visit(), "AD")
     assert np.isfinite(found.signed).all()
     assert faithfulness(predictor, empty, None, found, empty, 0)["patches"] == 0
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_builtin_explains_the_scores_that_it_predicts(precision):
+    """At its real size, where predicting takes shortcuts that gradients do not allow."""
+    predictor = Predictor.from_checkpoint("builtin", "cpu", precision)
+    visit = Visit(hippocampus_mm3=6100.0, icv_mm3=1.4e6, age_years=74.0, volumes_source="DLMUSE")
+    shape = predictor.record.model.contract.shape
+    image = torch.rand((1, 1, *shape), generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        predicted = predictor.to_answer(predictor.score(image, visit), visit)
+    explained = attribute(predictor, image, visit, None).answer
+    assert explained.scores == pytest.approx(predicted.scores, abs=1e-5)

@@ -6,6 +6,7 @@ usual proxy variables. Its own downloader throws a broken download away when the
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -22,6 +23,7 @@ from adclip.events import Advanced, OnEvent, Started
 _COMMIT, _SHA256, _SHA1 = re.compile(r"[0-9a-f]{40}"), re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
 _LFS_POINTER = b"version https://git-lfs"
 _HEAD_BYTES = 512
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOTDIR}
 _CHUNK = 1 << 20
 
 
@@ -204,8 +206,8 @@ def _hub_errors(repository: str, part: Path | None = None) -> Iterator[None]:
         status = getattr(getattr(error, "response", None), "status_code", "?")
         raise WeightsError.hub_refuses(repository, f"HTTP status {status}") from error
     except Exception as error:
-        # httpx's family, its successors' and OSError: whatever broke, the part on disk is good for the next try
-        if isinstance(error, OSError) and error.errno is not None:
+        # httpx's family, its successors' and sockets': whatever broke, the part on disk is good for the next try
+        if isinstance(error, OSError) and error.errno in _DISK:
             raise
         head = b"" if part is None or not part.is_file() else _head_of(part)
         came = what_came(head)

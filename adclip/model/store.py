@@ -179,6 +179,8 @@ def adopt(source: Path, name: str | None, tokenizer: Path | None, on_event: OnEv
         try:
             if packed:
                 unpack(source, part, on_event)
+            elif (source / BASE_RECORD).is_file():
+                _copy_recorded(source, part)
             else:
                 _copy_original(source, part, tokenizer)
                 write_record(part, given, "imported", source.name, None)
@@ -214,6 +216,14 @@ def write_record(folder: Path, name: str, revision: str, source: str, licence: s
         "model": layout.config.to_dict(),
     }
     write_text(folder / BASE_RECORD, json.dumps(record, indent=2) + "\n")
+
+
+def _copy_recorded(source: Path, part: Path) -> None:
+    """Copy a base that has adclip's own record, record included."""
+    base = read_recorded(source)
+    for path in (base.weights, source / VOCABULARY, source / ORIGINAL_CONFIG, source / BASE_RECORD):
+        if path.is_file():
+            shutil.copyfile(path, part / path.name)
 
 
 def _copy_original(source: Path, part: Path, tokenizer: Path | None) -> None:

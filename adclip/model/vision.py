@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import product
 
@@ -129,12 +130,8 @@ class SelfAttention(nn.Module):
             others = functional.linear(tokens, weights[width:])
             query = rearrange(first, "b n (h e) -> b h n e", h=self.heads)
             key, value = rearrange(others, "b n (two h e) -> two b h n e", two=2, h=self.heads)
-        if (
-            record is None
-            and query.dtype == torch.bfloat16
-            and query.device.type == "cpu"
-            and not torch.is_grad_enabled()
-        ):
+        # the same road for predicting and explaining, which asks for a gradient at `output` alone
+        if query.dtype == torch.bfloat16 and query.device.type == "cpu" and not query.requires_grad:
             output = attend_in_pieces(query, key, value)
         else:
             output = functional.scaled_dot_product_attention(query, key, value)
@@ -176,7 +173,8 @@ class FeedForward(nn.Module):
 
         Without gradients a CPU takes the tokens piece by piece: the hidden states of a piece fit its cache.
         """
-        if torch.is_grad_enabled() or tokens.device.type != "cpu":
+        large = tokens.shape[1] > 2 * TOKENS_AT_ONCE
+        if tokens.requires_grad or tokens.device.type != "cpu" or not large:
             return self._hidden_and_back(tokens)
         return torch.cat([self._hidden_and_back(piece) for piece in tokens.split(TOKENS_AT_ONCE, dim=1)], dim=1)
 
@@ -243,7 +241,7 @@ class VisionTower(nn.Module):
         images : Tensor (B, 1, D, H, W)
             Values in [0, 1].
         record : AttentionRecord, optional
-            Filled from the last block's attention.
+            Filled from the last block's attention; nothing before it then gets a gradient.
         with_patches : bool
             Whether the patches' final states are wanted; without them the last block computes its read-out tokens alone.
         """
@@ -270,8 +268,11 @@ class VisionTower(nn.Module):
                 tokens = torch.cat([tokens[:, :first_prompt], fresh, tokens[:, first_patch:]], dim=1)
             if index == len(self.blocks) - 1:
                 tokens = block(tokens, record, None if with_patches else first_prompt)
+            elif again and record is None:
+                tokens = checkpoint(block, tokens, use_reentrant=False)
             else:
-                tokens = checkpoint(block, tokens, use_reentrant=False) if again else block(tokens)
+                with torch.no_grad() if record is not None else nullcontext():
+                    tokens = block(tokens)
         tokens = self.norm(tokens).float()
         mmse = tokens[:, 1] if self.mmse_token is not None else None
         return VisionStates(tokens[:, 0], mmse, tokens[:, first_patch:] if with_patches else None)

@@ -271,6 +271,16 @@ def test_a_folder_and_a_lone_file_are_imported(shell, tmp_path):
     is_refused(shell("import", str(folder), "--name", "builtin"), 2, "builtin")
 
 
+def test_a_base_with_a_record_keeps_it(shell, tmp_path):
+    """The builtin's scale and grid stand in its record, in no weight."""
+    from adclip.model.bases import BUILTIN_FOLDER, read_recorded
+
+    done = shell("import", str(BUILTIN_FOLDER), "--name", "copy")
+    assert done.returncode == 0, done.stderr
+    copy, wanted = read_recorded(shell.home / "weights" / "copy"), read_recorded(BUILTIN_FOLDER)
+    assert (copy.config, copy.sha256, copy.raw_scale) == (wanted.config, wanted.sha256, False)
+
+
 @pytest.mark.parametrize("damage", ["cut", "flipped", "climbing", "foreign", "no record", "not a zip"])
 def test_a_bad_archive_is_refused_and_leaves_nothing(shell, damage):
     good = shell.folder / "good.zip"
