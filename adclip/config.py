@@ -28,6 +28,7 @@ CONTRASTS = ("t1", "ct")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 OBJECTIVES = ("candidates", "paper")
 LABEL_POLICIES = ("visit", "subject-last")
+RECIPES = ("default", "paper")
 METHODS = ("prompt", "lora", "full", "linear-probe", "cnn", "metadata")
 WEIGHTS_ACTIONS = ("list", "fetch", "verify", "path", "import", "export")
 
@@ -566,6 +567,8 @@ class FinetuneConfig(Settings):
         `prompt`; the others are baselines on the same split: `lora` and `full` fine-tune the base with the same objective,
         `linear-probe` is a regression on its frozen image embeddings, `cnn` a 3D DenseNet from scratch, `metadata` a
         logistic regression on the table.
+    recipe : str
+        `paper` sets what arXiv:2509.07613 does otherwise, see `resolved`.
     from_scratch : bool
         With `full`, random weights in place of the base's.
     objective : str
@@ -615,6 +618,7 @@ class FinetuneConfig(Settings):
     checkpointing: bool = False
     compile: bool = False
     method: str = "prompt"
+    recipe: str = "default"
     from_scratch: bool = False
     objective: str = "candidates"
     reports: bool = True
@@ -629,6 +633,26 @@ class FinetuneConfig(Settings):
     train_size: int | None = None
     fold: str | None = None
     label_policy: str = "visit"
+
+    def resolved(self) -> Self:
+        """Return the settings with what the recipe stands for put in; sizes stay as given.
+
+        The paper's recipe: prompts before [CLS], random projections, the raw logit scale, the in-batch loss on cross-attended
+        pairs and the raw MMSE, nothing dropped from reports, no augmentation. Not taken over are its input (128 voxels a side,
+        z-scored as a whole, on a position table of another grid) and its bugs.
+        """
+        if self.recipe != "paper":
+            return self
+        published = PromptConfig.paper()
+        prompts = dataclasses.replace(
+            self.prompts,
+            prompts_before_cls=published.prompts_before_cls,
+            new_projections=published.new_projections,
+            raw_scale=published.raw_scale,
+        )
+        return dataclasses.replace(
+            self, prompts=prompts, objective="paper", report_dropout=0.0, field_dropout=0.0, augment=False
+        )
 
     @property
     def tables(self) -> tuple[Path, ...]:
@@ -651,6 +675,7 @@ class FinetuneConfig(Settings):
         check_style(self.style)
         check_choice("--method", self.method, METHODS)
         check_choice("--objective", self.objective, OBJECTIVES)
+        check_choice("--recipe", self.recipe, RECIPES)
         check_choice("--label-policy", self.label_policy, LABEL_POLICIES)
         if self.from_scratch and self.method != "full":
             raise ConfigError.bad_value("--from-scratch", "only `--method full` trains every weight")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 LIBRARIES = ("torch", "transformers", "nibabel", "numpy")
 # Settings that a RUN tells of its training; paths and devices are not among them.
 RECORDED = (
-    "method", "from_scratch", "objective", "label_policy", "seed", "fold", "train_size", "batch_size", "learning_rate",
+    "method", "recipe", "from_scratch", "objective", "label_policy", "seed", "fold", "train_size", "batch_size", "learning_rate",
     "weight_decay", "alpha", "bare_weight", "contrast_weight", "report_dropout", "field_dropout", "memory", "patience",
     "augment", "flip", "precision",
 )  # fmt: skip
@@ -82,6 +82,7 @@ def finetune(config: FinetuneConfig, on_event: OnEvent = ignore) -> FinetuneResu
     """
     from adclip.training.enrol import enrol
 
+    config = config.resolved()
     enrolled = enrol(config, on_event)
     _prepare_folder(config)
     write_text(config.out / "private" / "splits.tsv", enrolled.split.to_tsv())
@@ -118,6 +119,7 @@ def plan(config: FinetuneConfig, on_event: OnEvent = ignore) -> Plan:
     from adclip.training.methods import Material
     from adclip.training.rehearse import rehearse
 
+    config = config.resolved()
     enrolled = enrol(config, on_event)
     labels = tuple(str(label) for label in Diagnosis)
     of = enrolled.examples_of_parts()

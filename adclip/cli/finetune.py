@@ -21,7 +21,7 @@ from adclip.cli.options import (
     Style,
     session_of,
 )
-from adclip.config import LABEL_POLICIES, METHODS, OBJECTIVES, FinetuneConfig, PromptConfig
+from adclip.config import LABEL_POLICIES, METHODS, OBJECTIVES, RECIPES, FinetuneConfig, PromptConfig
 
 
 def finetune_command(
@@ -84,6 +84,9 @@ def finetune_command(
         str,
         typer.Option(metavar="|".join(METHODS), help="Prompt tuning, or a baseline on the same split."),
     ] = FinetuneConfig.method,
+    recipe: Annotated[
+        str, typer.Option(metavar="|".join(RECIPES), help="adclip's settings, or what the paper does otherwise.")
+    ] = FinetuneConfig.recipe,
     from_scratch: Annotated[
         bool, typer.Option(help="With --method full: random weights in place of the base's.")
     ] = FinetuneConfig.from_scratch,
@@ -172,6 +175,7 @@ def finetune_command(
             whole,
         ),
         method=method,
+        recipe=recipe,
         from_scratch=from_scratch,
         objective=objective,
         reports=reports,

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+import time
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny import CONTRACT, LABELS, finetune_config, write_table
+from tiny import CONTRACT, LABELS, PROMPTS, finetune_config, write_table
 
 from adclip.clinical.splits import Split
 from adclip.clinical.table import read_table
@@ -386,3 +389,40 @@ def test_a_plan_counts_and_writes_nothing(one_epoch, tiny_run):
     assert found.scans["train"] >= found.subjects["train"] and found.minutes > 0 and found.memory_gb > 0.1
     assert not one_epoch.out.exists()
     assert plan(replace(one_epoch, method="metadata")).minutes == 0
+
+
+def test_the_papers_recipe_is_what_the_paper_does(one_epoch):
+    finetune(replace(one_epoch, recipe="paper"))
+    record = read_record(one_epoch.out)
+    assert record.prompts == replace(PROMPTS, prompts_before_cls=True, new_projections=True, raw_scale=True)
+    assert {name: record.training[name] for name in ("recipe", "objective", "report_dropout", "augment")} == {
+        "recipe": "paper", "objective": "paper", "report_dropout": 0.0, "augment": False,
+    }  # fmt: skip
+    assert record.mmse_sd == 1.0
+
+
+def test_a_killed_process_loses_at_most_an_epoch(tiny_cohort, tiny_base, tmp_path):
+    """A real process, a real SIGKILL, and the same bytes in the end."""
+    words = ["--scans", str(tiny_cohort), "--table", str(tiny_cohort / "table.csv"), "--base", str(tiny_base),
+             "--epochs", "12", "--visual-prompts", "3", "--text-prompts", "4", "--device", "cpu"]  # fmt: skip
+
+    def start(out: Path) -> subprocess.Popen:
+        return subprocess.Popen([sys.executable, "-m", "adclip", "finetune", *words, "--out", str(out)],
+                                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)  # fmt: skip
+
+    whole = start(tmp_path / "whole")
+    assert whole.wait(timeout=200) == 0, whole.stderr.read()
+    out = tmp_path / "killed"
+    running, state = start(out), out / "private" / "resume" / "state.safetensors"
+    until = time.monotonic() + 120
+    while not state.exists():
+        assert time.monotonic() < until and running.poll() is None
+        time.sleep(0.01)
+    running.kill()
+    running.wait()
+    assert not (out / "adapter.json").exists()
+    again = start(out)
+    told = again.communicate(timeout=200)[1]
+    assert again.returncode == 0 and "resuming after epoch" in told
+    for name in ("adapter.safetensors", "adapter.json", "private/metrics.jsonl", "private/last.safetensors"):
+        assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
