@@ -11,7 +11,7 @@ from adclip.errors import ConfigError
 from adclip.events import OnEvent, Step, ignore
 
 if TYPE_CHECKING:
-    from adclip.model.store import StoredBase
+    from adclip.model.inventory import StoredBase
 
 
 @dataclass(frozen=True)
@@ -54,13 +54,13 @@ def weights(config: WeightsConfig, on_event: OnEvent = ignore) -> WeightsResult:
     CheckpointError
         If a file is no base model.
     """
-    from adclip.model import store
+    from adclip.model import inventory, store
     from adclip.model.bases import KNOWN, read_base, stored
     from adclip.model.bases import store as store_folder
 
     what = config.what
     if config.action == "list":
-        return WeightsResult("list", tuple(store.list_bases()))
+        return WeightsResult("list", tuple(inventory.list_bases()))
     if config.action == "fetch":
         name = what or "m3d-clip"
         if name in KNOWN:
@@ -72,7 +72,7 @@ def weights(config: WeightsConfig, on_event: OnEvent = ignore) -> WeightsResult:
         return WeightsResult("fetch", (base,))
     if config.action == "verify":
         names = [what] if what else ["builtin", *stored()]
-        return WeightsResult("verify", tuple(store.verify(name) for name in names))
+        return WeightsResult("verify", tuple(inventory.verify(name) for name in names))
     if config.action == "path":
         return WeightsResult("path", path=read_base(what).folder if what else store_folder())
     if what is None:

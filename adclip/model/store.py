@@ -6,16 +6,13 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from adclip.errors import CheckpointError, OutputError, WeightsError
 from adclip.events import OnEvent
 from adclip.model.archive import is_archive, name_in, names_in, pack, unpack
 from adclip.model.bases import (
     BASE_RECORD,
-    BUILTIN_FOLDER,
     KNOWN,
     ORIGINAL_CONFIG,
     VOCABULARY,
@@ -26,90 +23,13 @@ from adclip.model.bases import (
     read_base_record,
     read_recorded,
     store,
-    stored,
 )
 from adclip.model.checkpoint import ADAPTER_RECORD, ADAPTER_WEIGHTS, CARD, read_record
 from adclip.model.hub import download, read_listing
+from adclip.model.inventory import StoredBase, describe, verify
 from adclip.paths import check_id, check_place, write_text
 
 SHAREABLE = (ADAPTER_WEIGHTS, ADAPTER_RECORD, CARD)  # contract: what of a RUN may leave
-
-
-@dataclass(frozen=True)
-class StoredBase:
-    """One line of `adclip weights list`.
-
-    Parameters
-    ----------
-    name : str
-    state : str
-        `shipped`, `installed` or `not fetched`.
-    revision, sha256, licence, source : str or None
-    size : int or None
-        Bytes of the weights.
-    path : Path or None
-    """
-
-    name: str
-    state: str
-    revision: str | None = None
-    sha256: str | None = None
-    licence: str | None = None
-    source: str | None = None
-    size: int | None = None
-    path: Path | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types."""
-        return {**vars(self), "path": None if self.path is None else str(self.path)}
-
-
-def list_bases() -> list[StoredBase]:
-    """Return the builtin base, what is in the store, and what could be fetched."""
-    found = [describe("builtin"), *(describe(name) for name in stored())]
-    absent = [base for base in KNOWN.values() if base.name not in {one.name for one in found}]
-    return found + [StoredBase(b.name, "not fetched", licence=b.licence, source=b.repository) for b in absent]
-
-
-def describe(name: str) -> StoredBase:
-    """Return what is recorded of one base."""
-    base = read_base(name)
-    record = read_base_record(base.folder)
-    return StoredBase(
-        name,
-        "shipped" if base.folder == BUILTIN_FOLDER else "installed",
-        base.revision,
-        base.sha256,
-        record.get("licence"),
-        record.get("source"),
-        base.weights.stat().st_size if base.weights.is_file() else None,
-        base.folder,
-    )
-
-
-def verify(name: str) -> StoredBase:
-    """Hash every file of a base again, and read its names and shapes.
-
-    Raises
-    ------
-    WeightsError, CheckpointError
-        Naming the file that differs.
-    """
-    from adclip.model.original import expected_shapes, read_shapes
-
-    base = read_base(name)
-    record = read_base_record(base.folder) if (base.folder / BASE_RECORD).is_file() else {}
-    for file, sha256 in {base.weights.name: base.sha256, **(record.get("files") or {})}.items():
-        path = base.folder / Path(file).name
-        if not path.is_file():
-            raise WeightsError.no_weights(path)
-        if hash_file(path) != sha256:
-            raise WeightsError.hash_differs(path)
-    found = {base.prefix + key: shape for key, shape in read_shapes(base.weights).items()}
-    wanted = expected_shapes(base.config)
-    if missing := {key for key, shape in wanted.items() if found.get(key) != shape}:
-        raise CheckpointError.keys_differ(base.weights, missing, set())
-    return describe(name) if record else StoredBase(name, "in a folder of yours", sha256=base.sha256, path=base.folder)
 
 
 # --------------------------------------------------------------------------------------- in
