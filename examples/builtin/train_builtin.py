@@ -2,6 +2,9 @@
 
     python examples/builtin/train_builtin.py --bank bank --out adclip/assets/builtin --minutes 40
 
+With `--go-on` the image tower of the base that is in `--out` learns on from a new bank while the text tower stays as it is:
+scans are then compared with the bare class phrases only.
+
 Beside the objectives of fine-tuning (report candidates, bare-phrase candidates, image-report contrast) the towers are told
 what the simulation knows and a scanner does not: how much of each patch a region fills, every volume, the age and the
 severity. The heads for these are thrown away afterwards. Nothing here has seen a patient.
@@ -26,7 +29,8 @@ from torch import Tensor, nn
 from adclip.clinical.reports import bare_phrase, fields_of, render
 from adclip.config import SMALL
 from adclip.domain import Visit
-from adclip.model.build import build_network
+from adclip.model.bases import read_base
+from adclip.model.build import build_network, load_network
 from adclip.model.network import Network
 from adclip.model.text import read_tokenizer, tokenize
 from adclip.training.losses import contrast
@@ -98,12 +102,19 @@ def kept_fields(rng: np.random.Generator) -> frozenset[str]:
 class Trainer:
     """The network with the heads that only training has."""
 
-    def __init__(self, bank: Bank, vocabulary: Path, learning_rate: float, seed: int) -> None:
+    def __init__(self, bank: Bank, out: Path, learning_rate: float, seed: int, *, go_on: bool) -> None:
         torch.manual_seed(seed)
         self.bank, self.rng = bank, np.random.default_rng(seed)
-        self.tokenizer = read_tokenizer(vocabulary)
+        self.tokenizer = read_tokenizer(out / "vocab.txt")
         config = dataclasses.replace(SMALL, vocabulary=self.tokenizer.get_vocab_size())
-        self.network: Network = build_network(config, None).train()
+        self.network: Network = load_network(read_base(str(out)), None) if go_on else build_network(config, None)
+        self.network.train().requires_grad_(True)
+        self.phrases: Tensor | None = None
+        if go_on:
+            self.network.language_encoder.requires_grad_(False)
+            self.network.mm_language_proj.requires_grad_(False)
+            with torch.no_grad():
+                self.phrases = self.network.encode_text(tokenize([bare_phrase(x) for x in LABELS], self.tokenizer))
         self.columns = fields_of(STYLE)
         train_rows = [bank.row(place) for place in bank.train]
         matrix = np.array([targets(row) for row in train_rows])
@@ -168,7 +179,10 @@ class Trainer:
             "volumes": functional.mse_loss(self.image_head(states.cls), wanted),
             "patches": functional.mse_loss(self.patch_head(states.patches), filled / self.patch_std),
         }
-        if with_text:
+        if self.phrases is not None:
+            scores = self.network.scale * functional.normalize(image, dim=-1) @ self.phrases.T
+            parts["bare"] = functional.cross_entropy(scores, labels)
+        elif with_text:
             parts |= self.text_parts(image, rows, labels, kept)
         self.update(sum(WEIGHTS[name] * part for name, part in parts.items()))  # type: ignore[arg-type]
         return {name: part.item() for name, part in parts.items()}
@@ -233,7 +247,7 @@ class Trainer:
 
     @torch.inference_mode()
     def check(self) -> dict[str, float]:
-        """Correlation with the truth on people who were held out."""
+        """Correlation with the truth on people who were held out, young and old."""
         self.network.eval()
         states = torch.cat([self.network.vision_encoder(self.bank.images(self.bank.test[i : i + 16])).cls
                             for i in range(0, len(self.bank.test), 16)])  # fmt: skip
@@ -245,13 +259,13 @@ class Trainer:
         return {name: round(float(np.corrcoef(told[:, i], wanted[:, i])[0, 1]), 3) for i, name in enumerate(names)}
 
 
-def save_base(network: Network, out: Path) -> None:
+def save_base(network: Network, out: Path, revision: str) -> None:
     """Write the base weights, their hash and sizes."""
     state = {name: parameter.detach().contiguous() for name, parameter in network.named_parameters()}
     data = save(state)
     digest = hashlib.sha256(data).hexdigest()
     (out / "base.safetensors").write_bytes(data)
-    record = {"name": "builtin", "revision": "1", "sha256": digest, "trained_on": "simulated anatomy only",
+    record = {"name": "builtin", "revision": revision, "sha256": digest, "trained_on": "simulated anatomy only",
               "model": network.config.to_dict()}  # fmt: skip
     (out / "base.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
@@ -265,12 +279,15 @@ def main() -> None:
     parser.add_argument("--text-minutes", type=float, default=5)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--go-on", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--revision", default="3")
     options = parser.parse_args()
-    trainer = Trainer(Bank(options.bank, hold_out=200), options.out / "vocab.txt", options.learning_rate, options.seed)
+    bank = Bank(options.bank, hold_out=200)
+    trainer = Trainer(bank, options.out, options.learning_rate, options.seed, go_on=options.go_on)
     log = (options.bank / "train.jsonl").open("a", encoding="utf-8", buffering=1)
     start, step = time.monotonic(), 0
-    while (passed := (time.monotonic() - start) / 60) < options.text_minutes:
+    while not options.go_on and (passed := (time.monotonic() - start) / 60) < options.text_minutes:
         trainer.pace(min(passed / options.text_minutes, 0.6))
         loss = trainer.text_step(64)
         step += 1
@@ -290,9 +307,9 @@ def main() -> None:
             log.write(json.dumps({"minutes": round(passed, 2), "image_step": step} | shown) + "\n")
         if step % 300 == 0:
             log.write(json.dumps({"step": step, "people": len(trainer.bank.train)} | trainer.check()) + "\n")
-            save_base(trainer.network, options.out)
+            save_base(trainer.network, options.out, options.revision)
     log.write(json.dumps({"step": step} | trainer.check()) + "\n")
-    save_base(trainer.network, options.out)
+    save_base(trainer.network, options.out, options.revision)
 
 
 if __name__ == "__main__":

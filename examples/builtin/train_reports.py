@@ -6,7 +6,9 @@ First the text tower learns to read: from the state of [CLS] a linear head, thro
 other numbers of a report. Then it learns to weigh. Every scan of the bank is embedded once, as it is and mirrored; only the text
 tower, its projection and the logit scale learn, with report candidates and bare phrases, which is cheap. Half of each batch are people
 of the bank with their scans, the other half fresh people without one: their volumes come from a linear model of the bank's measured
-volumes, and the mean embedding stands for the scan, so that a report must be read for itself. Every style is read, in all its wordings.
+volumes, and the mean embedding stands for the scan, so that a report must be read for itself. What a score should say is told by a
+teacher: gradient-boosted trees that learn P(diagnosis | numbers shown) from many fresh people, with numbers missing at random. A
+probability teaches more than one drawn diagnosis does. Every style is read, in all its wordings.
 The weights with the smallest loss on the people held out are kept. A vocabulary that has grown since is taken over: new words begin as
 the mean of their letters.
 """
@@ -18,15 +20,19 @@ import dataclasses
 import json
 import time
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import torch
 import torch.nn.functional as functional
+from einops import rearrange
 from make_bank import BANK_SEED
+from sklearn.ensemble import HistGradientBoostingClassifier
 from torch import Tensor
 from train_builtin import LABELS, Bank, jitter, save_base, to_visit
 
 from adclip.clinical.reports import bare_phrase, fields_of, render, usable_fields
+from adclip.domain import Visit
 from adclip.metrics import auc
 from adclip.model.bases import BaseWeights, read_base
 from adclip.model.build import build_network, load_network
@@ -38,17 +44,14 @@ BATCH, LEARNING_RATE, WEIGHT_DECAY = 12, 5e-4, 0.05
 READING_BATCH, READING_RATE = 48, 1e-3
 STYLES = {"clinical": 0.55, "paper6": 0.25, "knowledge": 0.1, "paper4": 0.1}  # share of the reports
 CHECKED = ("clinical", "paper6")
+Said = tuple[str, int, frozenset[str] | None]  # style, wording, fields that are kept
 DROPOUT = 0.15
+TAUGHT_PEOPLE = 60_000
+WIDE_AGE = 0.3  # share of the fresh people who are 20 to 95 years old; the others have the ages of a memory clinic
 TOLD = ("hippocampus_mm3", "ventricles_mm3", "whole_brain_mm3", "entorhinal_mm3", "fusiform_mm3", "middle_temporal_mm3",
         "icv_mm3", "age_years", "apoe4_count", "education_years")  # fmt: skip
-PRINTED = (
-    "hippocampus_mm3",
-    "ventricles_mm3",
-    "whole_brain_mm3",
-    "entorhinal_mm3",
-    "fusiform_mm3",
-    "middle_temporal_mm3",
-)
+PRINTED = TOLD[:6]
+SEEN = frozenset((*PRINTED, "icv_mm3", "age_years"))  # what a scan shows of a person
 
 
 class FreshPeople:
@@ -74,7 +77,7 @@ class FreshPeople:
 
     def draw(self, rng: np.random.Generator) -> dict[str, float]:
         """Draw one row."""
-        person = draw_person("", rng, wide_age=bool(rng.random() < 0.5))
+        person = draw_person("", rng, wide_age=bool(rng.random() < WIDE_AGE))
         found = np.exp(np.array(self.causes(person)) @ self.weights + self.spread @ rng.standard_normal(len(PRINTED)))
         row = dict(zip(PRINTED, found.tolist(), strict=True))
         left = row["hippocampus_mm3"] * (0.5 + 0.02 * float(rng.standard_normal()))
@@ -83,6 +86,32 @@ class FreshPeople:
             "education_years": person.education_years, "apoe4_count": person.apoe4_count, **row,
             "hippocampus_left_mm3": left, "hippocampus_right_mm3": row["hippocampus_mm3"] - left,
         }  # type: ignore[dict-item]  # fmt: skip
+
+
+class Teacher:
+    """Tells P(diagnosis) from the numbers that are shown."""
+
+    def __init__(self, fresh: FreshPeople, rng: np.random.Generator) -> None:
+        people = [fresh.draw(rng) for _ in range(TAUGHT_PEOPLE)]
+        table = np.array([self.values(row, frozenset((*TOLD, "sex"))) for row in people])
+        missing = rng.random(table.shape) < rng.choice([0.0, 0.15, 0.5, 0.8], (len(table), 1))
+        for left, right in ((0, 1), (2, 3), (4, 5)):  # a report often shows hippocampus and ventricles alone
+            few = rng.random(len(table)) < 0.1
+            missing[few, left] = missing[few, right] = False
+        self.model = HistGradientBoostingClassifier(max_iter=150, learning_rate=0.08, max_leaf_nodes=12,
+                                                    early_stopping=True, random_state=0)  # fmt: skip
+        self.model.fit(np.where(missing, np.nan, table), [LABELS.index(str(row["diagnosis"])) for row in people])
+
+    @staticmethod
+    def values(row: dict[str, float], shown: frozenset[str]) -> list[float]:
+        """The numbers in order; NaN where not shown."""
+        numbers = [row[name] if name in shown else np.nan for name in TOLD]
+        return [*numbers, float(row["sex"] == "M") if "sex" in shown else np.nan]
+
+    def probabilities(self, rows: list[dict[str, float]], shown: list[frozenset[str]]) -> Tensor:
+        """P(diagnosis), (people, 3)."""
+        table = np.array([self.values(row, names) for row, names in zip(rows, shown, strict=True)])
+        return torch.from_numpy(self.model.predict_proba(table)).float()
 
 
 def with_whole_vocabulary(base: BaseWeights) -> Network:
@@ -178,6 +207,7 @@ def main() -> None:
     parser.add_argument("--reading-minutes", type=float, default=15)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--revision", default="3")
     options = parser.parse_args()
     torch.manual_seed(options.seed)
     rng = np.random.default_rng(options.seed)
@@ -191,67 +221,77 @@ def main() -> None:
         step += 1
         if step % 50 == 0:
             log.write(json.dumps({"minutes": round(passed, 1), "reading_step": step, "loss": round(loss, 4)}) + "\n")
+    if options.minutes > 0:
+        weigh(network, base, bank, rng, options.minutes, log)
+    save_base(network, options.out, options.revision)
+
+
+def weigh(
+    network: Network, base: BaseWeights, bank: Bank, rng: np.random.Generator, minutes: float, log: TextIO
+) -> None:
+    """Teach the text tower to weigh a report against a scan; the weights with the smallest loss stay in the network."""
     network.requires_grad_(False)
     seen = torch.stack([embed(network, bank, bank.train, mirrored=flip) for flip in (False, True)])
     checked = embed(network, bank, bank.test, mirrored=False)
     average = functional.normalize(seen[0].mean(0, keepdim=True), dim=-1)
     fresh = FreshPeople(bank)
-    network.language_encoder.requires_grad_(True)
+    teacher = Teacher(fresh, rng)
+    network.text_tower.requires_grad_(True)
     network.mm_language_proj.requires_grad_(True)
     network.logit_scale.requires_grad_(True)
     learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(learned, lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
 
-    def scores(
-        images: Tensor, people: list[dict[str, float]], said: list[tuple[str, int, frozenset[str] | None]]
-    ) -> tuple[Tensor, Tensor]:
+    def scores(images: Tensor, visits: list[Visit], said: list[Said]) -> tuple[Tensor, Tensor]:
         texts = [bare_phrase(label) for label in LABELS]
-        for row, (style, phrasing, keep) in zip(people, said, strict=True):
-            texts += [render(to_visit(row), style, label, keep, phrasing).text for label in LABELS]
+        for visit, (style, phrasing, keep) in zip(visits, said, strict=True):
+            texts += [render(visit, style, label, keep, phrasing).text for label in LABELS]
         embedded = network.encode_text(tokenize(texts, base.tokenizer))
-        reports = embedded[3:].reshape(len(people), 3, -1)
+        reports = rearrange(embedded[3:], "(b k) e -> b k e", k=3)
         return network.scale * torch.einsum("be,bke->bk", images, reports), network.scale * images @ embedded[:3].T
 
-    def labels_of(people: list[dict[str, float]]) -> Tensor:
-        return torch.tensor([LABELS.index(str(row["diagnosis"])) for row in people])
-
+    @torch.inference_mode()
     def check() -> dict[str, float]:
+        """Cross-entropy with the true diagnoses of the people held out, and AUCs of those with the ages of a clinic."""
         held_out = [bank.row(place) for place in bank.test]
-        wanted = labels_of(held_out)
-        chosen = wanted != LABELS.index("MCI")
+        visits = [to_visit(row) for row in held_out]
+        wanted = torch.tensor([LABELS.index(str(row["diagnosis"])) for row in held_out])
+        clinical = torch.tensor([place[1] % 2 == 0 for place in bank.test])  # see make_bank.py
+        chosen = (wanted != LABELS.index("MCI")) & clinical
         sick = (wanted[chosen] == LABELS.index("AD")).numpy()
         found: dict[str, float] = {"loss": 0.0}
         for style in CHECKED:
-            with torch.inference_mode():
-                parts = [
-                    scores(
-                        checked[at : at + 25], held_out[at : at + 25], [(style, 0, None)] * len(held_out[at : at + 25])
-                    )
-                    for at in range(0, len(held_out), 25)
-                ]
-            report, bare = (torch.cat(part) for part in zip(*parts, strict=True))
-            loss = functional.cross_entropy(report, wanted) + 0.5 * functional.cross_entropy(bare, wanted)
-            found["loss"] += loss.item() / len(CHECKED)
-            found[f"auc_{style}"] = auc(sick, (report[:, 2] - report[:, 0])[chosen].numpy())
-            found["auc_bare"] = auc(sick, (bare[:, 2] - bare[:, 0])[chosen].numpy())
+            for name, images in (("", checked), ("_without_scan", average.expand_as(checked))):
+                parts = [scores(images[at : at + 25], visits[at : at + 25], [(style, 0, None)] * len(visits[at : at + 25]))
+                         for at in range(0, len(visits), 25)]  # fmt: skip
+                report, bare = (torch.cat(part) for part in zip(*parts, strict=True))
+                found[f"auc_{style}{name}"] = round(auc(sick, (report[:, 2] - report[:, 0])[chosen].numpy()), 4)
+                if not name:
+                    loss = functional.cross_entropy(report, wanted) + 0.5 * functional.cross_entropy(bare, wanted)
+                    found["loss"] += loss.item() / len(CHECKED)
+                    found["auc_bare"] = round(auc(sick, (bare[:, 2] - bare[:, 0])[chosen].numpy()), 4)
         return found
 
     best, kept_state = check(), copy.deepcopy(network.state_dict())
     log.write(json.dumps({"step": 0} | best) + "\n")
     start, step = time.monotonic(), 0
-    while (passed := (time.monotonic() - start) / 60) < options.minutes:
+    while (passed := (time.monotonic() - start) / 60) < minutes:
         for group in optimizer.param_groups:
-            group["lr"] = LEARNING_RATE * min(1.0, (step + 1) / 30) * (1 - passed / options.minutes)
+            group["lr"] = LEARNING_RATE * min(1.0, (step + 1) / 30) * (1 - passed / minutes)
         picked = rng.choice(len(bank.train), BATCH, replace=False)
-        people = [bank.row(bank.train[int(index)]) for index in picked]
+        people = [bank.row(bank.train[int(index)]) for index in picked] + [fresh.draw(rng) for _ in range(BATCH)]
         images = seen[torch.from_numpy(rng.integers(0, 2, BATCH)), torch.from_numpy(picked)]
-        people += [fresh.draw(rng) for _ in range(BATCH)]
         images = torch.cat([images, average.expand(BATCH, -1)])
+        visits = [to_visit(row) for row in people]
         said = [(*(drawn := draw_style(rng)), kept_fields(drawn[0], rng)) for _ in people]
-        report, bare = scores(images, people, said)
-        wanted = labels_of(people)
-        with_scan = functional.cross_entropy(bare[:BATCH], wanted[:BATCH])
-        loss = functional.cross_entropy(report, wanted) + 0.5 * with_scan
+        told = [
+            frozenset(usable_fields(visit, style)) & keep for visit, (style, _, keep) in zip(visits, said, strict=True)
+        ]
+        shown = [names | SEEN if index < BATCH else names for index, names in enumerate(told)]
+        report, bare = scores(images, visits, said)
+        loss = functional.cross_entropy(report, teacher.probabilities(people, shown))
+        with_scan = teacher.probabilities(people[:BATCH], [SEEN] * BATCH)
+        loss = loss + 0.5 * functional.cross_entropy(bare[:BATCH], with_scan)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(learned, 1.0)
@@ -263,7 +303,6 @@ def main() -> None:
             if found["loss"] < best["loss"]:
                 best, kept_state = found, copy.deepcopy(network.state_dict())
     network.load_state_dict(kept_state)
-    save_base(network, options.out)
 
 
 if __name__ == "__main__":
