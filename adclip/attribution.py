@@ -68,7 +68,7 @@ def attribute(predictor: Predictor, image: Tensor, visit: Visit | None, target: 
     image : Tensor (1, 1, D, H, W)
     visit : Visit or None
     target : str or None
-        Class name, `mmse`, or None for the predicted class.
+        Class name, name of the score (`mmse`), or None for the predicted class.
     """
     vision, fusion = AttentionRecord(), AttentionRecord()
     with torch.enable_grad():
@@ -76,7 +76,7 @@ def attribute(predictor: Predictor, image: Tensor, visit: Visit | None, target: 
         answer = predictor.to_answer(scores, visit)
         if target is None:
             target = max(answer.scores, key=lambda label: answer.scores[label])
-        if target == "mmse":
+        if target == predictor.record.task.score_key:
             assert scores.mmse is not None
             number, row, roads = scores.mmse[0], 1, {"vision": vision}
         else:
@@ -158,7 +158,7 @@ def faithfulness(
         assert wide.shape == contract.shape
         changed = torch.where(torch.from_numpy(wide).to(start.device), replacement, start)
         scores = predictor.score(changed, visit)
-        if found.target == "mmse":
+        if found.target == predictor.record.task.score_key:
             assert scores.mmse is not None
             return float(scores.mmse[0])
         return float(explained_number(scores.report[0], predictor.labels.index(found.target)))

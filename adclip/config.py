@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from adclip.domain import InputContract
 from adclip.errors import ConfigError
+from adclip.task import ALZHEIMER, Task, read_task
 
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 LAST_TEXT_TOKEN = 482  # method: 512 positions of BERT less 30 prompts
@@ -101,6 +102,16 @@ def check_style(style: str) -> None:
     check_choice("--style", style, REPORT_STYLES)
 
 
+def check_words_of(task: Task, style: str) -> None:
+    """Refuse the style that speaks of Alzheimer's disease where another question is asked."""
+    if style == "knowledge" and not task.is_default:
+        raise ConfigError.bad_value(
+            "--style",
+            f"`knowledge` tells what is known of Alzheimer's disease, the task is {task.name}",
+            "take `clinical`",
+        )
+
+
 @dataclass(frozen=True)
 class TableOptions:
     """How metadata tables are read and joined.
@@ -113,11 +124,14 @@ class TableOptions:
         `table` takes diagnoses from the table alone; `cdr` reads CDR 0, 0.5, >= 1 as CN, MCI, AD where none stands.
     max_days : int
         Largest distance in days between two rows that are joined by date.
+    task : Task
+        Whose classes and score the rows name.
     """
 
     columns: tuple[str, ...] = ()
     diagnosis_policy: str = "table"
     max_days: int = MAX_DAYS
+    task: Task = ALZHEIMER
 
     def __post_init__(self) -> None:
         if self.diagnosis_policy not in DIAGNOSIS_POLICIES:
@@ -388,6 +402,8 @@ class SynthesizeReportsConfig(Settings):
         Report style, see REPORT_STYLES.
     mode : str
         `train` (label phrase of the true class), `candidate` (one report per class), `predict` (no label phrase).
+    task : Path or None
+        TOML file with other classes, phrases and score, see `adclip.task`.
     columns, diagnosis_policy, max_days
         See TableOptions.
     canonical : Path or None
@@ -404,6 +420,7 @@ class SynthesizeReportsConfig(Settings):
     mode: str = "train"
     columns: tuple[str, ...] = ()
     overwrite: bool = False
+    task: Path | None = None
     diagnosis_policy: str = "table"
     max_days: int = MAX_DAYS
     canonical: Path | None = None
@@ -421,7 +438,7 @@ class SynthesizeReportsConfig(Settings):
             raise ConfigError.bad_value("--write-canonical", f"`{self.canonical.name}` does not end in .csv or .tsv")
         if self.seed is not None:
             check_at_least("--seed", self.seed, 0)
-        _ = self.table_options
+        check_words_of(self.table_options.task, self.style)
 
     @property
     def tables(self) -> tuple[Path, ...]:
@@ -431,7 +448,7 @@ class SynthesizeReportsConfig(Settings):
     @property
     def table_options(self) -> TableOptions:
         """How they are read."""
-        return TableOptions(self.columns, self.diagnosis_policy, self.max_days)
+        return TableOptions(self.columns, self.diagnosis_policy, self.max_days, read_task(self.task))
 
 
 @dataclass(frozen=True)
@@ -549,6 +566,8 @@ class FinetuneConfig(Settings):
         Weight of the MMSE loss; 0.5 in arXiv:2509.07613.
     test_fraction, validation_fraction, calibration_fraction : float
         Shares of subjects; the rest trains.
+    task : Path or None
+        TOML file with other classes, phrases and score, see `adclip.task`; stored with the model.
     columns, diagnosis_policy, max_days
         See TableOptions.
     device : str
@@ -611,6 +630,7 @@ class FinetuneConfig(Settings):
     device: str = "auto"
     seed: int = 0
     overwrite: bool = False
+    task: Path | None = None
     diagnosis_policy: str = "table"
     max_days: int = MAX_DAYS
     tokenizer: Path | None = None
@@ -662,10 +682,9 @@ class FinetuneConfig(Settings):
     @property
     def table_options(self) -> TableOptions:
         """How they are read."""
-        return TableOptions(self.columns, self.diagnosis_policy, self.max_days)
+        return TableOptions(self.columns, self.diagnosis_policy, self.max_days, read_task(self.task))
 
     def __post_init__(self) -> None:
-        _ = self.table_options
         check_device(self.device)
         check_precision(self.precision)
         if self.precision == "fp16":
@@ -673,6 +692,7 @@ class FinetuneConfig(Settings):
                 "--precision", "gradients in fp16 vanish", "train in bf16, or in fp32 where the device has no bf16"
             )
         check_style(self.style)
+        check_words_of(self.table_options.task, self.style)
         check_choice("--method", self.method, METHODS)
         check_choice("--objective", self.objective, OBJECTIVES)
         check_choice("--recipe", self.recipe, RECIPES)

@@ -138,7 +138,7 @@ class InputContract:
 class Visit:
     """What is known of one subject on one date; unknown is None, never 0. Field names are the canonical columns.
 
-    `volumes_source` alone is none of them: it names the program that measured the volumes (`FreeSurfer`, `SynthSeg`,
+    Two are none of them. `score` is the auxiliary score of a task that has another than the MMSE; `volumes_source` names the program that measured the volumes (`FreeSurfer`, `SynthSeg`,
     `DLMUSE`, `adclip segmenter`, `simulation`), because volumes of different programs cannot be compared.
     """
 
@@ -151,7 +151,7 @@ class Visit:
     apoe4_count: int | None = None
     mmse: float | None = None
     cdr_global: float | None = None
-    diagnosis: Diagnosis | None = None
+    diagnosis: str | None = None
     icv_mm3: float | None = None
     hippocampus_mm3: float | None = None
     hippocampus_left_mm3: float | None = None
@@ -163,6 +163,7 @@ class Visit:
     middle_temporal_mm3: float | None = None
     scan: str | None = None
     volumes_source: str | None = None
+    score: float | None = None
 
     @property
     def has_estimated_volumes(self) -> bool:
@@ -197,8 +198,11 @@ class Report:
 
 
 @dataclass(frozen=True)
-class MmseEstimate:
-    """MMSE in points (0-30) with its interval; `known` is shown for comparison and never used."""
+class ScoreEstimate:
+    """The task's auxiliary score in points, the MMSE by default, with its interval.
+
+    `known` is shown for comparison and never used.
+    """
 
     estimate: float
     low: float | None = None
@@ -218,7 +222,7 @@ class Prediction:
     scores: Mapping[str, float] | None = None
     probabilities: Mapping[str, float] | None = None
     prediction_set: tuple[str, ...] | None = None
-    mmse: MmseEstimate | None = None
+    mmse: ScoreEstimate | None = None
     scan_only: Mapping[str, float] | None = None
     metadata_only: Mapping[str, float] | None = None
     flags: tuple[str, ...] = ()
@@ -228,13 +232,18 @@ class Prediction:
     notice: str = RESEARCH_NOTICE
     error: str | None = None
     hint: str | None = None
+    score_name: str = "mmse"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types in the order of the contract; `error` and `hint` only where status is failed."""
+        """Return plain JSON types in the order of the contract; `error` and `hint` only where status is failed.
+
+        The estimate stands under the name of the task's score.
+        """
         record = asdict(self)
+        record[self.score_name] = record.pop("mmse")
         order = [
             "scan", "subject_id", "session_id", "status", "diagnosis", "scores", "probabilities", "prediction_set",
-            "mmse", "scan_only", "metadata_only", "flags", "report", "model", "adclip_version", "notice",
+            self.score_name, "scan_only", "metadata_only", "flags", "report", "model", "adclip_version", "notice",
         ]  # fmt: skip
         if self.error is not None:
             order += ["error", "hint"]

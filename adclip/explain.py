@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from adclip.events import Advanced, Failed, OnEvent, Started, ignore
 from adclip.inference import with_flags
 from adclip.paths import check_folder, write_bytes, write_text
 from adclip.predict import Job, check_scans, failed_prediction, find_jobs
+from adclip.task import Task
 
 if TYPE_CHECKING:
     from adclip.attribution import Attribution
@@ -93,13 +94,15 @@ def explain(config: ExplainConfig, on_event: OnEvent = ignore) -> ExplainResult:
     AdclipError
         If nothing can be done at all, or every scan failed (then the first error).
     """
-    from adclip.model.checkpoint import model_folder, read_record
+    from adclip.model.record import model_folder, read_record
 
     record = read_record(model_folder(config.model))
-    targets = [*record.labels, *(["mmse"] if record.prompts.mmse_token else [])]
+    task = record.task
+    targets = [*record.labels, *([task.score_key] if record.prompts.mmse_token else [])]
     if config.target is not None and config.target not in targets:
         raise ConfigError.bad_value("--target", f"`{config.target}` is not one of {', '.join(targets)}")
-    jobs = find_jobs(config.inputs, config.metas, config.table_options, config.subject, on_event)
+    tables = replace(config.table_options, task=task)
+    jobs = find_jobs(config.inputs, config.metas, tables, config.subject, on_event)
     check_scans(jobs, ReadOptions(config.orientation, config.series))
     check_folder(config.out, overwrite=config.overwrite, marker=PAGE)
 
@@ -185,7 +188,7 @@ def explain_one(predictor: Predictor, job: Job, config: ExplainConfig) -> tuple[
         prediction.scan, prediction.subject_id, prediction.session_id, prediction.status, found.target,
         prediction.scores, prediction.probabilities, found.shares, gains, files, tuple(flags), prediction.notice,
     )  # fmt: skip
-    return explanation, _section(explanation, prediction, regions, picture)
+    return explanation, _section(explanation, prediction, regions, picture, predictor.record.task)
 
 
 def _picture(
@@ -204,7 +207,7 @@ def _regions_tsv(regions: list[RegionShare]) -> str:
 
 
 def _section(
-    explanation: Explanation, prediction: Prediction, regions: list[RegionShare], picture: bytes
+    explanation: Explanation, prediction: Prediction, regions: list[RegionShare], picture: bytes, task: Task
 ) -> PageSection:
     from adclip.imaging.figures import PageSection
 
@@ -214,13 +217,13 @@ def _section(
         "status": explanation.status,
         "prediction": ", ".join(f"{label} {value:.0%}" for label, value in probabilities.items()),
         "explained": f"score of {explanation.target}"
-        + ("" if explanation.target == "mmse" else " minus the mean of the other classes"),
+        + ("" if explanation.target == task.score_key else " minus the mean of the other classes"),
         "report it read": prediction.report or "none: the scan alone",
         "deletion, insertion gain over random": ", ".join(f"{v:+.3f}" for v in explanation.faithfulness.values()),
         "flags": ", ".join(explanation.flags) or "none",
     }
     if prediction.mmse is not None:
-        facts["estimated MMSE"] = f"{prediction.mmse.estimate:.1f} points"
+        facts[f"estimated {task.score}"] = f"{prediction.mmse.estimate:.1f} points"
     rows = [[r.region.replace("_", " "), f"{r.relevance_share:.1%}", f"{r.volume_share:.1%}", f"{r.ratio:.2f}"]
             for r in regions]  # fmt: skip
     table = ("Relevance by region (ratio 1 is chance)", ("region", "relevance", "volume", "ratio"), rows)

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adclip.config import FinetuneConfig
-from adclip.domain import CLASS_PHRASES, Diagnosis
 from adclip.events import OnEvent, Warned, ignore
 from adclip.paths import claim_folder, write_text
+from adclip.task import Task
 from adclip.version import __version__
 
 if TYPE_CHECKING:
@@ -121,13 +121,13 @@ def plan(config: FinetuneConfig, on_event: OnEvent = ignore) -> Plan:
 
     config = config.resolved()
     enrolled = enrol(config, on_event)
-    labels = tuple(str(label) for label in Diagnosis)
+    task = enrolled.task
     of = enrolled.examples_of_parts()
     batch = of["train"][: config.batch_size]
-    cohort = read_cohort(batch, enrolled.base.config.contract, labels, ignore)
+    cohort = read_cohort(batch, enrolled.base.config.contract, task, ignore)
     places = {part: list(range(len(batch))) if part == "train" else [] for part in of}
     cost = rehearse(
-        Material(config, enrolled.base, labels, cohort, places, (27.0, 3.0), ""),
+        Material(config, enrolled.base, task, cohort, places, _middle_of(task), ""),
         len(of["train"]),
         len(of["validation"]),
     )
@@ -148,6 +148,7 @@ def _prepare_folder(config: FinetuneConfig) -> None:
         shutil.rmtree(config.out / "private", ignore_errors=True)
     settings = config.to_dict() | {"scans": config.scans.name, "out": config.out.name}
     settings["table"] = [path.name for path in config.tables]
+    settings["task"] = None if config.task is None else config.task.name
     write_text(config.out / "private" / "config.toml", _to_toml(settings))
 
 
@@ -156,8 +157,9 @@ def _train(config: FinetuneConfig, enrolled: Enrolment, on_event: OnEvent) -> Fi
 
     from adclip.clinical.baseline import MetadataBaseline
     from adclip.clinical.reports import template_version
-    from adclip.model.checkpoint import AdapterRecord, save_adapter, save_baseline, write_tensors
+    from adclip.model.checkpoint import save_adapter, save_baseline, write_tensors
     from adclip.model.device import choose_device
+    from adclip.model.record import AdapterRecord
     from adclip.training.calibrate import calibrate
     from adclip.training.certificate import certify
     from adclip.training.dataset import read_cohort
@@ -168,27 +170,30 @@ def _train(config: FinetuneConfig, enrolled: Enrolment, on_event: OnEvent) -> Fi
 
     base, manifest, split = enrolled.base, enrolled.manifest, enrolled.split
     private = config.out / "private"
-    labels = tuple(str(label) for label in Diagnosis)
-    cohort = read_cohort(manifest.examples, base.config.contract, labels, on_event)
+    task = enrolled.task
+    labels = task.classes
+    cohort = read_cohort(manifest.examples, base.config.contract, task, on_event)
     places = {part: cohort.indices_of(set(theirs)) for part, theirs in enrolled.subjects.items()}
     certificate = certify(
         cohort,
         places,
-        lambda visit: report_texts(visit, labels, config.style, reports=config.reports),
+        lambda visit: report_texts(visit, labels, config.style, reports=config.reports, task=task),
         base.config.contract,
     )
     write_text(private / "leak_certificate.json", json.dumps(certificate, indent=2) + "\n")
     known = cohort.mmse[places["train"]].numpy()
     known = known[~np.isnan(known)]
-    mmse_stats = (float(known.mean()), float(known.std() or 1.0)) if len(known) > 1 else (27.0, 3.0)
+    mmse_stats = (float(known.mean()), float(known.std() or 1.0)) if len(known) > 1 else _middle_of(task)
     if config.objective == "paper":
         mmse_stats = (0.0, 1.0)  # the published loss is on raw points
     if len(known) < 2:
-        on_event(Warned(str(config.tables[0]), "no MMSE of the training subjects is known; none will be estimated"))
+        on_event(
+            Warned(str(config.tables[0]), f"no {task.score} of the training subjects is known; none will be estimated")
+        )
 
     cohort = cohort.where_it_fits(choose_device(config.device))
     material = Material(
-        config, base, labels, cohort, places, mmse_stats, _fingerprint(config, split, manifest, base.sha256)
+        config, base, task, cohort, places, mmse_stats, _fingerprint(config, task, split, manifest, base.sha256)
     )
     fitted = fit(material, private / "resume" / "state.safetensors", on_event)
     progress = fitted.progress
@@ -201,13 +206,16 @@ def _train(config: FinetuneConfig, enrolled: Enrolment, on_event: OnEvent) -> Fi
     once = list({cohort.visits[place].subject_id: place for place in reversed(places["calibration"])}.values())
     calibration = calibrate(fitted.answers(once), cohort.labels[once], cohort.mmse[once])
     train_visits = [cohort.visits[place] for place in places["train"]]
-    baseline = MetadataBaseline.fit(train_visits, [str(visit.diagnosis) for visit in train_visits], class_order=labels)
+    baseline = MetadataBaseline.fit(
+        train_visits, [str(visit.diagnosis) for visit in train_visits], labels, task.columns
+    )
     record = AdapterRecord(
         base={"name": base.name, "revision": base.revision, "sha256": base.sha256},
         model=base.config,
         prompts=fitted.prompts,
         labels=labels,
-        phrases={label: CLASS_PHRASES[label] for label in labels},
+        phrases=dict(task.phrases),
+        task=task,
         style=config.style,
         mmse_mean=mmse_stats[0] if has_mmse else None,
         mmse_sd=mmse_stats[1] if has_mmse else None,
@@ -245,14 +253,20 @@ def _train(config: FinetuneConfig, enrolled: Enrolment, on_event: OnEvent) -> Fi
     )
 
 
-def _fingerprint(config: FinetuneConfig, split: Split, manifest: Manifest, base_sha256: str) -> str:
+def _middle_of(task: Task) -> tuple[float, float]:
+    """Return a mean and a standard deviation for a score that nobody's value is known of: towards its upper end."""
+    low, high = task.score_range
+    return low + 0.9 * (high - low), 0.1 * (high - low)
+
+
+def _fingerprint(config: FinetuneConfig, task: Task, split: Split, manifest: Manifest, base_sha256: str) -> str:
     settings = {
         k: v
         for k, v in config.to_dict().items()
-        if k not in ("out", "scans", "table", "device", "overwrite", "checkpointing", "compile")
+        if k not in ("out", "scans", "table", "task", "device", "overwrite", "checkpointing", "compile")
     }
     scans = sorted(example.sha256 for example in manifest.examples)
-    text = json.dumps([settings, split.sha256, scans, base_sha256], sort_keys=True)
+    text = json.dumps([settings, task.to_dict(), split.sha256, scans, base_sha256], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from adclip.domain import MmseEstimate, Prediction, ReadOptions, ScanItem, Visit
+from adclip.domain import Prediction, ReadOptions, ScanItem, ScoreEstimate, Visit
 from adclip.paths import shown
+from adclip.task import ALZHEIMER, Task
 from adclip.version import __version__
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class Predictor:
         texts = model.class_texts
         kept = None if texts is None else TextTokens(texts.tokens.to(self.device), texts.words.to(self.device))
         self.reader: Reader = Reader(
-            network, model.tokenizer, self.record.labels, self.record.style, kept, self.record.reports
+            network, model.tokenizer, self.record.labels, self.record.style, kept, self.record.reports, self.record.task
         )
         self._stripper: SkullStripper | None = None
 
@@ -130,7 +131,7 @@ class Predictor:
         ScanError, TableError
             If the scan or the table cannot be used.
         """
-        visit = read_visit(meta) if isinstance(meta, str | Path) else meta
+        visit = read_visit(meta, self.record.task) if isinstance(meta, str | Path) else meta
         item = to_item(scan) if isinstance(scan, str | Path) else scan
         prepared = self.prepare(item, options)
         return self.to_prediction(item, prepared, visit, self.answer(prepared, visit))
@@ -175,10 +176,11 @@ class Predictor:
 
     def to_answer(self, scores: Scores, visit: Visit | None) -> Answer:
         """Give the numbers of one scan their names."""
-        from adclip.clinical.reports import render
+        from adclip.clinical.reports import fields_of, render
 
         used = bool(visit and self.reader.fields(visit))
-        report = render(visit, self.record.style, None).text if visit and used else None
+        keep = self.record.task.keep(fields_of(self.record.style))
+        report = render(visit, self.record.style, None, keep).text if visit and used else None
         # without a usable field the report candidates are the bare phrases, so the first line serves both cases
         named = dict(zip(self.labels, scores.report[0].tolist(), strict=True))
         bare = dict(zip(self.labels, scores.bare[0].tolist(), strict=True))
@@ -215,7 +217,7 @@ class Predictor:
             scores=answer.scores,
             probabilities=probabilities,
             prediction_set=to_prediction_set(probabilities, threshold),
-            mmse=self._mmse(answer, visit),
+            mmse=self._score(answer, visit),
             scan_only=scan_only,
             metadata_only=metadata_only,
             flags=(),
@@ -223,6 +225,7 @@ class Predictor:
             model=self.identity,
             adclip_version=__version__,
             notice=self.record.notice,
+            score_name=self.record.task.score_key,
         )
         return with_flags(prediction, flags)
 
@@ -231,14 +234,16 @@ class Predictor:
         known = self.record.training.get("volumes_sources") or []
         return bool(known) and visit.volumes_source is not None and visit.volumes_source not in known
 
-    def _mmse(self, answer: Answer, visit: Visit | None) -> MmseEstimate | None:
+    def _score(self, answer: Answer, visit: Visit | None) -> ScoreEstimate | None:
         if answer.mmse_points is None:
             return None
-        points = min(max(answer.mmse_points, 0.0), 30.0)
+        task = self.record.task
+        lowest, highest = task.score_range
+        points = min(max(answer.mmse_points, lowest), highest)
         half = self.record.calibration.mmse_half_width
-        low = None if half is None else max(points - half, 0.0)
-        high = None if half is None else min(points + half, 30.0)
-        return MmseEstimate(points, low, high, visit.mmse if visit else None)
+        low = None if half is None else max(points - half, lowest)
+        high = None if half is None else min(points + half, highest)
+        return ScoreEstimate(points, low, high, task.score_of(visit) if visit else None)
 
     def _metadata_only(self, visit: Visit | None) -> Mapping[str, float] | None:
         from adclip.clinical.baseline import MetadataBaseline
@@ -276,12 +281,13 @@ def to_item(scan: Path | str) -> ScanItem:
     return items[0]
 
 
-def read_visit(table: Path | str) -> Visit:
+def read_visit(table: Path | str, task: Task = ALZHEIMER) -> Visit:
     """Return the only row of a table."""
-    from adclip.clinical.table import read_table
+    from adclip.clinical.table import read_tables
+    from adclip.config import TableOptions
     from adclip.errors import TableError
 
-    rows: list[Any] = list(read_table(Path(table)).rows)
+    rows: list[Any] = list(read_tables((Path(table),), TableOptions(task=task)).rows)
     if len(rows) != 1:
         raise TableError.no_rows(table, f"{len(rows)} rows, one is needed here")
     return rows[0]

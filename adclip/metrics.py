@@ -169,6 +169,7 @@ def summarise(
     *,
     majority: str | None = None,
     resamples: int = RESAMPLES,
+    score_name: str = "mmse",
 ) -> dict[str, dict[str, float | int | None]]:
     """Return every metric of a set of predictions.
 
@@ -190,14 +191,16 @@ def summarise(
         Class that the majority baseline always answers, the most frequent in training; default is the most frequent here.
     resamples : int
         Of the bootstrap.
+    score_name : str
+        Of the task's auxiliary score, the MMSE by default, in the names of its metrics.
 
     Returns
     -------
     dict
         Name -> ``{"value", "low", "high", "n"}``: the estimate, its 95 % interval over subjects and the number of scans
         behind it; None where undefined. Names: accuracy, balanced_accuracy, macro_f1, auc_CLASS_vs_rest for each class,
-        auc_ad_vs_cn (score p_AD / (p_AD + p_CN), CN and AD only), brier, ece, ece_if_perfect, majority_accuracy,
-        majority_balanced_accuracy, and with MMSE mmse_mae and mmse_r.
+        auc_ad_vs_cn (last class against first: score p_AD / (p_AD + p_CN), CN and AD only), brier, ece, ece_if_perfect,
+        majority_accuracy, majority_balanced_accuracy, and with scores mmse_mae and mmse_r.
     """
     classes = [str(name) for name in class_order]
     truth = np.array([classes.index(str(name)) for name in y_true], dtype=int)
@@ -219,11 +222,11 @@ def summarise(
     measure("macro_f1", macro_f1, truth, answer)
     for index, name in enumerate(classes):
         measure(f"auc_{name.lower()}_vs_rest", auc, truth == index, shares[:, index])
-    if "AD" in classes and "CN" in classes:
-        ad, cn = classes.index("AD"), classes.index("CN")
-        both = shares[:, ad] + shares[:, cn]
-        odds = np.divide(shares[:, ad], both, out=np.full(len(truth), 0.5), where=both > 0)
-        measure("auc_ad_vs_cn", auc, truth == ad, odds, rows=(truth == ad) | (truth == cn))
+    last = len(classes) - 1
+    both = shares[:, last] + shares[:, 0]
+    odds = np.divide(shares[:, last], both, out=np.full(len(truth), 0.5), where=both > 0)
+    ends = f"auc_{classes[-1].lower()}_vs_{classes[0].lower()}"
+    measure(ends, auc, truth == last, odds, rows=(truth == last) | (truth == 0))
     measure("brier", brier, truth, shares)
     measure("ece", ece, truth, shares)
     floor = ece_if_perfect(shares, seed=seed)
@@ -237,8 +240,8 @@ def summarise(
     if mmse_true is not None and mmse_pred is not None:
         known, guessed = _with_nan(mmse_true), _with_nan(mmse_pred)
         rows = np.isfinite(known) & np.isfinite(guessed)
-        measure("mmse_mae", mae, known, guessed, rows=rows)
-        measure("mmse_r", pearson_r, known, guessed, rows=rows)
+        measure(f"{score_name}_mae", mae, known, guessed, rows=rows)
+        measure(f"{score_name}_r", pearson_r, known, guessed, rows=rows)
     return result
 
 

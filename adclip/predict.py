@@ -16,6 +16,7 @@ from adclip.events import Advanced, Failed, OnEvent, Started, Warned, ignore
 from adclip.inference import with_flags
 from adclip.paths import check_folder, shown, write_text
 from adclip.spreadsheets import escape_cell
+from adclip.task import ALZHEIMER, Task
 from adclip.version import __version__
 
 if TYPE_CHECKING:
@@ -49,10 +50,11 @@ def predict(config: PredictConfig, on_event: OnEvent = ignore) -> PredictResult:
     AdclipError
         If nothing can be done at all: no scan, a bad table, a bad model, or every scan failed (then the first error).
     """
-    from adclip.model.checkpoint import model_folder, read_record
+    from adclip.model.record import model_folder, read_record
 
-    read_record(model_folder(config.model))  # a wrong --model shows before any scan is read
-    jobs = find_jobs(config.inputs, config.metas, config.table_options, config.subject, on_event)
+    record = read_record(model_folder(config.model))  # a wrong --model shows before any scan is read
+    tables = replace(config.table_options, task=record.task)
+    jobs = find_jobs(config.inputs, config.metas, tables, config.subject, on_event)
     options = ReadOptions(config.orientation, config.series)
     check_scans(jobs, options)
     if config.out is not None:
@@ -71,7 +73,7 @@ def predict(config: PredictConfig, on_event: OnEvent = ignore) -> PredictResult:
         except AdclipError as error:
             errors.append(error)
             on_event(Failed(str(job.item.path), error.problem, error.remedy))
-            predictions.append(failed_prediction(job.item, error))
+            predictions.append(failed_prediction(job.item, error, record.task))
         on_event(Advanced("predicting", done, job.item.path.name))
     if errors and len(errors) == len(jobs):
         raise errors[0]
@@ -136,8 +138,8 @@ def check_scans(jobs: list[Job], options: ReadOptions) -> None:
         read_volume(jobs[0].item.path, options)
 
 
-def failed_prediction(item: ScanItem, error: AdclipError) -> Prediction:
-    """Return the record of a scan that could not be predicted."""
+def failed_prediction(item: ScanItem, error: AdclipError, task: Task = ALZHEIMER) -> Prediction:
+    """Return the record of a scan that could not be predicted; with null under the name of the task's score."""
     return Prediction(
         scan=shown(item.path),
         status="failed",
@@ -146,6 +148,7 @@ def failed_prediction(item: ScanItem, error: AdclipError) -> Prediction:
         adclip_version=__version__,
         error=error.problem.replace(str(item.path), shown(item.path)),
         hint=error.remedy,
+        score_name=task.score_key,
     )
 
 

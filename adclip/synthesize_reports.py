@@ -14,7 +14,7 @@ from adclip.clinical.report_file import Written, write_reports
 from adclip.clinical.reports import fields_of, usable_fields
 from adclip.clinical.table import Table, read_tables
 from adclip.config import SynthesizeReportsConfig
-from adclip.domain import RESEARCH_NOTICE, Diagnosis, Visit
+from adclip.domain import RESEARCH_NOTICE, Visit
 from adclip.errors import OutputError, TableError
 from adclip.events import OnEvent, Step, Warned, ignore
 from adclip.paths import check_place
@@ -123,8 +123,8 @@ def synthesize_reports(config: SynthesizeReportsConfig, on_event: OnEvent = igno
     for note in (*table.hints, *table.notes):
         on_event(Warned(name, note))
     visits = _choose_visits(table, config, on_event) if writes else table.rows
-    missing = _count_missing(visits, config, name, on_event) if writes else {}
-    written = write_reports(config.out, visits, config, on_event) if config.out is not None else Written()
+    missing = _count_missing(visits, config, table, on_event) if writes else {}
+    written = write_reports(config.out, visits, config, table.task, on_event) if config.out is not None else Written()
     if config.canonical is not None:
         write_canonical(config.canonical, table)
         on_event(Step(f"clean table written to {config.canonical.name}: {len(table.rows)} visits"))
@@ -139,7 +139,7 @@ def synthesize_reports(config: SynthesizeReportsConfig, on_event: OnEvent = igno
         table,
         _summarise(table),
         written.reports,
-        {str(name): counts[name] for name in Diagnosis if counts[name]}
+        {name: counts[name] for name in table.task.classes if counts[name]}
         if config.mode != "predict" or not writes
         else {},
         missing,
@@ -203,14 +203,16 @@ def _choose_visits(table: Table, config: SynthesizeReportsConfig, on_event: OnEv
 
 
 def _count_missing(
-    visits: Sequence[Visit], config: SynthesizeReportsConfig, name: str, on_event: OnEvent
+    visits: Sequence[Visit], config: SynthesizeReportsConfig, table: Table, on_event: OnEvent
 ) -> dict[str, int]:
     present: Counter[str] = Counter()
     empty = 0
     for visit in visits:
-        usable = usable_fields(visit, config.style)
+        usable = table.task.usable(usable_fields(visit, config.style))
         present.update(usable)
         empty += not usable
     if empty:
-        on_event(Warned(name, f"{empty} of {len(visits)} visits have none of the measurements of {config.style}"))
-    return {column: len(visits) - present[column] for column in fields_of(config.style)}
+        on_event(
+            Warned(table.path.name, f"{empty} of {len(visits)} visits have none of the measurements of {config.style}")
+        )
+    return {column: len(visits) - present[column] for column in table.task.usable(fields_of(config.style))}

@@ -19,6 +19,7 @@ from adclip.cli.options import (
     Precision,
     Seed,
     Style,
+    TaskFile,
     session_of,
 )
 from adclip.config import LABEL_POLICIES, METHODS, OBJECTIVES, RECIPES, FinetuneConfig, PromptConfig
@@ -43,6 +44,7 @@ def finetune_command(
         Path | None, typer.Option(metavar="VOCAB.txt", help="Vocabulary, where none lies beside the base's weights.")
     ] = FinetuneConfig.tokenizer,
     style: Style = FinetuneConfig.style,
+    task: TaskFile = FinetuneConfig.task,
     columns: Columns = None,
     diagnosis_policy: DiagnosisPolicy = FinetuneConfig.diagnosis_policy,
     max_days: MaxDays = FinetuneConfig.max_days,
@@ -158,6 +160,7 @@ def finetune_command(
         base=base,
         tokenizer=tokenizer,
         style=style,
+        task=task,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,

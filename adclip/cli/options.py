@@ -73,6 +73,11 @@ Orientation = Annotated[
 Series = Annotated[
     str | None, typer.Option("--series", metavar="N", help="Series to take from a DICOM folder that holds several.")
 ]
+TaskFile = Annotated[
+    Path | None,
+    typer.Option("--task", metavar="FILE.toml",
+                 help="Other classes, phrases and score than CN, MCI, AD and MMSE.", show_default=False),
+]  # fmt: skip
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, with an estimate of time and memory.")]
 Overwrite = Annotated[
     bool,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from adclip.cli import tables
-from adclip.cli.options import Columns, DiagnosisPolicy, MaxDays, Overwrite, Style, session_of
+from adclip.cli.options import Columns, DiagnosisPolicy, MaxDays, Overwrite, Style, TaskFile, session_of
 from adclip.cli.session import Session
 from adclip.config import SynthesizeReportsConfig
 from adclip.errors import EXIT_INPUT, ConfigError
@@ -39,6 +39,7 @@ def synthesize_reports_command(
             help="Label phrase of the true class, one report per class, or no label phrase.",
         ),
     ] = SynthesizeReportsConfig.mode,
+    task: TaskFile = None,
     columns: Columns = None,
     diagnosis_policy: DiagnosisPolicy = SynthesizeReportsConfig.diagnosis_policy,
     max_days: MaxDays = SynthesizeReportsConfig.max_days,
@@ -79,7 +80,7 @@ def synthesize_reports_command(
     if lint is not None:
         if table or out or canonical:
             raise ConfigError.bad_value("--lint", "looks at one file of reports and takes no table and no --out")
-        _lint(session, lint)
+        _lint(session, lint, task)
         return
     only_looks = check or explain_columns
     if not table:
@@ -97,6 +98,7 @@ def synthesize_reports_command(
         out=out,
         style=style,
         mode=mode,
+        task=task,
         columns=tuple(columns or ()),
         overwrite=overwrite,
         diagnosis_policy=diagnosis_policy,
@@ -170,11 +172,12 @@ def _draw_meanings(records: Sequence[tables.Record]) -> None:
     )
 
 
-def _lint(session: Session, path: Path) -> None:
+def _lint(session: Session, path: Path, task: Path | None) -> None:
     with session.working():
         from adclip.clinical.lint import lint_reports
+        from adclip.task import read_task
 
-        result = lint_reports(path)
+        result = lint_reports(path, read_task(task))
     session.show([result.to_dict()], _draw_findings)
     if result.leaks:
         raise typer.Exit(EXIT_INPUT)

@@ -114,15 +114,16 @@ def draw_predictions(records: Sequence[Record]) -> None:
         _draw_card(records[0])
     else:
         classes = list(dict.fromkeys(name for record in records for name in record.get("probabilities") or {}))
+        score = _score_of(records)
         draw_table(
-            ["scan", "status", "diagnosis", *classes, "MMSE", "flags"],
+            ["scan", "status", "diagnosis", *classes, score.upper(), "flags"],
             (
                 [
                     text(record["scan"]),
                     text(record["status"]),
                     text(record.get("diagnosis")),
                     *(number((record.get("probabilities") or {}).get(name)) for name in classes),
-                    interval(record.get("mmse"), 1),
+                    interval(record.get(score), 1),
                     text(record.get("flags")),
                 ]
                 for record in records
@@ -131,11 +132,20 @@ def draw_predictions(records: Sequence[Record]) -> None:
     draw_notices(records)
 
 
+def _score_of(records: Sequence[Record]) -> str:
+    """Return the name under which the records hold the estimate of the task's score."""
+    estimates = (key for record in records for key, value in record.items()
+                 if isinstance(value, Mapping) and "estimate" in value)  # fmt: skip
+    return next(estimates, "mmse")
+
+
 def _draw_card(record: Record) -> None:
     probabilities = record.get("probabilities") or {}
-    mmse = record.get("mmse")
+    score = _score_of([record])
+    estimate = record.get(score)
     block = "█" if stdout().encoding.startswith("utf") else "#"
-    known = f"; {number(mmse['known'], 0)} in the table" if mmse and mmse.get("known") is not None else ""
+    top = " of 30" if score == "mmse" else ""
+    known = f"; {number(estimate['known'], 0)} in the table" if estimate and estimate.get("known") is not None else ""
     draw_pairs(
         [
             ("scan", text(record["scan"])),
@@ -146,7 +156,7 @@ def _draw_card(record: Record) -> None:
                 for name, value in probabilities.items()
             ),
             ("prediction set", text(record.get("prediction_set"))),
-            ("MMSE", f"{interval(mmse, 1)} of 30{known}" if mmse else "-"),
+            (score.upper(), f"{interval(estimate, 1)}{top}{known}" if estimate else "-"),
             ("scan only", shares(record.get("scan_only"))),
             ("metadata only", shares(record.get("metadata_only"))),
             ("flags", text(record.get("flags"))),

@@ -55,7 +55,11 @@ class MetadataBaseline:
 
     @classmethod
     def fit(
-        cls, visits: Sequence[Visit], labels: Sequence[str], class_order: Sequence[str] = tuple(Diagnosis)
+        cls,
+        visits: Sequence[Visit],
+        labels: Sequence[str],
+        class_order: Sequence[str] = tuple(Diagnosis),
+        usable: Sequence[str] | None = None,
     ) -> MetadataBaseline:
         """Fit to the training visits.
 
@@ -67,6 +71,8 @@ class MetadataBaseline:
             N class names.
         class_order : sequence of str
             The classes, each of which must occur among the labels.
+        usable : sequence of str, optional
+            Columns that may be used; by default all that it knows.
 
         Raises
         ------
@@ -83,14 +89,15 @@ class MetadataBaseline:
             )
         icvs = [visit.icv_mm3 for visit in visits if visit.icv_mm3]
         icv = float(np.median(icvs)) if icvs else None
-        table = np.array([[_read(visit, column, icv) for column in (*_PEOPLE, *_VOLUMES)] for visit in visits])
+        known = [column for column in (*_PEOPLE, *_VOLUMES) if usable is None or column in usable]
+        table = np.array([[_read(visit, column, icv) for column in known] for visit in visits]).reshape(len(visits), -1)
         used = [
             position
             for position in range(table.shape[1])
             if len(np.unique(table[np.isfinite(table[:, position]), position])) > 1
         ]
         table = table[:, used]
-        columns = tuple((*_PEOPLE, *_VOLUMES)[position] for position in used)
+        columns = tuple(known[position] for position in used)
         medians = np.nanmedian(table, axis=0) if used else np.empty(0)
         table = np.where(np.isfinite(table), table, medians)
         means, scales = table.mean(axis=0), table.std(axis=0)

@@ -48,11 +48,13 @@ def write_canonical(path: Path, table: Table) -> Path:
     writer = csv.writer(text, delimiter=_DELIMITERS[path.suffix], lineterminator="\n")
     unknown = "n/a" if path.suffix == ".tsv" else ""
     columns = (*COLUMNS, SOURCE) if len(_sources(table.rows)) > 1 else tuple(COLUMNS)
+    score = table.task.score_key
     folder = path.parent.absolute()
-    writer.writerow(columns)
+    writer.writerow([*columns, *([] if score in COLUMNS else [score])])
     for visit in table.rows:
         here = replace(visit, scan=move_scan(visit.scan, table.path.parent, folder))
-        writer.writerow([to_cell(getattr(here, column), unknown) for column in columns])
+        scores = [] if score in COLUMNS else [to_cell(here.score, unknown)]
+        writer.writerow([*(to_cell(getattr(here, column), unknown) for column in columns), *scores])
     dictionary = dictionary_path(path)
     write_text(dictionary, json.dumps(_describe(table), indent=2) + "\n")
     write_text(path, text.getvalue())
@@ -88,6 +90,8 @@ def _describe(table: Table) -> dict[str, Any]:
         if column in origins:
             entry["Origin"] = origins[column]
         columns[column] = entry
+    if (score := table.task.score_key) not in COLUMNS:
+        columns[score] = {"Description": table.task.score, "Units": "points"}
     return {
         **columns,
         SOURCE: {"Description": "program that measured the volumes", **_the_source(table.rows)},

@@ -8,7 +8,7 @@ faster than the patterns.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 
@@ -43,6 +43,14 @@ def _rule(what: str, triggers: str, pattern: str, cased: bool = False) -> Rule:
     """Make a rule whose pattern stands between anything but letters and digits; `_` may be a neighbour, as in `mmse_total`."""
     between = re.compile(rf"(?<![A-Za-z0-9])(?:{pattern})(?![A-Za-z0-9])")
     return Rule(what, tuple(triggers.split()), between, cased)
+
+
+def literal(what: str, words: Iterable[str], cased: bool = False) -> Rule:
+    """Make a rule that finds the words as they stand, with any number behind them; without case unless `cased`."""
+    kept = [word if cased else word.lower() for word in words]
+    pattern = "|".join(re.escape(word) for word in sorted(kept, key=len, reverse=True))
+    between = re.compile(rf"(?<![A-Za-z0-9])(?:{pattern})\d*(?![A-Za-z0-9])")
+    return Rule(what, tuple(kept), between, cased)
 
 
 _PEOPLE = (

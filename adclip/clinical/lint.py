@@ -15,16 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from adclip.clinical.knowledge import BY_TEXT, KNOWLEDGE_VERSION
-from adclip.clinical.leak_words import DIAGNOSES, SCORE_NAMES, SCORE_VALUES, Rule
+from adclip.clinical.leak_words import DIAGNOSES, SCORE_NAMES, SCORE_VALUES, Rule, literal
 from adclip.clinical.report_texts import ReportText, read_report_texts
-from adclip.domain import CLASS_PHRASES
+from adclip.task import ALZHEIMER, MMSE, Task
 
 LINT_VERSION = "2"  # raise it with every change of what is found
 LEAK_KINDS = ("diagnosis_word", "score_name", "score_value", "identity")
 
-_PHRASES = "|".join(CLASS_PHRASES.values())
-# The text tower reads lower case, so a phrase in lower case is the same phrase.
-_LABEL = re.compile(rf"\s*A photo of (?:{_PHRASES})(?=:|\.?\s*$)", re.IGNORECASE)
+
 _UNSEEN = re.compile("[\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")  # soft hyphens and their like
 _SHORTEST_ID = 3
 _CALLED = (
@@ -88,13 +86,38 @@ class LintResult:
         }
 
 
-def lint_reports(path: Path) -> LintResult:
+@dataclass(frozen=True)
+class _Rules:
+    """What is looked for, in reports of one task."""
+
+    label: re.Pattern[str]
+    scores: tuple[Rule, ...]
+    words: tuple[Rule, ...]
+
+    @classmethod
+    def of(cls, task: Task) -> _Rules:
+        # The text tower reads lower case, so a phrase in lower case is the same phrase.
+        phrases = "|".join(re.escape(words) for words in sorted(task.phrases.values(), key=len, reverse=True))
+        label = re.compile(rf"\s*A photo of (?:{phrases})(?=:|\.?\s*$)", re.IGNORECASE)
+        if task.is_default:
+            return cls(label, SCORE_NAMES, DIAGNOSES)
+        scores = SCORE_NAMES if task.score_key == MMSE else (literal("the task's score", [task.score]), *SCORE_NAMES)
+        words = literal("a class of the task", [*task.phrases.values(), *task.classes], cased=True)
+        return cls(label, scores, (words, *DIAGNOSES))
+
+
+_DEFAULT_RULES = _Rules.of(ALZHEIMER)
+
+
+def lint_reports(path: Path, task: Task = ALZHEIMER) -> LintResult:
     """Look through a file of reports.
 
     Parameters
     ----------
     path : Path
         See `adclip.clinical.report_texts.read_report_texts`.
+    task : Task
+        Whose classes and score a report may not name.
 
     Returns
     -------
@@ -107,29 +130,30 @@ def lint_reports(path: Path) -> LintResult:
     """
     path = Path(path)
     findings: list[Finding] = []
-    seen = _Seen()
+    rules = _Rules.of(task)
+    seen = _Seen(rules.label)
     reports = 0
     for report in read_report_texts(path):
         reports += 1
-        findings += find_leaks(report)
+        findings += find_leaks(report, rules)
         findings += seen.add(report)
     findings += seen.summary()
     order = sorted(findings, key=lambda finding: finding.line)
     return LintResult(path, reports, tuple(order), f"{LINT_VERSION}+knowledge-{KNOWLEDGE_VERSION}")
 
 
-def find_leaks(report: ReportText) -> Iterator[Finding]:
+def find_leaks(report: ReportText, rules: _Rules = _DEFAULT_RULES) -> Iterator[Finding]:
     """Yield what gives the answer or the person away in one report, each kind and class once."""
     # The capital dotted I alone has a lower case of another length, and positions must stay.
     text = _UNSEEN.sub("", unicodedata.normalize("NFKC", report.text)).replace("\u0130", "I")
     if _names_person(text, report.ids):
         yield Finding(report.line, "identity", "an id of the same record")
-    text = _blank(_LABEL.match(text), text)
+    text = _blank(rules.label.match(text), text)
     for sentence in BY_TEXT:
         text = _blank_sentence(sentence, text)
     lower = text.lower()
     yield from _apply(SCORE_VALUES, "score_value", report.line, text, lower)
-    for rule in SCORE_NAMES:
+    for rule in rules.scores:
         # A score is called by its kind, not by the words in its name: the clinical dementia rating is no diagnosis.
         found = list(rule.find(text, lower))
         if found:
@@ -137,7 +161,7 @@ def find_leaks(report: ReportText) -> Iterator[Finding]:
         for match in found:
             text = _blank(match, text)
             lower = _blank(match, lower)
-    yield from _apply(DIAGNOSES, "diagnosis_word", report.line, text, lower)
+    yield from _apply(rules.words, "diagnosis_word", report.line, text, lower)
 
 
 def _apply(rules: tuple[Rule, ...], kind: str, line: int, text: str, lower: str) -> Iterator[Finding]:
@@ -185,7 +209,8 @@ def _digest(text: str) -> bytes:
 class _Seen:
     """The texts so far, by their hash, to find equal ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, label: re.Pattern[str]) -> None:
+        self._label = label
         self._first: dict[bytes, tuple[int, str | None]] = {}
         self._unlabelled: dict[bytes, tuple[int, str | None]] = {}
         self._repeated = 0
@@ -198,7 +223,9 @@ class _Seen:
             self._repeated += 1
             self._line = self._line or report.line
         # the label phrase aside: the same scan's report under two labels is the same report
-        line, split = self._unlabelled.setdefault(_digest(_LABEL.sub("", report.text)), (report.line, report.split))
+        line, split = self._unlabelled.setdefault(
+            _digest(self._label.sub("", report.text)), (report.line, report.split)
+        )
         if line != report.line and report.split is not None and split is not None and report.split != split:
             yield Finding(
                 report.line, "same_text_across_splits", f"the text of line {line}, in another part of the split"

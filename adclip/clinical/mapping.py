@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
 
-from adclip.clinical.columns import COLUMNS, UNITS, CellError, near_miss
+from adclip.clinical.columns import COLUMNS, UNITS, CellError, Range, near_miss
 from adclip.clinical.dialects.base import Reader, Rule, codes, scaled
-from adclip.clinical.dialects.canonical import unit_of
+from adclip.clinical.dialects.canonical import SCORE, unit_of
 from adclip.errors import ConfigError
+from adclip.task import ALZHEIMER, MMSE, Task
 
 _CODES = re.compile(r"[^=,]+=[^=,]*(,[^=,]+=[^=,]*)*")
 _KINDS = {"mm3": {"mm3", "cm3", "ml"}, "years": {"years", "months", "days"}}
@@ -27,18 +29,25 @@ class Mapping:
         Name in the table; compared without case.
     suffix : str
         A unit, ``cm3``, or codes, ``1=M,2=F``; empty for none.
+    parse : callable or None
+        Reads a cell where the task says how; None reads it as the canonical column is read.
+    implied : bool
+        Whether the task names the column and not the user: then a table may lack it.
     """
 
     column: str
     theirs: str
     suffix: str = ""
+    parse: Callable[[str], Any] | None = None
+    implied: bool = False
 
     def rule_for(self, names: Iterable[str]) -> Rule | None:
         """Return the rule for a table with these column names in lower case, or None if it has no such column."""
         names = set(names)
         whole = f"{self.theirs}:{self.suffix}".lower() if self.suffix else self.theirs.lower()
         if whole in names:  # a colon may also belong to the name
-            return Rule(self.column, (whole,), f"mapped by --column {self.column}", unit_of(self.column))
+            why = "named as the task says" if self.implied else f"mapped by --column {self.column}"
+            return Rule(self.column, (whole,), why, unit_of(self.column), self._reader())
         if self.suffix and self.theirs.lower() in names:
             return Rule(self.column, (self.theirs.lower(),), f"mapped by --column, as {self.suffix}", *self._reading())
         return None
@@ -46,46 +55,71 @@ class Mapping:
     def _reading(self) -> tuple[str, Reader | None]:
         if self.suffix in UNITS:
             return self.suffix, scaled(self.column, UNITS[self.suffix])
-        return "code", codes(self.column, dict(pair.split("=") for pair in self.suffix.split(",")))
+        return "code", codes(self.column, dict(pair.split("=") for pair in self.suffix.split(",")), self.parse)
+
+    def _reader(self) -> Reader | None:
+        parse = self.parse
+        return None if parse is None else lambda cell: parse(cell) if cell else None
 
 
-def parse_mappings(texts: Iterable[str]) -> list[Mapping]:
-    """Read the values of ``--column``.
+def _readers_of(task: Task) -> dict[str, Callable[[str], Any]]:
+    """Return how the columns are read that a task gives a meaning of its own: its name in tables -> reader."""
+    if task.is_default:
+        return {}
+
+    def to_class(cell: str) -> str:
+        if (name := task.class_of(cell)) is not None:
+            return name
+        shown = " or ".join(task.classes)
+        raise CellError(f"something other than {shown}", f"write {shown}, or `--column diagnosis=YOURS:CODE=CLASS,...`")
+
+    readers: dict[str, Callable[[str], Any]] = {"diagnosis": to_class}
+    if task.score_key != MMSE:
+        readers[task.score_key] = Range(*task.score_range, "points").parse
+    return readers
+
+
+def parse_mappings(texts: Iterable[str], task: Task = ALZHEIMER) -> list[Mapping]:
+    """Read the values of ``--column``, and add the columns to which a task gives a meaning of its own.
 
     Raises
     ------
     ConfigError
         If one is malformed, names no canonical column, or a unit or code that the column cannot have.
     """
+    readers = _readers_of(task)
+    known = (*COLUMNS, *(name for name in readers if name not in COLUMNS))
     found: dict[str, Mapping] = {}
     for text in texts:
         column, equals, theirs = (part.strip() for part in text.partition("="))
         if not equals or not column or not theirs:
             raise ConfigError.bad_value("--column", f"`{text}` is not of the form canonical=theirs")
-        if column not in COLUMNS:
+        if column not in known:
             meant = near_miss(column)
-            remedy = f"did you mean `{meant}`?" if meant else f"canonical columns: {', '.join(COLUMNS)}"
+            remedy = f"did you mean `{meant}`?" if meant else f"canonical columns: {', '.join(known)}"
             raise ConfigError.bad_value("--column", f"`{column}` is not a canonical column", remedy)
         if column in found:
             raise ConfigError.bad_value("--column", f"`{column}` is mapped twice", "keep one of the two")
-        found[column] = _split(column, theirs)
+        found[column] = _split(column, theirs, readers.get(column))
     taken: dict[str, str] = {}
     for mapping in found.values():
         if taken.setdefault(mapping.theirs.lower(), mapping.column) != mapping.column:
             raise ConfigError.bad_value(
                 "--column", f"`{mapping.theirs}` is mapped to two canonical columns", "keep one of the two"
             )
-    return list(found.values())
+    for name, parse in readers.items():
+        found.setdefault(name, Mapping(name, name, "", parse, implied=True))
+    return [one if one.column in COLUMNS else replace(one, column=SCORE) for one in found.values()]
 
 
-def _split(column: str, theirs: str) -> Mapping:
+def _split(column: str, theirs: str, parse: Callable[[str], Any] | None) -> Mapping:
     name, colon, suffix = theirs.rpartition(":")
     name, suffix = name.strip(), suffix.strip()
     unit_name = {"cc": "cm3"}.get(suffix.lower(), suffix.lower())
     if unit_name in UNITS:
         suffix = unit_name
     if not colon or not name or not (suffix in UNITS or _CODES.fullmatch(suffix)):
-        return Mapping(column, theirs)
+        return Mapping(column, theirs, "", parse)
     unit = unit_of(column)
     if suffix in UNITS and suffix not in _KINDS.get(unit, set()):
         raise ConfigError.bad_value("--column", f"`{column}` cannot be in {suffix}", f"it is in {unit or 'no unit'}")
@@ -94,7 +128,7 @@ def _split(column: str, theirs: str) -> Mapping:
         if twice := {code for code in named if named.count(code) > 1}:
             raise ConfigError.bad_value("--column", f"code `{min(twice)}` of `{column}` has two meanings", "keep one")
         try:
-            codes(column, dict(pair.split("=") for pair in suffix.split(",")))
+            codes(column, dict(pair.split("=") for pair in suffix.split(",")), parse)
         except CellError as error:
             raise ConfigError.bad_value("--column", f"a code of `{column}` means {error.why}", error.remedy) from None
-    return Mapping(column, name, suffix)
+    return Mapping(column, name, suffix, parse)

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from adclip.clinical.reports import Span, traced
+from adclip.clinical.reports import Span, fields_of, traced
 from adclip.config import SynthesizeReportsConfig
-from adclip.domain import RESEARCH_NOTICE, Diagnosis, Report, Visit
+from adclip.domain import RESEARCH_NOTICE, Report, Visit
 from adclip.events import Advanced, OnEvent, Started, Step
 from adclip.paths import atomic_path
 from adclip.spreadsheets import escape_cell
+from adclip.task import Task
 
 TASK = "writing reports"
 _COLUMNS = (
@@ -37,7 +38,9 @@ class Written:
         self.first: list[dict[str, Any]] = []
 
 
-def write_reports(out: Path, visits: Sequence[Visit], config: SynthesizeReportsConfig, on_event: OnEvent) -> Written:
+def write_reports(
+    out: Path, visits: Sequence[Visit], config: SynthesizeReportsConfig, task: Task, on_event: OnEvent
+) -> Written:
     """Write one record for each report of each visit, as JSON lines or CSV by the ending of `out`, whole or not at all."""
     on_event(Started(TASK, len(visits)))
     written = Written()
@@ -48,7 +51,7 @@ def write_reports(out: Path, visits: Sequence[Visit], config: SynthesizeReportsC
     ):
         write = _csv_writer(stream) if out.suffix == ".csv" else _jsonl_writer(stream)
         for done, visit in enumerate(visits, start=1):
-            for record in _records(visit, config, phrasing_of(config.seed, visit, done)):
+            for record in _records(visit, config, task, phrasing_of(config.seed, visit, done)):
                 write(record)
                 written.reports += 1
                 written.flags.update(record["flags"])
@@ -76,13 +79,14 @@ def phrasing_of(seed: int | None, visit: Visit, number: int) -> int:
     return 1 + int.from_bytes(digest[:4], "big")
 
 
-def _records(visit: Visit, config: SynthesizeReportsConfig, phrasing: int) -> Iterator[dict[str, Any]]:
+def _records(visit: Visit, config: SynthesizeReportsConfig, task: Task, phrasing: int) -> Iterator[dict[str, Any]]:
     if config.mode == "candidate":
-        labels: tuple[Diagnosis | None, ...] = tuple(Diagnosis)
+        labels: tuple[str | None, ...] = task.classes
     else:
         labels = (visit.diagnosis if config.mode == "train" else None,)
     for label in labels:
-        yield _to_record(visit, *traced(visit, config.style, label, phrasing=phrasing))
+        traces = traced(visit, config.style, label, task.keep(fields_of(config.style)), phrasing, task.phrases)
+        yield _to_record(visit, *traces)
 
 
 def _to_record(visit: Visit, report: Report, spans: Sequence[Span]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from adclip.domain import Diagnosis, Visit
+from adclip.domain import Visit
 from adclip.errors import ConfigError, LeakError, TableError
 
 PARTS = ("train", "validation", "calibration", "test")
@@ -208,13 +208,13 @@ def thin_out(split: Split, visits: Sequence[Visit], size: int, seed: int) -> fro
     return chosen
 
 
-def first_diagnosis(visits: Iterable[Visit]) -> Diagnosis | None:
+def first_diagnosis(visits: Iterable[Visit]) -> str | None:
     """Return the diagnosis of a subject's earliest visit that has one."""
     known = _diagnosed_in_order(visits)
     return known[0].diagnosis if known else None
 
 
-def last_diagnosis(visits: Iterable[Visit]) -> Diagnosis | None:
+def last_diagnosis(visits: Iterable[Visit]) -> str | None:
     """Return the diagnosis of a subject's latest visit that has one."""
     known = _diagnosed_in_order(visits)
     return known[-1].diagnosis if known else None
@@ -266,10 +266,10 @@ def _require_every_class(visits: Iterable[Visit], split: Split) -> None:
     all_classes, trained = set(), set()
     for visit in visits:
         if visit.diagnosis is not None:
-            all_classes.add(visit.diagnosis)
+            all_classes.add(str(visit.diagnosis))
             if split.assignment[visit.subject_id] == "train":
-                trained.add(visit.diagnosis)
-    absent = [str(name) for name in Diagnosis if name in all_classes - trained]
+                trained.add(str(visit.diagnosis))
+    absent = sorted(all_classes - trained)
     if absent:
         raise TableError(
             f"no training subject has the diagnosis {', '.join(absent)}",

@@ -8,14 +8,14 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from adclip.clinical.columns import COLUMNS, near_miss
 from adclip.clinical.derive import apply_cdr, complete
-from adclip.clinical.dialects.canonical import SOURCE
+from adclip.clinical.dialects.canonical import SCORE, SOURCE
 from adclip.clinical.join import Joined, Joining, join
 from adclip.clinical.mapping import Mapping as ColumnMapping
 from adclip.clinical.mapping import parse_mappings
@@ -25,6 +25,7 @@ from adclip.clinical.sources import read_source
 from adclip.config import TableOptions
 from adclip.domain import Visit
 from adclip.errors import TableError
+from adclip.task import ALZHEIMER, Task
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Table:
         Canonical volume -> structures that it sums, where the tables' dialects say so.
     notes : tuple of str
         What the user should know: policies in use, repeated rows, rows without a visit.
+    task : Task
     """
 
     rows: list[Visit]
@@ -65,6 +67,7 @@ class Table:
     dialects: Mapping[str, str] = field(default_factory=dict)
     definitions: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    task: Task = ALZHEIMER
 
     @cached_property
     def by_subject(self) -> dict[str, list[int]]:
@@ -136,7 +139,7 @@ def read_tables(paths: Sequence[Path], options: TableOptions | None = None, need
         If a mapping is malformed.
     """
     options = options or TableOptions()
-    mappings = parse_mappings(options.columns)
+    mappings = parse_mappings(options.columns, options.task)
     tables = [table for path in paths for table in read_source(Path(path), mappings)]
     _check_mappings(tables, mappings)
     _check_ids(tables)
@@ -151,7 +154,9 @@ def read_tables(paths: Sequence[Path], options: TableOptions | None = None, need
         if column not in columns:
             raise _missing_column(tables, column, columns)
     home = joined.visits[0].path.parent
-    visits = [_to_visit(visit, home) for visit in joined.visits]
+    visits, others = _only_classes_of(options.task, [_to_visit(visit, home) for visit in joined.visits])
+    if others:
+        notes.append(f"{others} rows have a diagnosis that is no class of the task {options.task.name}: it is left out")
     notes += check_together(visits, [visit.line for visit in joined.visits])
     return Table(
         rows=visits,
@@ -164,7 +169,15 @@ def read_tables(paths: Sequence[Path], options: TableOptions | None = None, need
         dialects={table.path.name: table.dialect for table in tables},
         definitions=_definitions(tables),
         notes=tuple(notes),
+        task=options.task,
     )
+
+
+def _only_classes_of(task: Task, visits: list[Visit]) -> tuple[list[Visit], int]:
+    """Leave out diagnoses that are no classes of the task, and count them."""
+    known = {None, *task.classes}
+    kept = [visit if visit.diagnosis in known else replace(visit, diagnosis=None) for visit in visits]
+    return kept, sum(visit.diagnosis not in known for visit in visits)
 
 
 def _definitions(tables: Sequence[PartialTable]) -> dict[str, str]:
@@ -194,7 +207,7 @@ def move_scan(scan: str | None, old: Path, new: Path) -> str | None:
 
 
 def _to_visit(joined: Joined, home: Path) -> Visit:
-    known = {column: value for column, value in joined.values.items() if column in COLUMNS or column == SOURCE}
+    known = {column: value for column, value in joined.values.items() if column in (*COLUMNS, SCORE, SOURCE)}
     known.setdefault("subject_id", "")
     if "scan" in known:
         known["scan"] = move_scan(known["scan"], joined.origin["scan"][0].parent, home)
@@ -229,7 +242,9 @@ def _derived_meanings(tables: Sequence[PartialTable], columns: Sequence[str]) ->
 
 def _check_mappings(tables: Sequence[PartialTable], mappings: Sequence[ColumnMapping]) -> None:
     for mapping in mappings:
-        if not any(mapping.column in table.columns and _is_mapped(table, mapping) for table in tables):
+        if not mapping.implied and not any(
+            mapping.column in table.columns and _is_mapped(table, mapping) for table in tables
+        ):
             names = [meaning.source for table in tables for meaning in table.meanings]
             raise TableError.no_mapped_column(tables[0].path, mapping.column, mapping.theirs, names)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from adclip.model.checkpoint import AdapterRecord
+    from adclip.model.record import AdapterRecord
 
 
 def render_card(record: AdapterRecord) -> str:
@@ -25,7 +25,7 @@ def render_card(record: AdapterRecord) -> str:
 
 Prompt-tuned adapter for the base model `{record.base["name"]}` (revision {record.base["revision"]}, SHA-256
 `{record.base["sha256"][:16]}...`), written by adclip {record.adclip_version}. It answers {", ".join(record.labels)} with
-probabilities and an estimated MMSE, from a T1-weighted MRI and, if given, a synthetic report in the style `{record.style}`.
+probabilities and an estimated {record.task.score}, from a T1-weighted MRI and, if given, a synthetic report in the style `{record.style}`.
 
 ## Use
 
@@ -52,7 +52,7 @@ report.
 ## Calibration
 
 Temperature {calibration.temperature:.3f} with a report, {calibration.scan_only_temperature:.3f} without; 90 % interval of
-the MMSE: {width}. Fitted on {calibration.subjects} calibration subjects{_few(calibration.subjects)}.
+the {record.task.score}: {width}. Fitted on {calibration.subjects} calibration subjects{_few(calibration.subjects)}.
 
 ## Limits
 

@@ -24,9 +24,10 @@ from adclip.model.bases import (
     read_recorded,
     store,
 )
-from adclip.model.checkpoint import ADAPTER_RECORD, ADAPTER_WEIGHTS, CARD, read_record
+from adclip.model.checkpoint import ADAPTER_WEIGHTS, CARD
 from adclip.model.hub import download, read_listing
 from adclip.model.inventory import StoredBase, describe, verify
+from adclip.model.record import ADAPTER_RECORD, read_record
 from adclip.paths import check_id, check_place, write_text
 
 SHAREABLE = (ADAPTER_WEIGHTS, ADAPTER_RECORD, CARD)  # contract: what of a RUN may leave

@@ -5,6 +5,7 @@ Each returns class scores as log-probabilities, so that calibration and measurin
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -43,7 +44,7 @@ def metadata_answers(cohort: Cohort, baseline: MetadataBaseline, labels: Sequenc
 
 
 def probe_answers(
-    base: BaseModel, cohort: Cohort, parts: dict[str, list[int]], mmse_stats: tuple[float, float], batch_size: int
+    base: BaseModel, cohort: Cohort, parts: dict[str, list[int]], score_range: tuple[float, float], batch_size: int
 ) -> Answering:
     """Fit a logistic regression and a ridge regression on the frozen image embeddings of the training scans."""
     from sklearn.linear_model import LogisticRegression, Ridge
@@ -80,7 +81,7 @@ def probe_answers(
             nothing = np.zeros((0, len(best.classes_)))
             return Answers(nothing, nothing, None)
         scores: NDArray[np.float64] = best.predict_log_proba(rows).astype(np.float64)
-        mmse = None if ridge is None else np.clip(ridge.predict(rows), 0, 30).astype(np.float64)
+        mmse = None if ridge is None else np.clip(ridge.predict(rows), *score_range).astype(np.float64)
         return Answers(scores, scores, mmse)
 
     return answers
@@ -146,7 +147,12 @@ class CnnLearner:
         loss = float(nn.functional.cross_entropy(scores, truth))
         return {"validation_loss": loss, "validation_balanced_accuracy": sum(hits) / len(hits)}
 
-    def answers(self, mmse_stats: tuple[float, float], batch_size: int) -> Answering:
+    def answers(
+        self,
+        mmse_stats: tuple[float, float],
+        batch_size: int,
+        score_range: tuple[float, float] = (-math.inf, math.inf),
+    ) -> Answering:
         """Return a function that answers for places in the cohort."""
 
         @torch.inference_mode()
@@ -160,6 +166,6 @@ class CnnLearner:
                 return Answers(nothing, nothing, None)
             found = torch.cat(rows).numpy()
             scores = found[:, :-1] - np.log(np.exp(found[:, :-1]).sum(1, keepdims=True))
-            return Answers(scores, scores, np.clip(found[:, -1] * mmse_stats[1] + mmse_stats[0], 0, 30))
+            return Answers(scores, scores, np.clip(found[:, -1] * mmse_stats[1] + mmse_stats[0], *score_range))
 
         return answer

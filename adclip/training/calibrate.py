@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adclip.model.checkpoint import Calibration
+from adclip.model.record import Calibration
 from adclip.training.dataset import Cohort
 from adclip.training.scoring import Reader, score_batch
 
@@ -43,7 +43,7 @@ def answer(
         bare.append(scores.bare.cpu())
         if scores.mmse is not None:
             mmse.append(scores.mmse.cpu() * mmse_stats[1] + mmse_stats[0])
-    points = np.clip(torch.cat(mmse).double().numpy(), 0, 30) if mmse else None
+    points = np.clip(torch.cat(mmse).double().numpy(), *reader.task.score_range) if mmse else None
     return Answers(torch.cat(report).double().numpy(), torch.cat(bare).double().numpy(), points)
 
 

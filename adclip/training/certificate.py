@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as functional
 
 from adclip.clinical.splits import prove_disjoint
-from adclip.domain import Diagnosis, InputContract, Visit
+from adclip.domain import InputContract, Visit
 from adclip.errors import LeakError
 from adclip.training.dataset import QUANTUM, Cohort
 
@@ -52,10 +52,12 @@ def certify(
     limit = near_duplicate_limit(cohort)
     if alike > limit:
         raise LeakError.near_duplicates(*pair, alike)
+    labels = sorted({str(visit.diagnosis) for visit in cohort.visits})
     for visit in cohort.visits:
         told = write_reports(visit)
-        for diagnosis, points in ((Diagnosis.AD, 3.0), (Diagnosis.CN, 30.0)):
-            if write_reports(replace(visit, diagnosis=diagnosis, mmse=points, cdr_global=1.0)) != told:
+        for diagnosis, points in ((labels[-1], 3.0), (labels[0], 30.0)):
+            other = replace(visit, diagnosis=diagnosis, mmse=points, cdr_global=1.0, score=points)
+            if write_reports(other) != told:
                 raise LeakError.answer_in_report(visit.subject_id)
     return {
         "subjects": {part: len({cohort.visits[p].subject_id for p in places}) for part, places in parts.items()},

@@ -16,6 +16,7 @@ from adclip.errors import ScanError
 from adclip.events import Advanced, OnEvent, Started
 from adclip.imaging.grid import to_model_order
 from adclip.imaging.prepare import prepare_scan
+from adclip.task import Task
 from adclip.training.volume_cache import read_volumes
 
 QUANTUM = 32767  # derivatives are stored in steps of 1/32767, so int16 keeps them exactly at half the memory
@@ -34,7 +35,7 @@ class Cohort:
     labels : Tensor (N,), int64
         Index into the class order.
     mmse : Tensor (N,), float32
-        Points, NaN where unknown.
+        The task's auxiliary score, the MMSE by default: points, NaN where unknown.
     """
 
     visits: tuple[Visit, ...]
@@ -58,9 +59,7 @@ class Cohort:
         return [index for index, visit in enumerate(self.visits) if visit.subject_id in subjects]
 
 
-def read_cohort(
-    examples: Sequence[Example], contract: InputContract, labels: Sequence[str], on_event: OnEvent
-) -> Cohort:
+def read_cohort(examples: Sequence[Example], contract: InputContract, task: Task, on_event: OnEvent) -> Cohort:
     """Read derivatives, or find them in the cache of volumes.
 
     Raises
@@ -83,6 +82,7 @@ def read_cohort(
         on_event(Advanced("reading scans", len(examples), "from the cache"))
     images = torch.from_numpy(volumes)[:, None]
     visits = tuple(example.visit for example in examples)
-    numbers = torch.tensor([list(labels).index(str(visit.diagnosis)) for visit in visits])
-    mmse = torch.tensor([float("nan") if visit.mmse is None else visit.mmse for visit in visits])
+    numbers = torch.tensor([task.classes.index(str(visit.diagnosis)) for visit in visits])
+    scores = [task.score_of(visit) for visit in visits]
+    mmse = torch.tensor([float("nan") if score is None else score for score in scores])
     return Cohort(visits, images, numbers, mmse)

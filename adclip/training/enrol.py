@@ -9,11 +9,11 @@ from adclip.clinical.reports import usable_fields
 from adclip.clinical.splits import PARTS, Split, prove_disjoint, split_by_subject, thin_out
 from adclip.clinical.table import read_tables
 from adclip.config import FinetuneConfig, parse_fold
-from adclip.domain import Diagnosis
 from adclip.errors import CheckpointError, ScanError, TableError
 from adclip.events import OnEvent, Warned
 from adclip.imaging.find import find_scans, without_failed
 from adclip.model.bases import BaseWeights, read_base, remember
+from adclip.task import Task, read_task
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Enrolment:
     manifest : Manifest
     split : Split
         Of everyone.
+    task : Task
     subjects : dict
         Part -> the subjects that take part in it; with a training size, fewer than the split's.
     """
@@ -33,6 +34,7 @@ class Enrolment:
     base: BaseWeights
     manifest: Manifest
     split: Split
+    task: Task
     subjects: dict[str, tuple[str, ...]]
 
     def examples_of_parts(self) -> dict[str, list[Example]]:
@@ -62,7 +64,8 @@ def enrol(config: FinetuneConfig, on_event: OnEvent) -> Enrolment:
     remember(base)
     manifest = _gather(config, on_event)
     visits = [example.visit for example in manifest.examples]
-    absent = {str(label) for label in Diagnosis} - {str(visit.diagnosis) for visit in visits}
+    task = read_task(config.task)
+    absent = set(task.classes) - {str(visit.diagnosis) for visit in visits}
     if absent:
         raise TableError.no_rows(config.tables[0], f"no scan has a row with diagnosis {', '.join(sorted(absent))}")
     split = split_by_subject(visits, _shares(config), config.seed, parse_fold(config.fold) if config.fold else None)
@@ -70,7 +73,7 @@ def enrol(config: FinetuneConfig, on_event: OnEvent) -> Enrolment:
     prove_disjoint(subjects)
     if config.train_size is not None:
         subjects["train"] = tuple(sorted(thin_out(split, visits, config.train_size, config.seed)))
-    return Enrolment(base, manifest, split, subjects)
+    return Enrolment(base, manifest, split, task, subjects)
 
 
 def _shares(config: FinetuneConfig) -> dict[str, float]:
@@ -95,7 +98,8 @@ def _gather(config: FinetuneConfig, on_event: OnEvent) -> Manifest:
     manifest = build_manifest(items, table)
     for reason, count in manifest.skipped_by_reason.items():
         on_event(Warned(str(table.path), f"{count} left out: {reason}"))
-    if config.reports and not any(usable_fields(example.visit, config.style) for example in manifest.examples):
+    usable = read_task(config.task).usable
+    if config.reports and not any(usable(usable_fields(one.visit, config.style)) for one in manifest.examples):
         on_event(Warned(str(table.path), f"no column that the style {config.style} reports; training on scans alone"))
     if config.label_policy == "subject-last":
         manifest, changed = with_last_diagnosis(manifest, table)

@@ -9,7 +9,7 @@ from typing import Any
 
 from adclip.clinical.baseline import MetadataBaseline
 from adclip.metrics import summarise
-from adclip.model.checkpoint import AdapterRecord
+from adclip.model.record import AdapterRecord
 from adclip.paths import write_text
 from adclip.training.calibrate import Answers, to_probabilities
 from adclip.training.dataset import Cohort
@@ -35,10 +35,11 @@ def measure(
     full = to_probabilities(answers.report, calibration.temperature)
     scan = to_probabilities(answers.bare, calibration.scan_only_temperature)
     mmse = None if record.mmse_mean is None or answers.mmse is None else [float(x) for x in answers.mmse]
-    known = [visit.mmse for visit in visits]
+    task = record.task
+    known = [task.score_of(visit) for visit in visits]
     shares = record.training["counts"]["train"]
     majority = max(shares, key=shares.get)
-    metrics = summarise(truth, full, labels, subjects, known, mmse, seed, majority=majority)
+    metrics = summarise(truth, full, labels, subjects, known, mmse, seed, majority=majority, score_name=task.score_key)
     majority_metrics = {
         name.removeprefix("majority_"): metrics.pop(name) for name in list(metrics) if name.startswith("majority_")
     }
@@ -53,14 +54,14 @@ def measure(
     baselines["majority"] = majority_metrics
     header = ["subject_id", "session_id", "diagnosis"]
     header += [f"{kind}_{label}" for kind in ("probability", "scan_only", "metadata_only") for label in labels]
-    lines = ["\t".join([*header, "mmse", "mmse_estimate"])]
-    for row, visit in enumerate(visits):
+    lines = ["\t".join([*header, task.score_key, f"{task.score_key}_estimate"])]
+    for row, (visit, score) in enumerate(zip(visits, known, strict=True)):
         numbers_row = [*full[row], *scan[row], *table[row]]
         cells = [visit.subject_id, visit.session_id or "n/a", truth[row], *(f"{number:.6f}" for number in numbers_row)]
-        cells += ["n/a" if visit.mmse is None else f"{visit.mmse:g}", f"{mmse[row]:.3f}" if mmse else "n/a"]
+        cells += ["n/a" if score is None else f"{score:g}", f"{mmse[row]:.3f}" if mmse else "n/a"]
         lines.append("\t".join(cells))
     write_text(out / "private" / "predictions_test.tsv", "\n".join(lines) + "\n")
-    plot_answers(out / "private" / "plots", labels, [labels.index(name) for name in truth], full, known, mmse)
+    plot_answers(out / "private" / "plots", task, [labels.index(name) for name in truth], full, known, mmse)
     return metrics, baselines
 
 

@@ -19,6 +19,7 @@ from adclip.model.checkpoint import with_class_texts
 from adclip.model.device import choose_device, choose_dtype
 from adclip.model.network import Network
 from adclip.model.prompts import adapter_state, count_trainable, freeze_base
+from adclip.task import Task
 from adclip.training.augment import Augment
 from adclip.training.baselines import Answering, CnnLearner, metadata_answers, probe_answers
 from adclip.training.calibrate import answer
@@ -39,8 +40,8 @@ class Material:
     ----------
     config : FinetuneConfig
     base : BaseWeights
-    labels : tuple of str
-        Class order.
+    task : Task
+        Classes and score.
     cohort : Cohort
     parts : dict
         Part -> places in the cohort.
@@ -52,11 +53,16 @@ class Material:
 
     config: FinetuneConfig
     base: BaseWeights
-    labels: tuple[str, ...]
+    task: Task
     cohort: Cohort
     parts: dict[str, list[int]]
     mmse_stats: tuple[float, float]
     fingerprint: str
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class order."""
+        return self.task.classes
 
     @property
     def device(self) -> torch.device:
@@ -129,7 +135,7 @@ def _objective(material: Material) -> Objective:
     if config.compile:
         network.compile_blocks()
     return Objective(
-        Reader(network, base.tokenizer, material.labels, config.style, with_reports=config.reports),
+        Reader(network, base.tokenizer, material.labels, config.style, None, config.reports, material.task),
         material.cohort,
         material.parts["train"],
         material.mmse_stats,
@@ -188,7 +194,7 @@ def _fit_cnn(material: Material, resume_file: Path, on_event: OnEvent) -> Fitted
     )
     ours, total = count_trainable(learner.network)
     loop = _run(learner, material, resume_file, on_event, ours, total)
-    answers = learner.answers(material.mmse_stats, config.batch_size)
+    answers = learner.answers(material.mmse_stats, config.batch_size, material.task.score_range)
     return Fitted(answers, progress=loop.progress, trained=ours, total=total)
 
 
@@ -196,14 +202,14 @@ def _fit_probe(material: Material, resume_file: Path, on_event: OnEvent) -> Fitt
     config = material.config
     on_event(Step(f"embedding {len(material.cohort.visits)} scans with the frozen base ({material.device.type})"))
     base = BaseModel(material.base, config.device, config.precision)
-    answers = probe_answers(base, material.cohort, material.parts, material.mmse_stats, config.batch_size)
+    answers = probe_answers(base, material.cohort, material.parts, material.task.score_range, config.batch_size)
     return Fitted(answers, trained=(base.base.config.embedding + 1) * len(material.labels))
 
 
 def _fit_metadata(material: Material, resume_file: Path, on_event: OnEvent) -> Fitted:
     visits = [material.cohort.visits[place] for place in material.parts["train"]]
     truth = [str(visit.diagnosis) for visit in visits]
-    baseline = MetadataBaseline.fit(visits, truth, class_order=material.labels)
+    baseline = MetadataBaseline.fit(visits, truth, material.labels, material.task.columns)
     return Fitted(metadata_answers(material.cohort, baseline, material.labels))
 
 

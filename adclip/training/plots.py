@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adclip.paths import write_bytes
+from adclip.task import Task
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,24 +37,25 @@ def plot_history(folder: Path, history: Sequence[dict[str, float]], best_epoch: 
 
 def plot_answers(
     folder: Path,
-    labels: Sequence[str],
+    task: Task,
     truth: Sequence[int],
     probabilities: NDArray[np.float64],
     known_mmse: Sequence[float | None],
     mmse: Sequence[float] | None,
 ) -> None:
-    """Write `roc.png`, `confusion.png`, `reliability.png` and, where there is any, `mmse.png`.
+    """Write `roc.png`, `confusion.png`, `reliability.png` and, where there is any, `mmse.png` (or the task's score).
 
     Parameters
     ----------
     folder : Path
-    labels : sequence of str
-        Class order.
+    task : Task
+        Classes and score.
     truth : sequence of int (N,)
     probabilities : ndarray (N, K)
     known_mmse, mmse : sequence of float
-        Points; None where unknown, None where the model has no MMSE.
+        Points; None where unknown, None where the model has no such score.
     """
+    labels = task.classes
     wanted, answer = np.asarray(truth), probabilities.argmax(1)
     with _Picture(folder / "roc.png") as axes:
         from sklearn.metrics import roc_curve
@@ -86,13 +88,15 @@ def plot_answers(
         axes.set_ylabel("share that was right")
     pairs = [(k, m) for k, m in zip(known_mmse, mmse, strict=True) if k is not None] if mmse is not None else []
     if pairs:
-        with _Picture(folder / "mmse.png") as axes:
+        low, high = task.score_range
+        with _Picture(folder / f"{task.score_key}.png") as axes:
             axes.plot(*zip(*pairs, strict=True), "o", alpha=0.6)
-            axes.plot([0, 30], [0, 30], color="0.7", linestyle=":")
-            lowest = min(min(pair) for pair in pairs) - 1
-            axes.set_xlim(lowest, 30.5)
-            axes.set_ylim(lowest, 30.5)
-            axes.set_xlabel("MMSE, points")
+            axes.plot([low, high], [low, high], color="0.7", linestyle=":")
+            margin = (high - low) / 60
+            lowest, highest = (end(map(end, pairs)) for end in (min, max))
+            axes.set_xlim(lowest - 2 * margin, highest + margin)
+            axes.set_ylim(lowest - 2 * margin, highest + margin)
+            axes.set_xlabel(f"{task.score}, points")
             axes.set_ylabel("estimate, points")
 
 

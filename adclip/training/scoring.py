@@ -13,6 +13,7 @@ from adclip.domain import Visit
 from adclip.model.network import ImageTokens, Network, TextTokens
 from adclip.model.text import tokenize
 from adclip.model.vision import AttentionRecord
+from adclip.task import ALZHEIMER, Task
 
 
 @dataclass(frozen=True)
@@ -39,13 +40,14 @@ def report_texts(
     phrasing: int = 0,
     *,
     reports: bool = True,
+    task: Task = ALZHEIMER,
 ) -> list[str]:
     """Return one candidate report per class: the same sentences, another label phrase; with nothing usable, the bare phrases."""
-    fields = frozenset(usable_fields(visit, style)) if reports else frozenset()
+    fields = frozenset(task.usable(usable_fields(visit, style))) if reports else frozenset()
     kept = fields if keep is None else fields & keep
     if not kept:
-        return [bare_phrase(label) for label in labels]
-    return [report.text for report in candidates(visit, style, labels, kept, phrasing)]
+        return [bare_phrase(label, task.phrases) for label in labels]
+    return [report.text for report in candidates(visit, style, labels, kept, phrasing, task.phrases)]
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ class Reader:
         The bare phrases as the finished model encoded them; None while it learns.
     with_reports : bool
         Whether the model reads reports at all.
+    task : Task
+        Phrases of the classes, and the columns that reports may use.
     """
 
     network: Network
@@ -72,10 +76,11 @@ class Reader:
     style: str
     class_texts: TextTokens | None = None
     with_reports: bool = True
+    task: Task = ALZHEIMER
 
     def fields(self, visit: Visit) -> tuple[str, ...]:
         """Return the columns of a visit that this model's reports use."""
-        return tuple(usable_fields(visit, self.style)) if self.with_reports else ()
+        return self.task.usable(usable_fields(visit, self.style)) if self.with_reports else ()
 
     @property
     def device(self) -> torch.device:
@@ -92,11 +97,11 @@ class Reader:
 
     def bare_texts(self) -> list[str]:
         """Class phrases without a report."""
-        return [bare_phrase(label) for label in self.labels]
+        return [bare_phrase(label, self.task.phrases) for label in self.labels]
 
     def report_texts(self, visit: Visit, keep: frozenset[str] | None = None, phrasing: int = 0) -> list[str]:
         """Return the candidate reports of a visit; see the function of this name."""
-        return report_texts(visit, self.labels, self.style, keep, phrasing, reports=self.with_reports)
+        return report_texts(visit, self.labels, self.style, keep, phrasing, reports=self.with_reports, task=self.task)
 
     def bare(self) -> TextTokens:
         """Encode the bare phrases: shared by all scans."""

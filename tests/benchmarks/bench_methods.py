@@ -143,7 +143,7 @@ def shuffled_rows(cohort: Path, run: Path, what: str, seed: int) -> list[dict]:
     manifest = build_manifest(find_scans((cohort,)), read_table(cohort / "table.csv"))
     kept = [e for e in manifest.examples if split.assignment[e.visit.subject_id] == "test"]
     predictor = Predictor.from_checkpoint(run, "cpu")
-    data = read_cohort(kept, predictor.record.model.contract, predictor.labels, ignore)
+    data = read_cohort(kept, predictor.record.model.contract, predictor.record.task, ignore)
     order = np.random.default_rng(seed).permutation(len(kept))
     rows = []
     for place, example in enumerate(kept):

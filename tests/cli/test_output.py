@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from adclip.cli import tables
-from adclip.domain import BUILTIN_NOTICE, MmseEstimate, Prediction
+from adclip.domain import BUILTIN_NOTICE, Prediction, ScoreEstimate
 from adclip.events import Advanced, Failed, Started, Step, Warned
 
 OK = Prediction(
@@ -20,7 +20,7 @@ OK = Prediction(
     probabilities={"CN": 0.2, "MCI": 0.5, "AD": 0.3},
     scan_only={"CN": 0.3, "MCI": 0.4, "AD": 0.3},
     prediction_set=("MCI", "AD"),
-    mmse=MmseEstimate(26.04, 23.0, 29.0),
+    mmse=ScoreEstimate(26.04, 23.0, 29.0),
     flags=("no_metadata_row",),
     report="A photo of MCI",
     model={"id": "builtin"},

@@ -15,17 +15,10 @@ from adclip.domain import RESEARCH_NOTICE
 from adclip.errors import CheckpointError, DeviceError, WeightsError
 from adclip.model.base_model import load_base
 from adclip.model.bases import read_base
-from adclip.model.checkpoint import (
-    AdapterRecord,
-    Calibration,
-    load_model,
-    read_contract,
-    read_record,
-    save_adapter,
-    with_class_texts,
-)
+from adclip.model.checkpoint import load_model, read_contract, save_adapter, with_class_texts
 from adclip.model.device import choose_device
 from adclip.model.prompts import adapter_state, is_adapter
+from adclip.model.record import AdapterRecord, Calibration, read_record
 from adclip.model.text import tokenize
 
 SAVED_KEYS = {

@@ -32,7 +32,8 @@ from adclip.events import Advanced, Step
 from adclip.finetune import finetune, plan
 from adclip.inference import Predictor
 from adclip.model.bases import read_base
-from adclip.model.checkpoint import load_model, read_record
+from adclip.model.checkpoint import load_model
+from adclip.model.record import read_record
 
 FILES = {
     "adapter.json", "adapter.safetensors", "README.md", "private/config.toml", "private/metrics.jsonl",

@@ -117,12 +117,15 @@ class Dialect:
 # ----------------------------------------------------------------------------------------------- readers that dialects share
 
 
-def codes(column: str, meaning: Mapping[str, str]) -> Reader:
+def codes(column: str, meaning: Mapping[str, str], parse: Callable[[str], Any] | None = None) -> Reader:
     """Return a reader of coded cells: code as the study writes it -> text of the canonical column, empty for unknown.
+
+    `parse` reads that text; by default as the canonical column is read.
 
     Codes are compared as numbers where they are numbers, so that ``1`` and ``1.0`` are the same, else without case.
     """
-    known = {folded_code(key): (None if value == "" else parse_cell(column, value)) for key, value in meaning.items()}
+    read_text = parse or (lambda text: parse_cell(column, text))
+    known = {folded_code(key): (None if value == "" else read_text(value)) for key, value in meaning.items()}
 
     def read(cell: str) -> Any:
         if not cell:

@@ -15,6 +15,7 @@ _UNITS = {
     "mmse": "points",
     "cdr_global": "points",
 }
+SCORE = "score"  # not canonical: the auxiliary score of a task that has another than the MMSE
 SOURCE = "volumes_source"  # not canonical: which program measured the volumes; `adclip preprocess --volumes` writes it
 
 

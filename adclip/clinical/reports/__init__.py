@@ -11,7 +11,7 @@ visit supplies to either.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from adclip.clinical.knowledge import KNOWLEDGE_VERSION
 from adclip.clinical.reports import clinical, paper
@@ -31,8 +31,7 @@ _PAPER_VERSION, _SENTENCES_VERSION = "1", "1"
 PHRASE_START = "A photo of "
 UNAVAILABLE = paper.UNAVAILABLE
 
-_CLASSES = {phrase: name for name, phrase in CLASS_PHRASES.items()}
-_LABEL = re.compile(rf"{PHRASE_START}(?P<phrase>[A-Za-z0-9-]+)")
+_PHRASE_END = re.compile(r":|$")
 
 
 def template_version(style: str) -> str:
@@ -74,7 +73,12 @@ def printed(visit: Visit, style: str, keep: frozenset[str] | None = None) -> dic
 
 
 def render(
-    visit: Visit, style: str, label: str | None, keep: frozenset[str] | None = None, phrasing: int = 0
+    visit: Visit,
+    style: str,
+    label: str | None,
+    keep: frozenset[str] | None = None,
+    phrasing: int = 0,
+    phrases: Mapping[str, str] = CLASS_PHRASES,
 ) -> Report:
     """Write the report of one visit.
 
@@ -92,6 +96,8 @@ def render(
     phrasing : int
         0 writes the canonical wording; any other number picks one wording for each sentence, always the same for the same
         number. The paper's styles have one wording.
+    phrases : mapping of str to str
+        Class -> its words in the label phrase.
 
     Returns
     -------
@@ -107,15 +113,20 @@ def render(
     ----------
     .. [1] Cheng, Ray, Yang, 2025, arXiv:2509.07613: the paper's template.
     """
-    return traced(visit, style, label, keep, phrasing)[0]
+    return traced(visit, style, label, keep, phrasing, phrases)[0]
 
 
 def traced(
-    visit: Visit, style: str, label: str | None, keep: frozenset[str] | None = None, phrasing: int = 0
+    visit: Visit,
+    style: str,
+    label: str | None,
+    keep: frozenset[str] | None = None,
+    phrasing: int = 0,
+    phrases: Mapping[str, str] = CLASS_PHRASES,
 ) -> tuple[Report, tuple[Span, ...]]:
     """Write a report and trace every printed value: `render` and `spans` in one go."""
     check_style(style)
-    lead = "" if label is None else f"{bare_phrase(label)}: "
+    lead = "" if label is None else f"{bare_phrase(label, phrases)}: "
     flags: tuple[str, ...] = ()
     if style in paper.FIELDS:
         text, found = paper.write(visit, style, keep, len(lead))
@@ -135,7 +146,7 @@ def traced(
     return report, tuple(found)
 
 
-def bare_phrase(label: str) -> str:
+def bare_phrase(label: str, phrases: Mapping[str, str] = CLASS_PHRASES) -> str:
     """Return the label phrase alone, e.g. ``A photo of NC`` for class ``CN``.
 
     Raises
@@ -143,17 +154,22 @@ def bare_phrase(label: str) -> str:
     ConfigError
         If the class is unknown.
     """
-    phrase = CLASS_PHRASES.get(str(label))
+    phrase = phrases.get(str(label))
     if phrase is None:
-        raise ConfigError.bad_value("label", f"`{label}` is not one of {', '.join(CLASS_PHRASES)}")
+        raise ConfigError.bad_value("label", f"`{label}` is not one of {', '.join(phrases)}")
     return PHRASE_START + phrase
 
 
 def candidates(
-    visit: Visit, style: str, labels: Iterable[str], keep: frozenset[str] | None = None, phrasing: int = 0
+    visit: Visit,
+    style: str,
+    labels: Iterable[str],
+    keep: frozenset[str] | None = None,
+    phrasing: int = 0,
+    phrases: Mapping[str, str] = CLASS_PHRASES,
 ) -> list[Report]:
     """Return one report per class: the same sentences, a different label phrase, in the order of `labels`."""
-    return [render(visit, style, label, keep, phrasing) for label in labels]
+    return [render(visit, style, label, keep, phrasing, phrases) for label in labels]
 
 
 def measured_mm3(visit: Visit, column: str) -> float | None:
@@ -162,7 +178,13 @@ def measured_mm3(visit: Visit, column: str) -> float | None:
     return None if found is None else float(found.value)
 
 
-def spans(visit: Visit, report: Report, keep: frozenset[str] | None = None, phrasing: int = 0) -> tuple[Span, ...]:
+def spans(
+    visit: Visit,
+    report: Report,
+    keep: frozenset[str] | None = None,
+    phrasing: int = 0,
+    phrases: Mapping[str, str] = CLASS_PHRASES,
+) -> tuple[Span, ...]:
     """Trace every printed value of a report to the columns of the visit it was rendered from.
 
     Raises
@@ -170,7 +192,7 @@ def spans(visit: Visit, report: Report, keep: frozenset[str] | None = None, phra
     ReportError
         If the visit, read with the same `keep` and `phrasing`, gives another text.
     """
-    again, found = traced(visit, report.style, report.label, keep, phrasing)
+    again, found = traced(visit, report.style, report.label, keep, phrasing, phrases)
     if again.text != report.text:
         differs = next(
             (at for at, (one, two) in enumerate(zip(again.text, report.text, strict=False)) if one != two),
@@ -180,13 +202,15 @@ def spans(visit: Visit, report: Report, keep: frozenset[str] | None = None, phra
     return found
 
 
-def parse(text: str) -> tuple[str | None, dict[str, float | str]]:
+def parse(text: str, phrases: Mapping[str, str] = CLASS_PHRASES) -> tuple[str | None, dict[str, float | str]]:
     """Read a report back: the inverse of `render` at the template's precision, for every style and wording.
 
     Parameters
     ----------
     text : str
         A report of any style, or a bare label phrase.
+    phrases : mapping of str to str
+        Class -> its words in the label phrase.
 
     Returns
     -------
@@ -201,11 +225,13 @@ def parse(text: str) -> tuple[str | None, dict[str, float | str]]:
         If the text deviates from the templates anywhere.
     """
     label, at = None, 0
-    if phrase := _LABEL.match(text):
-        label = _CLASSES.get(phrase["phrase"])
-        at = phrase.end()
+    if text.startswith(PHRASE_START):
+        end = _PHRASE_END.search(text, len(PHRASE_START))
+        at = len(text) if end is None else end.start()
+        words = text[len(PHRASE_START) : at]
+        label = next((name for name, phrase in phrases.items() if phrase == words), None)
         if label is None:
-            raise ReportError.not_a_report(phrase.start("phrase"))
+            raise ReportError.not_a_report(len(PHRASE_START))
         if at == len(text):
             return label, {}
         if not text.startswith(": ", at) or at + 2 == len(text):

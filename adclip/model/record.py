@@ -1,0 +1,150 @@
+"""What a RUN folder says of itself: `adapter.json`, and where it stands."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from adclip.config import ModelConfig, PromptConfig
+from adclip.domain import BUILTIN_NOTICE, RESEARCH_NOTICE
+from adclip.errors import CheckpointError, ConfigError
+from adclip.model.bases import BUILTIN_FOLDER
+from adclip.task import ALZHEIMER, Task
+
+SCHEMA_VERSION = 1
+ADAPTER_RECORD = "adapter.json"
+BASELINE_RECORD = "baseline.json"  # of a method that is measured for comparison and cannot predict
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What the calibration subjects taught.
+
+    Parameters
+    ----------
+    subjects : int
+        How many there were.
+    temperature, scan_only_temperature : float
+        Divisors of the scores before softmax, with a report and without.
+    mmse_half_width : float or None
+        Half width in points of the 90 % interval of the MMSE estimate.
+    set_threshold, scan_only_set_threshold : float or None
+        Smallest probability of a class in the 90 % prediction set, with a report and without; None with too few subjects.
+    """
+
+    subjects: int
+    temperature: float = 1.0
+    scan_only_temperature: float = 1.0
+    mmse_half_width: float | None = None
+    set_threshold: float | None = None
+    scan_only_set_threshold: float | None = None
+
+
+@dataclass(frozen=True)
+class AdapterRecord:
+    """The content of `adapter.json`.
+
+    Parameters
+    ----------
+    base : dict
+        `name`, `revision`, `sha256` of the frozen base.
+    model, prompts : ModelConfig, PromptConfig
+        Sizes; the input contract is part of the first.
+    labels : tuple of str
+        Class order.
+    phrases : dict
+        Class -> word in the label phrase.
+    style : str
+        Report style.
+    mmse_mean, mmse_sd : float or None
+        Undo the z-scoring of the MMSE, in points.
+    calibration : Calibration
+    metadata_baseline : dict or None
+        Logistic regression on the same columns, as JSON.
+    training : dict
+        Settings and counts; no path, no individual.
+    metrics : dict
+        Measured on the test subjects: name -> value, low, high, n.
+    adclip_version : str
+    libraries : dict
+    template_version : str
+        Version of the report style's words that the model was taught on.
+    reports : bool
+        Whether it reads reports at all.
+    task : Task
+        What it was asked; `labels` and `phrases` are its.
+    """
+
+    base: dict[str, str]
+    model: ModelConfig
+    prompts: PromptConfig
+    labels: tuple[str, ...]
+    phrases: dict[str, str]
+    style: str
+    mmse_mean: float | None
+    mmse_sd: float | None
+    calibration: Calibration
+    metadata_baseline: dict[str, Any] | None
+    training: dict[str, Any]
+    metrics: dict[str, Any]
+    adclip_version: str
+    libraries: dict[str, str]
+    template_version: str = "1"
+    reports: bool = True
+    task: Task = ALZHEIMER
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def notice(self) -> str:
+        """The line every output of this model carries."""
+        return f"{BUILTIN_NOTICE}. {RESEARCH_NOTICE}" if self.base["name"] == "builtin" else RESEARCH_NOTICE
+
+    def to_json(self) -> str:
+        """Return the text of `adapter.json`."""
+        record = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        record["model"], record["prompts"] = self.model.to_dict(), self.prompts.to_dict()
+        record["task"] = self.task.to_dict()
+        record["calibration"] = dataclasses.asdict(self.calibration)
+        ordered = {"schema_version": record.pop("schema_version"), **record, "notice": self.notice}
+        return json.dumps(ordered, indent=2) + "\n"
+
+
+def model_folder(model: str) -> Path:
+    """Return the adapter folder of `builtin` or of a RUN folder."""
+    return BUILTIN_FOLDER / "adapter" if model == "builtin" else Path(model)
+
+
+def read_record(folder: Path) -> AdapterRecord:
+    """Read `adapter.json`.
+
+    Raises
+    ------
+    CheckpointError
+        If it is absent, damaged, or written by a newer adclip.
+    """
+    path = folder / ADAPTER_RECORD
+    if (folder / BASELINE_RECORD).is_file() and not path.is_file():
+        raise CheckpointError.is_baseline(folder)
+    if not path.is_file():
+        raise CheckpointError.missing(folder)
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data["schema_version"] > SCHEMA_VERSION:
+            raise CheckpointError.newer_schema(path, data["schema_version"], SCHEMA_VERSION)
+        data.pop("notice", None)
+        data["model"] = ModelConfig.from_dict(data["model"])
+        data["prompts"] = PromptConfig.from_dict(data["prompts"])
+        data["calibration"] = Calibration(**data["calibration"])
+        data["labels"] = tuple(data["labels"])
+        if "task" in data:
+            data["task"] = Task.from_dict(data["task"], str(path))
+        if data.get("task", ALZHEIMER).classes != data["labels"]:
+            raise ValueError("its classes are not those of its task")
+        return AdapterRecord(**data)
+    except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError.damaged(path, "not a readable adapter.json") from error
