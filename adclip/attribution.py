@@ -16,8 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from adclip.answer import Answer
 from adclip.domain import Visit
-from adclip.inference import Answer, Predictor
+from adclip.inference import Predictor
 from adclip.model.vision import AttentionRecord
 
 STEPS, DELETED_AT_MOST = 10, 0.5  # method: ten steps to half of the patches

@@ -608,6 +608,8 @@ class FinetuneConfig(Settings):
         Train on so many subjects of the training part, each class in proportion; the other parts stay.
     fold : str or None
         `I/N`: the I-th of N disjoint test sets that together hold every subject once.
+    tensorboard : bool
+        Whether TensorBoard's event files are written beside `metrics.jsonl` and `metrics.csv`; needs the optional package.
     label_policy : str
         `visit`: the diagnosis at the visit of the scan; `subject-last`: that of the subject's last visit, at all of them.
     """
@@ -652,6 +654,7 @@ class FinetuneConfig(Settings):
     flip: bool = False
     train_size: int | None = None
     fold: str | None = None
+    tensorboard: bool = False
     label_policy: str = "visit"
 
     def resolved(self) -> Self:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adclip.answer import with_flags
 from adclip.config import ExplainConfig
 from adclip.domain import ReadOptions
 from adclip.errors import AdclipError, ConfigError
 from adclip.events import Advanced, Failed, OnEvent, Started, ignore
-from adclip.inference import with_flags
 from adclip.paths import check_folder, write_bytes, write_text
 from adclip.predict import Job, check_scans, failed_prediction, find_jobs
 from adclip.task import Task

@@ -163,6 +163,7 @@ def _train(config: FinetuneConfig, enrolled: Enrolment, on_event: OnEvent) -> Fi
     from adclip.training.calibrate import calibrate
     from adclip.training.certificate import certify
     from adclip.training.dataset import read_cohort
+    from adclip.training.fit_gate import find_limit
     from adclip.training.measure import count_subjects, measure
     from adclip.training.methods import Material, fit
     from adclip.training.plots import plot_history
@@ -197,14 +198,15 @@ def _train(config: FinetuneConfig, enrolled: Enrolment, on_event: OnEvent) -> Fi
     )
     fitted = fit(material, private / "resume" / "state.safetensors", on_event)
     progress = fitted.progress
-    write_text(private / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in progress.history))
-
     plot_history(private / "plots", progress.history, progress.best_epoch)
 
     has_mmse = fitted.prompts.mmse_token and len(known) > 1
     # repeated visits of one person are not exchangeable: one visit each
     once = list({cohort.visits[place].subject_id: place for place in reversed(places["calibration"])}.values())
-    calibration = calibrate(fitted.answers(once), cohort.labels[once], cohort.mmse[once])
+    calibration = dataclasses.replace(
+        calibrate(fitted.answers(once), cohort.labels[once], cohort.mmse[once]),
+        gate_limit=find_limit(fitted.distances(once)) if once else None,
+    )
     train_visits = [cohort.visits[place] for place in places["train"]]
     baseline = MetadataBaseline.fit(
         train_visits, [str(visit.diagnosis) for visit in train_visits], labels, task.columns

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from adclip.answer import STATUS_OF_VERDICT, Answer, likeliest, to_prediction_set, to_probabilities, with_flags
 from adclip.domain import Prediction, ReadOptions, ScanItem, ScoreEstimate, Visit
 from adclip.paths import shown
 from adclip.task import ALZHEIMER, Task
@@ -20,39 +20,6 @@ if TYPE_CHECKING:
     from adclip.model.checkpoint import LoadedModel
     from adclip.model.vision import AttentionRecord
     from adclip.training.scoring import Reader, Scores
-
-STATUS_OF_VERDICT = {"pass": "ok", "warn": "caution", "fail": "refer"}
-# What makes a reader careful whatever the quality of the scan.
-CAUTION_FLAGS = frozenset({"volumes_of_other_software", "row_of_other_subject", "scan_and_metadata_disagree"})
-
-
-def with_flags(prediction: Prediction, flags: Iterable[str]) -> Prediction:
-    """Return a prediction with more flags; one of `CAUTION_FLAGS` turns `ok` into `caution`."""
-    every = tuple(dict.fromkeys((*prediction.flags, *flags)))
-    careful = prediction.status == "ok" and not CAUTION_FLAGS.isdisjoint(every)
-    return replace(prediction, flags=every, status="caution" if careful else prediction.status)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the network said of one scan.
-
-    Parameters
-    ----------
-    scores, bare : dict
-        Class -> score before temperature, as decided (with a report where one could be written) and without a report.
-    mmse_points : float or None
-        Before clipping.
-    used_report : bool
-    report : str or None
-        The sentences that all candidates share.
-    """
-
-    scores: dict[str, float]
-    bare: dict[str, float]
-    mmse_points: float | None
-    used_report: bool
-    report: str | None
 
 
 class Predictor:
@@ -77,6 +44,7 @@ class Predictor:
         self.device = choose_device(device)
         self.record = model.record
         self.identity = model.identity
+        self.gate = model.gate
         network = model.network.to(self.device)
         texts = model.class_texts
         kept = None if texts is None else TextTokens(texts.tokens.to(self.device), texts.words.to(self.device))
@@ -187,7 +155,8 @@ class Predictor:
         points = None
         if scores.mmse is not None and self.record.mmse_mean is not None and self.record.mmse_sd is not None:
             points = float(scores.mmse[0].detach()) * self.record.mmse_sd + self.record.mmse_mean
-        return Answer(named, bare, points, used, report)
+        distance = None if self.gate is None else float(self.gate.distance(scores.image.cls)[0])
+        return Answer(named, bare, points, used, distance, report)
 
     def to_prediction(self, item: ScanItem, prepared: PreparedScan, visit: Visit | None, answer: Answer) -> Prediction:
         """Numbers to the record of the contract."""
@@ -198,6 +167,8 @@ class Predictor:
             probabilities = to_probabilities(answer.scores, calibration.temperature)
             threshold = calibration.set_threshold
         flags = list(prepared.flags)
+        if answer.distance is not None and calibration.gate_limit and answer.distance > calibration.gate_limit:
+            flags.append("unlike_training_scans")
         if not answer.used_report:
             flags.append("no_metadata" if visit is None else "no_report")
         elif visit is not None:
@@ -206,14 +177,14 @@ class Predictor:
             if visit.has_estimated_volumes:
                 flags.append("estimated_volumes")
         metadata_only = self._metadata_only(visit)
-        if metadata_only and {_likeliest(scan_only), _likeliest(metadata_only)} == {self.labels[0], self.labels[-1]}:
+        if metadata_only and {likeliest(scan_only), likeliest(metadata_only)} == {self.labels[0], self.labels[-1]}:
             flags.append("scan_and_metadata_disagree")
         prediction = Prediction(
             scan=shown(item.path),
             status=STATUS_OF_VERDICT[str(prepared.qc.get("verdict", "pass"))],
             subject_id=(visit.subject_id if visit and visit.subject_id else item.subject_id) or None,
             session_id=item.session_id or (visit.session_id if visit else None),
-            diagnosis=_likeliest(probabilities),
+            diagnosis=likeliest(probabilities),
             scores=answer.scores,
             probabilities=probabilities,
             prediction_set=to_prediction_set(probabilities, threshold),
@@ -253,23 +224,6 @@ class Predictor:
         return MetadataBaseline.from_dict(self.record.metadata_baseline).predict(visit)
 
 
-def to_probabilities(scores: Mapping[str, float], temperature: float) -> dict[str, float]:
-    """Softmax of named scores over temperature."""
-    import numpy as np
-
-    values = np.array(list(scores.values()), dtype=np.float64) / temperature
-    weights = np.exp(values - values.max())
-    return {name: float(weight) for name, weight in zip(scores, weights / weights.sum(), strict=True)}
-
-
-def to_prediction_set(probabilities: Mapping[str, float], threshold: float | None) -> tuple[str, ...] | None:
-    """Return the classes at least as probable as the threshold, the likeliest in any case; None without a threshold."""
-    if threshold is None:
-        return None
-    likeliest = _likeliest(probabilities)
-    return tuple(label for label, share in probabilities.items() if share >= threshold or label == likeliest)
-
-
 def to_item(scan: Path | str) -> ScanItem:
     """Return the one scan at a path."""
     from adclip.errors import ScanError
@@ -291,7 +245,3 @@ def read_visit(table: Path | str, task: Task = ALZHEIMER) -> Visit:
     if len(rows) != 1:
         raise TableError.no_rows(table, f"{len(rows)} rows, one is needed here")
     return rows[0]
-
-
-def _likeliest(probabilities: Mapping[str, float]) -> str:
-    return max(probabilities, key=lambda label: probabilities[label])

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adclip.answer import with_flags
 from adclip.config import PredictConfig, TableOptions
 from adclip.domain import Prediction, ReadOptions, ScanItem, Visit
 from adclip.errors import AdclipError
 from adclip.events import Advanced, Failed, OnEvent, Started, Warned, ignore
-from adclip.inference import with_flags
 from adclip.paths import check_folder, shown, write_text
 from adclip.spreadsheets import escape_cell
 from adclip.task import ALZHEIMER, Task

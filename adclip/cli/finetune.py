@@ -136,6 +136,9 @@ def finetune_command(
     calibration_fraction: Annotated[
         float, typer.Option(help="Share that sets temperature and intervals.")
     ] = FinetuneConfig.calibration_fraction,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also write TensorBoard's event files, to RUN/private.")
+    ] = FinetuneConfig.tensorboard,
     device: Device = FinetuneConfig.device,
     precision: Precision = FinetuneConfig.precision,
     checkpointing: Annotated[
@@ -193,6 +196,7 @@ def finetune_command(
         train_size=train_size,
         fold=fold,
         label_policy=label_policy,
+        tensorboard=tensorboard,
         alpha=alpha,
         test_fraction=test_fraction,
         validation_fraction=validation_fraction,

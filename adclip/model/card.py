@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from adclip.model.record import FEW_SUBJECTS
+
 if TYPE_CHECKING:
-    from adclip.model.record import AdapterRecord
+    from adclip.model.record import AdapterRecord, Calibration
 
 
 def render_card(record: AdapterRecord) -> str:
@@ -52,7 +54,7 @@ report.
 ## Calibration
 
 Temperature {calibration.temperature:.3f} with a report, {calibration.scan_only_temperature:.3f} without; 90 % interval of
-the {record.task.score}: {width}. Fitted on {calibration.subjects} calibration subjects{_few(calibration.subjects)}.
+the {record.task.score}: {width}. Fitted on {calibration.subjects} calibration subjects{_few(calibration)}.
 
 ## Limits
 
@@ -61,11 +63,11 @@ Probabilities assume that the classes are equally common.
 """
 
 
-FEW_SUBJECTS = 60  # method: below this the calibration is unsteady
-
-
-def _few(subjects: int) -> str:
-    return ", which is few: read the probabilities with care" if subjects < FEW_SUBJECTS else ""
+def _few(calibration: Calibration) -> str:
+    if calibration.subjects >= FEW_SUBJECTS:
+        return ""
+    how = "; the thresholds of the prediction sets are cross-fitted" if calibration.cross_fitted else ""
+    return f", which is few: read the probabilities with care{how}"
 
 
 def _row(name: str, metric: dict[str, Any]) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from adclip.model.gate import Gate
     from adclip.model.network import Network, TextTokens
 
 ADAPTER_WEIGHTS, CARD = "adapter.safetensors", "README.md"
@@ -85,6 +86,8 @@ class LoadedModel:
     tokenizer : Tokenizer
     class_texts : TextTokens or None
         The encoded class phrases (1, K, L, E); None in folders of before they were kept.
+    gate : Gate or None
+        What the training scans are like; None likewise.
     """
 
     network: Network
@@ -92,6 +95,7 @@ class LoadedModel:
     identity: dict[str, str]
     tokenizer: Any
     class_texts: TextTokens | None = None
+    gate: Gate | None = None
 
 
 def with_class_texts(state: dict[str, Tensor], texts: TextTokens) -> dict[str, Tensor]:
@@ -122,6 +126,7 @@ def load_model(model: str, precision: str = "fp32", device: torch.device | None 
 
     from adclip.model.build import fill, load_network
     from adclip.model.device import choose_dtype
+    from adclip.model.gate import take_gate
     from adclip.model.network import TextTokens
     from adclip.model.prompts import ours
 
@@ -141,6 +146,10 @@ def load_model(model: str, precision: str = "fp32", device: torch.device | None 
     except SafetensorError as error:
         raise CheckpointError.damaged(path, "not a readable safetensors file") from error
     class_texts = _take_class_texts(state, record, path)
+    try:
+        gate = take_gate(state, record.model.embedding)
+    except ValueError as error:
+        raise CheckpointError.damaged(path, str(error)) from None
     dtype = choose_dtype(precision, device or torch.device("cpu"))
     late = class_texts is not None and not record.prompts.whole  # a tower that was trained is in the adapter
     network = load_network(base, record.prompts, contract=record.model.contract, dtype=dtype, late_text=late)
@@ -153,7 +162,7 @@ def load_model(model: str, precision: str = "fp32", device: torch.device | None 
         "sha256": hashlib.sha256(data).hexdigest(),
     }
     texts = None if class_texts is None else TextTokens(*class_texts)
-    return LoadedModel(network.eval(), record, identity, base.tokenizer, texts)
+    return LoadedModel(network.eval(), record, identity, base.tokenizer, texts, gate)
 
 
 def _take_class_texts(state: dict[str, Tensor], record: AdapterRecord, path: Path) -> tuple[Tensor, Tensor] | None:

@@ -16,6 +16,7 @@ from adclip.task import ALZHEIMER, Task
 
 SCHEMA_VERSION = 1
 ADAPTER_RECORD = "adapter.json"
+FEW_SUBJECTS = 60  # method: with fewer, calibration is cross-fitted and says so
 BASELINE_RECORD = "baseline.json"  # of a method that is measured for comparison and cannot predict
 
 
@@ -33,6 +34,10 @@ class Calibration:
         Half width in points of the 90 % interval of the MMSE estimate.
     set_threshold, scan_only_set_threshold : float or None
         Smallest probability of a class in the 90 % prediction set, with a report and without; None with too few subjects.
+    cross_fitted : bool
+        Whether the subjects were so few that the thresholds come from cross-fitting.
+    gate_limit : float or None
+        Distance from the training scans above which a scan is flagged, see `adclip.model.gate`.
     """
 
     subjects: int
@@ -41,6 +46,8 @@ class Calibration:
     mmse_half_width: float | None = None
     set_threshold: float | None = None
     scan_only_set_threshold: float | None = None
+    cross_fitted: bool = False
+    gate_limit: float | None = None
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adclip.model.record import Calibration
+from adclip.model.record import FEW_SUBJECTS, Calibration
 from adclip.training.dataset import Cohort
 from adclip.training.scoring import Reader, score_batch
 
+CROSS_FITS = 5  # parts of the calibration subjects, where they are few
 COVERAGE = 0.9  # of the MMSE interval and of the prediction sets
 
 
@@ -47,7 +48,7 @@ def answer(
     return Answers(torch.cat(report).double().numpy(), torch.cat(bare).double().numpy(), points)
 
 
-def fit_temperature(scores: NDArray[np.float64], labels: Sequence[int]) -> float:
+def fit_temperature(scores: NDArray[np.float64], labels: Sequence[int] | NDArray[np.int64]) -> float:
     """Return the divisor of `scores` (N, K) that minimises the cross-entropy (Guo et al. 2017, arXiv:1706.04599)."""
     from scipy.optimize import minimize_scalar
     from scipy.special import log_softmax
@@ -70,7 +71,7 @@ def to_probabilities(scores: NDArray[np.float64], temperature: float) -> NDArray
 
 
 def calibrate(answers: Answers, labels: Tensor, mmse: Tensor) -> Calibration:
-    """Fit both temperatures and the half width of the MMSE interval.
+    """Fit both temperatures, the thresholds of the prediction sets, and the half width of the interval of the score.
 
     Parameters
     ----------
@@ -85,7 +86,9 @@ def calibrate(answers: Answers, labels: Tensor, mmse: Tensor) -> Calibration:
     -----
     All three are split conformal prediction (Lei et al. 2018; sets: Sadinle et al. 2019, LAC): the ceil((n + 1) * 0.9)-th smallest
     nonconformity of the calibration subjects, which is the absolute error of the MMSE, and one minus the probability of
-    the true class; None with too few subjects for that.
+    the true class; None with too few subjects for that. With fewer than `FEW_SUBJECTS` that probability is cross-fitted: a temperature
+    fitted on four fifths of the subjects gives it for the last fifth, so that nobody's own answer shapes how well it seems to fit. The
+    temperature that is kept is that of all.
     """
     numbers = labels.tolist()
     if len(set(numbers)) < 2:
@@ -95,12 +98,27 @@ def calibrate(answers: Answers, labels: Tensor, mmse: Tensor) -> Calibration:
         half_width = conformal_quantile(np.abs(answers.mmse - mmse.double().numpy())[~np.isnan(mmse.numpy())])
     temperatures, thresholds = [], []
     for scores in (answers.report, answers.bare):
-        temperature = fit_temperature(scores, numbers)
-        missed = 1 - to_probabilities(scores, temperature)[np.arange(len(numbers)), numbers]
-        worst = conformal_quantile(missed)
-        temperatures.append(temperature)
+        worst = conformal_quantile(1 - _chances_of_truth(scores, np.array(numbers)))
+        temperatures.append(fit_temperature(scores, numbers))
         thresholds.append(None if worst is None else 1 - worst)
-    return Calibration(len(numbers), temperatures[0], temperatures[1], half_width, thresholds[0], thresholds[1])
+    return Calibration(
+        len(numbers), temperatures[0], temperatures[1], half_width, thresholds[0], thresholds[1],
+        cross_fitted=len(numbers) < FEW_SUBJECTS,
+    )  # fmt: skip
+
+
+def _chances_of_truth(scores: NDArray[np.float64], numbers: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the probability of each subject's true class (N,); cross-fitted where subjects are few."""
+    from sklearn.model_selection import KFold
+
+    rows = np.arange(len(numbers))
+    if len(numbers) >= FEW_SUBJECTS or len(numbers) < CROSS_FITS:
+        return to_probabilities(scores, fit_temperature(scores, numbers))[rows, numbers]
+    found = np.empty(len(numbers))
+    for others, these in KFold(CROSS_FITS, shuffle=True, random_state=0).split(rows):
+        temperature = fit_temperature(scores[others], numbers[others])
+        found[these] = to_probabilities(scores[these], temperature)[np.arange(len(these)), numbers[these]]
+    return found
 
 
 def conformal_quantile(nonconformity: NDArray[np.float64]) -> float | None:

@@ -14,6 +14,7 @@ from adclip.events import OnEvent, Warned
 from adclip.imaging.find import find_scans, without_failed
 from adclip.model.bases import BaseWeights, read_base, remember
 from adclip.task import Task, read_task
+from adclip.training.history import check_tensorboard
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ def enrol(config: FinetuneConfig, on_event: OnEvent) -> Enrolment:
     InputError
         If base, scans or table cannot be used, or a class has nobody.
     """
+    if config.tensorboard:
+        check_tensorboard()
     if not config.scans.exists():
         raise ScanError.missing(config.scans)
     base = read_base(config.base, config.tokenizer)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -74,6 +74,8 @@ class Loop:
     config : LoopConfig
     fingerprint : str
         Of settings, split and base; a resume file with another one is refused.
+    on_epoch : callable, optional
+        Given the numbers of all epochs so far, after each one and when a run is resumed.
     """
 
     def __init__(
@@ -84,10 +86,11 @@ class Loop:
         validation: Sequence[int],
         config: LoopConfig,
         fingerprint: str,
+        on_epoch: Callable[[list[dict[str, float]]], None] = lambda history: None,
     ) -> None:
         self.learner, self.network, self.cohort = learner, learner.network, cohort
         self.train, self.validation = list(train), list(validation)
-        self.config, self.fingerprint = config, fingerprint
+        self.config, self.fingerprint, self.on_epoch = config, fingerprint, on_epoch
         self.progress = Progress()
         self.parameters = dict(ours(self.network))
         self.optimizer = torch.optim.AdamW(
@@ -102,6 +105,7 @@ class Loop:
         """
         if self._resume(resume_file):
             on_event(Step(f"resuming after epoch {self.progress.epoch} of {self.config.epochs}"))
+            self.on_epoch(self.progress.history)
         on_event(Started("fine-tuning", self.config.epochs))
         progress = self.progress
         while progress.epoch < self.config.epochs and not self._is_patience_over():
@@ -114,6 +118,7 @@ class Loop:
                 progress.best_score, progress.best_epoch = score, progress.epoch
                 self.best = {name: value.clone() for name, value in adapter_state(self.network).items()}
             self._save(resume_file)
+            self.on_epoch(progress.history)
             told = f"loss {train_loss:.3f}, validation {measured['validation_loss']:.3f}"
             on_event(Advanced("fine-tuning", progress.epoch, told))
         if progress.epoch < self.config.epochs:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from adclip.clinical.baseline import MetadataBaseline
@@ -24,6 +26,8 @@ from adclip.training.augment import Augment
 from adclip.training.baselines import Answering, CnnLearner, metadata_answers, probe_answers
 from adclip.training.calibrate import answer
 from adclip.training.dataset import Cohort
+from adclip.training.fit_gate import fit_gate, read_outs
+from adclip.training.history import History
 from adclip.training.loop import Learner, Loop, LoopConfig
 from adclip.training.objective import Objective, ObjectiveConfig
 from adclip.training.resume import Progress
@@ -78,6 +82,8 @@ class Fitted:
     ----------
     answers : callable
         Places in the cohort -> Answers.
+    distances : callable
+        Places in the cohort -> distances from the training scans (N,); of none for methods that cannot predict.
     state, last : dict or None
         Tensors of the RUN: of the best epoch, and of the last one; None for methods that cannot predict.
     progress : Progress
@@ -88,6 +94,7 @@ class Fitted:
     """
 
     answers: Answering
+    distances: Callable[[Sequence[int]], NDArray[np.float64]] = lambda places: np.zeros(0)
     state: dict[str, Tensor] | None = None
     last: dict[str, Tensor] | None = None
     progress: Progress = field(default_factory=Progress)
@@ -159,9 +166,11 @@ def _fit_network(material: Material, resume_file: Path, on_event: OnEvent) -> Fi
     loop = _run(objective, material, resume_file, on_event, ours, total)
     with torch.inference_mode():
         texts = reader.bare()
+    gate = fit_gate(read_outs(network, material.cohort, material.parts["train"], material.device))
     return Fitted(
         lambda places: answer(reader, material.cohort, places, material.mmse_stats),
-        with_class_texts(adapter_state(network), texts),
+        lambda places: gate.distance(read_outs(network, material.cohort, places, material.device)).double().numpy(),
+        with_class_texts(adapter_state(network), texts) | gate.tensors(),
         loop.last,
         loop.progress,
         parts_of(material.config),
@@ -226,6 +235,9 @@ def _run(learner: Learner, material: Material, resume_file: Path, on_event: OnEv
         config.patience,
         Augment(material.base.config.contract, config.flip) if config.augment else None,
     )
-    loop = Loop(learner, material.cohort, parts["train"], parts["validation"], settings, material.fingerprint)
+    history = History(config.out / "private", tensorboard=config.tensorboard)
+    loop = Loop(
+        learner, material.cohort, parts["train"], parts["validation"], settings, material.fingerprint, history.write
+    )
     loop.run(resume_file, on_event)
     return loop

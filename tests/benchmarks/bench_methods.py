@@ -131,12 +131,13 @@ def shuffled_rows(cohort: Path, run: Path, what: str, seed: int) -> list[dict]:
     """Answers of a finished run when its test subjects' scans, or reports, change places."""
     import torch
 
+    from adclip.answer import to_probabilities
     from adclip.clinical.manifest import build_manifest
     from adclip.clinical.splits import Split
     from adclip.clinical.table import read_table
     from adclip.events import ignore
     from adclip.imaging.find import find_scans
-    from adclip.inference import Predictor, to_probabilities
+    from adclip.inference import Predictor
     from adclip.training.dataset import read_cohort
 
     split = Split.from_tsv((run / "private" / "splits.tsv").read_text())

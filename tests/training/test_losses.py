@@ -136,3 +136,17 @@ def test_the_interval_covers_as_promised():
 def test_one_class_alone_calibrates_nothing():
     found = calibrate(make_answers(9), torch.zeros(9, dtype=torch.long), torch.full((9,), 20.0))
     assert (found.temperature, found.scan_only_temperature, found.mmse_half_width) == (1.0, 1.0, None)
+
+
+def test_few_subjects_are_cross_fitted_and_it_is_said():
+    """Each subject's chance comes from a temperature that did not see it, so single answers cannot buy themselves a tight set."""
+    labels = torch.arange(30) % 3
+    rng = np.random.default_rng(0)
+    scores = 4 * np.eye(3)[labels] + rng.normal(0, 2.5, (30, 3))
+    few = calibrate(Answers(scores, scores, None), labels, torch.full((30,), float("nan")))
+    assert few.cross_fitted and few.set_threshold is not None
+    tripled = torch.cat([labels] * 3)
+    many = calibrate(Answers(np.tile(scores, (3, 1)), np.tile(scores, (3, 1)), None), tripled, torch.full((90,), float("nan")))
+    assert not many.cross_fitted
+    assert few.temperature == pytest.approx(many.temperature, rel=1e-3), "the temperature that is kept is that of all"
+    assert few.set_threshold != many.set_threshold

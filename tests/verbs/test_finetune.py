@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 import subprocess
@@ -23,6 +24,7 @@ from adclip.errors import (
     AdclipError,
     CheckpointError,
     LeakError,
+    MissingPackageError,
     OutputError,
     ScanError,
     TableError,
@@ -37,6 +39,7 @@ from adclip.model.record import read_record
 
 FILES = {
     "adapter.json", "adapter.safetensors", "README.md", "private/config.toml", "private/metrics.jsonl",
+    "private/metrics.csv",
     "private/predictions_test.tsv", "private/splits.tsv", "private/leak_certificate.json", "private/last.safetensors",
     *(f"private/plots/{name}.png" for name in ("loss", "roc", "confusion", "reliability", "mmse")),
 }  # fmt: skip
@@ -93,6 +96,42 @@ def test_test_probabilities_sum_to_one(tiny_run):
 def test_the_written_settings_can_be_read(tiny_run):
     settings = tomllib.loads((tiny_run / "private" / "config.toml").read_text())
     assert settings["epochs"] == 3 and settings["prompts"]["visual_prompts"] == 3
+
+
+def test_the_numbers_of_every_epoch_stand_in_a_table_too(tiny_run):
+    rows = [json.loads(line) for line in (tiny_run / "private" / "metrics.jsonl").read_text().splitlines()]
+    with (tiny_run / "private" / "metrics.csv").open() as stream:
+        table = list(csv.DictReader(stream))
+    assert [{key: float(cell) for key, cell in row.items()} for row in table] == rows
+
+
+def test_numbers_are_on_disk_after_each_epoch(one_epoch):
+    seen = []
+
+    def look(event):
+        if isinstance(event, Advanced) and event.task == "fine-tuning":
+            seen.append(len((one_epoch.out / "private" / "metrics.jsonl").read_text().splitlines()))
+
+    finetune(replace(one_epoch, epochs=2), look)
+    assert seen == [1, 2]
+
+
+def test_tensorboard_is_asked_for_and_told_at_once_where_it_is_missing(one_epoch, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingPackageError, match="tensorboard") as caught:
+        finetune(replace(one_epoch, tensorboard=True))
+    assert "pip install" in caught.value.remedy and not one_epoch.out.exists()
+
+
+def test_tensorboard_gets_the_same_numbers(one_epoch):
+    pytest.importorskip("tensorboard", reason="optional: pip install 'adclip[tensorboard]'")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    finetune(replace(one_epoch, epochs=2, tensorboard=True))
+    told = EventAccumulator(str(one_epoch.out / "private" / "tensorboard")).Reload()
+    rows = [json.loads(line) for line in (one_epoch.out / "private" / "metrics.jsonl").read_text().splitlines()]
+    drawn = [(event.step, event.value) for event in told.Scalars("train_loss")]
+    assert drawn == [(row["epoch"], pytest.approx(row["train_loss"])) for row in rows]
 
 
 # ------------------------------------------------------------------------------------------------ twice, and stopped

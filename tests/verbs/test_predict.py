@@ -13,13 +13,14 @@ import pytest
 import torch
 from tiny import LABELS, write_table
 
+from adclip.answer import Answer, to_probabilities
 from adclip.clinical.reports import render
 from adclip.clinical.table import read_table
 from adclip.config import PredictConfig
 from adclip.domain import BUILTIN_NOTICE, RESEARCH_NOTICE, Prediction, ScanItem
 from adclip.errors import CheckpointError, OutputError, ScanError, TableError
 from adclip.events import Failed, Warned
-from adclip.inference import Answer, Predictor, to_probabilities
+from adclip.inference import Predictor
 from adclip.model.checkpoint import load_model
 from adclip.predict import predict
 from adclip.training.scoring import Reader
