@@ -31,18 +31,18 @@ class Answer:
     mmse_points : float or None
         Before clipping.
     used_report : bool
-    distance : float or None
-        From the training scans, see `adclip.model.gate`.
     report : str or None
         The sentences that all candidates share.
+    distance : float or None
+        From the training scans, see `adclip.model.gate`.
     """
 
     scores: dict[str, float]
     bare: dict[str, float]
     mmse_points: float | None
     used_report: bool
-    distance: float | None
     report: str | None
+    distance: float | None = None
 
 
 def to_probabilities(scores: Mapping[str, float], temperature: float) -> dict[str, float]:

@@ -446,6 +446,13 @@ class TableError(InputError):
         return cls(f"{path}: {why}", "check that the table and the scans belong together")
 
     @classmethod
+    def no_class(cls, path: Path | str, absent: list[str]) -> TableError:
+        return cls(
+            f"{path}: no scan has a row with diagnosis {', '.join(absent)}",
+            "add subjects of that group, or train for the classes that are there: `--task FILE.toml`",
+        )
+
+    @classmethod
     def conflict(cls, path: Path | str, line: int, other: Path | str, other_line: int, column: str) -> TableError:
         column = column.lstrip("_")
         if path == other:

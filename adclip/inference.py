@@ -156,7 +156,7 @@ class Predictor:
         if scores.mmse is not None and self.record.mmse_mean is not None and self.record.mmse_sd is not None:
             points = float(scores.mmse[0].detach()) * self.record.mmse_sd + self.record.mmse_mean
         distance = None if self.gate is None else float(self.gate.distance(scores.image.cls)[0])
-        return Answer(named, bare, points, used, distance, report)
+        return Answer(named, bare, points, used, report, distance)
 
     def to_prediction(self, item: ScanItem, prepared: PreparedScan, visit: Visit | None, answer: Answer) -> Prediction:
         """Numbers to the record of the contract."""

@@ -13,8 +13,16 @@ from adclip.errors import CheckpointError, ScanError, TableError
 from adclip.events import OnEvent, Warned
 from adclip.imaging.find import find_scans, without_failed
 from adclip.model.bases import BaseWeights, read_base, remember
+from adclip.model.record import FEW_SUBJECTS
 from adclip.task import Task, read_task
 from adclip.training.history import check_tensorboard
+
+# What a run lacks without a part.
+_EMPTY = {
+    "validation": "the training scans choose the epoch",
+    "calibration": "probabilities are not calibrated, and there are no prediction sets",
+    "test": "nothing is measured",
+}
 
 
 @dataclass(frozen=True)
@@ -70,10 +78,16 @@ def enrol(config: FinetuneConfig, on_event: OnEvent) -> Enrolment:
     task = read_task(config.task)
     absent = set(task.classes) - {str(visit.diagnosis) for visit in visits}
     if absent:
-        raise TableError.no_rows(config.tables[0], f"no scan has a row with diagnosis {', '.join(sorted(absent))}")
+        raise TableError.no_class(config.tables[0], [name for name in task.classes if name in absent])
     split = split_by_subject(visits, _shares(config), config.seed, parse_fold(config.fold) if config.fold else None)
     subjects = {part: split.part(part) for part in PARTS}
     prove_disjoint(subjects)
+    for part, what in _EMPTY.items():
+        if not subjects[part] and _shares(config)[part] > 0:
+            on_event(Warned(str(config.tables[0]), f"too few subjects for a {part} part: {what}"))
+    if 0 < len(subjects["calibration"]) < FEW_SUBJECTS:
+        few = f"{len(subjects['calibration'])} calibration subjects are few: thresholds are cross-fitted"
+        on_event(Warned(str(config.tables[0]), f"{few}, read probabilities with care"))
     if config.train_size is not None:
         subjects["train"] = tuple(sorted(thin_out(split, visits, config.train_size, config.seed)))
     return Enrolment(base, manifest, split, task, subjects)

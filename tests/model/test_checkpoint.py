@@ -226,3 +226,11 @@ def test_the_builtin_model_is_whole_and_small():
     assert "trained on simulated anatomy" in model.record.notice
     assert model.identity["id"] == "builtin"
     assert read_contract("builtin") == model.record.model.contract
+
+
+def test_classes_in_another_order_than_the_task_s_are_refused(folder):
+    data = json.loads((folder / "adapter.json").read_text())
+    data["labels"] = data["labels"][::-1]
+    (folder / "adapter.json").write_text(json.dumps(data))
+    with pytest.raises(CheckpointError, match=r"adapter\.json"):
+        read_record(folder)

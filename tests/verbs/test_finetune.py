@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import shutil
 import subprocess
@@ -30,7 +31,7 @@ from adclip.errors import (
     TableError,
     WeightsError,
 )
-from adclip.events import Advanced, Step
+from adclip.events import Advanced, Step, Warned
 from adclip.finetune import finetune, plan
 from adclip.inference import Predictor
 from adclip.model.bases import read_base
@@ -466,3 +467,52 @@ def test_a_killed_process_loses_at_most_an_epoch(tiny_cohort, tiny_base, tmp_pat
     assert again.returncode == 0 and "resuming after epoch" in told
     for name in ("adapter.safetensors", "adapter.json", "private/metrics.jsonl", "private/last.safetensors"):
         assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+# ------------------------------------------------------------------------------------------------ what may go wrong
+
+
+@pytest.mark.parametrize(
+    ("kept", "absent"), [({"CN", "AD"}, "MCI"), ({"AD"}, "CN, MCI")], ids=["a class is missing", "one class"]
+)
+def test_a_class_without_anybody_is_told_with_a_way_on(one_epoch, tiny_cohort, tmp_path, kept, absent):
+    visits = [visit for visit in read_table(tiny_cohort / "table.csv").rows if visit.diagnosis in kept]
+    table = write_table(tmp_path / "table.csv", visits)
+    with pytest.raises(TableError, match=f"no scan has a row with diagnosis {absent}$") as caught:
+        finetune(replace(one_epoch, table=table))
+    assert "--task" in caught.value.remedy and not one_epoch.out.exists()
+
+
+def test_parts_that_few_subjects_leave_empty_are_told(one_epoch, tiny_cohort, tmp_path):
+    visits = [visit for visit in read_table(tiny_cohort / "table.csv").rows if visit.subject_id in ("p00", "p01", "p02")]
+    told = []
+    finetune(replace(one_epoch, table=write_table(tmp_path / "table.csv", visits)), told.append)
+    warned = " ".join(event.text for event in told if isinstance(event, Warned))
+    for part in ("validation", "calibration", "test"):
+        assert f"too few subjects for a {part} part" in warned
+    predicted = Predictor.from_checkpoint(one_epoch.out, "cpu")(next(tiny_cohort.rglob("*_T1w.nii.gz")))
+    assert predicted.prediction_set is None and predicted.mmse is not None and predicted.mmse.low is None
+
+
+def test_a_full_disk_loses_nothing(one_epoch, tiny_run, tmp_path, monkeypatch):
+    """The disk is full when the second epoch is to be kept; with room again the run ends with the bytes of an unbroken one."""
+    from adclip.training import resume
+
+    config = replace(one_epoch, epochs=3)
+    write, calls = resume.write_bytes, []
+
+    def write_until_full(path, data):
+        calls.append(path)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        write(path, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(resume, "write_bytes", write_until_full)
+        with pytest.raises(OSError, match="No space left"):
+            finetune(config)
+    assert not (config.out / "adapter.json").exists()
+    told = []
+    finetune(config, told.append)
+    assert any(isinstance(event, Step) and "resuming after epoch 1" in event.text for event in told)
+    assert (config.out / "adapter.safetensors").read_bytes() == (tiny_run / "adapter.safetensors").read_bytes()
