@@ -127,7 +127,7 @@ def oracle_rows(cohort: Path, run: Path) -> list[dict]:
             for v, p in zip(test, found, strict=True)]  # fmt: skip
 
 
-def shuffled_rows(cohort: Path, run: Path, what: str, seed: int) -> list[dict]:
+def shuffled_rows(cohort: Path, run: Path, what: str, seed: int, table: Path | None = None) -> list[dict]:
     """Answers of a finished run when its test subjects' scans, or reports, change places."""
     import torch
 
@@ -141,7 +141,7 @@ def shuffled_rows(cohort: Path, run: Path, what: str, seed: int) -> list[dict]:
     from adclip.training.dataset import read_cohort
 
     split = Split.from_tsv((run / "private" / "splits.tsv").read_text())
-    manifest = build_manifest(find_scans((cohort,)), read_table(cohort / "table.csv"))
+    manifest = build_manifest(find_scans((cohort,)), read_table(table or cohort / "table.csv"))
     kept = [e for e in manifest.examples if split.assignment[e.visit.subject_id] == "test"]
     predictor = Predictor.from_checkpoint(run, "cpu")
     data = read_cohort(kept, predictor.record.model.contract, predictor.record.task, ignore)
