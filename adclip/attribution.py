@@ -101,7 +101,7 @@ def attribute(predictor: Predictor, image: Tensor, visit: Visit | None, target: 
     weight = {name: float(value.abs().sum()) for name, value in maps.items()}
     whole = sum(weight.values())
     peak = float(total.clamp(min=0).max())
-    grid = predictor.record.model.token_grid
+    grid = predictor.reader.network.vision_encoder.token_grid
     signed = (total / peak if peak > FLAT else torch.zeros_like(total)).double().cpu().numpy().reshape(grid)
     shares = {name: value / whole if whole > FLAT else 0.0 for name, value in weight.items()}
     return Attribution(
@@ -143,21 +143,17 @@ def faithfulness(
         `deletion`, `insertion` and their `*_random`: the explained number at each step; `deletion_gain` and
         `insertion_gain`: mean difference to random, positive when the map is better than chance.
     """
-    contract, patch = predictor.record.model.contract, predictor.record.model.patch
-    grid = predictor.record.model.token_grid
-    inside = np.flatnonzero(_patch_means(image, patch) > 0)
+    grid = predictor.reader.network.vision_encoder.token_grid
+    inside = np.flatnonzero(_patch_means(image, grid) > 0)
     ranked = inside[np.argsort(-found.signed.reshape(-1)[inside], kind="stable")]
     shuffled = np.random.default_rng(seed).permutation(inside)
     counts = [round(len(inside) * DELETED_AT_MOST * step / STEPS) for step in range(STEPS + 1)]
 
     def number(order: NDArray[np.int64], count: int, start: Tensor, replacement: Tensor) -> float:
-        mask = np.zeros(int(np.prod(grid)), dtype=bool)
-        mask[order[:count]] = True
-        wide = mask.reshape(grid)
-        for axis, size in enumerate(patch):
-            wide = wide.repeat(size, axis=axis)
-        assert wide.shape == contract.shape
-        changed = torch.where(torch.from_numpy(wide).to(start.device), replacement, start)
+        mask = torch.zeros(int(np.prod(grid)), device=start.device)
+        mask[torch.from_numpy(order[:count].copy()).to(start.device)] = 1
+        wide = torch.nn.functional.interpolate(mask.reshape(1, 1, *grid), size=start.shape[2:], mode="nearest")
+        changed = torch.where(wide > 0, replacement, start)
         scores = predictor.score(changed, visit)
         if found.target == predictor.record.task.score_key:
             assert scores.mmse is not None
@@ -178,19 +174,15 @@ def faithfulness(
     }
 
 
-def _patch_means(image: Tensor, patch: tuple[int, int, int]) -> NDArray[np.float64]:
-    from einops import reduce
-
-    pd, ph, pw = patch
-    means = reduce(image, "1 1 (d pd) (h ph) (w pw) -> (d h w)", "mean", pd=pd, ph=ph, pw=pw)
+def _patch_means(image: Tensor, grid: tuple[int, int, int]) -> NDArray[np.float64]:
+    means = torch.nn.functional.adaptive_avg_pool3d(image, grid).flatten()
     result: NDArray[np.float64] = means.cpu().double().numpy()
     return result
 
 
-def enlarge(relevance: NDArray[np.float64], patch: tuple[int, int, int]) -> NDArray[np.float64]:
-    """Interpolate token-grid relevance to voxels (D, H, W), trilinear between patch centres, constant beyond the outer ones."""
+def enlarge(relevance: NDArray[np.float64], shape: tuple[int, int, int]) -> NDArray[np.float64]:
+    """Interpolate token-grid relevance to voxels of `shape`, trilinear between patch centres, constant beyond the outer ones."""
     grid = torch.from_numpy(relevance)[None, None]
-    size = [n * p for n, p in zip(relevance.shape, patch, strict=True)]
-    wide = torch.nn.functional.interpolate(grid, size=size, mode="trilinear", align_corners=False)
+    wide = torch.nn.functional.interpolate(grid, size=shape, mode="trilinear", align_corners=False)
     result: NDArray[np.float64] = wide[0, 0].numpy()
     return result

@@ -171,6 +171,8 @@ class PromptConfig(Settings):
         Rank of learned updates of the image tower's attention (LoRA, Hu et al. 2021, arXiv:2106.09685); 0 for none.
     whole : bool
         Whether every parameter is trained, the base's too.
+    published_input : bool
+        Whether scans are resampled to a cube and z-scored as a whole, on positions of another grid, as published.
     """
 
     visual_prompts: int = 20
@@ -183,6 +185,7 @@ class PromptConfig(Settings):
     raw_scale: bool = False
     lora_rank: int = 0
     whole: bool = False
+    published_input: bool = False
 
     def __post_init__(self) -> None:
         check_at_least("--visual-prompts", self.visual_prompts, 0)
@@ -194,7 +197,7 @@ class PromptConfig(Settings):
     @classmethod
     def paper(cls) -> Self:
         """Return the parts as arXiv:2509.07613 has them."""
-        return cls(prompts_before_cls=True, new_projections=True, raw_scale=True)
+        return cls(prompts_before_cls=True, new_projections=True, raw_scale=True, published_input=True)
 
 
 @dataclass(frozen=True)
@@ -661,8 +664,8 @@ class FinetuneConfig(Settings):
         """Return the settings with what the recipe stands for put in; sizes stay as given.
 
         The paper's recipe: prompts before [CLS], random projections, the raw logit scale, the in-batch loss on cross-attended
-        pairs and the raw MMSE, nothing dropped from reports, no augmentation. Not taken over are its input (128 voxels a side,
-        z-scored as a whole, on a position table of another grid) and its bugs.
+        pairs and the raw MMSE, nothing dropped from reports, no augmentation, a z-scored cube on positions of another grid. Its 8
+        heads in place of 12 and its splits are plain bugs and not taken over.
         """
         if self.recipe != "paper":
             return self
@@ -672,6 +675,7 @@ class FinetuneConfig(Settings):
             prompts_before_cls=published.prompts_before_cls,
             new_projections=published.new_projections,
             raw_scale=published.raw_scale,
+            published_input=published.published_input,
         )
         return dataclasses.replace(
             self, prompts=prompts, objective="paper", report_dropout=0.0, field_dropout=0.0, augment=False

@@ -149,7 +149,7 @@ def explain_one(predictor: Predictor, job: Job, config: ExplainConfig) -> tuple[
     found = attribute(predictor, image, job.visit, config.target)
     prediction = with_flags(predictor.to_prediction(job.item, prepared, job.visit, found.answer), job.flags)
     model = predictor.record.model
-    heat_dhw = enlarge(found.relevance, model.patch)
+    heat_dhw = enlarge(found.relevance, model.contract.shape)
     heat = from_model_order(heat_dhw) * prepared.mask
 
     stem, folder = job.item.stem, config.out

@@ -164,7 +164,7 @@ def test_left_stays_left(x, y, z):
     grid = CONFIG.token_grid
     relevance = np.zeros(grid)
     relevance[-1 if z > 0 else 0, 0 if y > 0 else -1, 0 if x > 0 else -1] = 1.0
-    heat = from_model_order(enlarge(relevance, CONFIG.patch))
+    heat = from_model_order(enlarge(relevance, CONTRACT.shape))
     assert heat.shape == CONTRACT.shape_xyz
     place = np.argwhere(heat == heat.max()).mean(0)
     found = CONTRACT.affine_xyz[:3, :3] @ place + CONTRACT.affine_xyz[:3, 3]
@@ -173,9 +173,9 @@ def test_left_stays_left(x, y, z):
 
 
 def test_enlarging_keeps_a_constant_and_the_peaks_of_patch_centres():
-    assert np.allclose(enlarge(np.full((2, 3, 2), 0.7), (4, 4, 4)), 0.7)
+    assert np.allclose(enlarge(np.full((2, 3, 2), 0.7), (8, 12, 8)), 0.7)
     relevance = np.random.default_rng(0).random((3, 4, 5))
-    wide = enlarge(relevance, (3, 5, 1))
+    wide = enlarge(relevance, (9, 20, 5))
     np.testing.assert_allclose(wide[1::3, 2::5, :], relevance, atol=1e-12)
 
 
@@ -209,7 +209,7 @@ def test_filling_a_scan_with_itself_changes_nothing(predictor, image, visit):
 
 def test_a_true_map_beats_a_reversed_one(predictor, image, visit, monkeypatch):
     """The patch means are the score: then the brightest patches are the most relevant, and the curves must say so."""
-    means = attribution._patch_means(image, CONFIG.patch)
+    means = attribution._patch_means(image, CONFIG.token_grid)
     monkeypatch.setattr(
         predictor, "score", lambda scan, _visit: type("S", (), {"report": torch.stack(
             [scan.mean() * 0, scan.mean() * 0, scan.mean()])[None]})

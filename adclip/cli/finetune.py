@@ -82,6 +82,9 @@ def finetune_command(
         int, typer.Option(help="Rank of learned updates of the image tower's attention; 0 for none.")
     ] = PromptConfig.lora_rank,
     whole: Annotated[bool, typer.Option(help="Train the base's own weights as well.")] = PromptConfig.whole,
+    published_input: Annotated[
+        bool, typer.Option(help="Scans as z-scored cubes on positions of another grid, as published.")
+    ] = PromptConfig.published_input,
     method: Annotated[
         str,
         typer.Option(metavar="|".join(METHODS), help="Prompt tuning, or a baseline on the same split."),
@@ -179,6 +182,7 @@ def finetune_command(
             raw_scale,
             lora_rank,
             whole,
+            published_input,
         ),
         method=method,
         recipe=recipe,

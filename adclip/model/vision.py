@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from adclip.config import ModelConfig, PromptConfig
 from adclip.model.prompts import new_tokens, unallocated
+from adclip.model.published_input import as_published, published_grid
 
 SCORES_AT_ONCE = 1 << 20  # 2 MB of bfloat16: measured best among 0.5 to 50 MB
 TOKENS_AT_ONCE = 512  # measured on two cores: 7 % faster in bfloat16 than all at once, and 0.09 GB less in float32
@@ -212,6 +213,10 @@ class VisionTower(nn.Module):
     checkpointing : bool
         Whether a block's activations are computed again during backward instead of kept: about a tenth of the memory for
         a third more time.
+    published : bool
+        Whether scans are changed as arXiv:2509.07613 has them, see `adclip.model.published_input`.
+    token_grid : tuple of int
+        Patches along D, H, W.
     """
 
     def __init__(self, config: ModelConfig, prompts: PromptConfig | None, *, empty: bool = False) -> None:
@@ -230,6 +235,8 @@ class VisionTower(nn.Module):
         if prompts and prompts.visual_prompts:
             depth = config.depth if prompts.prompt_depth is None else min(prompts.prompt_depth, config.depth)
         self.prompts = new_tokens(depth, prompts.visual_prompts, config.width) if depth and prompts else None
+        self.published = prompts is not None and prompts.published_input
+        self.token_grid = published_grid(config) if self.published else config.token_grid
 
     def forward(
         self, images: Tensor, record: AttentionRecord | None = None, *, with_patches: bool = True
@@ -245,6 +252,8 @@ class VisionTower(nn.Module):
         with_patches : bool
             Whether the patches' final states are wanted; without them the last block computes its read-out tokens alone.
         """
+        if self.published:
+            images = as_published(images, self.token_grid, self.patch_embedding.patch)
         return self.encode(self.patch_embedding(images), record, with_patches=with_patches)
 
     def encode(

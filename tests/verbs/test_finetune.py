@@ -435,7 +435,8 @@ def test_a_plan_counts_and_writes_nothing(one_epoch, tiny_run):
 def test_the_papers_recipe_is_what_the_paper_does(one_epoch):
     finetune(replace(one_epoch, recipe="paper"))
     record = read_record(one_epoch.out)
-    assert record.prompts == replace(PROMPTS, prompts_before_cls=True, new_projections=True, raw_scale=True)
+    published = dict.fromkeys(("prompts_before_cls", "new_projections", "raw_scale", "published_input"), True)
+    assert record.prompts == replace(PROMPTS, **published)
     assert {name: record.training[name] for name in ("recipe", "objective", "report_dropout", "augment")} == {
         "recipe": "paper", "objective": "paper", "report_dropout": 0.0, "augment": False,
     }  # fmt: skip

@@ -1,0 +1,67 @@
+"""The published input: a z-scored cube on positions of another grid, kept for comparison, explained on the scan's own grid."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from tiny import CONFIG, CONTRACT, PROMPTS, finetune_config
+
+from adclip.attribution import attribute, enlarge, faithfulness
+from adclip.config import M3D_CLIP, SMALL
+from adclip.finetune import finetune
+from adclip.inference import Predictor, to_item
+from adclip.model.build import build_network
+from adclip.model.published_input import as_published, published_grid
+
+
+@pytest.mark.parametrize(
+    ("config", "grid"), [(M3D_CLIP, (32, 8, 8)), (SMALL, (10, 8, 8)), (CONFIG, (5, 4, 4))], ids=["m3d", "builtin", "tiny"]
+)
+def test_as_many_patches_in_another_grid(config, grid):
+    assert published_grid(config) == grid != config.token_grid
+    assert np.prod(grid) == config.patches
+
+
+def test_a_cube_of_128_voxels_z_scored_as_a_whole():
+    torch.manual_seed(0)
+    scans = torch.rand(2, 1, *M3D_CLIP.contract.shape) * torch.tensor([1.0, 0.3]).reshape(2, 1, 1, 1, 1)
+    cubes = as_published(scans, published_grid(M3D_CLIP), M3D_CLIP.patch)
+    assert cubes.shape == (2, 1, 128, 128, 128)
+    for cube in cubes:
+        assert float(cube.mean()) == pytest.approx(0, abs=1e-4) and float(cube.std()) == pytest.approx(1, abs=1e-4)
+    assert torch.isfinite(as_published(torch.zeros(1, 1, *CONTRACT.shape), (5, 4, 4), CONFIG.patch)).all()
+
+
+def test_positions_belong_to_other_places():
+    """The table fits by number: the patch after the first row of the new grid gets what was learned for another place."""
+    torch.manual_seed(0)
+    tower = build_network(CONFIG, replace(PROMPTS, published_input=True)).vision_encoder.eval()
+    assert tower.token_grid == (5, 4, 4)
+    scans = torch.rand(1, 1, *CONTRACT.shape)
+    by_hand = tower.encode(tower.patch_embedding(as_published(scans, (5, 4, 4), CONFIG.patch)))
+    assert torch.equal(tower(scans).cls, by_hand.cls)
+    scaled = tower(0.5 * scans)
+    torch.testing.assert_close(scaled.cls, by_hand.cls, rtol=1e-4, atol=1e-4)  # a z-score knows no gain
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory, tiny_cohort, tiny_base):
+    out = tmp_path_factory.mktemp("paper") / "run"
+    finetune(finetune_config(tiny_cohort, tiny_base, out, epochs=1, recipe="paper"))
+    return Predictor.from_checkpoint(out, "cpu")
+
+
+def test_what_is_explained_is_what_is_predicted_on_the_scans_own_grid(predictor, tiny_cohort):
+    item = to_item(next(tiny_cohort.rglob("*_T1w.nii.gz")))
+    prepared = predictor.prepare(item)
+    image = predictor.to_image(prepared)
+    found = attribute(predictor, image, None, "AD")
+    assert found.answer.scores == pytest.approx(predictor.answer(prepared, None).scores, rel=1e-5)
+    assert found.relevance.shape == (5, 4, 4)
+    assert enlarge(found.relevance, CONTRACT.shape).shape == CONTRACT.shape
+    curves = faithfulness(predictor, image, None, found, torch.zeros_like(image), 0)
+    assert len(curves["deletion"]) == 11 and curves["deletion"][0] == pytest.approx(curves["deletion_random"][0])
+    assert len(set(curves["deletion"])) > 1, "patches that are taken away change the score"
