@@ -236,7 +236,7 @@ def _localise(cohort: Path, run: Path, config: DemoConfig) -> dict[str, Any]:
         inside = np.flatnonzero(_brain_patches(prepared.mask, patch))
         shuffled[inside] = rng.permutation(shuffled[inside])
         for values, relevance in ((ratios, found.relevance), (chances, shuffled.reshape(found.relevance.shape))):
-            heat = from_model_order(enlarge(relevance, patch))
+            heat = from_model_order(enlarge(relevance, predictor.record.model.contract.shape))
             values.append(mask_ratio(heat, changed > 0, prepared.mask))
     subjects = [visit.subject_id for visit in sick]
     result: dict[str, Any] = {}
