@@ -135,7 +135,10 @@ def test_reports_name_the_task_s_phrases_and_read_back(parkinson):
     visit = Visit(age_years=70.0, sex="F", whole_brain_mm3=1.1e6, icv_mm3=1.4e6, score=12.0, diagnosis="PD")
     for style in ("paper6", "clinical"):
         texts = [one.text for one in candidates(visit, style, parkinson.classes, phrases=parkinson.phrases)]
-        assert [text.partition(":")[0] for text in texts] == ["A photo of healthy person", "A photo of Parkinson's disease"]
+        assert [text.partition(":")[0] for text in texts] == [
+            "A photo of healthy person",
+            "A photo of Parkinson's disease",
+        ]
         assert len({text.partition(":")[2] for text in texts}) == 1
         for name, text in zip(parkinson.classes, texts, strict=True):
             assert parse(text, parkinson.phrases)[0] == name

@@ -146,7 +146,9 @@ def test_few_subjects_are_cross_fitted_and_it_is_said():
     few = calibrate(Answers(scores, scores, None), labels, torch.full((30,), float("nan")))
     assert few.cross_fitted and few.set_threshold is not None
     tripled = torch.cat([labels] * 3)
-    many = calibrate(Answers(np.tile(scores, (3, 1)), np.tile(scores, (3, 1)), None), tripled, torch.full((90,), float("nan")))
+    many = calibrate(
+        Answers(np.tile(scores, (3, 1)), np.tile(scores, (3, 1)), None), tripled, torch.full((90,), float("nan"))
+    )
     assert not many.cross_fitted
     assert few.temperature == pytest.approx(many.temperature, rel=1e-3), "the temperature that is kept is that of all"
     assert few.set_threshold != many.set_threshold

@@ -485,7 +485,9 @@ def test_a_class_without_anybody_is_told_with_a_way_on(one_epoch, tiny_cohort, t
 
 
 def test_parts_that_few_subjects_leave_empty_are_told(one_epoch, tiny_cohort, tmp_path):
-    visits = [visit for visit in read_table(tiny_cohort / "table.csv").rows if visit.subject_id in ("p00", "p01", "p02")]
+    visits = [
+        visit for visit in read_table(tiny_cohort / "table.csv").rows if visit.subject_id in ("p00", "p01", "p02")
+    ]
     told = []
     finetune(replace(one_epoch, table=write_table(tmp_path / "table.csv", visits)), told.append)
     warned = " ".join(event.text for event in told if isinstance(event, Warned))

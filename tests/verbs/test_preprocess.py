@@ -503,6 +503,8 @@ def test_ctrl_c_ends_with_code_130_keeps_what_is_done_and_leaves_no_process(
     running = subprocess.Popen(
         command(*words), env={**painted, "TEST_HANGS": "bert carl"},
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        # a shell's background job ignores Ctrl-C, and so would whatever a test suite in it starts
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     deadline = time.monotonic() + 60
     while len(list((tmp_path / "marks").iterdir())) < 2 and time.monotonic() < deadline:
