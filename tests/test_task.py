@@ -108,7 +108,7 @@ def test_codes_and_other_names_can_be_declared(tmp_path, parkinson):
     assert [(visit.diagnosis, visit.score) for visit in table.rows] == [("HC", 27), ("PD", 21)]
 
 
-@pytest.mark.parametrize(("row", "why"), [("a,AD,27", "other than HC or PD"), ("a,PD,31", "above 30")])
+@pytest.mark.parametrize(("row", "why"), [("a,sick,27", "other than HC or PD"), ("a,PD,31", "above 30")])
 def test_a_cell_that_is_none_of_it_is_refused(tmp_path, parkinson, row, why):
     with pytest.raises(TableError, match=why):
         read(tmp_path / "t.csv", f"subject_id,diagnosis,moca\n{row}\n", parkinson)
@@ -122,6 +122,13 @@ def test_other_diagnoses_of_a_known_table_are_left_out_and_counted(tmp_path):
     assert [visit.diagnosis for visit in table.rows] == ["CN", None]
     assert any("1 rows have a diagnosis that is no class" in note for note in table.notes)
     assert two.score_of(table.rows[0]) == 29
+
+
+def test_two_of_the_three_groups_of_an_ordinary_table_can_be_told_apart(tmp_path):
+    two = Task.from_dict({"name": "two", "classes": ["CN", "AD"], "score": {"name": "MMSE", "range": [0, 30]}})
+    table = read(tmp_path / "t.csv", "subject_id,diagnosis,mmse\na,CN,29\nb,MCI,27\nc,ad,20\n", two)
+    assert [visit.diagnosis for visit in table.rows] == ["CN", None, "AD"]
+    assert table.rows[0].mmse == 29 and any("1 rows have a diagnosis that is no class" in note for note in table.notes)
 
 
 def test_a_clean_table_keeps_the_score(tmp_path, parkinson):
