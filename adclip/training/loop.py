@@ -96,7 +96,7 @@ class Loop:
         self.optimizer = torch.optim.AdamW(
             self.parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
-        self.best = adapter_state(self.network)
+        self.best = _copy(adapter_state(self.network))
 
     def run(self, resume_file: Path, on_event: OnEvent) -> Progress:
         """Train the epochs that are left, and leave the network with the weights of the best one.
@@ -116,14 +116,14 @@ class Loop:
             score = [measured["validation_balanced_accuracy"], -measured["validation_loss"]]
             if score > progress.best_score:
                 progress.best_score, progress.best_epoch = score, progress.epoch
-                self.best = {name: value.clone() for name, value in adapter_state(self.network).items()}
+                self.best = _copy(adapter_state(self.network))
             self._save(resume_file)
             self.on_epoch(progress.history)
             told = f"loss {train_loss:.3f}, validation {measured['validation_loss']:.3f}"
             on_event(Advanced("fine-tuning", progress.epoch, told))
         if progress.epoch < self.config.epochs:
             on_event(Step(f"stopped after epoch {progress.epoch}: {self.config.patience} without a better one"))
-        self.last = adapter_state(self.network)
+        self.last = _copy(adapter_state(self.network))  # on a CPU they share memory with the parameters, which change next
         self._load(self.best)
         return progress
 
@@ -229,3 +229,7 @@ class Loop:
         with torch.no_grad():
             for name, value in state.items():
                 self.parameters[name].copy_(value)
+
+
+def _copy(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in state.items()}

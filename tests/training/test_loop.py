@@ -17,6 +17,7 @@ from adclip.training.augment import Augment
 from adclip.training.calibrate import answer
 from adclip.training.loop import Loop, LoopConfig
 from adclip.training.objective import Objective, ObjectiveConfig
+from adclip.training.resume import read_state
 from adclip.training.scoring import score_batch
 
 STATS = (27.0, 2.5)
@@ -63,6 +64,21 @@ def test_the_best_epoch_is_what_remains(tmp_path, tiny_base, cohort):
     measured = loop.learner.validate(range(9, 12), 4)
     assert -measured["validation_loss"] == pytest.approx(max(scores)[1], abs=1e-5)
     assert measured["validation_balanced_accuracy"] == max(scores)[0]
+
+
+def test_the_last_epoch_is_kept_beside_the_best(tmp_path, tiny_base, cohort):
+    loop = make_loop(tiny_base, cohort, replace(CONFIG, epochs=2))
+    validate, scores = loop.learner.validate, iter((0.9, 0.1))
+    loop.learner.validate = lambda *given: validate(*given) | {"validation_balanced_accuracy": next(scores)}
+    progress = loop.run(tmp_path / "state.safetensors", ignore)
+    assert progress.best_epoch == 1
+    once = make_loop(tiny_base, cohort, replace(CONFIG, epochs=2))
+    state = read_state(tmp_path / "state.safetensors", "one")
+    assert all(torch.equal(loop.last[name], state.now[name]) for name in state.now)
+    assert all(torch.equal(value, state.best[name]) for name, value in adapter_state(loop.network).items())
+    assert any(not torch.equal(state.now[name], state.best[name]) for name in state.now)
+    once.run(tmp_path / "state.safetensors", ignore)  # killed before the RUN was written: nothing left to train
+    assert all(torch.equal(once.last[name], loop.last[name]) for name in loop.last)
 
 
 def test_patience_ends_a_run_that_learns_nothing_new(tmp_path, tiny_base, cohort):
