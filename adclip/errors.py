@@ -577,6 +577,17 @@ class OutputError(InputError):
         return cls(f"{kind} `{text[:80]}`: ids may use only letters, digits, `.`, `_`, `-`, up to 64", "rename it")
 
 
+class TrainingError(InputError):
+    """A training cannot go on with its settings."""
+
+    @classmethod
+    def diverged(cls, what: str, epoch: int, learning_rate: float) -> TrainingError:
+        return cls(
+            f"the {what} is no longer a number in epoch {epoch}: training has diverged at --learning-rate {learning_rate:g}",
+            f"start anew with smaller steps: add `--learning-rate {learning_rate / 10:g} --overwrite`",
+        )
+
+
 class CheckpointError(InputError):
     """A model folder is unusable."""
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from adclip.errors import AdclipError, DeviceMemoryError
+from adclip.errors import DeviceMemoryError, TrainingError
 from adclip.events import Advanced, OnEvent, Started, Step, Warned
 from adclip.model.prompts import adapter_state, ours
 from adclip.training.augment import Augment
@@ -111,6 +111,8 @@ class Loop:
         while progress.epoch < self.config.epochs and not self._is_patience_over():
             train_loss = self._train_epoch(progress.epoch, on_event)
             measured = self.learner.validate(self.validation or self.train, self._at_once)
+            if not math.isfinite(measured["validation_loss"]):
+                raise TrainingError.diverged("validation loss", progress.epoch + 1, self.config.learning_rate)
             progress.epoch += 1
             progress.history.append({"epoch": progress.epoch, "train_loss": train_loss} | measured)
             score = [measured["validation_balanced_accuracy"], -measured["validation_loss"]]
@@ -123,7 +125,9 @@ class Loop:
             on_event(Advanced("fine-tuning", progress.epoch, told))
         if progress.epoch < self.config.epochs:
             on_event(Step(f"stopped after epoch {progress.epoch}: {self.config.patience} without a better one"))
-        self.last = _copy(adapter_state(self.network))  # on a CPU they share memory with the parameters, which change next
+        self.last = _copy(
+            adapter_state(self.network)
+        )  # on a CPU they share memory with the parameters, which change next
         self._load(self.best)
         return progress
 
@@ -145,11 +149,11 @@ class Loop:
             places = [int(place) for place in order[index * size : (index + 1) * size]]
             wordings = self.learner.draw_wordings(len(places), rng)
             loss = self._step(places, wordings, changes, on_event)
-            if not math.isfinite(loss):
-                raise AdclipError(
-                    f"the loss became {loss} in epoch {epoch + 1}", "use a smaller --learning-rate and run again"
+            norm = nn.utils.clip_grad_norm_(self.parameters.values(), GRADIENT_NORM)
+            if not (math.isfinite(loss) and math.isfinite(norm)):
+                raise TrainingError.diverged(
+                    "gradient" if math.isfinite(loss) else "loss", epoch + 1, self.config.learning_rate
                 )
-            nn.utils.clip_grad_norm_(self.parameters.values(), GRADIENT_NORM)
             self.optimizer.step()
             total += loss * len(places)
         return total / len(order)

@@ -10,7 +10,7 @@ import torch
 from tiny import CONTRACT, base_network, make_cohort, make_reader
 
 from adclip.domain import Visit
-from adclip.errors import AdclipError, DeviceError, OutputError
+from adclip.errors import EXIT_INPUT, DeviceError, OutputError, TrainingError
 from adclip.events import Advanced, Warned, ignore
 from adclip.model.prompts import adapter_state, is_adapter
 from adclip.training.augment import Augment
@@ -177,9 +177,26 @@ def test_a_loss_that_is_no_number_stops_with_advice(tmp_path, tiny_base, cohort)
     loop = make_loop(tiny_base, cohort)
     with torch.no_grad():
         loop.network.mm_vision_proj.weight.fill_(float("nan"))
-    with pytest.raises(AdclipError, match="nan") as caught:
+    with pytest.raises(TrainingError, match="loss is no longer a number in epoch 1") as caught:
         loop.run(tmp_path / "state", ignore)
-    assert "--learning-rate" in caught.value.remedy
+    assert "--learning-rate 0.0003 --overwrite" in caught.value.remedy and caught.value.exit_code == EXIT_INPUT
+
+
+def test_a_gradient_that_is_no_number_changes_no_weight(tmp_path, tiny_base, cohort):
+    loop = make_loop(tiny_base, cohort)
+    loop.network.mm_vision_proj.weight.register_hook(lambda gradient: gradient * float("inf"))
+    before = {name: value.clone() for name, value in adapter_state(loop.network).items()}
+    with pytest.raises(TrainingError, match="gradient"):
+        loop.run(tmp_path / "state", ignore)
+    assert all(torch.equal(value, before[name]) for name, value in adapter_state(loop.network).items())
+
+
+def test_an_epoch_that_cannot_be_judged_is_not_kept(tmp_path, tiny_base, cohort):
+    loop = make_loop(tiny_base, cohort)
+    loop.learner.validate = lambda *given: {"validation_loss": float("nan"), "validation_balanced_accuracy": 1.0}
+    with pytest.raises(TrainingError, match="validation loss"):
+        loop.run(tmp_path / "state", ignore)
+    assert not (tmp_path / "state").exists()
 
 
 def test_the_prior_is_that_of_the_training_scans(tiny_base, cohort):

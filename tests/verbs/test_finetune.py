@@ -22,6 +22,7 @@ from adclip.clinical.splits import Split
 from adclip.clinical.table import read_table
 from adclip.config import PromptConfig
 from adclip.errors import (
+    EXIT_INPUT,
     AdclipError,
     CheckpointError,
     LeakError,
@@ -29,6 +30,7 @@ from adclip.errors import (
     OutputError,
     ScanError,
     TableError,
+    TrainingError,
     WeightsError,
 )
 from adclip.events import Advanced, Step, Warned
@@ -519,3 +521,13 @@ def test_a_full_disk_loses_nothing(one_epoch, tiny_run, tmp_path, monkeypatch):
     finetune(config, told.append)
     assert any(isinstance(event, Step) and "resuming after epoch 1" in event.text for event in told)
     assert (config.out / "adapter.safetensors").read_bytes() == (tiny_run / "adapter.safetensors").read_bytes()
+
+
+def test_the_advice_after_a_diverged_training_works(one_epoch):
+    """Clipped gradients make large steps harmless for long; a rate beyond all reason does not survive its first epoch."""
+    with pytest.raises(TrainingError) as caught:
+        finetune(replace(one_epoch, learning_rate=1e30, epochs=2))
+    assert caught.value.exit_code == EXIT_INPUT and "--overwrite" in caught.value.remedy
+    assert not (one_epoch.out / "adapter.json").exists()
+    finetune(replace(one_epoch, overwrite=True))
+    assert read_record(one_epoch.out).training["learning_rate"] == one_epoch.learning_rate
