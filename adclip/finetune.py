@@ -239,7 +239,13 @@ def _train(config: FinetuneConfig, enrolled: Enrolment, on_event: OnEvent) -> Fi
         reports=config.reports,
     )
     metrics, baselines = measure(
-        record, cohort, places["test"], fitted.answers(places["test"]), config.out, config.seed
+        record,
+        cohort,
+        places["test"],
+        fitted.answers(places["test"]),
+        config.out,
+        config.seed,
+        float(known.mean()) if len(known) else None,
     )
     named = {f"{group}.{name}": value for group, numbers in baselines.items() for name, value in numbers.items()}
     record = dataclasses.replace(record, metrics=metrics | named)

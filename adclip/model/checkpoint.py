@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 ADAPTER_WEIGHTS, CARD = "adapter.safetensors", "README.md"
 # The encoded class phrases stand beside the parameters, so that a scan without a report never loads the text tower.
+# Their order stands in the file too: two records that were mixed up would otherwise answer with each other's classes.
+CLASSES = "classes"
 CLASS_TOKENS, CLASS_WORDS = "class_texts.tokens", "class_texts.words"
 
 
@@ -50,7 +53,7 @@ def save_adapter(folder: Path, state: dict[str, Tensor], record: AdapterRecord) 
 
     from adclip.model.card import render_card
 
-    data = save(state)
+    data = save(state, metadata={CLASSES: json.dumps(record.labels)})
     write_bytes(folder / ADAPTER_WEIGHTS, data)
     write_text(folder / CARD, render_card(record))
     write_text(folder / ADAPTER_RECORD, record.to_json())
@@ -121,7 +124,7 @@ def load_model(model: str, precision: str = "fp32", device: torch.device | None 
         If files are missing, keys or shapes differ, or the base is another one than the adapter was made for.
     """
     import torch
-    from safetensors import SafetensorError
+    from safetensors import SafetensorError, safe_open
     from safetensors.torch import load
 
     from adclip.model.build import fill, load_network
@@ -143,8 +146,12 @@ def load_model(model: str, precision: str = "fp32", device: torch.device | None 
     data = path.read_bytes()
     try:
         state = load(data)
+        with safe_open(path, framework="pt") as stream:
+            classes = (stream.metadata() or {}).get(CLASSES)
     except SafetensorError as error:
         raise CheckpointError.damaged(path, "not a readable safetensors file") from error
+    if classes is not None and classes != json.dumps(record.labels):
+        raise CheckpointError.damaged(path, f"its classes are {classes}, not those of {ADAPTER_RECORD}")
     class_texts = _take_class_texts(state, record, path)
     try:
         gate = take_gate(state, record.model.embedding)

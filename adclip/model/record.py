@@ -17,6 +17,7 @@ from adclip.task import ALZHEIMER, Task
 SCHEMA_VERSION = 1
 ADAPTER_RECORD = "adapter.json"
 FEW_SUBJECTS = 60  # method: with fewer, calibration is cross-fitted and says so
+LAST_DIAGNOSIS_NOTICE = "learned from each subject's last diagnosis, not that at the visit of the scan (subject-last)"
 BASELINE_RECORD = "baseline.json"  # of a method that is measured for comparison and cannot predict
 
 
@@ -105,9 +106,16 @@ class AdapterRecord:
     schema_version: int = SCHEMA_VERSION
 
     @property
+    def takes_last_diagnosis(self) -> bool:
+        """Whether scans were labelled with diagnoses of later visits."""
+        return self.training.get("label_policy") == "subject-last"
+
+    @property
     def notice(self) -> str:
         """The line every output of this model carries."""
-        return f"{BUILTIN_NOTICE}. {RESEARCH_NOTICE}" if self.base["name"] == "builtin" else RESEARCH_NOTICE
+        told = [BUILTIN_NOTICE] if self.base["name"] == "builtin" else []
+        told += [LAST_DIAGNOSIS_NOTICE] if self.takes_last_diagnosis else []
+        return ". ".join([*told, RESEARCH_NOTICE])
 
     def to_json(self) -> str:
         """Return the text of `adapter.json`."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from adclip.clinical.baseline import MetadataBaseline
-from adclip.metrics import summarise
+from adclip.metrics import bootstrap_interval, mae, summarise
 from adclip.model.record import AdapterRecord
 from adclip.paths import write_text
 from adclip.training.calibrate import Answers, to_probabilities
@@ -17,9 +20,30 @@ from adclip.training.plots import plot_answers
 
 
 def measure(
-    record: AdapterRecord, cohort: Cohort, places: Sequence[int], answers: Answers, out: Path, seed: int
+    record: AdapterRecord,
+    cohort: Cohort,
+    places: Sequence[int],
+    answers: Answers,
+    out: Path,
+    seed: int,
+    usual_score: float | None = None,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Measure the test subjects; write `private/predictions_test.tsv` and `private/plots/`.
+
+    Parameters
+    ----------
+    record : AdapterRecord
+    cohort : Cohort
+    places : sequence of int
+        Of the test scans.
+    answers : Answers
+        For them.
+    out : Path
+        The RUN folder.
+    seed : int
+        Of the intervals.
+    usual_score : float, optional
+        Mean score of the training scans in points: what a model that knows nothing would answer.
 
     Returns
     -------
@@ -43,6 +67,8 @@ def measure(
     majority_metrics = {
         name.removeprefix("majority_"): metrics.pop(name) for name in list(metrics) if name.startswith("majority_")
     }
+    if usual_score is not None and f"{task.score_key}_mae" in metrics:
+        majority_metrics[f"{task.score_key}_mae"] = _error_of(usual_score, known, subjects, seed)
     scan_metrics = summarise(truth, scan, labels, subjects, seed=seed, majority=majority)
     baseline = MetadataBaseline.from_dict(record.metadata_baseline or {})
     plain = [baseline.predict(visit) for visit in visits]
@@ -68,6 +94,18 @@ def measure(
 def _own(metrics: dict[str, Any]) -> dict[str, Any]:
     """Leave out the majority class, which is the same for every method."""
     return {name: value for name, value in metrics.items() if not name.startswith("majority_")}
+
+
+def _error_of(
+    answer: float, known: Sequence[float | None], subjects: Sequence[str], seed: int
+) -> dict[str, float | int | None]:
+    """Measure what the same answer to everybody would be off by, in points."""
+    pairs = [(score, subject) for score, subject in zip(known, subjects, strict=True) if score is not None]
+    wanted = np.array([score for score, _ in pairs])
+    owners = [subject for _, subject in pairs]
+    found = bootstrap_interval(mae, wanted, np.full(len(wanted), answer), subjects=owners, seed=seed)
+    value, low, high = (number if math.isfinite(number) else None for number in found)
+    return {"value": value, "low": low, "high": high, "n": len(wanted)}
 
 
 def count_subjects(cohort: Cohort, places: Sequence[int], labels: Sequence[str]) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -15,10 +16,11 @@ from adclip.domain import RESEARCH_NOTICE
 from adclip.errors import CheckpointError, DeviceError, WeightsError
 from adclip.model.base_model import load_base
 from adclip.model.bases import read_base
+from adclip.model.card import render_card
 from adclip.model.checkpoint import load_model, read_contract, save_adapter, with_class_texts
 from adclip.model.device import choose_device
 from adclip.model.prompts import adapter_state, is_adapter
-from adclip.model.record import AdapterRecord, Calibration, read_record
+from adclip.model.record import LAST_DIAGNOSIS_NOTICE, AdapterRecord, Calibration, model_folder, read_record
 from adclip.model.text import tokenize
 
 SAVED_KEYS = {
@@ -96,14 +98,40 @@ def test_the_record_comes_back_whole(folder, tiny_base):
 def test_the_card_says_what_was_measured(folder):
     card = (folder / "README.md").read_text()
     for words in (
-        "| accuracy | 0.500 | 0.250 to 0.750 | 4 |",
-        "| none | not defined",
+        "| `accuracy` | 0.500 (0.250 to 0.750) |",
+        "| `none` | not defined |",
         RESEARCH_NOTICE,
         "1.500",
         "3.0 points",
     ):
         assert words in card
     assert "which is few" in card
+
+
+def test_the_card_puts_the_baselines_beside_each_number(tiny_base):
+    record = make_record(tiny_base)
+    metrics = {
+        "accuracy": {"value": 0.7, "low": 0.6, "high": 0.8, "n": 20},
+        "scan_only.accuracy": {"value": 0.6, "low": None, "high": None, "n": 20},
+        "majority.accuracy": {"value": 0.4, "low": 0.3, "high": 0.5, "n": 20},
+    }
+    card = render_card(dataclasses.replace(record, metrics=metrics))
+    assert "| number | value | scan_only | majority | n |" in card
+    assert "| `accuracy` | 0.700 (0.600 to 0.800) | 0.600 | 0.400 (0.300 to 0.500) | 20 |" in card
+
+
+def test_the_card_says_which_method_and_which_labels(tiny_base):
+    record = make_record(tiny_base)
+    told = record.training | {"method": "cnn", "label_policy": "subject-last", "recipe": "paper"}
+    card = render_card(dataclasses.replace(record, training=told))
+    assert "3D CNN" in card and "adclip predict" not in card and "Recipe `paper`" in card
+    assert LAST_DIAGNOSIS_NOTICE in card and "at the visit of the scan" not in card.replace(LAST_DIAGNOSIS_NOTICE, "")
+    assert "The label is the diagnosis at the visit of the scan." in render_card(record)
+
+
+def test_the_card_of_the_builtin_model_is_the_one_of_its_record():
+    folder = model_folder("builtin")
+    assert (folder / "README.md").read_text(encoding="utf-8") == render_card(read_record(folder))
 
 
 def test_the_same_state_gives_the_same_bytes(folder, tmp_path, tiny_base):
@@ -234,3 +262,13 @@ def test_classes_in_another_order_than_the_task_s_are_refused(folder):
     (folder / "adapter.json").write_text(json.dumps(data))
     with pytest.raises(CheckpointError, match=r"adapter\.json"):
         read_record(folder)
+
+
+def test_a_record_of_the_same_classes_in_another_order_is_refused(folder):
+    """Both lists are turned round, so that only the weights know."""
+    data = json.loads((folder / "adapter.json").read_text())
+    data["labels"] = data["labels"][::-1]
+    data["task"]["classes"] = data["task"]["classes"][::-1]
+    (folder / "adapter.json").write_text(json.dumps(data))
+    read_record(folder)
+    refused(folder, "its classes are")

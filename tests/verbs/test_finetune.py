@@ -13,6 +13,7 @@ import tomllib
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -38,7 +39,7 @@ from adclip.finetune import finetune, plan
 from adclip.inference import Predictor
 from adclip.model.bases import read_base
 from adclip.model.checkpoint import load_model
-from adclip.model.record import read_record
+from adclip.model.record import LAST_DIAGNOSIS_NOTICE, read_record
 
 FILES = {
     "adapter.json", "adapter.safetensors", "README.md", "private/config.toml", "private/metrics.jsonl",
@@ -83,6 +84,12 @@ def test_the_metrics_come_with_their_baselines(tiny_run):
         assert {"value", "low", "high", "n"} <= set(metrics[name])
     for group in ("scan_only", "metadata_only", "majority"):
         assert f"{group}.balanced_accuracy" in metrics
+    with (tiny_run / "private" / "predictions_test.tsv").open() as stream:
+        known = [float(row["mmse"]) for row in csv.DictReader(stream, delimiter="\t") if row["mmse"] != "n/a"]
+    usual = metrics["majority.mmse_mae"]
+    mean = read_record(tiny_run).mmse_mean
+    assert usual["value"] == pytest.approx(np.mean([abs(score - mean) for score in known]))
+    assert usual["n"] == metrics["mmse_mae"]["n"]
     rows = [json.loads(line) for line in (tiny_run / "private" / "metrics.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in rows] == [1, 2, 3]
 
@@ -413,7 +420,10 @@ def test_a_converter_counts_as_what_they_became_only_when_asked(one_epoch, tiny_
     heard = []
     finetune(replace(one_epoch, table=table, label_policy="subject-last", method="metadata"), heard.append)
     assert any("1 scans count as their subject's last diagnosis" in getattr(event, "text", "") for event in heard)
-    assert json.loads((one_epoch.out / "baseline.json").read_text())["training"]["label_policy"] == "subject-last"
+    record = json.loads((one_epoch.out / "baseline.json").read_text())
+    assert record["training"]["label_policy"] == "subject-last"
+    assert LAST_DIAGNOSIS_NOTICE in record["notice"]
+    assert LAST_DIAGNOSIS_NOTICE in (one_epoch.out / "README.md").read_text()
 
 
 def test_prediction_sets_hold_the_likeliest_class(tiny_run, tiny_cohort):
