@@ -77,7 +77,10 @@ def _use(method: str) -> str:
 
 def _counts(record: AdapterRecord) -> str:
     counts: dict[str, dict[str, int]] = record.training.get("counts", {})
-    rows = [["part", *next(iter(counts.values()), {})], *([part, *sizes.values()] for part, sizes in counts.items())]
+    rows: list[list[Any]] = [
+        ["part", *next(iter(counts.values()), {})],
+        *([part, *sizes.values()] for part, sizes in counts.items()),
+    ]
     return _table(rows)
 
 
