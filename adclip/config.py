@@ -563,6 +563,9 @@ class FinetuneConfig(Settings):
         Passes over the training scans; scans per step.
     learning_rate, weight_decay : float
         AdamW (Loshchilov & Hutter 2019), cosine to zero after a warm-up of one tenth.
+    pretrained_rate : float
+        Share of the learning rate by which parts that the base has already taught are changed: class token, projections, logit
+        scale, with `full` all of it. At 1 few subjects unlearn what many taught (docs/benchmarks.md).
     prompts : PromptConfig
         What is added to the base.
     alpha : float
@@ -587,7 +590,7 @@ class FinetuneConfig(Settings):
         Compile the blocks of the image tower with torch.compile; pays on GPUs and long runs.
     method : str
         `prompt`; the others are baselines on the same split: `lora` and `full` fine-tune the base with the same objective,
-        `linear-probe` is a regression on its frozen image embeddings, `cnn` a 3D DenseNet from scratch, `metadata` a
+        `linear-probe` is a regression on its frozen image embeddings, `cnn` a 3D ResNet from scratch, `metadata` a
         logistic regression on the table.
     recipe : str
         `paper` sets what arXiv:2509.07613 does otherwise, see `resolved`.
@@ -626,6 +629,7 @@ class FinetuneConfig(Settings):
     batch_size: int = 8
     learning_rate: float = 1e-3
     weight_decay: float = 0.01
+    pretrained_rate: float = 0.1
     prompts: PromptConfig = PromptConfig()
     alpha: float = 0.5
     test_fraction: float = 0.2
@@ -678,7 +682,13 @@ class FinetuneConfig(Settings):
             published_input=published.published_input,
         )
         return dataclasses.replace(
-            self, prompts=prompts, objective="paper", report_dropout=0.0, field_dropout=0.0, augment=False
+            self,
+            prompts=prompts,
+            objective="paper",
+            report_dropout=0.0,
+            field_dropout=0.0,
+            augment=False,
+            pretrained_rate=1.0,
         )
 
     @property
@@ -720,6 +730,7 @@ class FinetuneConfig(Settings):
         check_at_least("--batch-size", self.batch_size, 1)
         check_at_least("--weight-decay", self.weight_decay, 0)
         check_at_least("--alpha", self.alpha, 0)
+        check_at_least("--pretrained-rate", self.pretrained_rate, 0)
         check_at_least("--seed", self.seed, 0)
         for flag in ("test_fraction", "validation_fraction", "calibration_fraction"):
             check_at_least(f"--{flag.replace('_', '-')}", getattr(self, flag), 0)

@@ -26,7 +26,7 @@ LIBRARIES = ("torch", "transformers", "nibabel", "numpy")
 # Settings that a RUN tells of its training; paths and devices are not among them.
 RECORDED = (
     "method", "recipe", "from_scratch", "objective", "label_policy", "seed", "fold", "train_size", "batch_size", "learning_rate",
-    "weight_decay", "alpha", "bare_weight", "contrast_weight", "report_dropout", "field_dropout", "memory", "patience",
+    "weight_decay", "pretrained_rate", "alpha", "bare_weight", "contrast_weight", "report_dropout", "field_dropout", "memory", "patience",
     "augment", "flip", "precision",
 )  # fmt: skip
 

@@ -54,6 +54,9 @@ def finetune_command(
         float, typer.Option(help="Of AdamW, at the end of the warm-up.")
     ] = FinetuneConfig.learning_rate,
     weight_decay: Annotated[float, typer.Option(help="Of AdamW.")] = (FinetuneConfig.weight_decay),
+    pretrained_rate: Annotated[
+        float, typer.Option(help="Share of the learning rate for parts that the base has already taught.")
+    ] = FinetuneConfig.pretrained_rate,
     alpha: Annotated[float, typer.Option(help="Weight of the MMSE loss.")] = FinetuneConfig.alpha,
     visual_prompts: Annotated[
         int, typer.Option(help="Learned tokens per block of the image tower; 0 for none.")
@@ -171,6 +174,7 @@ def finetune_command(
         batch_size=batch_size,
         learning_rate=learning_rate,
         weight_decay=weight_decay,
+        pretrained_rate=pretrained_rate,
         prompts=PromptConfig(
             visual_prompts,
             prompt_depth,

@@ -103,6 +103,9 @@ class MetadataBaseline:
         means, scales = table.mean(axis=0), table.std(axis=0)
         target = np.array([classes.index(name) for name in names])
         coefficients, intercepts = _fit_logistic((table - means) / scales, target, len(classes))
+        # The network's scores are for classes equally common (logit adjustment); a baseline that kept the training shares would
+        # lose in every number that weighs classes alike, for that reason alone.
+        intercepts = intercepts - np.log(np.bincount(target, minlength=len(classes)) / len(target))
         return cls(
             classes, columns, _floats(medians), _floats(means), _floats(scales),
             tuple(_floats(row) for row in coefficients), _floats(intercepts), icv,

@@ -19,7 +19,7 @@ from adclip.errors import CheckpointError, WeightsError
 from adclip.model.bases import BaseWeights, hash_file
 from adclip.model.network import Network
 from adclip.model.original import IGNORED, TEXT
-from adclip.model.prompts import freeze_base, is_adapter, lower_frozen, ours
+from adclip.model.prompts import freeze_base, is_adapter, is_added, lower_frozen, ours
 from adclip.model.text import build_bert
 
 if TYPE_CHECKING:
@@ -147,8 +147,7 @@ def resize_positions(table: Tensor, old: tuple[int, int, int], new: tuple[int, i
 
 def added_by_adapter(network: Network) -> frozenset[str]:
     """Names of the parameters that no base file has."""
-    added = ("vision_encoder.mmse_token", "vision_encoder.prompts", "text_prompts", "cross_attention.", "mmse_head.")
-    return frozenset(n for n, _ in network.named_parameters() if n.startswith(added) or ".lora_" in n)
+    return frozenset(name for name, _ in network.named_parameters() if is_added(name))
 
 
 def _without_counterpart(network: Network, config: ModelConfig) -> frozenset[str]:

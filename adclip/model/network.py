@@ -135,7 +135,10 @@ class Network(nn.Module):
             self.cross_attention = CrossAttention(config.embedding, config.fusion_heads)
         if prompts and prompts.mmse_token:
             half = config.width // 2
-            self.mmse_head = nn.Sequential(nn.Linear(config.width, half), nn.ReLU(), nn.Linear(half, 1))
+            last = nn.Linear(half, 1)
+            nn.init.zeros_(last.weight)  # the first answer is the mean of the training subjects rather than chance
+            nn.init.zeros_(last.bias)
+            self.mmse_head = nn.Sequential(nn.Linear(config.width, half), nn.ReLU(), last)
 
     @property
     def scale(self) -> Tensor:

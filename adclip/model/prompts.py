@@ -23,6 +23,15 @@ _ADAPTER_PREFIXES = (
     "mmse_head.",
     "logit_scale",
 )
+# Those of them that no base has: they begin as chance or as nothing.
+_ADDED_PREFIXES = (
+    "vision_encoder.mmse_token",
+    "vision_encoder.prompts",
+    "text_prompts",
+    "cross_attention.",
+    "mmse_head.",
+)
+_PROJECTIONS = ("mm_vision_proj.", "mm_language_proj.")
 _LOW_RANK = ".lora_"  # in the name of every low-rank update
 
 
@@ -43,6 +52,18 @@ def ours(network: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     prompts = getattr(network, "prompt_config", None)
     whole = prompts is not None and prompts.whole
     yield from ((name, value) for name, value in network.named_parameters() if is_adapter(name, whole=whole))
+
+
+def is_added(name: str) -> bool:
+    """Tell whether the parameter `name` is one that no base file has."""
+    return name.startswith(_ADDED_PREFIXES) or _LOW_RANK in name
+
+
+def pretrained(network: nn.Module) -> frozenset[str]:
+    """Return the names of the parameters that training changes and a base has taught."""
+    prompts = getattr(network, "prompt_config", None)
+    anew = _PROJECTIONS if prompts is not None and prompts.new_projections else ()
+    return frozenset(name for name, _ in ours(network) if not is_added(name) and not name.startswith(anew))
 
 
 def adapter_state(network: nn.Module) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from adclip.errors import DeviceMemoryError, TrainingError
 from adclip.events import Advanced, OnEvent, Started, Step, Warned
-from adclip.model.prompts import adapter_state, ours
+from adclip.model.prompts import adapter_state, ours, pretrained
 from adclip.training.augment import Augment
 from adclip.training.dataset import Cohort
 from adclip.training.resume import Progress, State, is_memory_error, read_state, write_state
@@ -35,6 +35,7 @@ class LoopConfig:
     seed: int
     patience: int | None = None
     augment: Augment | None = None
+    pretrained_rate: float = 1.0
 
 
 class Learner(Protocol):
@@ -93,9 +94,12 @@ class Loop:
         self.config, self.fingerprint, self.on_epoch = config, fingerprint, on_epoch
         self.progress = Progress()
         self.parameters = dict(ours(self.network))
-        self.optimizer = torch.optim.AdamW(
-            self.parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay
-        )
+        taught = pretrained(self.network)
+        groups = [
+            {"params": [value for name, value in self.parameters.items() if (name in taught) is slow], "share": share}
+            for slow, share in ((True, config.pretrained_rate), (False, 1.0))
+        ]
+        self.optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
         self.best = _copy(adapter_state(self.network))
 
     def run(self, resume_file: Path, on_event: OnEvent) -> Progress:
@@ -145,7 +149,8 @@ class Loop:
         total = 0.0
         self.learner.forget()
         for index in range(steps):
-            self._pace((epoch * steps + index + 1) / (self.config.epochs * steps))
+            # the middle of a step, so that none is taken at a rate of zero, however few there are
+            self._pace((epoch * steps + index + 0.5) / (self.config.epochs * steps))
             places = [int(place) for place in order[index * size : (index + 1) * size]]
             wordings = self.learner.draw_wordings(len(places), rng)
             loss = self._step(places, wordings, changes, on_event)
@@ -207,7 +212,7 @@ class Loop:
         """Linear warm-up, then cosine to zero."""
         rate = self.config.learning_rate * min(1.0, progress / WARM_UP) * 0.5 * (1 + math.cos(math.pi * progress))
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
 
     # ------------------------------------------------------------------------------------------ resume
 

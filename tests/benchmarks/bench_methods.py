@@ -25,8 +25,10 @@ from adclip.config import FinetuneConfig, PromptConfig
 FULL = PromptConfig()
 VARIANTS: dict[str, dict] = {
     "full method": {},
+    "base as it is": {"learning_rate": 1e-12, "epochs": 1},
     "no reports": {"reports": False},
     "no bare-phrase term": {"bare_weight": 0.0},
+    "one rate for all parts": {"pretrained_rate": 1.0},
     "no contrast": {"contrast_weight": 0.0},
     "no memory of pairs": {"memory": 0},
     "no report dropout": {"report_dropout": 0.0, "field_dropout": 0.0},
@@ -35,10 +37,9 @@ VARIANTS: dict[str, dict] = {
     "no cross-attention": {"prompts": replace(FULL, cross_attention=False)},
     "no visual prompts": {"prompts": replace(FULL, visual_prompts=0)},
     "no text prompts": {"prompts": replace(FULL, text_prompts=0)},
-    "paper recipe": {"prompts": PromptConfig.paper(), "objective": "paper", "augment": False,
-                     "report_dropout": 0.0, "field_dropout": 0.0},
+    "paper recipe": {"recipe": "paper"},
     "LoRA": {"method": "lora"},
-    "full fine-tuning": {"method": "full", "learning_rate": 1e-4},
+    "full fine-tuning": {"method": "full"},
     "full, from scratch": {"method": "full", "from_scratch": True, "learning_rate": 3e-4},
     "linear probe": {"method": "linear-probe"},
     "3D CNN": {"method": "cnn"},
@@ -62,8 +63,8 @@ def run_one(job: tuple[str, int, str, str, int, str]) -> str:
 
     start = time.perf_counter()
     finetune(FinetuneConfig(
-        Path(cohort), Path(cohort) / "table.csv", folder, device="cpu", seed=seed, epochs=epochs, style=style,
-        **{"test_fraction": 0.3, "validation_fraction": 0.1, "calibration_fraction": 0.1} | VARIANTS[name],
+        Path(cohort), Path(cohort) / "table.csv", folder, device="cpu", seed=seed, style=style,
+        **{"epochs": epochs, "test_fraction": 0.3, "validation_fraction": 0.1, "calibration_fraction": 0.1} | VARIANTS[name],
     ))  # fmt: skip
     return f"{name} {seed}: {time.perf_counter() - start:.0f} s"
 
