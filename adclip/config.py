@@ -310,7 +310,11 @@ def parse_fold(text: str) -> tuple[int, int]:
     """Return (I, N) of `I/N`, 1 <= I <= N and N >= 2."""
     number, slash, count = text.partition("/")
     if not slash or not number.isdecimal() or not count.isdecimal() or not 1 <= int(number) <= int(count) >= 2:
-        raise ConfigError.bad_value("--fold", f"`{text}` is not I/N", "for example --fold 1/5, then 2/5, ...")
+        raise ConfigError.bad_value(
+            "--fold",
+            f"`{text}` is not I/N with I from 1 to N, and N at least 2",
+            "for example --fold 1/5, then 2/5, ...",
+        )
     return int(number), int(count)
 
 
@@ -614,6 +618,8 @@ class FinetuneConfig(Settings):
         Train on so many subjects of the training part, each class in proportion; the other parts stay.
     fold : str or None
         `I/N`: the I-th of N disjoint test sets that together hold every subject once.
+    splits : Path or None
+        `splits.tsv` of another run, whose division of the subjects is taken over in place of drawing one.
     tensorboard : bool
         Whether TensorBoard's event files are written beside `metrics.jsonl` and `metrics.csv`; needs the optional package.
     label_policy : str
@@ -661,6 +667,7 @@ class FinetuneConfig(Settings):
     flip: bool = False
     train_size: int | None = None
     fold: str | None = None
+    splits: Path | None = None
     tensorboard: bool = False
     label_policy: str = "visit"
 
@@ -726,6 +733,8 @@ class FinetuneConfig(Settings):
                 check_at_least(f"--{flag.replace('_', '-')}", getattr(self, flag), 1)
         if self.fold is not None:
             parse_fold(self.fold)
+            if self.splits is not None:
+                raise ConfigError.bad_value("--fold", "--splits says already who is tested", "give one of the two")
         check_at_least("--epochs", self.epochs, 1)
         check_at_least("--batch-size", self.batch_size, 1)
         check_at_least("--weight-decay", self.weight_decay, 0)

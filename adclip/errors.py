@@ -562,6 +562,22 @@ class OutputError(InputError):
         return cls(f"{path}: exists already", "choose another --out, or add --overwrite")
 
     @classmethod
+    def not_a_run(cls, path: Path | str) -> OutputError:
+        return cls(f"{path}: holds files that are not a run's", "choose a new or empty folder for --out")
+
+    @classmethod
+    def other_settings(cls, path: Path | str, changed: Sequence[str]) -> OutputError:
+        why = f" ({'; '.join(changed[:3])})" if changed else ", scans or rows"
+        return cls(
+            f"{path}: holds an unfinished run with other settings{why}",
+            "repeat its settings to resume it, choose another --out, or add --overwrite",
+        )
+
+    @classmethod
+    def busy(cls, path: Path | str) -> OutputError:
+        return cls(f"{path}: another run is writing there", "wait until it has ended, or choose another --out")
+
+    @classmethod
     def no_place(cls, path: Path | str, why: str) -> OutputError:
         return cls(f"{path}: cannot be written ({why})", "choose another place, or make its folder writable")
 

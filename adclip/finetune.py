@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import importlib.metadata
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adclip.config import FinetuneConfig
-from adclip.events import OnEvent, Warned, ignore
-from adclip.paths import claim_folder, write_text
+from adclip.events import OnEvent, Step, Warned, ignore
+from adclip.paths import write_text
 from adclip.task import Task
 from adclip.version import __version__
 
 if TYPE_CHECKING:
-    from adclip.clinical.manifest import Manifest
-    from adclip.clinical.splits import Split
+    from adclip.model.record import AdapterRecord
     from adclip.training.enrol import Enrolment
+    from adclip.training.methods import Fitted, Material
+    from adclip.training.run_folder import RunFolder
 
 LIBRARIES = ("torch", "transformers", "nibabel", "numpy")
 # Settings that a RUN tells of its training; paths and devices are not among them.
 RECORDED = (
-    "method", "recipe", "from_scratch", "objective", "label_policy", "seed", "fold", "train_size", "batch_size", "learning_rate",
+    "method", "recipe", "diagnosis_policy", "from_scratch", "objective", "label_policy", "seed", "fold", "train_size", "batch_size", "learning_rate",
     "weight_decay", "pretrained_rate", "alpha", "bare_weight", "contrast_weight", "report_dropout", "field_dropout", "memory", "patience",
     "augment", "flip", "precision",
 )  # fmt: skip
@@ -65,11 +64,13 @@ class FinetuneResult:
 def finetune(config: FinetuneConfig, on_event: OnEvent = ignore) -> FinetuneResult:
     """Prompt-tune a base model on a cohort, calibrate it, measure it, and write a RUN folder.
 
+    A run that was stopped goes on; one that has ended with the same settings, scans and rows is not repeated.
+
     Parameters
     ----------
     config : FinetuneConfig
     on_event : callable
-        Told of every epoch.
+        Told of every step.
 
     Returns
     -------
@@ -81,12 +82,34 @@ def finetune(config: FinetuneConfig, on_event: OnEvent = ignore) -> FinetuneResu
         If scans, table or output folder cannot be used.
     """
     from adclip.training.enrol import enrol
+    from adclip.training.history import read_history
+    from adclip.training.run_folder import RunFolder
 
     config = config.resolved()
+    folder = RunFolder(config)
+    folder.check()
     enrolled = enrol(config, on_event)
-    _prepare_folder(config)
-    write_text(config.out / "private" / "splits.tsv", enrolled.split.to_tsv())
-    return _train(config, enrolled, on_event)
+    fingerprint = enrolled.fingerprint(config)
+    with folder.held(fingerprint):
+        record = folder.finished(fingerprint)
+        if record is None:
+            folder.begin(enrolled.split.to_tsv(), enrolled.scans_to_tsv())
+            return _train(config, folder, enrolled, fingerprint, on_event)
+        on_event(Step(f"{config.out}: finished already with these settings, scans and rows; nothing is left to do"))
+        return _to_result(config, record, read_history(folder.private))
+
+
+def _to_result(config: FinetuneConfig, record: AdapterRecord, history: list[dict[str, float]]) -> FinetuneResult:
+    metrics = {name: value for name, value in record.metrics.items() if "." not in name}
+    baselines: dict[str, Any] = {}
+    for name, value in record.metrics.items():
+        group, dot, metric = name.partition(".")
+        if dot:
+            baselines.setdefault(group, {})[metric] = value
+    training = record.training
+    return FinetuneResult(
+        config.out, metrics, baselines, training["epochs"], training["best_epoch"], history, record.notice
+    )
 
 
 @dataclass(frozen=True)
@@ -118,8 +141,10 @@ def plan(config: FinetuneConfig, on_event: OnEvent = ignore) -> Plan:
     from adclip.training.enrol import enrol
     from adclip.training.methods import Material
     from adclip.training.rehearse import rehearse
+    from adclip.training.run_folder import RunFolder
 
     config = config.resolved()
+    RunFolder(config).check()
     enrolled = enrol(config, on_event)
     task = enrolled.task
     of = enrolled.examples_of_parts()
@@ -140,104 +165,47 @@ def plan(config: FinetuneConfig, on_event: OnEvent = ignore) -> Plan:
     )
 
 
-def _prepare_folder(config: FinetuneConfig) -> None:
-    claim_folder(config.out, overwrite=config.overwrite, marker="adapter.json")
-    if config.overwrite:
-        for name in ("adapter.json", "adapter.safetensors", "README.md"):
-            (config.out / name).unlink(missing_ok=True)
-        shutil.rmtree(config.out / "private", ignore_errors=True)
-    settings = config.to_dict() | {"scans": config.scans.name, "out": config.out.name}
-    settings["table"] = [path.name for path in config.tables]
-    settings["task"] = None if config.task is None else config.task.name
-    write_text(config.out / "private" / "config.toml", _to_toml(settings))
-
-
-def _train(config: FinetuneConfig, enrolled: Enrolment, on_event: OnEvent) -> FinetuneResult:
+def _train(
+    config: FinetuneConfig, folder: RunFolder, enrolled: Enrolment, fingerprint: str, on_event: OnEvent
+) -> FinetuneResult:
     import numpy as np
 
-    from adclip.clinical.baseline import MetadataBaseline
-    from adclip.clinical.reports import template_version
     from adclip.model.checkpoint import save_adapter, save_baseline, write_tensors
     from adclip.model.device import choose_device
-    from adclip.model.record import AdapterRecord
-    from adclip.training.calibrate import calibrate
     from adclip.training.certificate import certify
     from adclip.training.dataset import read_cohort
-    from adclip.training.fit_gate import find_limit
-    from adclip.training.measure import count_subjects, measure
+    from adclip.training.measure import measure
     from adclip.training.methods import Material, fit
     from adclip.training.plots import plot_history
+    from adclip.training.run_folder import CERTIFICATE, LAST
     from adclip.training.scoring import report_texts
 
-    base, manifest, split = enrolled.base, enrolled.manifest, enrolled.split
-    private = config.out / "private"
-    task = enrolled.task
-    labels = task.classes
-    cohort = read_cohort(manifest.examples, base.config.contract, task, on_event)
+    base, task = enrolled.base, enrolled.task
+    cohort = read_cohort(enrolled.manifest.examples, base.config.contract, task, on_event)
     places = {part: cohort.indices_of(set(theirs)) for part, theirs in enrolled.subjects.items()}
     certificate = certify(
         cohort,
         places,
-        lambda visit: report_texts(visit, labels, config.style, reports=config.reports, task=task),
+        lambda visit: report_texts(visit, task.classes, config.style, reports=config.reports, task=task),
         base.config.contract,
     )
-    write_text(private / "leak_certificate.json", json.dumps(certificate, indent=2) + "\n")
+    write_text(folder.private / CERTIFICATE, json.dumps(certificate, indent=2) + "\n")
     known = cohort.mmse[places["train"]].numpy()
     known = known[~np.isnan(known)]
-    mmse_stats = (float(known.mean()), float(known.std() or 1.0)) if len(known) > 1 else _middle_of(task)
-    if config.objective == "paper":
-        mmse_stats = (0.0, 1.0)  # the published loss is on raw points
     if len(known) < 2:
         on_event(
             Warned(str(config.tables[0]), f"no {task.score} of the training subjects is known; none will be estimated")
         )
+    scaling = (float(known.mean()), float(known.std() or 1.0)) if len(known) > 1 else _middle_of(task)
+    if config.objective == "paper":
+        scaling = (0.0, 1.0)  # the published loss is on raw points
 
     cohort = cohort.where_it_fits(choose_device(config.device))
-    material = Material(
-        config, base, task, cohort, places, mmse_stats, _fingerprint(config, task, split, manifest, base.sha256)
-    )
-    fitted = fit(material, private / "resume" / "state.safetensors", on_event)
-    progress = fitted.progress
-    plot_history(private / "plots", progress.history, progress.best_epoch)
-
-    has_mmse = fitted.prompts.mmse_token and len(known) > 1
-    # repeated visits of one person are not exchangeable: one visit each
-    once = list({cohort.visits[place].subject_id: place for place in reversed(places["calibration"])}.values())
-    calibration = dataclasses.replace(
-        calibrate(fitted.answers(once), cohort.labels[once], cohort.mmse[once]),
-        gate_limit=find_limit(fitted.distances(once)) if once else None,
-    )
-    train_visits = [cohort.visits[place] for place in places["train"]]
-    baseline = MetadataBaseline.fit(
-        train_visits, [str(visit.diagnosis) for visit in train_visits], labels, task.columns
-    )
-    record = AdapterRecord(
-        base={"name": base.name, "revision": base.revision, "sha256": base.sha256},
-        model=base.config,
-        prompts=fitted.prompts,
-        labels=labels,
-        phrases=dict(task.phrases),
-        task=task,
-        style=config.style,
-        mmse_mean=mmse_stats[0] if has_mmse else None,
-        mmse_sd=mmse_stats[1] if has_mmse else None,
-        calibration=calibration,
-        metadata_baseline=baseline.to_dict(),
-        training={
-            **{name: getattr(config, name) for name in RECORDED},
-            "epochs": progress.epoch,
-            "best_epoch": progress.best_epoch,
-            "counts": {part: count_subjects(cohort, places[part], labels) for part in places},
-            "volumes_sources": sorted({e.visit.volumes_source for e in manifest.examples if e.visit.volumes_source}),
-            "trainable_parameters": fitted.trained,
-            "split_sha256": split.sha256,
-        },
-        metrics={},
-        adclip_version=__version__,
-        libraries={name: importlib.metadata.version(name) for name in LIBRARIES},
-        template_version=template_version(config.style),
-        reports=config.reports,
-    )
+    material = Material(config, base, task, cohort, places, scaling, fingerprint)
+    fitted = fit(material, folder.state, on_event)
+    plot_history(folder.private / "plots", fitted.progress.history, fitted.progress.best_epoch)
+    on_event(Step("calibrating, and measuring the test subjects"))
+    record = _record_of(material, enrolled, fitted, known_scores=len(known))
     metrics, baselines = measure(
         record,
         cohort,
@@ -249,15 +217,70 @@ def _train(config: FinetuneConfig, enrolled: Enrolment, on_event: OnEvent) -> Fi
     )
     named = {f"{group}.{name}": value for group, numbers in baselines.items() for name, value in numbers.items()}
     record = dataclasses.replace(record, metrics=metrics | named)
+    folder.make_room()
     if fitted.state is None:
         save_baseline(config.out, record)
     else:
         if fitted.last is not None:
-            write_tensors(private / "last.safetensors", fitted.last)
+            write_tensors(folder.private / LAST, fitted.last)
         save_adapter(config.out, fitted.state, record)
-    shutil.rmtree(private / "resume", ignore_errors=True)
-    return FinetuneResult(
-        config.out, metrics, baselines, progress.epoch, progress.best_epoch, progress.history, record.notice
+    folder.end()
+    return _to_result(config, record, fitted.progress.history)
+
+
+def _record_of(material: Material, enrolled: Enrolment, fitted: Fitted, *, known_scores: int) -> AdapterRecord:
+    """Calibrate what was learned, and gather what the RUN says of itself but for the test subjects' numbers."""
+    from adclip.clinical.baseline import MetadataBaseline
+    from adclip.clinical.reports import template_version
+    from adclip.model.record import AdapterRecord
+    from adclip.training.calibrate import calibrate
+    from adclip.training.fit_gate import find_limit
+    from adclip.training.measure import count_subjects, reads_report
+
+    config, base, task, cohort, places = (
+        material.config,
+        material.base,
+        material.task,
+        material.cohort,
+        material.parts,
+    )
+    has_score = fitted.prompts.mmse_token and known_scores > 1
+    # repeated visits of one person are not exchangeable: one visit each
+    once = list({cohort.visits[place].subject_id: place for place in reversed(places["calibration"])}.values())
+    told = [reads_report(cohort.visits[place], config.style, task, reports=config.reports) for place in once]
+    calibration = dataclasses.replace(
+        calibrate(fitted.answers(once), cohort.labels[once], cohort.mmse[once], told),
+        gate_limit=find_limit(fitted.distances(once)) if once else None,
+    )
+    train = [cohort.visits[place] for place in places["train"]]
+    baseline = MetadataBaseline.fit(train, [str(visit.diagnosis) for visit in train], task.classes, task.columns)
+    return AdapterRecord(
+        base={"name": base.name, "revision": base.revision, "sha256": base.sha256},
+        model=base.config,
+        prompts=fitted.prompts,
+        labels=task.classes,
+        phrases=dict(task.phrases),
+        task=task,
+        style=config.style,
+        mmse_mean=material.mmse_stats[0] if has_score else None,
+        mmse_sd=material.mmse_stats[1] if has_score else None,
+        calibration=calibration,
+        metadata_baseline=baseline.to_dict(),
+        training={
+            **{name: getattr(config, name) for name in RECORDED},
+            "epochs": fitted.progress.epoch,
+            "best_epoch": fitted.progress.best_epoch,
+            "counts": {part: count_subjects(cohort, places[part], task.classes) for part in places},
+            "volumes_sources": sorted({visit.volumes_source for visit in train if visit.volumes_source}),
+            "trainable_parameters": fitted.trained,
+            "split_sha256": enrolled.split.sha256,
+            "fingerprint": material.fingerprint,
+        },
+        metrics={},
+        adclip_version=__version__,
+        libraries={name: importlib.metadata.version(name) for name in LIBRARIES},
+        template_version=template_version(config.style),
+        reports=config.reports,
     )
 
 
@@ -265,24 +288,3 @@ def _middle_of(task: Task) -> tuple[float, float]:
     """Return a mean and a standard deviation for a score that nobody's value is known of: towards its upper end."""
     low, high = task.score_range
     return low + 0.9 * (high - low), 0.1 * (high - low)
-
-
-def _fingerprint(config: FinetuneConfig, task: Task, split: Split, manifest: Manifest, base_sha256: str) -> str:
-    settings = {
-        k: v
-        for k, v in config.to_dict().items()
-        if k not in ("out", "scans", "table", "task", "device", "overwrite", "checkpointing", "compile")
-    }
-    scans = sorted(example.sha256 for example in manifest.examples)
-    text = json.dumps([settings, task.to_dict(), split.sha256, scans, base_sha256], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _to_toml(settings: dict[str, Any]) -> str:
-    """Write flat settings and one level of tables as TOML; unset values are left out."""
-    flat = [f"{key} = {json.dumps(value)}" for key, value in settings.items()
-            if value is not None and not isinstance(value, dict)]  # fmt: skip
-    for name, table in settings.items():
-        if isinstance(table, dict):
-            flat += ["", f"[{name}]", *(f"{k} = {json.dumps(v)}" for k, v in table.items() if v is not None)]
-    return "\n".join(flat) + "\n"

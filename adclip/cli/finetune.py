@@ -128,6 +128,10 @@ def finetune_command(
     fold: Annotated[
         str | None, typer.Option(metavar="I/N", help="Test on the I-th of N parts that together hold everyone once.")
     ] = FinetuneConfig.fold,
+    splits: Annotated[
+        Path | None,
+        typer.Option(metavar="SPLITS.tsv", help="Take over the split of another run: its private/splits.tsv."),
+    ] = FinetuneConfig.splits,
     label_policy: Annotated[
         str,
         typer.Option(
@@ -203,6 +207,7 @@ def finetune_command(
         flip=flip,
         train_size=train_size,
         fold=fold,
+        splits=splits,
         label_policy=label_policy,
         tensorboard=tensorboard,
         alpha=alpha,

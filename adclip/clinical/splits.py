@@ -15,6 +15,7 @@ from adclip.domain import Visit
 from adclip.errors import ConfigError, LeakError, TableError
 
 PARTS = ("train", "validation", "calibration", "test")
+UNUSED = "unused"  # of subjects that a smaller training size leaves out
 _HEADER = ("subject_id", "part")
 
 
@@ -25,19 +26,28 @@ class Split:
     Parameters
     ----------
     assignment : dict of str to str
-        Subject id -> one of `PARTS`.
+        Subject id -> one of `PARTS`, or `UNUSED`.
     """
 
     assignment: dict[str, str]
 
     def __post_init__(self) -> None:
-        unknown = sorted(set(self.assignment.values()) - set(PARTS))
+        unknown = sorted(set(self.assignment.values()) - {*PARTS, UNUSED})
         if unknown:
             raise ConfigError.bad_value("split", f"`{unknown[0]}` is not one of {', '.join(PARTS)}")
 
     def part(self, name: str) -> tuple[str, ...]:
         """Return the subject ids of one part, sorted."""
         return tuple(sorted(subject for subject, part in self.assignment.items() if part == name))
+
+    def without(self, subjects: Iterable[str], kept: Iterable[str]) -> Split:
+        """Return the division with those of `subjects` that are not `kept` unused."""
+        left_out = set(subjects) - set(kept)
+        return Split({one: UNUSED if one in left_out else part for one, part in self.assignment.items()})
+
+    def over(self, subjects: Iterable[str]) -> Split:
+        """Return the division of exactly `subjects`; whom it does not know is unused."""
+        return Split({subject: self.assignment.get(subject, UNUSED) for subject in subjects})
 
     def counts(self) -> dict[str, int]:
         """Return the number of subjects in each of `PARTS`."""
@@ -80,7 +90,7 @@ class Split:
             raise TableError.unreadable(path, f"expected the two columns {' and '.join(_HEADER)}")
         parts: dict[str, set[str]] = defaultdict(set)
         for subject, part in rows[1:]:
-            if part not in PARTS:
+            if part not in (*PARTS, UNUSED):
                 raise TableError.unreadable(path, f"a part is not one of {', '.join(PARTS)}")
             parts[part].add(subject)
         prove_disjoint(parts)
@@ -169,7 +179,7 @@ def split_by_subject(
         assignment.update(zip(subjects, parts, strict=True))
     split = Split(assignment)
     prove_disjoint({part: split.part(part) for part in PARTS})
-    _require_every_class(visits, split)
+    require_every_class(visits, split)
     return split
 
 
@@ -202,8 +212,12 @@ def thin_out(split: Split, visits: Sequence[Visit], size: int, seed: int) -> fro
         for place, subject in enumerate(subjects)
     ]
     chosen = frozenset(subject for _, subject in sorted(places)[:size])
-    absent = [label for label, subjects in strata.items() if chosen.isdisjoint(subjects)]
-    if absent:
+    # by visits: a class may be reached by converters alone, whose first diagnosis is another
+    wanted, found = (
+        {str(visit.diagnosis) for subject in group for visit in theirs[subject] if visit.diagnosis is not None}
+        for group in (train, chosen)
+    )
+    if absent := sorted(wanted - found):
         raise ConfigError.bad_value("--train-size", f"{size} subjects leave none with the diagnosis {absent[0]}")
     return chosen
 
@@ -262,7 +276,8 @@ def _share_out(count: int, shares: Mapping[str, float], owed: dict[str, float]) 
     return sizes
 
 
-def _require_every_class(visits: Iterable[Visit], split: Split) -> None:
+def require_every_class(visits: Iterable[Visit], split: Split) -> None:
+    """Raise TableError if training would see no visit of some diagnosis that the other parts have."""
     all_classes, trained = set(), set()
     for visit in visits:
         if visit.diagnosis is not None:

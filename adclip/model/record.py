@@ -132,15 +132,15 @@ def model_folder(model: str) -> Path:
     return BUILTIN_FOLDER / "adapter" if model == "builtin" else Path(model)
 
 
-def read_record(folder: Path) -> AdapterRecord:
-    """Read `adapter.json`.
+def read_record(folder: Path, name: str = ADAPTER_RECORD) -> AdapterRecord:
+    """Read `adapter.json`, or the record of a baseline where that is asked for.
 
     Raises
     ------
     CheckpointError
         If it is absent, damaged, or written by a newer adclip.
     """
-    path = folder / ADAPTER_RECORD
+    path = folder / name
     if (folder / BASELINE_RECORD).is_file() and not path.is_file():
         raise CheckpointError.is_baseline(folder)
     if not path.is_file():

@@ -70,7 +70,7 @@ def to_probabilities(scores: NDArray[np.float64], temperature: float) -> NDArray
     return result
 
 
-def calibrate(answers: Answers, labels: Tensor, mmse: Tensor) -> Calibration:
+def calibrate(answers: Answers, labels: Tensor, mmse: Tensor, told: Sequence[bool] | None = None) -> Calibration:
     """Fit both temperatures, the thresholds of the prediction sets, and the half width of the interval of the score.
 
     Parameters
@@ -81,6 +81,9 @@ def calibrate(answers: Answers, labels: Tensor, mmse: Tensor) -> Calibration:
         Class indices.
     mmse : Tensor (N,)
         Points, NaN where unknown.
+    told : sequence of bool (N,), optional
+        Whether a report of the scan says anything; by default all do. The others count for `scan_only` alone, as at
+        prediction.
 
     Notes
     -----
@@ -91,20 +94,34 @@ def calibrate(answers: Answers, labels: Tensor, mmse: Tensor) -> Calibration:
     temperature that is kept is that of all.
     """
     numbers = labels.tolist()
-    if len(set(numbers)) < 2:
-        return Calibration(len(numbers))
     half_width = None
     if answers.mmse is not None:
         half_width = conformal_quantile(np.abs(answers.mmse - mmse.double().numpy())[~np.isnan(mmse.numpy())])
-    temperatures, thresholds = [], []
-    for scores in (answers.report, answers.bare):
-        worst = conformal_quantile(1 - _chances_of_truth(scores, np.array(numbers)))
-        temperatures.append(fit_temperature(scores, numbers))
-        thresholds.append(None if worst is None else 1 - worst)
+    everyone = np.arange(len(numbers))
+    with_report = everyone if told is None else np.flatnonzero(np.asarray(told, dtype=bool))
+    scan_only = _fit(answers.bare, np.array(numbers), everyone)
+    report = _fit(answers.report, np.array(numbers), with_report) or scan_only
+    if scan_only is None or report is None:
+        return Calibration(len(numbers), mmse_half_width=half_width)
     return Calibration(
-        len(numbers), temperatures[0], temperatures[1], half_width, thresholds[0], thresholds[1],
+        len(numbers),
+        report[0],
+        scan_only[0],
+        half_width,
+        report[1],
+        scan_only[1],
         cross_fitted=len(numbers) < FEW_SUBJECTS,
-    )  # fmt: skip
+    )
+
+
+def _fit(
+    scores: NDArray[np.float64], numbers: NDArray[np.int64], rows: NDArray[np.int64]
+) -> tuple[float, float | None] | None:
+    """Return temperature and set threshold by some of the scans; None where they are of fewer than two classes."""
+    if len(set(numbers[rows].tolist())) < 2:
+        return None
+    worst = conformal_quantile(1 - _chances_of_truth(scores[rows], numbers[rows]))
+    return fit_temperature(scores[rows], numbers[rows]), None if worst is None else 1 - worst
 
 
 def _chances_of_truth(scores: NDArray[np.float64], numbers: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 
 from adclip.clinical.manifest import Example, Manifest, build_manifest, with_last_diagnosis
 from adclip.clinical.reports import usable_fields
-from adclip.clinical.splits import PARTS, Split, prove_disjoint, split_by_subject, thin_out
+from adclip.clinical.splits import PARTS, Split, prove_disjoint, require_every_class, split_by_subject, thin_out
 from adclip.clinical.table import read_tables
 from adclip.config import FinetuneConfig, parse_fold
+from adclip.domain import Visit
 from adclip.errors import CheckpointError, ScanError, TableError
 from adclip.events import OnEvent, Warned
 from adclip.imaging.find import find_scans, without_failed
@@ -16,6 +19,8 @@ from adclip.model.bases import BaseWeights, read_base, remember
 from adclip.model.record import FEW_SUBJECTS
 from adclip.task import Task, read_task
 from adclip.training.history import check_tensorboard
+from adclip.training.run_folder import hash_text, relevant
+from adclip.version import __version__
 
 # What a run lacks without a part.
 _EMPTY = {
@@ -34,17 +39,43 @@ class Enrolment:
     base : BaseWeights
     manifest : Manifest
     split : Split
-        Of everyone.
+        Of everyone; who is left out of training by its size is `unused`.
     task : Task
-    subjects : dict
-        Part -> the subjects that take part in it; with a training size, fewer than the split's.
     """
 
     base: BaseWeights
     manifest: Manifest
     split: Split
     task: Task
-    subjects: dict[str, tuple[str, ...]]
+
+    @property
+    def subjects(self) -> dict[str, tuple[str, ...]]:
+        """Part -> the subjects that take part in it."""
+        return {part: self.split.part(part) for part in PARTS}
+
+    def fingerprint(self, config: FinetuneConfig) -> str:
+        """Return the hash of everything that decides a run's result: settings, task, people, rows, scans, base, version."""
+        rows = [asdict(replace(example.visit, scan=None)) for example in self.manifest.examples]
+        vocabulary = sorted(self.base.tokenizer.get_vocab().items())
+        told = [
+            __version__,
+            relevant(config),
+            self.task.to_dict(),
+            self.split.to_tsv(),
+            [[example.sha256, row] for example, row in zip(self.manifest.examples, rows, strict=True)],
+            [self.base.sha256, vocabulary],
+        ]
+        return hash_text(json.dumps(told, sort_keys=True))
+
+    def scans_to_tsv(self) -> str:
+        """Return the text of `scans.tsv`: which file was in which part, by its hash."""
+        header = ("subject_id", "session_id", "part", "sha256")
+        rows = [
+            (example.visit.subject_id, example.visit.session_id or "n/a", self.split.assignment[example.visit.subject_id],
+             example.sha256)
+            for example in self.manifest.examples
+        ]  # fmt: skip
+        return "".join("\t".join(row) + "\n" for row in (header, *rows))
 
     def examples_of_parts(self) -> dict[str, list[Example]]:
         """Return the scans of each part."""
@@ -79,18 +110,36 @@ def enrol(config: FinetuneConfig, on_event: OnEvent) -> Enrolment:
     absent = set(task.classes) - {str(visit.diagnosis) for visit in visits}
     if absent:
         raise TableError.no_class(config.tables[0], [name for name in task.classes if name in absent])
-    split = split_by_subject(visits, _shares(config), config.seed, parse_fold(config.fold) if config.fold else None)
+    split = _divide(visits, config, on_event)
     subjects = {part: split.part(part) for part in PARTS}
     prove_disjoint(subjects)
     for part, what in _EMPTY.items():
-        if not subjects[part] and _shares(config)[part] > 0:
-            on_event(Warned(str(config.tables[0]), f"too few subjects for a {part} part: {what}"))
+        if not subjects[part]:
+            why = "too few subjects for a" if _shares(config)[part] > 0 else "no"
+            on_event(Warned(str(config.tables[0]), f"{why} {part} part: {what}"))
     if 0 < len(subjects["calibration"]) < FEW_SUBJECTS:
         few = f"{len(subjects['calibration'])} calibration subjects are few: thresholds are cross-fitted"
         on_event(Warned(str(config.tables[0]), f"{few}, read probabilities with care"))
     if config.train_size is not None:
-        subjects["train"] = tuple(sorted(thin_out(split, visits, config.train_size, config.seed)))
-    return Enrolment(base, manifest, split, task, subjects)
+        split = split.without(subjects["train"], thin_out(split, visits, config.train_size, config.seed))
+    return Enrolment(base, manifest, split, task)
+
+
+def _divide(visits: Sequence[Visit], config: FinetuneConfig, on_event: OnEvent) -> Split:
+    """Draw a division of the subjects, or take over the one that was given."""
+    if config.splits is None:
+        return split_by_subject(visits, _shares(config), config.seed, parse_fold(config.fold) if config.fold else None)
+    if not config.splits.is_file():
+        raise TableError.missing_file(config.splits)
+    try:
+        text = config.splits.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise TableError.unreadable(config.splits, "not UTF-8 text") from None
+    split = Split.from_tsv(text, config.splits).over({visit.subject_id for visit in visits})
+    if absent := len({visit.subject_id for visit in visits} - set(Split.from_tsv(text).assignment)):
+        on_event(Warned(str(config.splits), f"{absent} subjects of the table are not in it, and not used"))
+    require_every_class(visits, split)
+    return split
 
 
 def _shares(config: FinetuneConfig) -> dict[str, float]:

@@ -26,6 +26,14 @@ def check_tensorboard() -> None:
         raise MissingPackageError.needed("tensorboard", "tensorboard")
 
 
+def read_history(folder: Path) -> list[dict[str, float]]:
+    """Return what `History` wrote into `folder`; nothing where there was no epoch."""
+    path = folder / "metrics.jsonl"
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
 class History:
     """Writes `metrics.jsonl` and `metrics.csv` into a folder, whole after every epoch.
 

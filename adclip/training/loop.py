@@ -114,7 +114,7 @@ class Loop:
         progress = self.progress
         while progress.epoch < self.config.epochs and not self._is_patience_over():
             train_loss = self._train_epoch(progress.epoch, on_event)
-            measured = self.learner.validate(self.validation or self.train, self._at_once)
+            measured = self.learner.validate(self.validation or self.train, self.at_once)
             if not math.isfinite(measured["validation_loss"]):
                 raise TrainingError.diverged("validation loss", progress.epoch + 1, self.config.learning_rate)
             progress.epoch += 1
@@ -164,7 +164,8 @@ class Loop:
         return total / len(order)
 
     @property
-    def _at_once(self) -> int:
+    def at_once(self) -> int:
+        """Scans that are computed together: a batch, or what fits into memory of one."""
         return self.progress.micro_batch or self.config.batch_size
 
     def _step(
@@ -176,8 +177,8 @@ class Loop:
             try:
                 self.optimizer.zero_grad(set_to_none=True)
                 total = 0.0
-                for start in range(0, len(places), self._at_once):
-                    piece = slice(start, start + self._at_once)
+                for start in range(0, len(places), self.at_once):
+                    piece = slice(start, start + self.at_once)
                     loss = self._piece(places[piece], wordings[piece], changes)
                     share = len(places[piece]) / len(places)
                     (loss * share).backward()
@@ -186,10 +187,10 @@ class Loop:
             except Exception as error:
                 if not is_memory_error(error):
                     raise
-                if self._at_once == 1:
+                if self.at_once == 1:
                     raise DeviceMemoryError.of(str(self.learner.device)) from error
             # outside of the handler, so that what the failed try held is free again
-            self.progress.micro_batch = max(self._at_once // 2, 1)
+            self.progress.micro_batch = max(self.at_once // 2, 1)
             if self.learner.device.type == "cuda":
                 torch.cuda.empty_cache()
             changes.set_state(drawn)

@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from adclip.clinical.baseline import MetadataBaseline
-from adclip.metrics import bootstrap_interval, mae, summarise
+from adclip.clinical.reports import usable_fields
+from adclip.domain import Visit
+from adclip.metrics import bootstrap_interval, summarise
 from adclip.model.record import AdapterRecord
 from adclip.paths import write_text
+from adclip.task import Task
 from adclip.training.calibrate import Answers, to_probabilities
 from adclip.training.dataset import Cohort
 from adclip.training.plots import plot_answers
@@ -56,8 +60,10 @@ def measure(
     visits = [cohort.visits[place] for place in places]
     truth = [labels[int(cohort.labels[place])] for place in places]
     subjects = [visit.subject_id for visit in visits]
-    full = to_probabilities(answers.report, calibration.temperature)
+    told = [reads_report(visit, record.style, record.task, reports=record.reports) for visit in visits]
     scan = to_probabilities(answers.bare, calibration.scan_only_temperature)
+    # as `predict` does it: without a word in the report the answer is that of the scan alone
+    full = np.where(np.array(told)[:, None], to_probabilities(answers.report, calibration.temperature), scan)
     mmse = None if record.mmse_mean is None or answers.mmse is None else [float(x) for x in answers.mmse]
     task = record.task
     known = [task.score_of(visit) for visit in visits]
@@ -67,12 +73,22 @@ def measure(
     majority_metrics = {
         name.removeprefix("majority_"): metrics.pop(name) for name in list(metrics) if name.startswith("majority_")
     }
+    numbers = [labels.index(name) for name in truth]
+    thresholds = [calibration.set_threshold if one else calibration.scan_only_set_threshold for one in told]
+    metrics |= _measure_sets(full, numbers, thresholds, subjects, seed)
+    if mmse is not None and calibration.mmse_half_width is not None:
+        within = [
+            None if k is None else float(abs(k - m) <= calibration.mmse_half_width)
+            for k, m in zip(known, mmse, strict=True)
+        ]
+        metrics[f"{task.score_key}_interval_coverage"] = _mean_of(within, subjects, seed)
     if usual_score is not None and f"{task.score_key}_mae" in metrics:
         majority_metrics[f"{task.score_key}_mae"] = _error_of(usual_score, known, subjects, seed)
     scan_metrics = summarise(truth, scan, labels, subjects, seed=seed, majority=majority)
     baseline = MetadataBaseline.from_dict(record.metadata_baseline or {})
     plain = [baseline.predict(visit) for visit in visits]
-    baselines = {"scan_only": _own(scan_metrics)}
+    # the regression on metadata sees no scan, so it has no answer from one
+    baselines = {} if record.training.get("method") == "metadata" else {"scan_only": _own(scan_metrics)}
     even = {label: 1 / len(labels) for label in labels}
     table = [[(row or even)[label] for label in labels] for row in plain]
     if any(row is not None for row in plain):
@@ -87,7 +103,7 @@ def measure(
         cells += ["n/a" if score is None else f"{score:g}", f"{mmse[row]:.3f}" if mmse else "n/a"]
         lines.append("\t".join(cells))
     write_text(out / "private" / "predictions_test.tsv", "\n".join(lines) + "\n")
-    plot_answers(out / "private" / "plots", task, [labels.index(name) for name in truth], full, known, mmse)
+    plot_answers(out / "private" / "plots", task, numbers, full, known, mmse)
     return metrics, baselines
 
 
@@ -96,16 +112,48 @@ def _own(metrics: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in metrics.items() if not name.startswith("majority_")}
 
 
+def reads_report(visit: Visit, style: str, task: Task, *, reports: bool = True) -> bool:
+    """Tell whether a visit has a column that its report prints."""
+    return reports and bool(task.usable(usable_fields(visit, style)))
+
+
+def _measure_sets(
+    probabilities: NDArray[np.float64],
+    truth: Sequence[int],
+    thresholds: Sequence[float | None],
+    subjects: Sequence[str],
+    seed: int,
+) -> dict[str, dict[str, float | int | None]]:
+    """Measure how often a prediction set holds the truth, and how many classes it holds; empty where there are none."""
+    if None in thresholds:
+        return {}
+    limits = np.minimum(np.array(thresholds, dtype=float), probabilities.max(1))  # the likeliest is always in
+    inside = probabilities >= limits[:, None]
+    hits = inside[np.arange(len(truth)), list(truth)].astype(float)
+    return {
+        "set_coverage": _mean_of(hits.tolist(), subjects, seed),
+        "set_size": _mean_of(inside.sum(1).astype(float).tolist(), subjects, seed),
+    }
+
+
 def _error_of(
     answer: float, known: Sequence[float | None], subjects: Sequence[str], seed: int
 ) -> dict[str, float | int | None]:
     """Measure what the same answer to everybody would be off by, in points."""
-    pairs = [(score, subject) for score, subject in zip(known, subjects, strict=True) if score is not None]
-    wanted = np.array([score for score, _ in pairs])
-    owners = [subject for _, subject in pairs]
-    found = bootstrap_interval(mae, wanted, np.full(len(wanted), answer), subjects=owners, seed=seed)
+    return _mean_of([None if score is None else abs(score - answer) for score in known], subjects, seed)
+
+
+def _mean_of(values: Sequence[float | None], subjects: Sequence[str], seed: int) -> dict[str, float | int | None]:
+    """Return the mean of the values that are known, with its interval over subjects."""
+    pairs = [(value, subject) for value, subject in zip(values, subjects, strict=True) if value is not None]
+    found = bootstrap_interval(
+        lambda x: float(x.mean()) if len(x) else math.nan,
+        np.array([value for value, _ in pairs], dtype=float),
+        subjects=[subject for _, subject in pairs],
+        seed=seed,
+    )
     value, low, high = (number if math.isfinite(number) else None for number in found)
-    return {"value": value, "low": low, "high": high, "n": len(wanted)}
+    return {"value": value, "low": low, "high": high, "n": len(pairs)}
 
 
 def count_subjects(cohort: Cohort, places: Sequence[int], labels: Sequence[str]) -> dict[str, int]:

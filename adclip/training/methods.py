@@ -166,10 +166,15 @@ def _fit_network(material: Material, resume_file: Path, on_event: OnEvent) -> Fi
     loop = _run(objective, material, resume_file, on_event, ours, total)
     with torch.inference_mode():
         texts = reader.bare()
-    gate = fit_gate(read_outs(network, material.cohort, material.parts["train"], material.device))
+    at_once = loop.at_once  # what fitted into memory while training does so now
+
+    def embed(places: Sequence[int]) -> Tensor:
+        return read_outs(network, material.cohort, places, material.device, at_once)
+
+    gate = fit_gate(embed(material.parts["train"]))
     return Fitted(
-        lambda places: answer(reader, material.cohort, places, material.mmse_stats),
-        lambda places: gate.distance(read_outs(network, material.cohort, places, material.device)).double().numpy(),
+        lambda places: answer(reader, material.cohort, places, material.mmse_stats, at_once),
+        lambda places: gate.distance(embed(places)).double().numpy(),
         with_class_texts(adapter_state(network), texts) | gate.tensors(),
         loop.last,
         loop.progress,
@@ -203,7 +208,7 @@ def _fit_cnn(material: Material, resume_file: Path, on_event: OnEvent) -> Fitted
     )
     ours, total = count_trainable(learner.network)
     loop = _run(learner, material, resume_file, on_event, ours, total)
-    answers = learner.answers(material.mmse_stats, config.batch_size, material.task.score_range)
+    answers = learner.answers(material.mmse_stats, loop.at_once, material.task.score_range)
     return Fitted(answers, progress=loop.progress, trained=ours, total=total)
 
 

@@ -14,6 +14,9 @@ from torch import Tensor
 from adclip.errors import OutputError
 from adclip.paths import write_bytes
 
+# What torch says in plain RuntimeErrors: of Windows and of Linux, and of Apple's GPUs.
+_NO_MEMORY = ("not enough memory", "DefaultCPUAllocator: can't allocate memory", "backend out of memory")
+
 
 @dataclass
 class Progress:
@@ -96,16 +99,26 @@ def read_state(path: Path, fingerprint: str) -> State | None:
             f"{path.name} of {run}: cannot be read", "add --overwrite to start anew, or choose another --out"
         ) from error
     if found != fingerprint:
-        raise OutputError(
-            f"{run}: holds an unfinished run with other settings or scans",
-            "repeat its settings to resume it, choose another --out, or add --overwrite",
-        )
+        raise OutputError.other_settings(run, [])
     optimizer: dict[str, dict[str, Tensor]] = {}
     for place, value in tensors.items():
         if place.startswith("optimizer."):
             _, key, name = place.split(".", 2)
             optimizer.setdefault(name, {})[key] = value
     return State(_under("now.", tensors), _under("best.", tensors), optimizer, Progress(**told))
+
+
+def read_fingerprint(path: Path) -> str | None:
+    """Return the fingerprint of what `write_state` wrote; None where nothing is, "" where it cannot be read."""
+    if not path.is_file():
+        return None
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as stream:
+            return str((stream.metadata() or {}).get("fingerprint", ""))
+    except SafetensorError:
+        return ""
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -116,4 +129,4 @@ def is_memory_error(error: BaseException) -> bool:
     """Tell whether an exception means that memory ran out, on a device or on the CPU."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and "not enough memory" in str(error)
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)

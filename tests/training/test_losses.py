@@ -135,7 +135,19 @@ def test_the_interval_covers_as_promised():
 
 def test_one_class_alone_calibrates_nothing():
     found = calibrate(make_answers(9), torch.zeros(9, dtype=torch.long), torch.full((9,), 20.0))
-    assert (found.temperature, found.scan_only_temperature, found.mmse_half_width) == (1.0, 1.0, None)
+    assert (found.temperature, found.scan_only_temperature, found.set_threshold) == (1.0, 1.0, None)
+    assert found.mmse_half_width is not None  # an interval of the score needs no classes
+
+
+def test_scans_without_a_report_do_not_shape_the_report_s_temperature():
+    answers, labels, mmse = make_answers(60), torch.arange(60) % 3, torch.full((60,), 20.0)
+    told = np.arange(60) < 40
+    found = calibrate(answers, labels, mmse, told)
+    alone = calibrate(Answers(answers.report[:40], answers.bare[:40], None), labels[:40], mmse[:40])
+    assert found.temperature == alone.temperature
+    assert found.scan_only_temperature == calibrate(answers, labels, mmse).scan_only_temperature
+    nobody = calibrate(answers, labels, mmse, np.zeros(60, dtype=bool))
+    assert nobody.temperature == nobody.scan_only_temperature == found.scan_only_temperature
 
 
 def test_few_subjects_are_cross_fitted_and_it_is_said():

@@ -26,6 +26,7 @@ from adclip.errors import (
     EXIT_INPUT,
     AdclipError,
     CheckpointError,
+    ConfigError,
     LeakError,
     MissingPackageError,
     OutputError,
@@ -44,7 +45,7 @@ from adclip.model.record import LAST_DIAGNOSIS_NOTICE, read_record
 FILES = {
     "adapter.json", "adapter.safetensors", "README.md", "private/config.toml", "private/metrics.jsonl",
     "private/metrics.csv",
-    "private/predictions_test.tsv", "private/splits.tsv", "private/leak_certificate.json", "private/last.safetensors",
+    "private/predictions_test.tsv", "private/splits.tsv", "private/scans.tsv", "private/leak_certificate.json", "private/last.safetensors",
     *(f"private/plots/{name}.png" for name in ("loss", "roc", "confusion", "reliability", "mmse")),
 }  # fmt: skip
 
@@ -104,8 +105,8 @@ def test_test_probabilities_sum_to_one(tiny_run):
 
 
 def test_the_written_settings_can_be_read(tiny_run):
-    settings = tomllib.loads((tiny_run / "private" / "config.toml").read_text())
-    assert settings["epochs"] == 3 and settings["prompts"]["visual_prompts"] == 3
+    settings = tomllib.loads((tiny_run / "private" / "config.toml").read_text())["finetune"]
+    assert settings["epochs"] == 3 and settings["visual_prompts"] == 3
 
 
 def test_the_numbers_of_every_epoch_stand_in_a_table_too(tiny_run):
@@ -151,19 +152,29 @@ class StoppedError(Exception):
     """Stands for Ctrl-C."""
 
 
+def stop_after(epochs):
+    def stop(event):
+        if isinstance(event, Advanced) and event.task == "fine-tuning" and event.done == epochs:
+            raise StoppedError
+
+    return stop
+
+
 def test_a_stopped_run_goes_on_to_the_same_files(tmp_path, tiny_run, tiny_base, tiny_cohort):
     """Same seed, same bytes; stopped after the second epoch, still the same bytes."""
 
-    def stop(event):
-        if isinstance(event, Advanced) and event.task == "fine-tuning" and event.done == 2:
-            raise StoppedError
-
     config = finetune_config(tiny_cohort, tiny_base, tmp_path / "run")
     with pytest.raises(StoppedError):
-        finetune(config, stop)
+        finetune(config, stop_after(2))
     assert "adapter.json" not in files_in(config.out)
-    with pytest.raises(OutputError, match="other settings"):
-        finetune(replace(config, learning_rate=0.5))
+    before = {name: (config.out / "private" / name).read_bytes() for name in ("config.toml", "splits.tsv")}
+    with pytest.raises(
+        OutputError, match=r"other settings \(learning_rate 0.001 there, 0.5 now; seed 0 there, 1 now\)"
+    ):
+        finetune(replace(config, learning_rate=0.5, seed=1))
+    with pytest.raises(OutputError, match="method prompt there, metadata now"):
+        finetune(replace(config, method="metadata"))
+    assert before == {name: (config.out / "private" / name).read_bytes() for name in before}
     told = []
     finetune(config, told.append)
     assert any(isinstance(event, Step) and "resuming after epoch 2" in event.text for event in told)
@@ -172,11 +183,53 @@ def test_a_stopped_run_goes_on_to_the_same_files(tmp_path, tiny_run, tiny_base, 
         assert (config.out / name).read_bytes() == (tiny_run / name).read_bytes(), name
 
 
-def test_a_finished_run_is_not_overwritten(tiny_run, tiny_base, tiny_cohort):
+def test_a_finished_run_is_kept_and_told_again(tiny_run, tiny_base, tiny_cohort):
     before = {name: (tiny_run / name).read_bytes() for name in FILES}
-    with pytest.raises(OutputError):
-        finetune(finetune_config(tiny_cohort, tiny_base, tiny_run))
+    told = []
+    found = finetune(finetune_config(tiny_cohort, tiny_base, tiny_run), told.append)
+    record = read_record(tiny_run)
+    assert any("finished already" in getattr(event, "text", "") for event in told)
+    assert found.metrics["accuracy"] == record.metrics["accuracy"] and len(found.history) == 3
+    assert found.baselines["majority"]["accuracy"] == record.metrics["majority.accuracy"]
+    with pytest.raises(OutputError, match="exists already"):
+        finetune(finetune_config(tiny_cohort, tiny_base, tiny_run, seed=1))
     assert before == {name: (tiny_run / name).read_bytes() for name in FILES}
+
+
+def test_other_rows_are_another_run(tmp_path, tiny_base, tiny_cohort):
+    """The same people, scans and settings, but a volume was corrected while the run was stopped."""
+    rows = list(read_table(tiny_cohort / "table.csv").rows)
+    table = write_table(tmp_path / "table.csv", rows)
+    config = replace(finetune_config(tiny_cohort, tiny_base, tmp_path / "run"), table=table)
+    with pytest.raises(StoppedError):
+        finetune(config, stop_after(1))
+    write_table(table, [replace(rows[0], hippocampus_mm3=(rows[0].hippocampus_mm3 or 5000) + 1), *rows[1:]])
+    with pytest.raises(OutputError, match="other settings, scans or rows"):
+        finetune(config)
+
+
+def test_one_run_at_a_time_writes(tmp_path, tiny_base, tiny_cohort):
+    config = finetune_config(tiny_cohort, tiny_base, tmp_path / "run")
+    refused = []
+
+    def another(event):
+        if isinstance(event, Advanced) and event.task == "fine-tuning" and not refused:
+            with pytest.raises(OutputError, match="another run is writing there") as caught:
+                finetune(replace(config, seed=1, overwrite=True))
+            refused.append(caught.value.exit_code)
+
+    finetune(config, another)
+    assert refused == [EXIT_INPUT] and files_in(config.out) == FILES
+    assert tomllib.loads((config.out / "private" / "config.toml").read_text())["finetune"]["seed"] == 0
+
+
+def test_a_folder_of_other_things_is_left_alone(one_epoch):
+    (one_epoch.out / "private").mkdir(parents=True)
+    (one_epoch.out / "private" / "mine.txt").write_text("mine")
+    for overwrite in (False, True):
+        with pytest.raises(OutputError, match="not a run's"):
+            finetune(replace(one_epoch, overwrite=overwrite))
+    assert files_in(one_epoch.out) == {"private/mine.txt"}
 
 
 @pytest.fixture
@@ -184,13 +237,101 @@ def one_epoch(tmp_path, tiny_base, tiny_cohort):
     return finetune_config(tiny_cohort, tiny_base, tmp_path / "run", epochs=1)
 
 
-def test_overwrite_starts_anew(tmp_path, tiny_run, one_epoch):
+def test_overwrite_starts_anew_and_touches_nothing_else(tmp_path, tiny_run, one_epoch):
     shutil.copytree(tiny_run, one_epoch.out)
     (one_epoch.out / "private" / "resume").mkdir()
     (one_epoch.out / "private" / "resume" / "state.safetensors").write_bytes(b"old")
+    mine = {"notes.txt", "private/notes.txt"}
+    for name in mine:
+        (one_epoch.out / name).write_text("mine")
     finetune(replace(one_epoch, overwrite=True))
-    assert files_in(one_epoch.out) == FILES
+    assert files_in(one_epoch.out) == FILES | mine
     assert read_record(one_epoch.out).training["epochs"] == 1
+
+
+def test_the_earlier_model_stays_until_the_new_one_is_ready(tiny_run, one_epoch):
+    shutil.copytree(tiny_run, one_epoch.out)
+    config = replace(one_epoch, epochs=2, overwrite=True)
+    with pytest.raises(StoppedError):
+        finetune(config, stop_after(1))
+    assert (one_epoch.out / "adapter.json").read_bytes() == (tiny_run / "adapter.json").read_bytes()
+    load_model(str(one_epoch.out))
+    told = []
+    finetune(config, told.append)  # the same line again, --overwrite and all
+    assert any(isinstance(event, Step) and "resuming after epoch 1" in event.text for event in told)
+    assert read_record(one_epoch.out).training["epochs"] == 2
+
+
+def test_a_baseline_replaces_a_model_only_when_told_to(tiny_run, one_epoch):
+    shutil.copytree(tiny_run, one_epoch.out)
+    config = replace(one_epoch, method="metadata")
+    with pytest.raises(OutputError, match="exists already"):
+        finetune(config)
+    finetune(replace(config, overwrite=True))
+    assert {name for name in files_in(one_epoch.out) if "/" not in name} == {"baseline.json", "README.md"}
+    assert not {"private/last.safetensors", "private/metrics.jsonl", "private/plots/loss.png"} & files_in(one_epoch.out)
+    with pytest.raises(OutputError, match="exists already"):
+        finetune(one_epoch)
+
+
+@pytest.mark.parametrize("where", ["measure", "plots", "weights", "record"])
+def test_killed_between_training_and_the_end(tiny_run, tiny_base, tiny_cohort, tmp_path, monkeypatch, where):
+    """What is written after the last epoch is written again, to the same bytes."""
+    from adclip.model import checkpoint
+    from adclip.training import measure, plots
+
+    module, name = {
+        "measure": (measure, "plot_answers"), "plots": (plots, "write_bytes"),
+        "weights": (checkpoint, "write_bytes"), "record": (checkpoint, "write_text"),
+    }[where]  # fmt: skip
+
+    def fall(*given, **named):
+        raise StoppedError
+
+    config = finetune_config(tiny_cohort, tiny_base, tmp_path / "run")
+    with monkeypatch.context() as patch:
+        patch.setattr(module, name, fall)
+        with pytest.raises(StoppedError):
+            finetune(config)
+    assert "adapter.json" not in files_in(config.out)
+    told = []
+    finetune(config, told.append)
+    assert any(isinstance(event, Step) and "resuming after epoch 3" in event.text for event in told)
+    assert files_in(config.out) == FILES
+    for file in FILES - {"private/config.toml"}:
+        assert (config.out / file).read_bytes() == (tiny_run / file).read_bytes(), file
+
+
+def test_the_written_settings_repeat_the_run(tiny_run, tiny_cohort, tiny_base, tmp_path):
+    from adclip.cli.main import app
+
+    again = tmp_path / "again"
+    words = ["finetune", "--config", str(tiny_run / "private" / "config.toml"), "--scans", str(tiny_cohort), "--base",
+             str(tiny_base), "--table", str(tiny_cohort / "table.csv"), "--out", str(again), "--quiet"]  # fmt: skip
+    with pytest.raises(SystemExit) as left:
+        app(words)
+    assert left.value.code == 0
+    assert (again / "adapter.safetensors").read_bytes() == (tiny_run / "adapter.safetensors").read_bytes()
+
+
+def test_a_split_can_be_given_again(one_epoch, tmp_path):
+    """Another seed on the same people; whom a smaller training size leaves out is told in the file."""
+    finetune(replace(one_epoch, train_size=6, method="metadata"))
+    split = Split.from_tsv((one_epoch.out / "private" / "splits.tsv").read_text())
+    assert len(split.part("train")) == 6 and split.part("unused")
+    again = replace(
+        one_epoch, out=tmp_path / "again", seed=5, method="metadata", splits=one_epoch.out / "private" / "splits.tsv"
+    )
+    finetune(again)
+    for name in ("splits.tsv", "scans.tsv"):
+        assert (again.out / "private" / name).read_bytes() == (one_epoch.out / "private" / name).read_bytes()
+    with (again.out / "private" / "scans.tsv").open() as stream:
+        scans = list(csv.DictReader(stream, delimiter="\t"))
+    assert all(row["part"] == split.assignment[row["subject_id"]] and len(row["sha256"]) == 64 for row in scans)
+    with pytest.raises(TableError, match="no such table"):
+        finetune(replace(again, out=tmp_path / "third", splits=tmp_path / "nope.tsv"))
+    with pytest.raises(ConfigError, match="--fold"):
+        replace(again, fold="1/3")
 
 
 # ------------------------------------------------------------------------------------------------ odd and bad cohorts
