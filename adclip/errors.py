@@ -8,6 +8,7 @@ errors survive pickling into and out of worker processes.
 from __future__ import annotations
 
 import difflib
+import sys
 import traceback
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -843,6 +844,18 @@ class DeviceMemoryError(DeviceError):
             f"{device} ran out of memory",
             "use fewer --workers, a smaller --batch-size where there is one, or --device cpu",
         )
+
+
+# What torch says in plain RuntimeErrors: on Linux, on Windows, and of Apple's GPUs.
+_NO_MEMORY = ("DefaultCPUAllocator: can't allocate memory", "not enough memory", "backend out of memory")
+
+
+def is_memory_error(error: BaseException) -> bool:
+    """Tell whether an exception means that memory ran out, on a device or on the CPU."""
+    torch = sys.modules.get("torch")  # never imported just to ask
+    if isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
 
 
 class WorkerError(AdclipError):

@@ -82,12 +82,18 @@ def atomic_path(target: Path) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise OutputError.no_place(target, "a part of its path is a file") from None
+    except FileNotFoundError:  # of virtual file systems such as /proc
+        raise OutputError.no_place(target, "no folder can be made there") from None
     temporary = target.with_name(_temporary_name(target.name))
     try:
         yield temporary
         with temporary.open("rb") as stream:
             os.fsync(stream.fileno())
         temporary.replace(target)
+    except OSError as error:
+        if error.filename in (None, str(temporary)):  # name what the user knows; a full disk names nothing
+            error.filename = str(target)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

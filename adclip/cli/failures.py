@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import errno
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from adclip.errors import (
     EXIT_MISSING,
     AdclipError,
     DeviceMemoryError,
+    is_memory_error,
     origin,
 )
 
@@ -66,7 +66,7 @@ def describe(error: Exception) -> Failure:
     if isinstance(error, OSError) and error.errno in _USERS_PLACE:
         why = (error.strerror or "cannot be used").lower()
         return Failure(f"{_where(error)}: {why}", "choose another path, or correct its permissions", EXIT_INPUT)
-    if _out_of_memory(error):
+    if is_memory_error(error):
         return describe(DeviceMemoryError.of("this machine"))
     if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("adclip"):
         return Failure(
@@ -137,8 +137,3 @@ def _where(error: OSError) -> str:
     if path.is_relative_to(Path.cwd()):
         return str(path.relative_to(Path.cwd()))
     return path.name if path.is_absolute() else str(path)
-
-
-def _out_of_memory(error: Exception) -> bool:
-    torch = sys.modules.get("torch")  # never imported just to ask
-    return isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError))

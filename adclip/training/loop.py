@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,16 +13,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from adclip.errors import DeviceMemoryError, TrainingError
+from adclip.errors import DeviceMemoryError, TrainingError, is_memory_error
 from adclip.events import Advanced, OnEvent, Started, Step, Warned
 from adclip.model.prompts import adapter_state, ours, pretrained
 from adclip.training.augment import Augment
 from adclip.training.dataset import Cohort
-from adclip.training.resume import Progress, State, is_memory_error, read_state, write_state
+from adclip.training.resume import Progress, State, read_state, write_state
 from adclip.training.scoring import Wording
 
 WARM_UP = 0.1  # share of all steps
 GRADIENT_NORM = 1.0
+LONG_EPOCH_S = 10.0  # from then on its steps are told too
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ class Loop:
         changes = torch.Generator().manual_seed(int(rng.integers(2**62)))
         size = self.config.batch_size
         steps = math.ceil(len(order) / size)
-        total = 0.0
+        total, told, began = 0.0, "", time.monotonic()
         self.learner.forget()
         for index in range(steps):
             # the middle of a step, so that none is taken at a rate of zero, however few there are
@@ -161,6 +163,10 @@ class Loop:
                 )
             self.optimizer.step()
             total += loss * len(places)
+            if time.monotonic() - began > LONG_EPOCH_S:
+                if not told:
+                    on_event(Started(told := f"epoch {epoch + 1}", steps))
+                on_event(Advanced(told, index + 1, f"loss {loss:.3f}"))
         return total / len(order)
 
     @property

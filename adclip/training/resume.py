@@ -14,10 +14,6 @@ from torch import Tensor
 from adclip.errors import OutputError
 from adclip.paths import write_bytes
 
-# What torch says in plain RuntimeErrors: of Windows and of Linux, and of Apple's GPUs.
-_NO_MEMORY = ("not enough memory", "DefaultCPUAllocator: can't allocate memory", "backend out of memory")
-
-
 @dataclass
 class Progress:
     """Where a run stands.
@@ -123,10 +119,3 @@ def read_fingerprint(path: Path) -> str | None:
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): value.clone() for n, value in tensors.items() if n.startswith(prefix)}
-
-
-def is_memory_error(error: BaseException) -> bool:
-    """Tell whether an exception means that memory ran out, on a device or on the CPU."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)

@@ -100,7 +100,10 @@ class RunFolder:
         """
         from filelock import FileLock, Timeout
 
-        self.private.mkdir(parents=True, exist_ok=True)
+        try:
+            self.private.mkdir(parents=True, exist_ok=True)
+        except FileNotFoundError:  # of virtual file systems such as /proc
+            raise OutputError.no_place(self.out, "no folder can be made there") from None
         lock = FileLock(self.private / LOCK)
         try:
             lock.acquire(timeout=0)  # the system lets go of it when a process is killed

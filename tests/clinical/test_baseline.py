@@ -83,6 +83,19 @@ def test_without_any_icv_volumes_stay_in_mm3():
     assert fitted.predict(Visit(hippocampus_mm3=6000.0)) == fitted.predict(Visit(hippocampus_mm3=6000.0, icv_mm3=1e6))
 
 
+def test_a_common_class_is_no_answer_by_itself():
+    """Scores of the network are for classes equally common; a baseline beside it must not gain or lose by the shares."""
+    visits, labels = cohort(600)
+    rare = [place for place, label in enumerate(labels) if label != "AD" or place % 5 == 0]
+    fitted = MetadataBaseline.fit([visits[place] for place in rare], [labels[place] for place in rare])
+    unseen, truth = cohort(300, seed=4)
+    answers = [max(found, key=found.get) for found in map(fitted.predict, unseen)]
+    recall = {name: np.mean([a == name for a, t in zip(answers, truth, strict=True) if t == name]) for name in set(truth)}
+    assert min(recall["AD"], recall["CN"]) > 0.7, recall
+    nothing = MetadataBaseline.fit([Visit()] * 10, ["CN"] * 6 + ["MCI"] * 3 + ["AD"])
+    assert nothing.intercepts == pytest.approx([0, 0, 0])
+
+
 def test_left_and_right_count_as_the_hippocampus(fitted):
     halves = Visit(hippocampus_left_mm3=3000.0, hippocampus_right_mm3=3000.0)
     assert fitted.predict(halves) == fitted.predict(Visit(hippocampus_mm3=6000.0))

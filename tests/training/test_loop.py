@@ -10,7 +10,7 @@ import torch
 from tiny import CONTRACT, base_network, make_cohort, make_reader
 
 from adclip.domain import Visit
-from adclip.errors import EXIT_INPUT, DeviceError, OutputError, TrainingError
+from adclip.errors import EXIT_INPUT, DeviceError, OutputError, TrainingError, is_memory_error
 from adclip.events import Advanced, Warned, ignore
 from adclip.model.prompts import adapter_state, is_adapter
 from adclip.training.augment import Augment
@@ -202,6 +202,55 @@ def test_an_epoch_that_cannot_be_judged_is_not_kept(tmp_path, tiny_base, cohort)
 def test_the_prior_is_that_of_the_training_scans(tiny_base, cohort):
     objective = make_objective(tiny_base, cohort, train=[0, 3, 6, 1])
     assert objective.log_prior.exp().tolist() == pytest.approx([0.75, 0.25, 1e-6])
+
+
+def test_the_steps_of_a_long_epoch_are_told(tmp_path, tiny_base, cohort, monkeypatch):
+    monkeypatch.setattr("adclip.training.loop.LONG_EPOCH_S", -1.0)
+    told = []
+    make_loop(tiny_base, cohort, replace(CONFIG, epochs=2)).run(tmp_path / "state", told.append)
+    steps = [event.done for event in told if isinstance(event, Advanced) and event.task == "epoch 2"]
+    assert steps == [1, 2, 3]
+
+
+def test_what_the_base_has_taught_changes_more_slowly(tmp_path, tiny_base, cohort):
+    def moved(share):
+        loop = make_loop(tiny_base, cohort, replace(CONFIG, pretrained_rate=share, epochs=1))
+        before = {name: value.clone() for name, value in adapter_state(loop.network).items()}
+        loop.run(tmp_path / f"state{share}", ignore)
+        now = adapter_state(loop.network)
+        return {name: float((now[name] - before[name]).abs().max()) for name in now}
+
+    still, slow, whole = moved(0.0), moved(0.1), moved(1.0)
+    taught = {"vision_encoder.cls_token", "mm_vision_proj.weight", "mm_language_proj.bias", "logit_scale"}
+    for name in taught:
+        assert still[name] == 0 < slow[name] < 0.3 * whole[name], name
+    for name in {"text_prompts", "mmse_head.2.weight", "vision_encoder.mmse_token", "cross_attention.out_proj.weight"}:
+        assert still[name] > 0 and slow[name] > 0.3 * whole[name], name
+
+
+def test_no_step_is_taken_at_a_rate_of_zero(tmp_path, tiny_base, cohort):
+    loop = make_loop(tiny_base, cohort, replace(CONFIG, epochs=1, batch_size=9))
+    before = {name: value.clone() for name, value in adapter_state(loop.network).items()}
+    loop.run(tmp_path / "state", ignore)
+    assert any(not torch.equal(value, before[name]) for name, value in adapter_state(loop.network).items())
+
+
+def test_the_score_starts_at_the_mean(tiny_base, cohort):
+    objective = make_objective(tiny_base, cohort)
+    found = answer(objective.reader, cohort, range(3), STATS)
+    assert found.mmse.tolist() == pytest.approx([STATS[0]] * 3)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes",
+        "[enforce fail at alloc_cpu.cpp:75] data. DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes.",
+        "MPS backend out of memory (MPS allocated: 9.06 GB, other allocations: 1 MB, max allowed: 9.07 GB)",
+    ],
+)
+def test_memory_that_ran_out_is_known_by_what_torch_says(text):
+    assert is_memory_error(RuntimeError(text)) and not is_memory_error(RuntimeError("shapes differ"))
 
 
 def test_the_rate_warms_up_and_ends_at_zero(tiny_base, cohort):
