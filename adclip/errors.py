@@ -620,6 +620,14 @@ class CheckpointError(InputError):
         return cls(f"{path}: not an adclip model folder", "give the RUN folder that `adclip finetune --out RUN` wrote")
 
     @classmethod
+    def no_folder(cls, path: Path | str) -> CheckpointError:
+        return cls(f"{path}: no such folder", "check the path after --model; without it the builtin model answers")
+
+    @classmethod
+    def unfinished(cls, path: Path | str) -> CheckpointError:
+        return cls(f"{path}: an unfinished run", "give its `adclip finetune` line again; it goes on where it stopped")
+
+    @classmethod
     def damaged(cls, path: Path | str, why: str) -> CheckpointError:
         return cls(f"{path}: {why}", "copy the folder again or train again with `adclip finetune`")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adclip.config import FinetuneConfig
+from adclip.domain import RESEARCH_NOTICE
 from adclip.events import OnEvent, Step, Warned, ignore
 from adclip.paths import write_text
 from adclip.task import Task
@@ -81,6 +82,7 @@ def finetune(config: FinetuneConfig, on_event: OnEvent = ignore) -> FinetuneResu
     InputError
         If scans, table or output folder cannot be used.
     """
+    from adclip.model.bases import remember
     from adclip.training.enrol import enrol
     from adclip.training.history import read_history
     from adclip.training.run_folder import RunFolder
@@ -93,6 +95,7 @@ def finetune(config: FinetuneConfig, on_event: OnEvent = ignore) -> FinetuneResu
     with folder.held(fingerprint):
         record = folder.finished(fingerprint)
         if record is None:
+            remember(enrolled.base)
             folder.begin(enrolled.split.to_tsv(), enrolled.scans_to_tsv())
             return _train(config, folder, enrolled, fingerprint, on_event)
         on_event(Step(f"{config.out}: finished already with these settings, scans and rows; nothing is left to do"))
@@ -129,6 +132,7 @@ class Plan:
     minutes: float
     memory_gb: float
     seconds_per_step: float
+    notice: str = RESEARCH_NOTICE
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""
@@ -149,7 +153,7 @@ def plan(config: FinetuneConfig, on_event: OnEvent = ignore) -> Plan:
     task = enrolled.task
     of = enrolled.examples_of_parts()
     batch = of["train"][: config.batch_size]
-    cohort = read_cohort(batch, enrolled.base.config.contract, task, ignore)
+    cohort = read_cohort(batch, enrolled.base.config.contract, task, ignore, keep=False)
     places = {part: list(range(len(batch))) if part == "train" else [] for part in of}
     cost = rehearse(
         Material(config, enrolled.base, task, cohort, places, _middle_of(task), ""),

@@ -27,18 +27,25 @@ from adclip.config import LABEL_POLICIES, METHODS, OBJECTIVES, RECIPES, Finetune
 
 def finetune_command(
     ctx: typer.Context,
-    scans: Annotated[Path, typer.Option(help="adclip derivatives folder with the scans.", show_default=False)],
+    scans: Annotated[
+        Path, typer.Option(metavar="DIR", help="adclip derivatives folder with the scans.", show_default=False)
+    ],
     table: Annotated[
         list[Path],
         typer.Option(
-            help="Metadata with subject_id, diagnosis and what the reports need; may be repeated.", show_default=False
+            metavar="FILE",
+            help="Metadata with subject_id, diagnosis and what the reports need; may be repeated.",
+            show_default=False,
         ),
     ],
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="RUN", help="Folder for the tuned model.", show_default=False)
     ],
     base: Annotated[
-        str, typer.Option(help="Base model: a name of `adclip weights list`, a folder or a safetensors file.")
+        str,
+        typer.Option(
+            metavar="NAME", help="Base model: a name of `adclip weights list`, a folder or a safetensors file."
+        ),
     ] = FinetuneConfig.base,
     tokenizer: Annotated[
         Path | None, typer.Option(metavar="VOCAB.txt", help="Vocabulary, where none lies beside the base's weights.")

@@ -169,16 +169,26 @@ def _draw_card(record: Record) -> None:
 def draw_metrics(metrics: Mapping[str, Any], baselines: Mapping[str, Any]) -> None:
     """Print measured numbers beside what a plain baseline reaches on the same subjects."""
     flat = {name: value for name, value in baselines.items() if isinstance(value, Mapping)}
-    draw_table(
-        ["metric", "model", *flat, "n"],
-        (
-            [text(name), interval(value), *(_of(baseline, name) for baseline in flat.values()), text(value.get("n"))]
+    headers = ["metric", "model", *flat, "n"]
+
+    def rows(*, short: bool) -> list[list[str]]:
+        return [
+            [text(name), interval(value), *(_of(one, name, short=short) for one in flat.values()), text(value.get("n"))]
             for name, value in metrics.items()
             if isinstance(value, Mapping)
-        ),
-    )
+        ]
+
+    # a narrow terminal gets the baselines without their intervals, and if need be no counts, rather than broken lines
+    for cells in (rows(short=False), rows(short=True), [row[:-1] for row in rows(short=True)]):
+        lines = [headers[: len(cells[0])] if cells else headers, *cells]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        if sum(widths) + 2 * (len(widths) - 1) <= stdout().width:
+            break
+    draw_table(lines[0], cells)
 
 
-def _of(baseline: Mapping[str, Any], metric: str) -> str:
+def _of(baseline: Mapping[str, Any], metric: str, *, short: bool) -> str:
     found = baseline.get(metric)
-    return interval(found) if isinstance(found, Mapping) else number(found)
+    if not isinstance(found, Mapping):
+        return number(found)
+    return number(found.get("value")) if short else interval(found)

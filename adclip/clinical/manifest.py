@@ -125,7 +125,7 @@ def build_manifest(items: Sequence[ScanItem], table: Table) -> Manifest:
         if number not in joined:
             skipped.append(Skipped(f"line {line}", NO_SCAN))
     if not examples:
-        raise TableError.no_rows(table.path, f"none of {len(items)} scans has a row with a diagnosis")
+        raise TableError.no_rows(table.path, _why_none(table, items, row_of))
     return Manifest(tuple(examples), tuple(skipped))
 
 
@@ -143,6 +143,18 @@ def with_last_diagnosis(manifest: Manifest, table: Table) -> tuple[Manifest, int
         changed += last != example.visit.diagnosis
         examples.append(replace(example, visit=replace(example.visit, diagnosis=last)))
     return replace(manifest, examples=tuple(examples)), changed
+
+
+def _why_none(table: Table, items: Sequence[ScanItem], row_of: Sequence[int | None]) -> str:
+    """Say why no scan can be used; with names from both sides where none of them match."""
+    with_row = sum(number is not None for number in row_of)
+    if with_row:
+        return f"{with_row} of {len(items)} scans have a row, none of them a diagnosis that may be used"
+    named = next((visit.subject_id for visit in table.rows if visit.subject_id), None)
+    theirs = (
+        f"a row is of `{named}`" if named else "no row has a subject id (`--column subject_id=NAME` names its column)"
+    )
+    return f"none of {len(items)} scans has a row: a scan is of `{items[0].subject_id}`, {theirs}"
 
 
 def _why_not(table: Table, number: int | None, joined: dict[int, list[ScanItem]]) -> str | None:

@@ -12,7 +12,7 @@ import torch.nn.functional as functional
 from einops import rearrange
 from torch import Tensor, nn
 
-from adclip.config import ModelConfig, PromptConfig
+from adclip.config import LAST_TEXT_TOKEN, ModelConfig, PromptConfig
 from adclip.errors import CheckpointError
 from adclip.model.prompts import new_tokens
 from adclip.model.text import TokenBatch, build_bert, encode_words
@@ -162,6 +162,13 @@ class Network(nn.Module):
             self.language_encoder = self._late_text_tower().to(self.logit_scale.device)
             self._late_text_tower = None
         return self.language_encoder
+
+    @property
+    def text_limit(self) -> int:
+        """Tokens that a text may have: with prompts before [CLS] they take positions of their own."""
+        prompts = self.prompt_config
+        taken = prompts.text_prompts if prompts is not None and prompts.prompts_before_cls else 0
+        return min(LAST_TEXT_TOKEN, self.config.text_positions - taken)
 
     def checkpoint_activations(self) -> None:
         """Compute activations again during backward instead of keeping them, in both towers."""

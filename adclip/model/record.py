@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adclip.config import ModelConfig, PromptConfig
+from adclip.config import REPORT_STYLES, ModelConfig, PromptConfig
 from adclip.domain import BUILTIN_NOTICE, RESEARCH_NOTICE
 from adclip.errors import CheckpointError, ConfigError
 from adclip.model.bases import BUILTIN_FOLDER
@@ -49,6 +50,19 @@ class Calibration:
     scan_only_set_threshold: float | None = None
     cross_fitted: bool = False
     gate_limit: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("temperature", "scan_only_temperature"):
+            if not _is_number(getattr(self, name)) or getattr(self, name) <= 0:
+                raise ValueError(f"`{name}` must be a number above 0")
+        for name in ("mmse_half_width", "set_threshold", "scan_only_set_threshold", "gate_limit"):
+            value = getattr(self, name)
+            if value is not None and (not _is_number(value) or value < 0):
+                raise ValueError(f"`{name}` must be a number of at least 0, or null")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 @dataclass(frozen=True)
@@ -144,7 +158,10 @@ def read_record(folder: Path, name: str = ADAPTER_RECORD) -> AdapterRecord:
     if (folder / BASELINE_RECORD).is_file() and not path.is_file():
         raise CheckpointError.is_baseline(folder)
     if not path.is_file():
-        raise CheckpointError.missing(folder)
+        if not folder.exists():
+            raise CheckpointError.no_folder(folder)
+        begun = (folder / "private" / "config.toml").is_file()
+        raise CheckpointError.unfinished(folder) if begun else CheckpointError.missing(folder)
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         if data["schema_version"] > SCHEMA_VERSION:
@@ -156,10 +173,21 @@ def read_record(folder: Path, name: str = ADAPTER_RECORD) -> AdapterRecord:
         data["labels"] = tuple(data["labels"])
         if "task" in data:
             data["task"] = Task.from_dict(data["task"], str(path))
-        if data.get("task", ALZHEIMER).classes != data["labels"]:
-            raise ValueError("its classes are not those of its task")
+        task = data.get("task", ALZHEIMER)
+        if task.classes != data["labels"]:
+            raise ValueError("`labels` are not the classes of `task`")
+        if data["style"] not in REPORT_STYLES:
+            raise ValueError(f"`style` is none of {', '.join(REPORT_STYLES)}")
+        baseline = data["metadata_baseline"]
+        if baseline is not None and tuple(baseline["class_order"]) != data["labels"]:
+            raise ValueError("`metadata_baseline` has other classes than `labels`")
+        mean, sd = data["mmse_mean"], data["mmse_sd"]
+        if mean is not None and not (_is_number(mean) and _is_number(sd) and sd > 0):
+            raise ValueError("`mmse_mean` and `mmse_sd` must be numbers, the second above 0")
         return AdapterRecord(**data)
     except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
         if isinstance(error, CheckpointError):
             raise
-        raise CheckpointError.damaged(path, "not a readable adapter.json") from error
+        # the words of our own checks alone: others may repeat what stands in the file
+        why = str(error) if type(error) is ValueError and str(error).startswith("`") else "not readable"
+        raise CheckpointError.damaged(path, why) from error

@@ -71,7 +71,10 @@ def tokenize(texts: Sequence[str], tokenizer: Tokenizer, limit: int = LAST_TEXT_
     encoded = [tokenizer.encode(text).ids for text in texts]
     longest = max(len(ids) for ids in encoded)
     if longest > limit:
-        raise InputError(f"a report has {longest} tokens, the text tower takes {limit}", "use a shorter --style")
+        raise InputError(
+            f"a report has {longest} tokens, the text tower takes {limit}",
+            "use a shorter --style, or fewer --text-prompts",
+        )
     ids = torch.zeros((len(encoded), longest), dtype=torch.long)
     mask = torch.zeros_like(ids, dtype=torch.bool)
     words = torch.zeros_like(mask)

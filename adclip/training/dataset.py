@@ -59,8 +59,10 @@ class Cohort:
         return [index for index, visit in enumerate(self.visits) if visit.subject_id in subjects]
 
 
-def read_cohort(examples: Sequence[Example], contract: InputContract, task: Task, on_event: OnEvent) -> Cohort:
-    """Read derivatives, or find them in the cache of volumes.
+def read_cohort(
+    examples: Sequence[Example], contract: InputContract, task: Task, on_event: OnEvent, *, keep: bool = True
+) -> Cohort:
+    """Read derivatives, or find them in the cache of volumes; without `keep` that is left alone.
 
     Raises
     ------
@@ -77,7 +79,11 @@ def read_cohort(examples: Sequence[Example], contract: InputContract, task: Task
         on_event(Advanced("reading scans", place + 1))
         return np.round(to_model_order(prepared.image) * QUANTUM).astype(np.int16)
 
-    volumes, cached = read_volumes([example.sha256 for example in examples], contract, read_one)
+    cached = False
+    if keep:
+        volumes, cached = read_volumes([example.sha256 for example in examples], contract, read_one)
+    else:
+        volumes = np.stack([read_one(place) for place in range(len(examples))])
     if cached:
         on_event(Advanced("reading scans", len(examples), "from the cache"))
     images = torch.from_numpy(volumes)[:, None]

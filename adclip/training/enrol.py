@@ -10,12 +10,12 @@ from adclip.clinical.manifest import Example, Manifest, build_manifest, with_las
 from adclip.clinical.reports import usable_fields
 from adclip.clinical.splits import PARTS, Split, prove_disjoint, require_every_class, split_by_subject, thin_out
 from adclip.clinical.table import read_tables
-from adclip.config import FinetuneConfig, parse_fold
+from adclip.config import FinetuneConfig, ModelConfig, parse_fold
 from adclip.domain import Visit
-from adclip.errors import CheckpointError, ScanError, TableError
+from adclip.errors import CheckpointError, ConfigError, ScanError, TableError
 from adclip.events import OnEvent, Warned
 from adclip.imaging.find import find_scans, without_failed
-from adclip.model.bases import BaseWeights, read_base, remember
+from adclip.model.bases import BaseWeights, read_base
 from adclip.model.record import FEW_SUBJECTS
 from adclip.task import Task, read_task
 from adclip.training.history import check_tensorboard
@@ -102,8 +102,8 @@ def enrol(config: FinetuneConfig, on_event: OnEvent) -> Enrolment:
     base = read_base(config.base, config.tokenizer)
     if not base.config.text_depth:
         raise CheckpointError.no_text_tower()
+    check_parts(config, base.config)
     _ = base.tokenizer  # a missing vocabulary is told before an hour of training
-    remember(base)
     manifest = _gather(config, on_event)
     visits = [example.visit for example in manifest.examples]
     task = read_task(config.task)
@@ -123,6 +123,21 @@ def enrol(config: FinetuneConfig, on_event: OnEvent) -> Enrolment:
     if config.train_size is not None:
         split = split.without(subjects["train"], thin_out(split, visits, config.train_size, config.seed))
     return Enrolment(base, manifest, split, task)
+
+
+def check_parts(config: FinetuneConfig, model: ModelConfig) -> None:
+    """Raise ConfigError if parts are larger than the base that they are added to."""
+    prompts = config.prompts
+    for flag, size, most, why in (
+        ("--prompt-depth", prompts.prompt_depth or 0, model.depth, "blocks"),
+        ("--lora-rank", prompts.lora_rank, model.width, "numbers in a token"),
+        ("--visual-prompts", prompts.visual_prompts, model.patches, "patches"),
+        ("--text-prompts", prompts.text_prompts, model.text_positions - 1, "places for text, and words need some"),
+    ):
+        if size > most:
+            raise ConfigError.bad_value(
+                flag, f"{size} are too many: {config.base} has {most} {why}", f"give at most {most}"
+            )
 
 
 def _divide(visits: Sequence[Visit], config: FinetuneConfig, on_event: OnEvent) -> Split:
@@ -152,10 +167,12 @@ def _shares(config: FinetuneConfig) -> dict[str, float]:
 
 def _gather(config: FinetuneConfig, on_event: OnEvent) -> Manifest:
     """Find the scans, join them with their rows, and say what was left out."""
+    found = find_scans((config.scans,))
+    if raw := next((item for item in found if not item.preprocessed), None):
+        raise ScanError.not_preprocessed(raw.path)
     table = read_tables(config.tables, config.table_options, need=("diagnosis",))
     for hint in (*table.hints, *table.notes):
         on_event(Warned(str(table.path), hint))
-    found = find_scans((config.scans,))
     items = without_failed(found)
     if not items:
         raise ScanError.all_failed_quality(config.scans)

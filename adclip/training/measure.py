@@ -81,7 +81,7 @@ def measure(
             None if k is None else float(abs(k - m) <= calibration.mmse_half_width)
             for k, m in zip(known, mmse, strict=True)
         ]
-        metrics[f"{task.score_key}_interval_coverage"] = _mean_of(within, subjects, seed)
+        metrics[f"{task.score_key}_coverage"] = _mean_of(within, subjects, seed)
     if usual_score is not None and f"{task.score_key}_mae" in metrics:
         majority_metrics[f"{task.score_key}_mae"] = _error_of(usual_score, known, subjects, seed)
     scan_metrics = summarise(truth, scan, labels, subjects, seed=seed, majority=majority)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
+from adclip.training.augment import Augment
 from adclip.training.methods import Material, learner_of
 
 VALIDATION_SHARE = 0.35  # of a training step's time per scan: forward alone
@@ -55,6 +56,8 @@ def rehearse(material: Material, scans: int, held_out: int) -> Cost:
     for _ in range(2):
         start = time.perf_counter()
         images = material.cohort.image_batch(places, learner.device)
+        if config.augment:
+            images = Augment(material.base.config.contract, config.flip)(images, torch.Generator().manual_seed(0))
         learner.loss(places, images, learner.draw_wordings(len(places), rng)).backward()
         if learner.device.type == "cuda":
             torch.cuda.synchronize()

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from adclip.errors import OutputError
 from adclip.paths import write_bytes
+
 
 @dataclass
 class Progress:

@@ -8,6 +8,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
 from adclip.cli import tables
 from adclip.domain import BUILTIN_NOTICE, Prediction, ScoreEstimate
@@ -117,6 +118,21 @@ def test_finetune_shows_the_model_beside_its_baselines(run, stub):
     stub("finetune", SimpleNamespace(to_dict=lambda: record))
     page = run("finetune", "--scans", "s", "--table", "t", "--out", "run1").stdout
     assert page.count("0.80 (0.70 to 0.90)") == 2
+
+
+def test_the_numbers_of_a_fine_tuning_fit_into_80_columns(run, stub, monkeypatch):
+    monkeypatch.setattr("adclip.cli.tables.stdout", lambda: Console(width=80))
+    value = {"value": 0.8, "low": 0.7, "high": 0.9, "n": 40}
+    names = ("balanced_accuracy", "auc_ad_vs_cn")
+    groups = {group: dict.fromkeys(names, value) for group in ("scan_only", "metadata_only", "majority")}
+    stub(
+        "finetune",
+        SimpleNamespace(to_dict=lambda: {"out": "r", "metrics": dict.fromkeys(names, value), "baselines": groups}),
+    )
+    page = run("finetune", "--scans", "s", "--table", "t", "--out", "r").stdout.splitlines()
+    row = next(line for line in page if line.startswith("balanced_accuracy"))
+    assert row.split() == ["balanced_accuracy", "0.80", "(0.70", "to", "0.90)", "0.80", "0.80", "0.80"]
+    assert max(map(len, page)) <= 80
 
 
 def test_other_pages_draw(run, stub):

@@ -90,7 +90,9 @@ def test_a_common_class_is_no_answer_by_itself():
     fitted = MetadataBaseline.fit([visits[place] for place in rare], [labels[place] for place in rare])
     unseen, truth = cohort(300, seed=4)
     answers = [max(found, key=found.get) for found in map(fitted.predict, unseen)]
-    recall = {name: np.mean([a == name for a, t in zip(answers, truth, strict=True) if t == name]) for name in set(truth)}
+    recall = {
+        name: np.mean([a == name for a, t in zip(answers, truth, strict=True) if t == name]) for name in set(truth)
+    }
     assert min(recall["AD"], recall["CN"]) > 0.7, recall
     nothing = MetadataBaseline.fit([Visit()] * 10, ["CN"] * 6 + ["MCI"] * 3 + ["AD"])
     assert nothing.intercepts == pytest.approx([0, 0, 0])

@@ -272,3 +272,32 @@ def test_a_record_of_the_same_classes_in_another_order_is_refused(folder):
     (folder / "adapter.json").write_text(json.dumps(data))
     read_record(folder)
     refused(folder, "its classes are")
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"calibration": {"temperature": "warm"}}, "`temperature` must be a number above 0"),
+        ({"calibration": {"temperature": -1.0}}, "`temperature` must be a number above 0"),
+        ({"calibration": {"scan_only_temperature": 0}}, "`scan_only_temperature` must be a number above 0"),
+        ({"calibration": {"gate_limit": -2}}, "`gate_limit`"),
+        ({"style": "paper9"}, "`style` is none of"),
+        ({"mmse_sd": 0}, "`mmse_sd`"),
+        ({"metadata_baseline": {"class_order": ["AD", "MCI", "CN"]}}, "`metadata_baseline` has other classes"),
+        ({"labels": ["AD", "MCI", "CN"]}, "`labels` are not the classes"),
+    ],
+)
+def test_a_number_that_cannot_be_is_named(folder, changed, words):
+    data = json.loads((folder / "adapter.json").read_text())
+    for name, value in changed.items():
+        data[name] = data[name] | value if isinstance(value, dict) and data[name] else value
+    (folder / "adapter.json").write_text(json.dumps(data))
+    refused(folder, words)
+
+
+def test_what_is_no_model_is_told_apart(tmp_path):
+    refused(tmp_path / "nope", "no such folder")
+    (tmp_path / "run" / "private").mkdir(parents=True)
+    refused(tmp_path / "run", "not an adclip model folder")
+    (tmp_path / "run" / "private" / "config.toml").write_text("")
+    refused(tmp_path / "run", "an unfinished run")

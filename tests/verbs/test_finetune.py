@@ -27,6 +27,7 @@ from adclip.errors import (
     AdclipError,
     CheckpointError,
     ConfigError,
+    InputError,
     LeakError,
     MissingPackageError,
     OutputError,
@@ -682,3 +683,65 @@ def test_the_advice_after_a_diverged_training_works(one_epoch):
     assert not (one_epoch.out / "adapter.json").exists()
     finetune(replace(one_epoch, overwrite=True))
     assert read_record(one_epoch.out).training["learning_rate"] == one_epoch.learning_rate
+
+
+def test_why_no_scan_has_a_row_is_told(one_epoch, tiny_cohort, tmp_path):
+    rows = list(read_table(tiny_cohort / "table.csv").rows)
+    others = write_table(
+        tmp_path / "others.csv", [replace(row, subject_id=f"X{row.subject_id}", scan=None) for row in rows]
+    )
+    with pytest.raises(TableError, match="a scan is of `p00`, a row is of `Xp00`"):
+        finetune(replace(one_epoch, table=others))
+    undiagnosed = write_table(tmp_path / "none.csv", [replace(row, diagnosis=None) for row in rows])
+    with pytest.raises(TableError, match=r"scans have a row, none of them a diagnosis|diagnosis"):
+        finetune(replace(one_epoch, table=undiagnosed))
+
+
+def test_raw_scans_are_told_before_rows_are_looked_for(one_epoch, tmp_path):
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    shutil.copy(next(one_epoch.scans.rglob("*desc-preproc_T1w.nii.gz")), raw / "other_T1w.nii.gz")
+    with pytest.raises(ScanError, match="not an adclip derivative"):
+        finetune(replace(one_epoch, scans=raw))
+
+
+@pytest.mark.parametrize(
+    ("part", "size"), [("prompt_depth", 99), ("lora_rank", 500), ("visual_prompts", 100_000), ("text_prompts", 5000)]
+)
+def test_a_part_larger_than_its_base_is_refused(one_epoch, part, size):
+    with pytest.raises(ConfigError, match=f"--{part.replace('_', '-')}: {size} are too many"):
+        finetune(replace(one_epoch, prompts=replace(one_epoch.prompts, **{part: size})))
+    assert not one_epoch.out.exists()
+
+
+def test_prompts_before_cls_leave_fewer_places_for_words(one_epoch, tiny_base):
+    most = read_base(str(tiny_base)).config.text_positions - 20
+    prompts = replace(one_epoch.prompts, text_prompts=most, prompts_before_cls=True)
+    with pytest.raises(InputError, match="the text tower takes 20") as caught:
+        finetune(replace(one_epoch, prompts=prompts))
+    assert "--text-prompts" in caught.value.remedy
+
+
+def test_sets_and_intervals_are_measured_too(tiny_run):
+    """Coverage by hand from the predictions: what the model card promises at 90 % is a number that was counted."""
+    record = read_record(tiny_run)
+    with (tiny_run / "private" / "predictions_test.tsv").open() as stream:
+        rows = list(csv.DictReader(stream, delimiter="\t"))
+    known = [row for row in rows if row["mmse"] != "n/a"]
+    half = record.calibration.mmse_half_width
+    if half is not None:
+        inside = [abs(float(row["mmse"]) - float(row["mmse_estimate"])) <= half + 1e-3 for row in known]
+        assert record.metrics["mmse_coverage"]["value"] == pytest.approx(np.mean(inside))
+    assert (half is None) == ("mmse_coverage" not in record.metrics)
+    threshold = record.calibration.set_threshold
+    assert (threshold is None) == ("set_coverage" not in record.metrics)
+
+
+def test_prediction_sets_are_counted_as_they_are_given():
+    from adclip.training.measure import _measure_sets
+
+    shares = np.array([[0.7, 0.2, 0.1], [0.4, 0.35, 0.25], [0.1, 0.1, 0.8], [0.34, 0.33, 0.33]])
+    found = _measure_sets(shares, [0, 1, 0, 2], [0.3, 0.3, 0.3, 0.9], ["a", "b", "c", "d"], 0)
+    assert found["set_size"]["value"] == pytest.approx((1 + 2 + 1 + 1) / 4)
+    assert found["set_coverage"]["value"] == pytest.approx(2 / 4)
+    assert _measure_sets(shares, [0, 1, 0, 2], [0.3, None, 0.3, 0.9], ["a", "b", "c", "d"], 0) == {}
