@@ -154,6 +154,7 @@ def _objective(material: Material) -> Objective:
             config.report_dropout,
             config.field_dropout,
             config.memory,
+            sides=not (config.augment and config.flip),  # a mirrored scan would contradict them
         ),
     )
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from adclip.clinical.reports import fields_of, has_wordings
+from adclip.clinical.reports.readings import SIDES
 from adclip.model.network import Network
 from adclip.training.dataset import Cohort
 from adclip.training.losses import Pairs, adjusted_cross_entropy, contrast, masked_mse, published_contrast
@@ -24,7 +25,7 @@ from adclip.training.scoring import Reader, Scores, Wording, score_batch
 
 @dataclass(frozen=True)
 class ObjectiveConfig:
-    """Weights of the parts; see FinetuneConfig for their meaning."""
+    """Weights of the parts; see FinetuneConfig for their meaning. Without `sides` no report tells left from right."""
 
     kind: str = "candidates"
     alpha: float = 0.5
@@ -33,6 +34,7 @@ class ObjectiveConfig:
     report_dropout: float = 0.4
     field_dropout: float = 0.15
     memory: int = 64
+    sides: bool = True
 
 
 class Objective:
@@ -123,7 +125,7 @@ class Objective:
 
     def draw_wordings(self, count: int, rng: np.random.Generator) -> list[Wording]:
         """Draw what is dropped from each report, and its words where the style has several."""
-        fields = fields_of(self.reader.style)
+        fields = [name for name in fields_of(self.reader.style) if self.config.sides or name not in SIDES]
         wordings = []
         for _ in range(count):
             whole = rng.random() >= self.config.report_dropout

@@ -5,7 +5,11 @@
 
 The seed draws split, initial prompts and order; the same seed gives every method the same split. Runs that are there are kept,
 so that a stopped benchmark goes on. Then a table: the mean over seeds, and a 95 % interval bootstrapped over the test
-subjects of all seeds together (a subject that is tested by two seeds is drawn once, with both answers).
+subjects of all seeds together (a subject that is tested by two seeds is drawn once, with both answers). The last column is the AUC less
+that of the full method on the same people, with the interval of that difference.
+
+With `--others COHORT`, people of another seed whom no run has seen, every model that can predict answers for all of them too: more people
+than a test part has, so that smaller differences can be told.
 """
 
 from __future__ import annotations
@@ -90,29 +94,81 @@ def figures(rows: list[dict]) -> dict[str, float]:
     return told | {"MMSE error": float(np.mean(errors)) if errors else float("nan")}
 
 
-def summarise(name: str, runs: list[list[dict]], resamples: int = 500) -> str:
+def summarise(name: str, runs: list[list[dict]], resamples: int = 500, against: list[list[dict]] | None = None) -> str:
     each = [figures(rows) for rows in runs]
     people = sorted({row["subject_id"] for rows in runs for row in rows})
     rng, drawn = np.random.default_rng(0), []
     for _ in range(resamples):
         chosen = rng.choice(people, len(people))
-        again = []
-        for rows in runs:
-            of = {}
-            for row in rows:
-                of.setdefault(row["subject_id"], []).append(row)
-            again.append([row for who in chosen for row in of.get(who, [])])
         try:
-            found = [figures(rows) for rows in again]
+            found = [figures(rows) for rows in redrawn(runs, chosen)]
+            theirs = [figures(rows)["AUC"] for rows in redrawn(against or [], chosen)]
         except ValueError:
             continue
-        drawn.append({key: np.mean([f[key] for f in found]) for key in found[0]})
+        one = {key: np.mean([f[key] for f in found]) for key in found[0]}
+        drawn.append(one | ({"less": one["AUC"] - np.mean(theirs)} if theirs else {}))
     cells = []
     for key in each[0]:
         mean = np.mean([found[key] for found in each])
         low, high = np.nanpercentile([d[key] for d in drawn], [2.5, 97.5]) if np.isfinite(mean) else (np.nan, np.nan)
         cells.append(f"{mean:.3f} ({low:.3f}-{high:.3f})" if np.isfinite(mean) else "-".center(19))
-    return f"{name:24s} " + "  ".join(f"{cell:20s}" for cell in cells)
+    if against:
+        less = np.mean([found["AUC"] for found in each]) - np.mean([figures(rows)["AUC"] for rows in against])
+        low, high = np.percentile([d["less"] for d in drawn], [2.5, 97.5])
+        cells.append(f"{less:+.3f} ({low:+.3f} to {high:+.3f})")
+    return (f"{name:24s} " + "  ".join(f"{cell:20s}" for cell in cells)).rstrip()
+
+
+def redrawn(runs: list[list[dict]], chosen: list[str]) -> list[list[dict]]:
+    again = []
+    for rows in runs:
+        of: dict[str, list[dict]] = {}
+        for row in rows:
+            of.setdefault(row["subject_id"], []).append(row)
+        again.append([row for who in chosen for row in of.get(who, [])])
+    return again
+
+
+def answer_others(job: tuple[str, str]) -> str:
+    """Let a finished run answer for a whole cohort that it has not seen; kept beside it."""
+    import torch
+
+    from adclip.clinical.manifest import build_manifest
+    from adclip.clinical.table import read_table
+    from adclip.events import ignore
+    from adclip.imaging.find import find_scans
+    from adclip.inference import Predictor
+    from adclip.training.calibrate import answer, to_probabilities
+    from adclip.training.dataset import read_cohort
+
+    run, cohort = Path(job[0]), Path(job[1])
+    kept = run.with_name(f"{run.name}.{cohort.name}.json")
+    if kept.is_file() or not (run / "adapter.json").is_file():
+        return f"{run.name} {cohort.name}: there"
+    start = time.perf_counter()
+    predictor = Predictor.from_checkpoint(run, "cpu")
+    record = predictor.record
+    manifest = build_manifest(find_scans((cohort,)), read_table(cohort / "table.csv"))
+    data = read_cohort(manifest.examples, record.model.contract, record.task, ignore)
+    with torch.inference_mode():
+        found = answer(
+            predictor.reader, data, range(len(data.visits)), (record.mmse_mean or 0.0, record.mmse_sd or 1.0)
+        )
+    rows = []
+    shares = {"probability": to_probabilities(found.report, record.calibration.temperature),
+              "scan_only": to_probabilities(found.bare, record.calibration.scan_only_temperature)}  # fmt: skip
+    for place, visit in enumerate(data.visits):
+        known = visit.mmse is not None and found.mmse is not None and record.mmse_mean is not None
+        rows.append({"subject_id": visit.subject_id, "diagnosis": str(visit.diagnosis),
+                     **{kind: list(table[place]) for kind, table in shares.items()},
+                     "mmse": visit.mmse if known else "n/a", "mmse_estimate": float(found.mmse[place]) if known else "n/a"})  # fmt: skip
+    kept.write_text(json.dumps(rows))
+    return f"{run.name} {cohort.name}: {time.perf_counter() - start:.0f} s"
+
+
+def other_rows(run: Path, cohort: Path, kind: str) -> list[dict]:
+    rows = json.loads(run.with_name(f"{run.name}.{cohort.name}.json").read_text())
+    return [row | {"p": row[kind]} for row in rows]
 
 
 def oracle_rows(cohort: Path, run: Path) -> list[dict]:
@@ -170,16 +226,24 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--style", default="paper6")
     parser.add_argument("--only", nargs="*", default=list(VARIANTS))
+    parser.add_argument("--others", type=Path)
     options = parser.parse_args()
     jobs = [(name, seed, str(options.cohort), str(options.out), options.epochs, options.style)
             for seed in options.seeds for name in options.only]  # fmt: skip
     with ProcessPoolExecutor(options.workers) as pool:
         for line in pool.map(run_one, jobs):
             print(line, flush=True)
-    print(f"{'':24s} {'AUC AD vs CN':20s}  {'balanced accuracy':20s}  {'MMSE error, points':20s}")
+        if options.others:
+            runs = [(str(options.out / f"{slug(name)}-{seed}"), str(options.others))
+                    for seed in options.seeds for name in options.only if name in PREDICTS]  # fmt: skip
+            for line in pool.map(answer_others, runs):
+                print(line, flush=True)
+    print(f"{'':24s} {'AUC AD vs CN':20s}  {'balanced accuracy':20s}  {'MMSE error, points':20s}  less full method")
+    whole = [read_rows(options.out / f"full-method-{seed}", "probability") for seed in options.seeds]
     for name in options.only:
         folders = [options.out / f"{slug(name)}-{seed}" for seed in options.seeds]
-        print(summarise(name, [read_rows(folder, "probability") for folder in folders]), flush=True)
+        runs = [read_rows(folder, "probability") for folder in folders]
+        print(summarise(name, runs, against=whole), flush=True)
         if name == "full method":
             print(summarise("  its scan alone", [read_rows(folder, "scan_only") for folder in folders]))
             for what in ("scans", "reports"):
@@ -188,6 +252,16 @@ def main() -> None:
             print(summarise("oracle", [oracle_rows(options.cohort, folder) for folder in folders]))
     truth = [row["diagnosis"] for row in read_rows(folders[0], "probability")]
     print(f"majority class: balanced accuracy 0.333, accuracy {max(map(truth.count, set(truth))) / len(truth):.3f}")
+    if options.others:
+        print(f"\n{options.others.name}, people of another seed")
+        whole = [
+            other_rows(options.out / f"full-method-{seed}", options.others, "probability") for seed in options.seeds
+        ]
+        for name in [name for name in options.only if name in PREDICTS]:
+            folders = [options.out / f"{slug(name)}-{seed}" for seed in options.seeds]
+            for kind, title in (("probability", name), ("scan_only", "  its scan alone")):
+                runs = [other_rows(folder, options.others, kind) for folder in folders]
+                print(summarise(title, runs, against=whole), flush=True)
     (options.out / "settings.json").write_text(json.dumps(vars(options), default=str))
 
 

@@ -131,7 +131,7 @@ def test_the_numbers_of_a_fine_tuning_fit_into_80_columns(run, stub, monkeypatch
     )
     page = run("finetune", "--scans", "s", "--table", "t", "--out", "r").stdout.splitlines()
     row = next(line for line in page if line.startswith("balanced_accuracy"))
-    assert row.split() == ["balanced_accuracy", "0.80", "(0.70", "to", "0.90)", "0.80", "0.80", "0.80"]
+    assert row.split() == ["balanced_accuracy", "0.80", "(0.70", "to", "0.90)", "0.80", "0.80", "0.80", "40"]
     assert max(map(len, page)) <= 80
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adclip.clinical.splits import PARTS, Split, first_diagnosis, prove_disjoint, split_by_subject
+from adclip.clinical.splits import PARTS, Split, first_diagnosis, prove_disjoint, split_by_subject, thin_out
 from adclip.domain import Diagnosis, Visit
 from adclip.errors import ConfigError, LeakError, TableError
 
@@ -84,6 +85,31 @@ def test_a_class_that_only_converters_reach_must_be_trained_on():
             assert split.assignment["CN0000"] == "train"
             outcomes.add("trained")
     assert outcomes == {"refused", "trained"}
+
+
+def test_a_smaller_training_size_keeps_classes_that_only_converters_reach():
+    visits = cohort({"CN": 30}, visits_each=2)
+    train = split_by_subject(visits, {"train": 1.0}, seed=0).part("train")
+    late = {(train[0], "m12")}
+    visits = [replace(v, diagnosis=Diagnosis.AD) if (v.subject_id, v.session_id) in late else v for v in visits]
+    split = split_by_subject(visits, {"train": 1.0}, seed=0)
+    sizes = dict.fromkeys(range(8))
+    for seed in sizes:
+        try:
+            sizes[seed] = train[0] in thin_out(split, visits, 5, seed)
+        except ConfigError as error:
+            assert "AD" in str(error)
+    assert False not in sizes.values() and None in sizes.values()
+
+
+def test_whom_a_smaller_size_leaves_out_is_unused_and_the_file_says_so():
+    visits = cohort({"CN": 20, "AD": 20})
+    split = split_by_subject(visits, SHARES, seed=0)
+    thin = split.without(split.part("train"), thin_out(split, visits, 8, seed=0))
+    assert len(thin.part("train")) == 8 and len(thin.part("unused")) == len(split.part("train")) - 8
+    assert thin.part("test") == split.part("test")
+    assert Split.from_tsv(thin.to_tsv()) == thin
+    assert thin.over({"CN0000", "stranger"}).assignment["stranger"] == "unused"
 
 
 def test_first_diagnosis_follows_dates_then_sessions_then_order():

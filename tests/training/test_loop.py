@@ -228,6 +228,14 @@ def test_what_the_base_has_taught_changes_more_slowly(tmp_path, tiny_base, cohor
         assert still[name] > 0 and slow[name] > 0.3 * whole[name], name
 
 
+def test_where_scans_are_mirrored_reports_tell_no_sides(tiny_base, cohort):
+    def kept(sides):
+        objective = make_objective(tiny_base, cohort, "clinical", sides=sides, report_dropout=0.0, field_dropout=0.0)
+        return objective.draw_wordings(1, np.random.default_rng(0))[0].keep
+
+    assert kept(True) - kept(False) == {"hippocampus_left_mm3", "hippocampus_right_mm3"}
+
+
 def test_no_step_is_taken_at_a_rate_of_zero(tmp_path, tiny_base, cohort):
     loop = make_loop(tiny_base, cohort, replace(CONFIG, epochs=1, batch_size=9))
     before = {name: value.clone() for name, value in adapter_state(loop.network).items()}
