@@ -678,6 +678,8 @@ class FinetuneConfig(Settings):
         pairs and the raw MMSE, nothing dropped from reports, no augmentation, a z-scored cube on positions of another grid. Its 8
         heads in place of 12 and its splits are plain bugs and not taken over.
         """
+        if self.from_scratch or self.method == "cnn":  # nothing was taught where everything begins as chance
+            return dataclasses.replace(self, pretrained_rate=1.0)
         if self.recipe != "paper":
             return self
         published = PromptConfig.paper()

@@ -575,8 +575,11 @@ class OutputError(InputError):
         )
 
     @classmethod
-    def busy(cls, path: Path | str) -> OutputError:
-        return cls(f"{path}: another run is writing there", "wait until it has ended, or choose another --out")
+    def busy(cls, path: Path | str, lock: Path | str) -> OutputError:
+        return cls(
+            f"{path}: another run is writing there",
+            f"wait until it has ended, or choose another --out; if none runs, on any machine, delete {lock}",
+        )
 
     @classmethod
     def no_place(cls, path: Path | str, why: str) -> OutputError:
@@ -629,7 +632,7 @@ class CheckpointError(InputError):
 
     @classmethod
     def damaged(cls, path: Path | str, why: str) -> CheckpointError:
-        return cls(f"{path}: {why}", "copy the folder again or train again with `adclip finetune`")
+        return cls(f"{path}: {why}", "copy the folder again, or train again with `adclip finetune ... --overwrite`")
 
     @classmethod
     def newer_schema(cls, path: Path | str, found: int, known: int) -> CheckpointError:

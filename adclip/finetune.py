@@ -92,7 +92,7 @@ def finetune(config: FinetuneConfig, on_event: OnEvent = ignore) -> FinetuneResu
     folder.check()
     enrolled = enrol(config, on_event)
     fingerprint = enrolled.fingerprint(config)
-    with folder.held(fingerprint):
+    with folder.held(fingerprint, on_event):
         record = folder.finished(fingerprint)
         if record is None:
             remember(enrolled.base)
@@ -221,13 +221,13 @@ def _train(
     )
     named = {f"{group}.{name}": value for group, numbers in baselines.items() for name, value in numbers.items()}
     record = dataclasses.replace(record, metrics=metrics | named)
-    folder.make_room()
     if fitted.state is None:
+        folder.make_room()
         save_baseline(config.out, record)
     else:
         if fitted.last is not None:
             write_tensors(folder.private / LAST, fitted.last)
-        save_adapter(config.out, fitted.state, record)
+        save_adapter(config.out, fitted.state, record, folder.make_room)
     folder.end()
     return _to_result(config, record, fitted.progress.history)
 

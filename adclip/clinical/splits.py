@@ -276,7 +276,11 @@ def _share_out(count: int, shares: Mapping[str, float], owed: dict[str, float]) 
     return sizes
 
 
-def require_every_class(visits: Iterable[Visit], split: Split) -> None:
+def require_every_class(
+    visits: Iterable[Visit],
+    split: Split,
+    remedy: str = "add subjects of that group, lower the held-out shares, or try another --seed",
+) -> None:
     """Raise TableError if training would see no visit of some diagnosis that the other parts have."""
     all_classes, trained = set(), set()
     for visit in visits:
@@ -288,5 +292,5 @@ def require_every_class(visits: Iterable[Visit], split: Split) -> None:
     if absent:
         raise TableError(
             f"no training subject has the diagnosis {', '.join(absent)}",
-            "add subjects of that group, lower the held-out shares, or try another --seed",
+            remedy,
         )

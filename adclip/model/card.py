@@ -141,7 +141,7 @@ def _calibration(record: AdapterRecord) -> str:
 
 
 def _few(calibration: Calibration) -> str:
-    if calibration.subjects >= FEW_SUBJECTS:
+    if calibration.subjects >= FEW_SUBJECTS and not calibration.cross_fitted:
         return ""
     how = "; the thresholds of the prediction sets are cross-fitted" if calibration.cross_fitted else ""
     return f", which is few: read the probabilities with care{how}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from adclip.domain import InputContract
 from adclip.errors import CheckpointError
 from adclip.model.bases import BASE_RECORD, KNOWN, find_base, read_base, store
 from adclip.model.record import ADAPTER_RECORD, BASELINE_RECORD, AdapterRecord, model_folder, read_record
-from adclip.paths import write_bytes, write_text
+from adclip.paths import atomic_path, write_bytes, write_text
 
 if TYPE_CHECKING:
     import torch
@@ -44,17 +45,22 @@ def read_contract(model: str) -> InputContract:
     return read_record(model_folder(model)).model.contract
 
 
-def save_adapter(folder: Path, state: dict[str, Tensor], record: AdapterRecord) -> str:
-    """Write the adapter's weights, then its record and model card; returns the SHA-256 of the weights.
+def save_adapter(
+    folder: Path, state: dict[str, Tensor], record: AdapterRecord, make_room: Callable[[], None] = lambda: None
+) -> str:
+    """Write the adapter's weights, then its model card and record; returns the SHA-256 of the weights.
 
-    The record comes last but one and the card last: a folder with `adapter.json` is complete.
+    The record comes last: a folder with `adapter.json` is complete. An earlier model is removed by `make_room` when the new weights
+    are on the disk, so that a full disk does not cost it.
     """
     from safetensors.torch import save
 
     from adclip.model.card import render_card
 
     data = save(state, metadata={CLASSES: json.dumps(record.labels)})
-    write_bytes(folder / ADAPTER_WEIGHTS, data)
+    with atomic_path(folder / ADAPTER_WEIGHTS) as temporary:
+        temporary.write_bytes(data)
+        make_room()
     write_text(folder / CARD, render_card(record))
     write_text(folder / ADAPTER_RECORD, record.to_json())
     return hashlib.sha256(data).hexdigest()
@@ -66,6 +72,20 @@ def save_baseline(folder: Path, record: AdapterRecord) -> None:
 
     write_text(folder / CARD, render_card(record))
     write_text(folder / BASELINE_RECORD, record.to_json())
+
+
+def check_weights(folder: Path) -> None:
+    """Raise CheckpointError unless the adapter's weights are there and can be read."""
+    from safetensors import SafetensorError, safe_open
+
+    path = folder / ADAPTER_WEIGHTS
+    if not path.is_file():
+        raise CheckpointError.damaged(folder, f"{ADAPTER_WEIGHTS} is missing")
+    try:
+        with safe_open(path, framework="pt"):
+            pass
+    except SafetensorError as error:
+        raise CheckpointError.damaged(path, "not a readable safetensors file") from error
 
 
 def write_tensors(path: Path, state: dict[str, Tensor]) -> None:

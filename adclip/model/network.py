@@ -136,7 +136,9 @@ class Network(nn.Module):
         if prompts and prompts.mmse_token:
             half = config.width // 2
             last = nn.Linear(half, 1)
-            nn.init.zeros_(last.weight)  # the first answer is the mean of the training subjects rather than chance
+            nn.init.zeros_(
+                last.weight
+            )  # the first answer is the mean of the training subjects (0 points in the paper's recipe), not chance
             nn.init.zeros_(last.bias)
             self.mmse_head = nn.Sequential(nn.Linear(config.width, half), nn.ReLU(), last)
 

@@ -110,7 +110,7 @@ def calibrate(answers: Answers, labels: Tensor, mmse: Tensor, told: Sequence[boo
         half_width,
         report[1],
         scan_only[1],
-        cross_fitted=len(numbers) < FEW_SUBJECTS,
+        cross_fitted=(len(with_report) or len(numbers)) < FEW_SUBJECTS,
     )
 
 

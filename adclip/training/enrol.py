@@ -115,7 +115,7 @@ def enrol(config: FinetuneConfig, on_event: OnEvent) -> Enrolment:
     prove_disjoint(subjects)
     for part, what in _EMPTY.items():
         if not subjects[part]:
-            why = "too few subjects for a" if _shares(config)[part] > 0 else "no"
+            why = "too few subjects for a" if config.splits is None and _shares(config)[part] > 0 else "no"
             on_event(Warned(str(config.tables[0]), f"{why} {part} part: {what}"))
     if 0 < len(subjects["calibration"]) < FEW_SUBJECTS:
         few = f"{len(subjects['calibration'])} calibration subjects are few: thresholds are cross-fitted"
@@ -153,7 +153,7 @@ def _divide(visits: Sequence[Visit], config: FinetuneConfig, on_event: OnEvent) 
     split = Split.from_tsv(text, config.splits).over({visit.subject_id for visit in visits})
     if absent := len({visit.subject_id for visit in visits} - set(Split.from_tsv(text).assignment)):
         on_event(Warned(str(config.splits), f"{absent} subjects of the table are not in it, and not used"))
-    require_every_class(visits, split)
+    require_every_class(visits, split, "choose another --splits, or leave it out to have one drawn")
     return split
 
 

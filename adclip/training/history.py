@@ -31,7 +31,10 @@ def read_history(folder: Path) -> list[dict[str, float]]:
     path = folder / "metrics.jsonl"
     if not path.is_file():
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except ValueError:  # damaged by others; the run's result does not hang on it
+        return []
 
 
 class History:

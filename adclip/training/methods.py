@@ -240,8 +240,7 @@ def _run(learner: Learner, material: Material, resume_file: Path, on_event: OnEv
         config.seed,
         config.patience,
         Augment(material.base.config.contract, config.flip) if config.augment else None,
-        # nothing was taught where everything begins as chance
-        1.0 if config.from_scratch or config.method == "cnn" else config.pretrained_rate,
+        config.pretrained_rate,
     )
     history = History(config.out / "private", tensorboard=config.tensorboard)
     loop = Loop(

@@ -16,6 +16,7 @@ from adclip.task import Task
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+PLOTS = ("loss", "roc", "confusion", "reliability")  # and one named as the task's score
 DOTS_PER_INCH = 110
 BINS = 8  # of the reliability diagram, with equal numbers of answers
 

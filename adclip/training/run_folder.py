@@ -17,24 +17,25 @@ from typing import Any
 
 from adclip.config import FinetuneConfig
 from adclip.errors import OutputError
-from adclip.model.checkpoint import ADAPTER_WEIGHTS, CARD
+from adclip.events import OnEvent, Warned
+from adclip.model.checkpoint import ADAPTER_WEIGHTS, CARD, check_weights
 from adclip.model.record import ADAPTER_RECORD, BASELINE_RECORD, AdapterRecord, read_record
 from adclip.paths import check_place, remove_leftovers, shown, write_text
+from adclip.task import ALZHEIMER, read_task
 from adclip.training.history import EVENTS
-from adclip.training.resume import read_fingerprint
+from adclip.training.plots import PLOTS
+from adclip.training.resume import read_fingerprint, read_state
 
 PRIVATE, SETTINGS, LOCK = "private", "config.toml", ".lock"
 SPLIT, SCANS, CERTIFICATE, LAST = "splits.tsv", "scans.tsv", "leak_certificate.json", "last.safetensors"
 STATE = Path("resume") / "state.safetensors"
 RECORDS = (ADAPTER_RECORD, BASELINE_RECORD)
-_FILES = {
-    SETTINGS, LOCK, SPLIT, SCANS, CERTIFICATE, LAST, STATE.parts[0], EVENTS,
-    "metrics.jsonl", "metrics.csv", "predictions_test.tsv", "plots",
-}  # fmt: skip
-# What may differ between a run and the one that goes on with it: where things lie, and what changes no number on a CPU.
+EARLIER = "earlier"  # where the private files of a finished model wait until another has taken its place
+_FILES = (SETTINGS, SPLIT, SCANS, CERTIFICATE, LAST, "metrics.jsonl", "metrics.csv", "predictions_test.tsv")
+# What may differ between a run and the one that goes on with it: where things lie, where it is computed, and what changes no
+# number there. Another device changes numbers in their last digits.
 _IRRELEVANT = {
-    "scans", "table", "out", "task", "base", "tokenizer", "splits", "device", "overwrite", "checkpointing", "compile",
-    "tensorboard",
+    "scans", "table", "out", "task", "base", "tokenizer", "splits", "device", "overwrite", "checkpointing", "tensorboard",
 }  # fmt: skip
 
 
@@ -85,13 +86,17 @@ class RunFolder:
             raise OutputError.exists(self.out)
 
     @contextmanager
-    def held(self, fingerprint: str) -> Iterator[None]:
+    def held(self, fingerprint: str, on_event: OnEvent) -> Iterator[None]:
         """Keep other runs out of the folder; what an earlier one left is taken up, or removed where that was asked for.
+
+        The same run in another process is waited for: it will be told again.
 
         Parameters
         ----------
         fingerprint : str
             Of everything that decides the result.
+        on_event : callable
+            Told of waiting.
 
         Raises
         ------
@@ -102,27 +107,42 @@ class RunFolder:
 
         try:
             self.private.mkdir(parents=True, exist_ok=True)
-        except FileNotFoundError:  # of virtual file systems such as /proc
+        except (
+            FileNotFoundError,
+            FileExistsError,
+            NotADirectoryError,
+        ):  # the first of virtual file systems such as /proc
             raise OutputError.no_place(self.out, "no folder can be made there") from None
+        # The system lets go of it when a process is killed. The file itself stays: removing it while others wait would let two in.
         lock = FileLock(self.private / LOCK)
         try:
-            lock.acquire(timeout=0)  # the system lets go of it when a process is killed
+            lock.acquire(timeout=0)
         except Timeout:
-            raise OutputError.busy(self.out) from None
+            if self._changed_settings() or self.config.overwrite:
+                raise OutputError.busy(self.out, self.private / LOCK) from None
+            on_event(Warned(str(self.out), "the same run is going on in another process; waiting for its end"))
+            lock.acquire()
         try:
             remove_leftovers(self.out)
             self._take_up(fingerprint)
             yield
         finally:
-            (self.private / LOCK).unlink(missing_ok=True)
             lock.release()
 
     def finished(self, fingerprint: str) -> AdapterRecord | None:
-        """Return the record of the very same run if it has ended here and is not to be repeated."""
+        """Return the record of the very same run if it has ended here and is not to be repeated.
+
+        Raises
+        ------
+        CheckpointError
+            If what it left is damaged.
+        """
         if self.config.overwrite or not self.is_finished:
             return None
         name = next(name for name in RECORDS if (self.out / name).is_file())
         record = read_record(self.out, name)
+        if name == ADAPTER_RECORD:
+            check_weights(self.out)
         if record.training.get("fingerprint") != fingerprint:
             return None
         self._forget_state()  # of a run that was killed at its very end
@@ -135,13 +155,17 @@ class RunFolder:
         write_text(self.private / SCANS, scans)
 
     def make_room(self) -> None:
-        """Remove the earlier result: the new one is ready to be written. A kill from here on leaves an unfinished run."""
+        """Remove the earlier result: the new one lies beside it. A kill from here on leaves an unfinished run."""
         for name in (*RECORDS, ADAPTER_WEIGHTS, CARD):
             (self.out / name).unlink(missing_ok=True)
 
     def end(self) -> None:
-        """Remove what only an unfinished run needs."""
+        """Remove what only an unfinished run needs, and what told of the model that was replaced."""
         self._forget_state()
+        for path in self._own_files(self.private / EARLIER):
+            path.unlink(missing_ok=True)
+        for name in ("plots", EVENTS, ""):
+            _remove_if_empty(self.private / EARLIER / name)
 
     def _take_up(self, fingerprint: str) -> None:
         found = read_fingerprint(self.state)
@@ -149,44 +173,61 @@ class RunFolder:
             return
         if self.config.overwrite:
             self._clear()
+        elif found == "":
+            read_state(self.state, fingerprint)  # says that it is damaged
         elif found is not None:
             raise OutputError.other_settings(self.out, self._changed_settings() or [])
         elif self.is_finished and self.finished(fingerprint) is None:
             raise OutputError.exists(self.out)
 
     def _clear(self) -> None:
-        """Remove the private files of an earlier run, and nothing that a run does not write."""
+        """Make way for another run: private files of a finished model are put aside, those of an unfinished run removed."""
         self._forget_state()
-        for name in _FILES - {LOCK}:
-            path = self.private / name
-            if path.is_dir():
-                pattern = "events.*" if name == EVENTS else "*.png"
-                for file in path.glob(pattern):
-                    file.unlink(missing_ok=True)
-                _remove_if_empty(path)
+        for path in self._own_files(self.private):
+            if self.is_finished:
+                aside = self.private / EARLIER / path.relative_to(self.private)
+                aside.parent.mkdir(parents=True, exist_ok=True)
+                path.replace(aside)
             else:
-                path.unlink(missing_ok=True)
+                path.unlink()
+        for name in ("plots", EVENTS):
+            _remove_if_empty(self.private / name)
+
+    def _own_files(self, folder: Path) -> list[Path]:
+        """Return the files below a private folder that a run has written, by their names."""
+        scores = {ALZHEIMER.score_key, read_task(self.config.task).score_key}
+        found = [folder / name for name in _FILES]
+        found += [folder / "plots" / f"{name}.png" for name in (*PLOTS, *sorted(scores))]
+        found += sorted((folder / EVENTS).glob("events.out.*"))
+        return [path for path in found if path.is_file()]
 
     def _forget_state(self) -> None:
         self.state.unlink(missing_ok=True)
         _remove_if_empty(self.state.parent)
 
     def _is_ours(self) -> bool:
-        """Whether the folder is absent, empty, or one that a run has begun."""
+        """Whether the folder is absent, empty, or one that a run has begun: by what stands in its files, not by their names."""
         if not self.out.is_dir():
             return True
-        names = {path.name for path in self.out.iterdir() if not path.name.startswith(".")}
-        if names & set(RECORDS) or (self.private / SETTINGS).is_file():
+        if self._settings() is not None or any(_is_record(self.out / name) for name in RECORDS):
             return True
-        inside = {path.name for path in self.private.iterdir()} if self.private.is_dir() else set()
-        return names <= {PRIVATE} and inside <= _FILES
+        names = {path.name for path in self.out.iterdir() if not path.name.startswith(".")}
+        inside = {path.name for path in self.private.iterdir()} if self.private.is_dir() else names
+        return names <= {PRIVATE} and inside <= {LOCK}
+
+    def _settings(self) -> dict[str, Any] | None:
+        """Return the settings that a run has written here; None where there are none."""
+        try:
+            told = tomllib.loads((self.private / SETTINGS).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        found = told.get("finetune", told)  # earlier versions had no table
+        return found if isinstance(found, dict) and {"epochs", "seed", "method"} <= set(found) else None
 
     def _changed_settings(self) -> list[str] | None:
         """Return how the settings differ from those written here, a line each; None where none are or can be read."""
-        try:
-            text = (self.private / SETTINGS).read_text(encoding="utf-8")
-            theirs = tomllib.loads(text)["finetune"]
-        except (OSError, ValueError, KeyError):
+        theirs = self._settings()
+        if theirs is None:
             return None
         mine = tomllib.loads(_to_toml(self.config))["finetune"]
         names = sorted((set(theirs) | set(mine)) - _IRRELEVANT)
@@ -202,6 +243,15 @@ def hash_text(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def _is_record(path: Path) -> bool:
+    """Tell whether a file is a record of ours, whatever its name; a damaged one is not."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(data, dict) and {"schema_version", "base", "adclip_version"} <= set(data)
+
+
 def _remove_if_empty(folder: Path) -> None:
     with contextlib.suppress(OSError):
         folder.rmdir()
@@ -213,11 +263,13 @@ def _to_toml(config: FinetuneConfig) -> str:
     settings |= settings.pop("prompts")
     files = {"scans": [config.scans], "table": config.tables, "task": [config.task], "splits": [config.splits]}
     files |= {"tokenizer": [config.tokenizer], "base": [Path(config.base)] if Path(config.base).exists() else []}
-    lines = ["# Give the files again, and a new --out, to repeat this run: adclip finetune --config config.toml ..."]
+    lines = [
+        "# To repeat this run: adclip finetune --config config.toml, a new --out, and these files, each as its option:"
+    ]
     for name, paths in files.items():
         named = [shown(path) if not path.is_absolute() else path.name for path in paths if path is not None]
         if named:
-            lines.append(f"# {name}: {', '.join(named)}")
+            lines.append(f"# --{name} {', '.join(named)}")
             settings.pop(name, None)
     lines += ["", "[finetune]"]
     lines += [

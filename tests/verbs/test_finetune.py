@@ -42,11 +42,12 @@ from adclip.inference import Predictor
 from adclip.model.bases import read_base
 from adclip.model.checkpoint import load_model
 from adclip.model.record import LAST_DIAGNOSIS_NOTICE, read_record
+from adclip.training.run_folder import RunFolder
 
 FILES = {
     "adapter.json", "adapter.safetensors", "README.md", "private/config.toml", "private/metrics.jsonl",
     "private/metrics.csv",
-    "private/predictions_test.tsv", "private/splits.tsv", "private/scans.tsv", "private/leak_certificate.json", "private/last.safetensors",
+    "private/predictions_test.tsv", "private/splits.tsv", "private/scans.tsv", "private/.lock", "private/leak_certificate.json", "private/last.safetensors",
     *(f"private/plots/{name}.png" for name in ("loss", "roc", "confusion", "reliability", "mmse")),
 }  # fmt: skip
 
@@ -224,13 +225,20 @@ def test_one_run_at_a_time_writes(tmp_path, tiny_base, tiny_cohort):
     assert tomllib.loads((config.out / "private" / "config.toml").read_text())["finetune"]["seed"] == 0
 
 
-def test_a_folder_of_other_things_is_left_alone(one_epoch):
-    (one_epoch.out / "private").mkdir(parents=True)
-    (one_epoch.out / "private" / "mine.txt").write_text("mine")
+@pytest.mark.parametrize(
+    "name",
+    ["private/mine.txt", "README.md", "private/config.toml", "private/splits.tsv", "baseline.json", "private"],
+)
+def test_a_folder_of_other_things_is_left_alone(one_epoch, name):
+    """Also where they bear the names that a run gives: what stands in them decides."""
+    file = one_epoch.out / name
+    file.parent.mkdir(parents=True)
+    file.write_text('{"auc": 0.9}' if name.endswith(".json") else "[secrets]\nmine = 1\n")
+    before = file.read_bytes()
     for overwrite in (False, True):
         with pytest.raises(OutputError, match="not a run's"):
             finetune(replace(one_epoch, overwrite=overwrite))
-    assert files_in(one_epoch.out) == {"private/mine.txt"}
+    assert files_in(one_epoch.out) == {name} and file.read_bytes() == before
 
 
 @pytest.fixture
@@ -257,10 +265,63 @@ def test_the_earlier_model_stays_until_the_new_one_is_ready(tiny_run, one_epoch)
         finetune(config, stop_after(1))
     assert (one_epoch.out / "adapter.json").read_bytes() == (tiny_run / "adapter.json").read_bytes()
     load_model(str(one_epoch.out))
+    for name in ("splits.tsv", "predictions_test.tsv", "plots/mmse.png"):
+        aside = one_epoch.out / "private" / "earlier" / name
+        assert aside.read_bytes() == (tiny_run / "private" / name).read_bytes()
     told = []
     finetune(config, told.append)  # the same line again, --overwrite and all
     assert any(isinstance(event, Step) and "resuming after epoch 1" in event.text for event in told)
+    assert read_record(one_epoch.out).training["epochs"] == 2 and files_in(one_epoch.out) == FILES
+
+
+@pytest.mark.parametrize("name", ["last.safetensors", "adapter.safetensors"])
+def test_a_disk_that_fills_at_the_end_does_not_cost_the_earlier_model(tiny_run, one_epoch, monkeypatch, name):
+    shutil.copytree(tiny_run, one_epoch.out)
+    write = Path.write_bytes
+
+    def write_until_full(path, data):
+        if path.name.endswith(name) and ".part." in path.name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", write_until_full)
+        with pytest.raises(OSError, match="No space left") as caught:
+            finetune(replace(one_epoch, epochs=2, overwrite=True))
+    assert caught.value.filename.endswith(name)
+    for file in ("adapter.json", "adapter.safetensors", "README.md"):
+        assert (one_epoch.out / file).read_bytes() == (tiny_run / file).read_bytes(), file
+    finetune(replace(one_epoch, epochs=2, overwrite=True))
     assert read_record(one_epoch.out).training["epochs"] == 2
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "record"])
+def test_a_damaged_result_is_not_told_as_finished(tiny_run, tiny_base, tiny_cohort, tmp_path, damage):
+    out = shutil.copytree(tiny_run, tmp_path / "run")
+    weights = out / "adapter.safetensors"
+    if damage == "missing":
+        weights.unlink()
+    else:
+        path = weights if damage == "cut" else out / "adapter.json"
+        path.write_bytes(path.read_bytes()[:100])
+    config = finetune_config(tiny_cohort, tiny_base, out)
+    with pytest.raises(CheckpointError) as caught:
+        finetune(config)
+    assert "--overwrite" in caught.value.remedy
+    finetune(replace(config, overwrite=True))
+    assert weights.read_bytes() == (tiny_run / "adapter.safetensors").read_bytes()
+
+
+def test_a_damaged_state_says_so(one_epoch):
+    config = replace(one_epoch, epochs=2)
+    with pytest.raises(StoppedError):
+        finetune(config, stop_after(1))
+    (one_epoch.out / "private" / "resume" / "state.safetensors").write_bytes(b"cut")
+    with pytest.raises(OutputError, match="cannot be read") as caught:
+        finetune(config)
+    assert "--overwrite" in caught.value.remedy
+    finetune(replace(config, overwrite=True))
+    assert files_in(one_epoch.out) == FILES
 
 
 def test_a_baseline_replaces_a_model_only_when_told_to(tiny_run, one_epoch):
@@ -275,7 +336,7 @@ def test_a_baseline_replaces_a_model_only_when_told_to(tiny_run, one_epoch):
         finetune(one_epoch)
 
 
-@pytest.mark.parametrize("where", ["measure", "plots", "weights", "record"])
+@pytest.mark.parametrize("where", ["measure", "plots", "last", "weights", "card", "end"])
 def test_killed_between_training_and_the_end(tiny_run, tiny_base, tiny_cohort, tmp_path, monkeypatch, where):
     """What is written after the last epoch is written again, to the same bytes."""
     from adclip.model import checkpoint
@@ -283,7 +344,8 @@ def test_killed_between_training_and_the_end(tiny_run, tiny_base, tiny_cohort, t
 
     module, name = {
         "measure": (measure, "plot_answers"), "plots": (plots, "write_bytes"),
-        "weights": (checkpoint, "write_bytes"), "record": (checkpoint, "write_text"),
+        "last": (checkpoint, "write_bytes"), "weights": (checkpoint, "atomic_path"), "card": (checkpoint, "write_text"),
+        "end": (RunFolder, "end"),
     }[where]  # fmt: skip
 
     def fall(*given, **named):
@@ -294,10 +356,11 @@ def test_killed_between_training_and_the_end(tiny_run, tiny_base, tiny_cohort, t
         patch.setattr(module, name, fall)
         with pytest.raises(StoppedError):
             finetune(config)
-    assert "adapter.json" not in files_in(config.out)
+    assert ("adapter.json" in files_in(config.out)) == (where == "end")
     told = []
     finetune(config, told.append)
-    assert any(isinstance(event, Step) and "resuming after epoch 3" in event.text for event in told)
+    words = "finished already" if where == "end" else "resuming after epoch 3"
+    assert any(isinstance(event, Step) and words in event.text for event in told)
     assert files_in(config.out) == FILES
     for file in FILES - {"private/config.toml"}:
         assert (config.out / file).read_bytes() == (tiny_run / file).read_bytes(), file
@@ -693,7 +756,7 @@ def test_why_no_scan_has_a_row_is_told(one_epoch, tiny_cohort, tmp_path):
     with pytest.raises(TableError, match="a scan is of `p00`, a row is of `Xp00`"):
         finetune(replace(one_epoch, table=others))
     undiagnosed = write_table(tmp_path / "none.csv", [replace(row, diagnosis=None) for row in rows])
-    with pytest.raises(TableError, match=r"scans have a row, none of them a diagnosis|diagnosis"):
+    with pytest.raises(TableError, match="scans have a row, none of them a diagnosis"):
         finetune(replace(one_epoch, table=undiagnosed))
 
 
@@ -722,19 +785,25 @@ def test_prompts_before_cls_leave_fewer_places_for_words(one_epoch, tiny_base):
     assert "--text-prompts" in caught.value.remedy
 
 
-def test_sets_and_intervals_are_measured_too(tiny_run):
+def test_sets_and_intervals_are_measured_too(one_epoch):
     """Coverage by hand from the predictions: what the model card promises at 90 % is a number that was counted."""
-    record = read_record(tiny_run)
-    with (tiny_run / "private" / "predictions_test.tsv").open() as stream:
+    finetune(replace(one_epoch, calibration_fraction=0.5, test_fraction=0.2, validation_fraction=0.0))
+    record = read_record(one_epoch.out)
+    with (one_epoch.out / "private" / "predictions_test.tsv").open() as stream:
         rows = list(csv.DictReader(stream, delimiter="\t"))
+    half, threshold = record.calibration.mmse_half_width, record.calibration.set_threshold
     known = [row for row in rows if row["mmse"] != "n/a"]
-    half = record.calibration.mmse_half_width
-    if half is not None:
-        inside = [abs(float(row["mmse"]) - float(row["mmse_estimate"])) <= half + 1e-3 for row in known]
-        assert record.metrics["mmse_coverage"]["value"] == pytest.approx(np.mean(inside))
-    assert (half is None) == ("mmse_coverage" not in record.metrics)
-    threshold = record.calibration.set_threshold
-    assert (threshold is None) == ("set_coverage" not in record.metrics)
+    inside = [abs(float(row["mmse"]) - float(row["mmse_estimate"])) <= half + 1e-3 for row in known]
+    assert record.metrics["mmse_coverage"]["value"] == pytest.approx(np.mean(inside))
+    sets = []
+    for row in rows:
+        shares = {label: float(row[f"probability_{label}"]) for label in LABELS}
+        sets.append(
+            {name for name, share in shares.items() if share >= threshold - 1e-6 or share == max(shares.values())}
+        )
+    hits = [row["diagnosis"] in one for row, one in zip(rows, sets, strict=True)]
+    assert record.metrics["set_coverage"]["value"] == pytest.approx(np.mean(hits))
+    assert record.metrics["set_size"]["value"] == pytest.approx(np.mean([len(one) for one in sets]))
 
 
 def test_prediction_sets_are_counted_as_they_are_given():
