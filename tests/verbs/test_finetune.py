@@ -6,6 +6,7 @@ import csv
 import errno
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -661,22 +662,35 @@ def test_the_papers_recipe_is_what_the_paper_does(one_epoch):
 
 
 def test_a_killed_process_loses_at_most_an_epoch(tiny_cohort, tiny_base, tmp_path):
-    """A real process, a real SIGKILL, and the same bytes in the end."""
-    words = ["--scans", str(tiny_cohort), "--table", str(tiny_cohort / "table.csv"), "--base", str(tiny_base),
-             "--epochs", "12", "--visual-prompts", "3", "--text-prompts", "4", "--device", "cpu"]  # fmt: skip
+    """A real process, a real SIGKILL, and the same bytes in the end; a second process with the same line waits for the first."""
 
     def start(out: Path) -> subprocess.Popen:
+        words = ["--scans", str(tiny_cohort), "--table", str(tiny_cohort / "table.csv"), "--base", str(tiny_base),
+                 "--epochs", "12", "--visual-prompts", "3", "--text-prompts", "4", "--device", "cpu"]  # fmt: skip
         return subprocess.Popen([sys.executable, "-m", "adclip", "finetune", *words, "--out", str(out)],
                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)  # fmt: skip
 
+    def wait_for_an_epoch(running: subprocess.Popen, out: Path) -> None:
+        until = time.monotonic() + 120
+        while not (out / "private" / "resume" / "state.safetensors").exists():
+            assert time.monotonic() < until and running.poll() is None
+            time.sleep(0.01)
+
     whole = start(tmp_path / "whole")
+    wait_for_an_epoch(whole, tmp_path / "whole")
+    whole.send_signal(signal.SIGSTOP)  # so that the second process surely comes while the first holds the folder
+    second = start(tmp_path / "whole")
+    heard = ""
+    while "waiting for its end" not in heard:
+        heard = second.stderr.readline()
+        assert heard, "the second process did not wait"
+    whole.send_signal(signal.SIGCONT)
     assert whole.wait(timeout=200) == 0, whole.stderr.read()
+    told = second.communicate(timeout=200)[1]
+    assert second.returncode == 0 and "finished already" in told
     out = tmp_path / "killed"
-    running, state = start(out), out / "private" / "resume" / "state.safetensors"
-    until = time.monotonic() + 120
-    while not state.exists():
-        assert time.monotonic() < until and running.poll() is None
-        time.sleep(0.01)
+    running = start(out)
+    wait_for_an_epoch(running, out)
     running.kill()
     running.wait()
     assert not (out / "adapter.json").exists()
