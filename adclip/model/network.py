@@ -135,12 +135,7 @@ class Network(nn.Module):
             self.cross_attention = CrossAttention(config.embedding, config.fusion_heads)
         if prompts and prompts.mmse_token:
             half = config.width // 2
-            last = nn.Linear(half, 1)
-            nn.init.zeros_(
-                last.weight
-            )  # the first answer is the mean of the training subjects (0 points in the paper's recipe), not chance
-            nn.init.zeros_(last.bias)
-            self.mmse_head = nn.Sequential(nn.Linear(config.width, half), nn.ReLU(), last)
+            self.mmse_head = nn.Sequential(nn.Linear(config.width, half), nn.ReLU(), nn.Linear(half, 1))
 
     @property
     def scale(self) -> Tensor:

@@ -243,12 +243,6 @@ def test_no_step_is_taken_at_a_rate_of_zero(tmp_path, tiny_base, cohort):
     assert any(not torch.equal(value, before[name]) for name, value in adapter_state(loop.network).items())
 
 
-def test_the_score_starts_at_the_mean(tiny_base, cohort):
-    objective = make_objective(tiny_base, cohort)
-    found = answer(objective.reader, cohort, range(3), STATS)
-    assert found.mmse.tolist() == pytest.approx([STATS[0]] * 3)
-
-
 @pytest.mark.parametrize(
     "text",
     [
