@@ -150,8 +150,9 @@ def _divide(visits: Sequence[Visit], config: FinetuneConfig, on_event: OnEvent) 
         text = config.splits.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise TableError.unreadable(config.splits, "not UTF-8 text") from None
-    split = Split.from_tsv(text, config.splits).over({visit.subject_id for visit in visits})
-    if absent := len({visit.subject_id for visit in visits} - set(Split.from_tsv(text).assignment)):
+    given, subjects = Split.from_tsv(text, config.splits), {visit.subject_id for visit in visits}
+    split = given.over(subjects)
+    if absent := len(subjects - set(given.assignment)):
         on_event(Warned(str(config.splits), f"{absent} subjects of the table are not in it, and not used"))
     require_every_class(visits, split, "choose another --splits, or leave it out to have one drawn")
     return split

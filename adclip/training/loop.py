@@ -131,9 +131,8 @@ class Loop:
             on_event(Advanced("fine-tuning", progress.epoch, told))
         if progress.epoch < self.config.epochs:
             on_event(Step(f"stopped after epoch {progress.epoch}: {self.config.patience} without a better one"))
-        self.last = _copy(
-            adapter_state(self.network)
-        )  # on a CPU they share memory with the parameters, which change next
+        # copies: on a CPU the state shares memory with the parameters, which change next
+        self.last = _copy(adapter_state(self.network))
         self._load(self.best)
         return progress
 

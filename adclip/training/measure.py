@@ -83,7 +83,8 @@ def measure(
         ]
         metrics[f"{task.score_key}_coverage"] = _mean_of(within, subjects, seed)
     if usual_score is not None and f"{task.score_key}_mae" in metrics:
-        majority_metrics[f"{task.score_key}_mae"] = _error_of(usual_score, known, subjects, seed)
+        away = [None if score is None else abs(score - usual_score) for score in known]
+        majority_metrics[f"{task.score_key}_mae"] = _mean_of(away, subjects, seed)
     scan_metrics = summarise(truth, scan, labels, subjects, seed=seed, majority=majority)
     baseline = MetadataBaseline.from_dict(record.metadata_baseline or {})
     plain = [baseline.predict(visit) for visit in visits]
@@ -134,13 +135,6 @@ def _measure_sets(
         "set_coverage": _mean_of(hits.tolist(), subjects, seed),
         "set_size": _mean_of(inside.sum(1).astype(float).tolist(), subjects, seed),
     }
-
-
-def _error_of(
-    answer: float, known: Sequence[float | None], subjects: Sequence[str], seed: int
-) -> dict[str, float | int | None]:
-    """Measure what the same answer to everybody would be off by, in points."""
-    return _mean_of([None if score is None else abs(score - answer) for score in known], subjects, seed)
 
 
 def _mean_of(values: Sequence[float | None], subjects: Sequence[str], seed: int) -> dict[str, float | int | None]:

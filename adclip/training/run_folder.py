@@ -107,11 +107,8 @@ class RunFolder:
 
         try:
             self.private.mkdir(parents=True, exist_ok=True)
-        except (
-            FileNotFoundError,
-            FileExistsError,
-            NotADirectoryError,
-        ):  # the first of virtual file systems such as /proc
+        except (FileNotFoundError, FileExistsError, NotADirectoryError):
+            # files in the way, or a virtual file system such as /proc
             raise OutputError.no_place(self.out, "no folder can be made there") from None
         # The system lets go of it when a process is killed. The file itself stays: removing it while others wait would let two in.
         lock = FileLock(self.private / LOCK)
@@ -184,8 +181,10 @@ class RunFolder:
         """Make way for another run: private files of a finished model are put aside, those of an unfinished run removed."""
         self._forget_state()
         for path in self._own_files(self.private):
-            if self.is_finished:
-                aside = self.private / EARLIER / path.relative_to(self.private)
+            aside = self.private / EARLIER / path.relative_to(self.private)
+            if (
+                self.is_finished and not aside.exists()
+            ):  # else it is of a run that began after that model and was stopped
                 aside.parent.mkdir(parents=True, exist_ok=True)
                 path.replace(aside)
             else:

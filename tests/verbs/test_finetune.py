@@ -266,9 +266,13 @@ def test_the_earlier_model_stays_until_the_new_one_is_ready(tiny_run, one_epoch)
         finetune(config, stop_after(1))
     assert (one_epoch.out / "adapter.json").read_bytes() == (tiny_run / "adapter.json").read_bytes()
     load_model(str(one_epoch.out))
+    with pytest.raises(StoppedError):
+        finetune(replace(config, seed=7), stop_after(1))  # and a third one begun over the second
     for name in ("splits.tsv", "predictions_test.tsv", "plots/mmse.png"):
         aside = one_epoch.out / "private" / "earlier" / name
         assert aside.read_bytes() == (tiny_run / "private" / name).read_bytes()
+    with pytest.raises(StoppedError):
+        finetune(config, stop_after(1))
     told = []
     finetune(config, told.append)  # the same line again, --overwrite and all
     assert any(isinstance(event, Step) and "resuming after epoch 1" in event.text for event in told)
@@ -828,3 +832,10 @@ def test_prediction_sets_are_counted_as_they_are_given():
     assert found["set_size"]["value"] == pytest.approx((1 + 2 + 1 + 1) / 4)
     assert found["set_coverage"]["value"] == pytest.approx(2 / 4)
     assert _measure_sets(shares, [0, 1, 0, 2], [0.3, None, 0.3, 0.9], ["a", "b", "c", "d"], 0) == {}
+
+
+def test_a_recipe_holds_from_scratch_too(one_epoch):
+    published = replace(one_epoch, recipe="paper", method="full", from_scratch=True).resolved()
+    assert published.objective == "paper" and not published.augment and published.pretrained_rate == 1.0
+    assert replace(one_epoch, method="cnn").resolved().pretrained_rate == 1.0
+    assert one_epoch.resolved().pretrained_rate == 0.1
