@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -86,9 +87,9 @@ def check_precision(precision: str) -> None:
 
 
 def check_at_least(flag: str, value: float, smallest: float) -> None:
-    """Raise ConfigError if `value` is below `smallest`."""
-    if not value >= smallest:  # written so that NaN fails too
-        raise ConfigError.bad_value(flag, f"must be at least {smallest:g}, got {value:g}")
+    """Raise ConfigError if `value` is below `smallest`, or endless."""
+    if not smallest <= value < math.inf:  # written so that NaN fails too
+        raise ConfigError.bad_value(flag, f"must be a number of at least {smallest:g}, got {value:g}")
 
 
 def check_choice(flag: str, given: str, known: Sequence[str]) -> None:
@@ -678,10 +679,9 @@ class FinetuneConfig(Settings):
         pairs and the raw MMSE, nothing dropped from reports, no augmentation, a z-scored cube on positions of another grid. Its 8
         heads in place of 12 and its splits are plain bugs and not taken over.
         """
-        if self.from_scratch or self.method == "cnn":  # nothing was taught where everything begins as chance
-            return dataclasses.replace(self, pretrained_rate=1.0)
         if self.recipe != "paper":
-            return self
+            anew = self.from_scratch or self.method == "cnn"  # nothing was taught where everything begins as chance
+            return dataclasses.replace(self, pretrained_rate=1.0) if anew else self
         published = PromptConfig.paper()
         prompts = dataclasses.replace(
             self.prompts,
