@@ -89,7 +89,7 @@ def check_precision(precision: str) -> None:
 def check_at_least(flag: str, value: float, smallest: float) -> None:
     """Raise ConfigError if `value` is below `smallest`, or endless."""
     if not smallest <= value < math.inf:  # written so that NaN fails too
-        raise ConfigError.bad_value(flag, f"must be a number of at least {smallest:g}, got {value:g}")
+        raise ConfigError.bad_value(flag, f"must be at least {smallest:g}, and a number, got {value:g}")
 
 
 def check_choice(flag: str, given: str, known: Sequence[str]) -> None:
