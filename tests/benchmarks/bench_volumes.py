@@ -1,50 +1,50 @@
 """Volumes of `adclip preprocess --volumes` against DLMUSE on real, healthy scans. Run by hand:
 
-    python tests/benchmarks/bench_volumes.py [--write] [--cache FOLDER]
+    OMP_NUM_THREADS=1 python tests/benchmarks/bench_volumes.py [--write] [--cache FOLDER]
 
 Scans are found through ADCLIP_TEST_DATA (default ../shared/data). `--write` writes assets/segmenter/accuracy.json and
-the tables of docs/reference/volumes.md. `--cache` keeps the brain masks between runs. The second column of
-numbers is a plain atlas estimate, so that the network's worth is seen: see `atlas_estimate.py`.
+the tables of docs/reference/volumes.md. The prepared heads are kept in the cache folder, see `prepared_heads.py`. The second
+column of numbers is a plain atlas estimate, so that the network's worth is seen: see `atlas_estimate.py`.
+
+The record has the calibration that brings the networks' volumes to DLMUSE's scale: for each structure one factor, the same
+for both sides, so that a mirrored head stays mirrored. The stated error is what remains when every head is calibrated by
+the other 58. `bench_medial_temporal.py` prints what issue 16 asks of the medial temporal lobe.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
-import os
-import resource
-import sys
-import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from atlas_estimate import AtlasEstimate
 from numpy.typing import NDArray
+from prepared_heads import AMYGDALA, CACHE, HIPPOCAMPUS, INFERIOR_HORN, VENTRICLES, Head, people, ready_ixi
+from real_scans import DATA, clock, ixi, peak_gb, say
 from scipy import ndimage, stats
+from structure_maps import medial_temporal, raw_volumes, structure_maps, truth_of
 
-from adclip.imaging.bias import correct_bias
-from adclip.imaging.brain import DeepbetStripper
-from adclip.imaging.files import read_volume
-from adclip.imaging.prepare import _crop
-from adclip.imaging.register import register_affine
 from adclip.imaging.segmenter import BOX, CLASSES, load_segmenter, segment
-from adclip.imaging.volumes import FIELDS, METHOD, TISSUE_CLASSES, measure_volumes, to_segmenter_box
+from adclip.imaging.volumes import FIELDS, METHOD, TISSUE_CLASSES, to_segmenter_box
 
 ROOT = Path(__file__).parents[2]
 ASSET = ROOT / "adclip" / "assets" / "segmenter" / "accuracy.json"
 PAGE = ROOT / "docs" / "reference" / "volumes.md"
-# MUSE codes (../shared/data/tables/muse_dict.csv)
-HIPPOCAMPUS_RIGHT, HIPPOCAMPUS_LEFT = (47,), (48,)
-VENTRICLES = (4, 11, 49, 50, 51, 52)
 NOT_TISSUE = (0, 1, 46, *VENTRICLES)  # background, cortical csf, other csf
 MIXED_UP = 0.5  # difference of the hippocampi over their sum; 0.1 is much in life
 NAMES = {
     "hippocampus_left_mm3": "hippocampus, left",
     "hippocampus_right_mm3": "hippocampus, right",
     "hippocampus_mm3": "hippocampus, both",
+    "amygdala_left_mm3": "amygdala, left",
+    "amygdala_right_mm3": "amygdala, right",
+    "amygdala_mm3": "amygdala, both",
+    "inferior_lateral_ventricle_left_mm3": "inferior lateral ventricle, left",
+    "inferior_lateral_ventricle_right_mm3": "inferior lateral ventricle, right",
+    "inferior_lateral_ventricle_mm3": "inferior lateral ventricle, both",
     "ventricles_mm3": "ventricles",
     "whole_brain_mm3": "whole brain",
     "icv_mm3": "intracranial volume",
@@ -57,94 +57,77 @@ def main() -> None:
     """Measure all scans, print the tables, and write them if asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true")
-    parser.add_argument("--cache", type=Path)
-    parser.add_argument("--masks-only", action="store_true", help="fill the cache and stop")
+    parser.add_argument("--cache", type=Path, default=CACHE)
     options = parser.parse_args()
-    data = Path(os.environ.get("ADCLIP_TEST_DATA", ROOT.parent / "shared" / "data"))
-    with (data / "ixi_2mm" / "participants.csv").open(encoding="utf-8") as stream:
-        ages = {line["MRID"]: float(line["Age"]) for line in csv.DictReader(stream)}
+    atlas = AtlasEstimate.build(DATA / "synthseg_labels")
     rows: list[Row] = []
-    atlas = None if options.masks_only else AtlasEstimate.build(data / "synthseg_labels")
-    for path in sorted((data / "ixi_2mm").glob("*_T1.nii.gz")):
-        prepared = _prepare(path, options.cache)
-        if atlas is not None:
-            rows.append(_measure(path, prepared, atlas))
-            say(json.dumps({key: rows[-1][key] for key in ("scan", "seconds", "found", "reference")}))
-    if atlas is None:
-        return
+    for path in ixi():
+        rows.append(_measure(ready_ixi(path, options.cache), atlas))
+        say(f"{path.name} {rows[-1]['seconds']} s " + ", ".join(
+            f"{name} {rows[-1]['found'][name]:.0f} ({rows[-1]['reference'][name]:.0f})" for name in FIELDS
+        ))  # fmt: skip
+    ages = {name: age for name, (age, _) in people().items()}
     record = _record(rows) | {"spearman_with_age_of_share_of_icv": _trend(rows, ages)}
     say(json.dumps(record, indent=1))
-    say(f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")
+    say(f"peak {peak_gb():.2f} GB")
     if options.write:
         ASSET.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         _write_page(record)
 
 
-def _prepare(path: Path, cache: Path | None) -> tuple[Any, ...]:
-    """Cropped corrected head, affine, mask and map to MNI, by the same steps as `prepare_scan`."""
-    volume = read_volume(path)
-    kept = cache / f"{path.name.split('.')[0]}.npz" if cache else None
-    if kept is not None and kept.exists():
-        with np.load(kept) as arrays:
-            mask = arrays["mask"]
-    else:
-        mask = STRIPPER(volume)
-    if kept is not None and not kept.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(kept, mask=mask)
-    head, mask, affine = _crop(volume, mask)
-    x, y, z = (float(size) for size in np.linalg.norm(affine[:3, :3], axis=0))
-    head = correct_bias(head, mask, (x, y, z))
-    return head, affine, mask, register_affine(head, affine, mask)
-
-
-def _measure(path: Path, prepared: tuple[Any, ...], atlas: AtlasEstimate) -> Row:
-    head, affine, mask, scan_to_mni = prepared
-    start = time.perf_counter()
-    found = measure_volumes(head, affine, mask, scan_to_mni)
-    seconds = time.perf_counter() - start
-    labels, label_affine, voxel_mm3 = _read_labels(path)
-
-    def reference(codes: tuple[int, ...]) -> float:
-        return float(np.isin(labels, codes).sum()) * voxel_mm3
-
-    truth = {
-        "hippocampus_left_mm3": reference(HIPPOCAMPUS_LEFT),
-        "hippocampus_right_mm3": reference(HIPPOCAMPUS_RIGHT),
-        "hippocampus_mm3": reference(HIPPOCAMPUS_LEFT + HIPPOCAMPUS_RIGHT),
-        "ventricles_mm3": reference(VENTRICLES),
-        "whole_brain_mm3": float((~np.isin(labels, NOT_TISSUE)).sum()) * voxel_mm3,
-        "icv_mm3": float((labels > 0).sum()) * voxel_mm3,
+def references(head: Head) -> dict[str, float]:
+    """Return what DLMUSE says, by adclip's columns and definitions."""
+    assert head.labels is not None and head.labels_affine is not None
+    voxel_mm3 = abs(float(np.linalg.det(head.labels_affine[:3, :3])))
+    truth = {}
+    for name, codes in (
+        ("hippocampus", HIPPOCAMPUS), ("amygdala", AMYGDALA), ("inferior_lateral_ventricle", INFERIOR_HORN),
+    ):  # fmt: skip
+        for side, code in zip(("left", "right"), codes, strict=True):
+            truth[f"{name}_{side}_mm3"] = head.reference_mm3((code,))
+        truth[f"{name}_mm3"] = head.reference_mm3(codes)
+    return truth | {
+        "ventricles_mm3": head.reference_mm3(VENTRICLES),
+        "whole_brain_mm3": float((~np.isin(head.labels, NOT_TISSUE)).sum()) * voxel_mm3,
+        "icv_mm3": head.reference_icv_mm3(),
     }
-    box = to_segmenter_box(head, affine, mask, scan_to_mni)
+
+
+def _measure(head: Head, atlas: AtlasEstimate) -> Row:
+    with clock() as taken:
+        found = raw_volumes(head)
+    truth = references(head)
+    box = to_segmenter_box(*head.measurable())
     probability = segment(box)
-    growth = abs(float(np.linalg.det(scan_to_mni[:3, :3])))
+    growth = abs(float(np.linalg.det(head.scan_to_mni[:3, :3])))
     by_atlas = atlas.measure(box, growth)
     size = float(np.prod(BOX.spacing_mm)) / growth
     other_icv = {
         "all classes but background": float(probability[1:].sum(dtype=np.float64)) * size,
-        "brain mask": float(mask.sum()) * abs(float(np.linalg.det(affine[:3, :3]))),
+        "brain mask": float(head.mask.sum()) * abs(float(np.linalg.det(head.affine[:3, :3]))),
     }
-    to_box = np.linalg.inv(BOX.affine_xyz) @ scan_to_mni @ label_affine
+    assert head.labels is not None
+    to_box = np.linalg.inv(BOX.affine_xyz) @ head.scan_to_mni @ head.labels_affine
     return {
-        "scan": path.name,
-        "seconds": round(seconds, 2),
-        "found": {name: round(getattr(found, name)) for name in FIELDS},
-        "reference": {name: round(value) for name, value in truth.items()},
+        "scan": f"{head.name}.nii.gz",
+        "seconds": round(taken.cpu, 2),
+        "found": {name: found[name] for name in FIELDS},
+        "reference": {name: truth[name] for name in FIELDS},
         "atlas": {name: round(value) for name, value in by_atlas.items()},
         "other_icv": other_icv,
-        "dice": _overlaps(probability, labels, to_box),
-        "atlas_dice": _overlaps(atlas.segment(box), labels, to_box),
+        "dice": _overlaps(probability, head.labels, to_box) | _fine_overlaps(head),
+        "atlas_dice": _overlaps(atlas.segment(box), head.labels, to_box),
     }
 
 
-def _read_labels(path: Path) -> tuple[NDArray[np.int64], NDArray[np.float64], float]:
-    image = nib.as_closest_canonical(nib.load(path.with_name(path.name.replace("_T1.", "_T1_DLMUSE."))))
-    affine = np.asarray(image.affine, dtype=np.float64)
-    return np.asarray(image.dataobj).astype(np.int64), affine, abs(float(np.linalg.det(affine[:3, :3])))
+def _fine_overlaps(head: Head) -> dict[str, float]:
+    """Dice of the structures that finer networks measure, in place of the coarse one's."""
+    return {
+        name.replace(" ", "_"): one.overlap(head, truth_of(head, name)) for name, one in structure_maps(head).items()
+    }
 
 
-def _overlaps(probability: NDArray[Any], labels: NDArray[np.int64], to_box: NDArray[Any]) -> dict[str, float]:
+def _overlaps(probability: NDArray[Any], labels: NDArray[Any], to_box: NDArray[Any]) -> dict[str, float]:
     """Dice on the scan's own grid: probabilities interpolated there, the most probable class wins."""
     middle = BOX.shape_xyz[0] // 2
     halves = {"hippocampus_left": np.s_[:middle], "hippocampus_right": np.s_[middle:]}
@@ -159,8 +142,8 @@ def _overlaps(probability: NDArray[Any], labels: NDArray[np.int64], to_box: NDAr
         channel[side] = probability[CLASSES.index("hippocampus"), side]
         channels[name] = channel
     truth = {
-        "hippocampus_left": np.isin(labels, HIPPOCAMPUS_LEFT),
-        "hippocampus_right": np.isin(labels, HIPPOCAMPUS_RIGHT),
+        "hippocampus_left": labels == HIPPOCAMPUS[0],
+        "hippocampus_right": labels == HIPPOCAMPUS[1],
         "ventricles": np.isin(labels, VENTRICLES),
         "whole_brain": ~np.isin(labels, NOT_TISSUE),
     }
@@ -176,15 +159,23 @@ def _overlaps(probability: NDArray[Any], labels: NDArray[np.int64], to_box: NDAr
 def _record(rows: list[Row]) -> dict[str, Any]:
     segmenter = load_segmenter()
     others = rows[0]["other_icv"]
+    factors = _calibrate(rows)
+    fine = (
+        {} if medial_temporal is None else {"medial_temporal_sha256": medial_temporal.load_networks().record["sha256"]}
+    )
     return {
         "schema_version": 1,
         "method": METHOD,
         "segmenter_sha256": segmenter.record["sha256"],
+        **fine,
         "reference": "DLMUSE segmentation (NiChart) of the same scans; an automatic method, not hand tracing",
         "data": "IXI, Hammersmith 3 T, healthy, 20-69 years, resampled to 2 mm; not used in training or selection",
         "n": len(rows),
         "reference_sides_mixed_up": sum(_sides_mixed_up(row) for row in rows),
-        "volumes": {name: _agreement(rows, "found", name) for name in FIELDS},
+        "volumes": {name: _agreement(rows, "calibrated", name) | {"calibration": factors[name]} for name in FIELDS},
+        "shares_of_icv": {
+            name: _agreement(rows, "calibrated", name, share=True) for name in FIELDS if name != "icv_mm3"
+        },
         "hippocampal_asymmetry_pearson_r": _asymmetry(rows),
         "median_dice": {
             name: round(float(np.median([row["dice"][name] for row in rows])), 3) for name in rows[0]["dice"]
@@ -192,7 +183,8 @@ def _record(rows: list[Row]) -> dict[str, Any]:
         "atlas_estimate": {
             "volumes": {name: _agreement(rows, "atlas", name) for name in FIELDS if name in rows[0]["atlas"]},
             "median_dice": {
-                name: round(float(np.median([row["atlas_dice"][name] for row in rows])), 3) for name in rows[0]["dice"]
+                name: round(float(np.median([row["atlas_dice"][name] for row in rows])), 3)
+                for name in rows[0]["atlas_dice"]
             },
         },
         "icv_alternatives": {
@@ -203,10 +195,55 @@ def _record(rows: list[Row]) -> dict[str, Any]:
     }
 
 
-def _agreement(rows: list[Row], kind: str, name: str) -> dict[str, float]:
-    if name in ("hippocampus_left_mm3", "hippocampus_right_mm3"):
+def _calibrate(rows: list[Row]) -> dict[str, dict[str, float]]:
+    """Return the factors that take the networks' means to DLMUSE's; give each row its volumes by the others' factors.
+
+    One factor for both sides: two would tell a mirrored head's sides apart. A factor and no line, so that no volume at
+    all stays no volume, and a loss in percent is kept.
+    """
+    factors = {}
+    for name in FIELDS:
+        both = name.replace("_left_", "_").replace("_right_", "_")
+        found, reference = (np.array([row[kind][both] for row in rows], dtype=float) for kind in ("found", "reference"))
+        for row, factor in zip(rows, (reference.sum() - reference) / (found.sum() - found), strict=True):
+            row.setdefault("calibrated", {})[name] = row["found"][name] * float(factor)
+        low, high = _factor_interval(found, reference)
+        raw = _agreement(rows, "found", name)
+        factors[name] = {
+            "factor": round(float(reference.sum() / found.sum()), 4),
+            "factor_low": round(low, 4),
+            "factor_high": round(high, 4),
+            "n": len(rows),
+            "bias_before_mm3": raw["bias_mm3"],
+            "bias_before_percent": raw["bias_percent"],
+        }
+    return factors
+
+
+def _agreement(rows: list[Row], kind: str, name: str, share: bool = False) -> dict[str, float]:
+    if "_left_" in name or "_right_" in name:
         rows = [row for row in rows if not _sides_mixed_up(row)]
-    return _compare([row[kind][name] for row in rows], [row["reference"][name] for row in rows])
+    if not share:
+        told = _compare([row[kind][name] for row in rows], [row["reference"][name] for row in rows])
+        if (
+            kind == "calibrated"
+        ):  # one factor changes no r; that of each head's own differs a little from the next one's
+            told |= {key: value for key, value in _agreement(rows, "found", name).items() if key.startswith("pearson")}
+        return told
+    ours, theirs = ([1000 * row[which][name] / row[which]["icv_mm3"] for row in rows] for which in (kind, "reference"))
+    told = {key.replace("_mm3", "_per_mille"): value for key, value in _compare(ours, theirs, digits=3).items()}
+    if kind == "calibrated":
+        told |= {
+            key: value for key, value in _agreement(rows, "found", name, share).items() if key.startswith("pearson")
+        }
+    return told
+
+
+def _factor_interval(found: NDArray[Any], reference: NDArray[Any]) -> tuple[float, float]:
+    """95 % by 2,000 draws of heads."""
+    draw = np.random.default_rng(0).integers(0, len(found), (2000, len(found)))
+    low, high = np.percentile(reference[draw].sum(axis=1) / found[draw].sum(axis=1), (2.5, 97.5))
+    return float(low), float(high)
 
 
 def _asymmetry(rows: list[Row]) -> float:
@@ -228,17 +265,17 @@ def _sides_mixed_up(row: Row) -> bool:
     return bool(abs(left - right) > MIXED_UP * (left + right))
 
 
-def _compare(found: list[float], reference: list[float]) -> dict[str, float]:
+def _compare(found: Sequence[float], reference: Sequence[float], digits: int | None = None) -> dict[str, float]:
     ours, theirs = np.array(found, dtype=float), np.array(reference, dtype=float)
     difference = ours - theirs
     fit = stats.pearsonr(ours, theirs)
     interval = fit.confidence_interval(0.95)
     return {
         "n": len(ours),
-        "reference_mean_mm3": round(float(theirs.mean())),
-        "bias_mm3": round(float(difference.mean())),
+        "reference_mean_mm3": round(float(theirs.mean()), digits),
+        "bias_mm3": round(float(difference.mean()), digits),
         "bias_percent": round(float(100 * difference.mean() / theirs.mean()), 1),
-        "sd_mm3": round(float(difference.std(ddof=1))),
+        "sd_mm3": round(float(difference.std(ddof=1)), digits),
         "median_absolute_percent": round(float(np.median(100 * np.abs(difference) / theirs)), 1),
         "pearson_r": round(float(fit.statistic), 3),
         "pearson_r_low": round(float(interval.low), 3),
@@ -277,6 +314,20 @@ def _table(volumes: dict[str, dict[str, float]]) -> list[str]:
 def to_tables(record: dict[str, Any]) -> str:
     """Write the measured numbers as Markdown, for the page between its two marks."""
     lines = [f"n = {record['n']}; segmenter {record['segmenter_sha256'][:12]}.", "", *_table(record["volumes"]), ""]
+    lines += [
+        "The errors above are of heads that had no part in the calibration (leave-one-out). The calibration, one factor for "
+        "both sides, and the shares of intracranial volume:", "",
+        "| volume | factor (95 %) | n | bias before, mm3 | bias before, % | r of the share of ICV (95 %) | SD of the share, 1/1000 |",
+        "|---|---|---|---|---|---|---|",
+    ]  # fmt: skip
+    for name, told in record["volumes"].items():
+        row, portion = told["calibration"], record["shares_of_icv"].get(name)
+        shown = "- | -" if portion is None else f"{_interval(portion)} | {portion['sd_per_mille']:.3f}"
+        lines.append(
+            f"| {NAMES[name]} | {row['factor']:.3f} ({row['factor_low']:.3f} to {row['factor_high']:.3f}) | {row['n']} "
+            f"| {row['bias_before_mm3']:+.0f} | {row['bias_before_percent']:+.1f} | {shown} |"
+        )
+    lines.append("")
     if record["reference_sides_mixed_up"]:
         lines += [
             f"In {record['reference_sides_mixed_up']} scan DLMUSE gave most of one hippocampus the code of the other (their "
@@ -284,13 +335,12 @@ def to_tables(record: dict[str, Any]) -> str:
         ]  # fmt: skip
     lines += [
         f"Hippocampal asymmetry, (left - right) / (left + right), agrees with r = {record['hippocampal_asymmetry_pearson_r']:.2f}: "
-        "differences between the sides of one person are not to be relied on.", "",
+        "see it before relying on differences between the sides of one person.", "",
     ]  # fmt: skip
     lines += ["| median Dice | network | atlas |", "|---|---|---|"]
     for name, value in record["median_dice"].items():
-        lines.append(
-            f"| {name.replace('_', ' ')} | {value:.3f} | {record['atlas_estimate']['median_dice'][name]:.3f} |"
-        )
+        plain = record["atlas_estimate"]["median_dice"].get(name)
+        lines.append(f"| {name.replace('_', ' ')} | {value:.3f} | {'-' if plain is None else f'{plain:.3f}'} |")
     lines += ["", "Spearman correlation with age of the share of intracranial volume (adclip, DLMUSE):", ""]
     for name, pair in record["spearman_with_age_of_share_of_icv"].items():
         lines.append(f"- {NAMES[name]}: {pair['found']:+.2f}, {pair['reference']:+.2f}")
@@ -300,6 +350,10 @@ def to_tables(record: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _interval(row: dict[str, float]) -> str:
+    return f"{row['pearson_r']:.2f} ({row['pearson_r_low']:.2f} to {row['pearson_r_high']:.2f})"
+
+
 def _write_page(record: dict[str, Any]) -> None:
     begin, end = "<!-- measured: begin -->", "<!-- measured: end -->"
     text = PAGE.read_text(encoding="utf-8")
@@ -307,14 +361,6 @@ def _write_page(record: dict[str, Any]) -> None:
     after = rest.split(end)[1]
     PAGE.write_text(f"{before}{begin}\n{to_tables(record)}\n{end}{after}", encoding="utf-8")
 
-
-def say(line: str) -> None:
-    """Write one line and show it at once."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
-STRIPPER = DeepbetStripper("cpu")
 
 if __name__ == "__main__":
     main()

@@ -92,9 +92,15 @@ def people() -> dict[str, tuple[float, str]]:
 
 
 def spread_over_age(count: int) -> list[Path]:
-    """`count` of the IXI scans, at even distances in the order of age."""
-    paths = sorted(ixi(), key=lambda path: people()[stem(path)][0])
-    return [paths[int(place)] for place in np.linspace(0, len(paths) - 1, min(count, len(paths)))]
+    """`count` of the IXI scans, spread over the ages; fewer are always among more, so that what is kept serves both."""
+    by_age = sorted(ixi(), key=lambda path: people()[stem(path)][0])
+    golden = (5**0.5 - 1) / 2  # its multiples fill the line evenly at every length
+    places: dict[int, None] = {}
+    step = 1
+    while len(places) < min(count, len(by_age)):
+        places[int(step * golden % 1 * len(by_age))] = None
+        step += 1
+    return [by_age[place] for place in places]
 
 
 def get_ready(path: Path, kept: Path, stripper: DeepbetStripper | None = None, labels: Path | None = None) -> Head:

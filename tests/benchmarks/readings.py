@@ -41,12 +41,13 @@ KEYS = ("CN", "MCI", "AD")
 # --------------------------------------------------------------------------------------------- what a build says
 
 
-@lru_cache(maxsize=1)
-def segmenter_key() -> str:
-    """Hash of all that decides a volume: the weights, their records, and the code that applies them."""
+@lru_cache(maxsize=2)
+def segmenter_key(*, weights_only: bool = False) -> str:
+    """Hash of all that decides a volume: the weights, the code that applies them, and the calibration if it is applied."""
     digest = hashlib.sha256()
     code = Path(volumes.__file__).parent
     files = [path for path in sorted((ASSETS / "segmenter").iterdir()) if path.suffix in (".json", ".safetensors")]
+    files = [path for path in files if not (weights_only and path.name == "accuracy.json")]
     for path in [*files, *(code / name for name in ("volumes.py", "segmenter.py", "medial_temporal.py"))]:
         if path.is_file():
             digest.update(path.name.encode() + path.read_bytes())
