@@ -1,32 +1,40 @@
-"""Where a volume stands among cognitively normal people of the same age and sex, measured by the same program.
+"""Where a volume stands among cognitively normal people of the same age and sex, on the scale of one program.
 
 The norms are NiChart's centiles of DLMUSE volumes (`assets/norms/NOTICE.txt`, `examples/norms`). They cover what NiChart measures
-exactly as adclip's columns do: each hippocampus (MUSE 47, 48), and the ventricles (MUSE 509, which is 4, 11, 49-52). Left out are
+exactly as adclip's columns do: each hippocampus (MUSE 47, 48), amygdala (31, 32) and inferior lateral ventricle (49, 50), and
+the ventricles (MUSE 509, which is 4, 11, 49-52). Left out are
 
 - the whole brain: NiChart's `TotalBrain` (MUSE 701) holds the ventricles, `whole_brain_mm3` does not, and as one grows while the
   other shrinks, the centile of their sum says little of either;
-- sums of both sides (hippocampus, entorhinal, fusiform, middle temporal): the centiles of a sum need the correlation of the
-  sides, which no published table gives.
+- sums of both sides of a gyrus (entorhinal, fusiform, middle temporal): the centiles of a sum need the correlation of the
+  sides, which no published table gives. For hippocampus, amygdala and inferior lateral ventricle it was measured, see
+  `adclip.clinical.normative_score`.
 
-They are of volumes as measured, not adjusted for head size.
+`standing` ranks a volume as measured, by sex; `share_standing` ranks its share of the intracranial volume, both sexes together.
+Volumes of adclip's own segmenter are on DLMUSE's scale by a calibration on 59 people of IXI: they are ranked over that bridge,
+and `Standing.bridged` says so.
 """
 
 from __future__ import annotations
 
-import bisect
-import csv
+import math
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 from statistics import NormalDist
 
+from adclip.clinical.norm_tables import CENTILES, PPM, QUANTILES, norms_of_shares, norms_of_volumes, z_between
+from adclip.domain import SEGMENTER
+
 # Programs differ by up to a third in the same structure, so norms speak of their own program's volumes only.
-_TABLES = {"DLMUSE": "dlmuse.csv"}
+DLMUSE = "DLMUSE"
+# Segmenters from before the calibration: their hippocampus was a quarter larger than DLMUSE's (docs/reference/volumes.md).
+_NOT_CALIBRATED = frozenset({f"{SEGMENTER} 968d0ae78409"})
+# What a bridged amygdala is divided by. DLMUSE's amygdala in 35 healthy people of IXI (40-70 years, one scanner) is smaller than
+# the published median for age and head: geometric mean of the ratio 0.890 (standard error 0.016) left, 0.866 (0.014) right. Hippocampi
+# (0.995, 0.996; 0.012) are not, nor are inferior lateral ventricles (1.11, 0.96; 0.13). `tests/benchmarks/bench_norms.py`.
+_BRIDGE = {"amygdala_left_mm3": 0.89, "amygdala_right_mm3": 0.87}
+NORM_ID, SHARE_NORM_ID = "NiChart-DLMUSE-1", "NiChart-DLMUSE-ICV-1"
 _NORMAL = NormalDist()
-NORM_ID = "NiChart-DLMUSE-1"
-# Standard normal quantiles of the tabulated centiles 5, 25, 50, 75 and 95.
-_CENTILES = (5.0, 25.0, 50.0, 75.0, 95.0)
-_Z = (-1.6448536269514722, -0.6744897501960817, 0.0, 0.6744897501960817, 1.6448536269514722)
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,8 @@ class Standing:
         Whether the volume lies below the 5th or above the 95th centile; how far is not known.
     norm_id, group : str
         Which norms, and whose: ``females of 71.3 years``.
+    bridged : bool
+        Whether another program than that of the norms measured the volume and a calibration stands between.
     """
 
     z: float
@@ -51,6 +61,7 @@ class Standing:
     beyond: bool
     norm_id: str
     group: str
+    bridged: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,35 +71,59 @@ class NoStanding:
     Parameters
     ----------
     reason : str
-        `no_norms_for_field`, `no_software`, `no_norms_for_software`, `no_age`, `no_sex` or `outside_age`.
+        `no_norms_for_field`, `no_software`, `no_norms_for_software`, `no_age`, `no_sex`, `no_icv` or `outside_age`.
     """
 
     reason: str
 
 
-@dataclass(frozen=True)
-class _Norm:
-    ages: list[float]
-    values: list[list[float]]
-
-
-@lru_cache(maxsize=1)
-def _read_norms() -> dict[tuple[str, str, str], _Norm]:
-    """Read the tables: (software, field, sex) -> centiles by age."""
-    found: dict[tuple[str, str, str], _Norm] = {}
-    for software, name in _TABLES.items():
-        text = (files("adclip") / "assets" / "norms" / name).read_text(encoding="utf-8")
-        for row in csv.DictReader(text.splitlines()):
-            norm = found.setdefault((software, row["field"], row["sex"]), _Norm([], []))
-            norm.ages.append(float(row["age_years"]))
-            norm.values.append([float(row[f"centile_{centile:g}"]) for centile in _CENTILES])
-    return found
-
-
 @lru_cache(maxsize=1)
 def fields_with_norms() -> frozenset[str]:
-    """Return the canonical volumes that any norms speak of."""
-    return frozenset(field for _, field, _ in _read_norms())
+    """Return the volumes that the norms speak of."""
+    return frozenset(field for field, _ in norms_of_volumes())
+
+
+def scale_of(software: str | None) -> str | None:
+    """Return which program's scale a volume is on, `DLMUSE` or `adclip segmenter`; None where no norms fit.
+
+    An estimate that does not name its segmenter's version may be from before the calibration, and fits none.
+    """
+    if software == DLMUSE:
+        return DLMUSE
+    if software is None or software in _NOT_CALIBRATED or not software.startswith(f"{SEGMENTER} "):
+        return None
+    return SEGMENTER
+
+
+def to_norm_scale(field: str, value_mm3: float, software: str | None) -> float:
+    """Return a volume as the people of the norms would have it, mm3; changed for a bridged amygdala alone."""
+    return value_mm3 / _BRIDGE.get(field, 1.0) if scale_of(software) == SEGMENTER else value_mm3
+
+
+def find_curve(
+    field: str, age_years: float | None, sex: str | None, software: str | None, *, share: bool = False
+) -> list[float] | NoStanding:
+    """Find the centiles that fit a field, a person and a program, or say why there are none.
+
+    Parameters
+    ----------
+    field, age_years, sex, software
+        As for `standing`.
+    share : bool
+        Whether the share of the intracranial volume is asked for, in ppm; the sex then plays no part.
+    """
+    if field not in fields_with_norms():
+        return NoStanding("no_norms_for_field")
+    if software is None:
+        return NoStanding("no_software")
+    if scale_of(software) is None:
+        return NoStanding("no_norms_for_software")
+    if age_years is None:
+        return NoStanding("no_age")
+    norm = norms_of_shares()[field] if share else norms_of_volumes().get((field, sex or ""))
+    if norm is None:
+        return NoStanding("no_sex")
+    return norm.at(age_years) if norm.covers(age_years) else NoStanding("outside_age")
 
 
 def standing(
@@ -99,7 +134,7 @@ def standing(
     Parameters
     ----------
     field : str
-        Canonical volume, such as `hippocampus_left_mm3`.
+        A volume, such as `hippocampus_left_mm3`.
     value_mm3 : float
         The volume, mm3.
     age_years : float or None
@@ -115,44 +150,64 @@ def standing(
 
     Notes
     -----
-    Centiles are interpolated linearly between ages two years apart (error below 0.2 %, see examples/norms), and the volume
-    between neighbouring centiles linearly on the scale of normal quantiles: monotone, and exact at the tabulated centiles.
-    In between, that is exact for a normal distribution and within about 0.07 of z for one as skewed as the ventricles'.
+    Centiles are interpolated linearly between ages two or four years apart (error of the volume below 0.2 %, of inferior
+    lateral ventricles below 4.4 %, which is 0.05 of z; see examples/norms), and the volume between neighbouring centiles as
+    `z_between` says. The published curves of the inferior lateral ventricles are normal distributions with negative 5th
+    centiles; the norms hold the log-normal ones of the same mean and standard deviation.
 
     References
     ----------
     .. [1] NiChart project, centiles of DLMUSE volumes of cognitively normal people (iSTAGING); `assets/norms/NOTICE.txt`.
     """
-    if field not in fields_with_norms():
-        return NoStanding("no_norms_for_field")
-    if software is None:
-        return NoStanding("no_software")
-    if software not in _TABLES:
-        return NoStanding("no_norms_for_software")
-    if age_years is None:
-        return NoStanding("no_age")
-    norm = _read_norms().get((software, field, sex or ""))
-    if norm is None:
-        return NoStanding("no_sex")
-    if not norm.ages[0] <= age_years <= norm.ages[-1]:
-        return NoStanding("outside_age")
-    curve = _at_age(norm, age_years)
-    group = f"{'females' if sex == 'F' else 'males'} of {age_years:g} years"
-    if value_mm3 < curve[0]:
-        return Standing(_Z[0], _CENTILES[0], True, NORM_ID, group)
-    if value_mm3 > curve[-1]:
-        return Standing(_Z[-1], _CENTILES[-1], True, NORM_ID, group)
-    above = min(bisect.bisect_right(curve, value_mm3), len(curve) - 1)
-    share = (value_mm3 - curve[above - 1]) / (curve[above] - curve[above - 1])
-    z = _Z[above - 1] + share * (_Z[above] - _Z[above - 1])
-    return Standing(z, _to_centile(z), False, NORM_ID, group)
+    curve = find_curve(field, age_years, sex, software)
+    if isinstance(curve, NoStanding):
+        return curve
+    return to_standing(_rank(curve, to_norm_scale(field, value_mm3, software)), age_years, sex, software)
 
 
-def _at_age(norm: _Norm, age: float) -> list[float]:
-    above = min(bisect.bisect_right(norm.ages, age), len(norm.ages) - 1)
-    share = (age - norm.ages[above - 1]) / (norm.ages[above] - norm.ages[above - 1])
-    return [one + share * (two - one) for one, two in zip(norm.values[above - 1], norm.values[above], strict=True)]
+def share_standing(
+    field: str, value_mm3: float, icv_mm3: float | None, age_years: float | None, software: str | None
+) -> Standing | NoStanding:
+    """Find where a volume's share of the intracranial volume stands, among people of both sexes and the same age (40-93).
+
+    Parameters
+    ----------
+    field : str
+        A volume, such as `hippocampus_left_mm3`.
+    value_mm3, icv_mm3 : float, float or None
+        The volume and the intracranial volume, mm3, of one program.
+    age_years : float or None
+        Age at the scan, years.
+    software : str or None
+        Program that measured both.
+
+    Notes
+    -----
+    NiChart publishes volumes scaled to one reference head, without its size; that was found as 1,431,660 mm3 (quartiles over
+    regions and ages 1,428,101 and 1,436,011; `examples/norms`), so shares are known to 0.3 %, which is 0.04 of z for a hippocampus.
+    """
+    curve = find_curve(field, age_years, None, software, share=True)
+    if isinstance(curve, NoStanding):
+        return curve
+    if not icv_mm3:
+        return NoStanding("no_icv")
+    z = _rank(curve, PPM * to_norm_scale(field, value_mm3, software) / icv_mm3)
+    return to_standing(z, age_years, None, software, share=True)
 
 
-def _to_centile(z: float) -> float:
-    return 100 * _NORMAL.cdf(z)
+def _rank(curve: list[float], value: float) -> float:
+    """Return the z of a value; infinite beyond the outermost tabulated centiles."""
+    z = z_between(curve, value)
+    return z if z is not None else -math.inf if value < curve[0] else math.inf
+
+
+def to_standing(
+    z: float, age_years: float | None, sex: str | None, software: str | None, *, share: bool = False
+) -> Standing:
+    """Return what may be said of a z: beyond the outermost tabulated centiles only that it is there."""
+    people = "people" if share else "females" if sex == "F" else "males"
+    whose = (SHARE_NORM_ID if share else NORM_ID, f"{people} of {age_years:g} years", scale_of(software) == SEGMENTER)
+    if QUANTILES[0] <= z <= QUANTILES[-1]:
+        return Standing(z, 100 * _NORMAL.cdf(z), False, *whose)
+    end = 0 if z < 0 else -1
+    return Standing(QUANTILES[end], CENTILES[end], True, *whose)

@@ -16,6 +16,7 @@ BIOMARKERS = (
     "hippocampus_mm3", "ventricles_mm3", "whole_brain_mm3", "entorhinal_mm3", "fusiform_mm3", "middle_temporal_mm3",
 )  # fmt: skip
 PERSON = ("age_years", "sex", "education_years", "apoe4_count")
+BRIDGED = "bridged_norms"  # adclip's own volumes are ranked among DLMUSE's, to whose scale they were calibrated
 SIDES = ("hippocampus_left_mm3", "hippocampus_right_mm3")
 _UNITS = {"age_years": "years", "education_years": "years", "apoe4_count": "alleles", "sex": ""}
 CLINICAL_FIELDS = (*PERSON, "icv_mm3", "hippocampus_mm3", *SIDES, *BIOMARKERS[1:])
@@ -63,7 +64,8 @@ def clinical_readings(visit: Visit, keep: frozenset[str] | None) -> tuple[dict[s
         ``..._right_...`` (% of the mean of both sides), ``<structure>_z``, ``<structure>_centile``, or beyond the norms'
         outermost centiles ``<structure>_below_centile`` and ``<structure>_above_centile``.
     left_out : tuple of str
-        Why a standing for age and sex is missing although the volume is known: reasons of `adclip.clinical.norms`.
+        Why a standing for age and sex is missing although the volume is known, reasons of `adclip.clinical.norms`; and
+        `bridged_norms` where one is there over a bridge.
     """
     found: dict[str, Reading] = {}
     if keep is not None:
@@ -100,7 +102,8 @@ def _without(visit: Visit, keep: frozenset[str]) -> Visit:
 
 
 def _add_standings(found: dict[str, Reading], visit: Visit) -> tuple[str, ...]:
-    left_out: dict[str, None] = {}
+    """Add z and centiles, and return the flags that they or their absence deserve."""
+    flags: dict[str, None] = {}
     age, sex = found.get("age_years"), found.get("sex")
     for column in (*SIDES, *BIOMARKERS[1:]):
         if column not in found:
@@ -109,17 +112,19 @@ def _add_standings(found: dict[str, Reading], visit: Visit) -> tuple[str, ...]:
                          None if sex is None else str(sex.value), visit.volumes_source)  # fmt: skip
         if isinstance(where, NoStanding):
             if where.reason != "no_norms_for_field":
-                left_out[where.reason] = None
+                flags[where.reason] = None
             continue
         name, sources = column.removesuffix("_mm3"), (*found[column].sources, "age_years", "sex")
-        rule = f"norms {where.norm_id}, {where.group}"
+        rule = f"norms {where.norm_id}, {where.group}{', bridged' if where.bridged else ''}"
+        if where.bridged:
+            flags[BRIDGED] = None
         if where.beyond:
             side = "below" if where.z < 0 else "above"
             found[f"{name}_{side}_centile"] = Reading(where.centile, sources, rule, "centile")
         else:
             found[f"{name}_z"] = Reading(where.z, sources, rule, "standard deviations")
             found[f"{name}_centile"] = Reading(where.centile, sources, rule, "centile")
-    return tuple(left_out)
+    return tuple(flags)
 
 
 def rounded(name: str, value: float | str) -> float | str:
