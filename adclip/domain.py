@@ -138,8 +138,9 @@ class InputContract:
 class Visit:
     """What is known of one subject on one date; unknown is None, never 0. Field names are the canonical columns.
 
-    Two are none of them. `score` is the auxiliary score of a task that has another than the MMSE; `volumes_source` names the program that measured the volumes (`FreeSurfer`, `SynthSeg`,
-    `DLMUSE`, `adclip segmenter`, `simulation`), because volumes of different programs cannot be compared.
+    Three are none of them. `score` is the auxiliary score of a task that has another than the MMSE; `volumes_source` names the program that measured the volumes (`FreeSurfer`, `SynthSeg`,
+    `DLMUSE`, `adclip segmenter`, `simulation`), because volumes of different programs cannot be compared; `further_volumes` holds name and mm3 of what no
+    report prints and only the medial temporal norm score reads, see `adclip.clinical.columns.FURTHER_VOLUMES`.
     """
 
     subject_id: str = ""
@@ -164,6 +165,7 @@ class Visit:
     scan: str | None = None
     volumes_source: str | None = None
     score: float | None = None
+    further_volumes: tuple[tuple[str, float], ...] | None = None
 
     @property
     def has_estimated_volumes(self) -> bool:

@@ -31,9 +31,10 @@ from adclip.errors import ConfigError
 MMSE = "mmse"
 MOST_CLASSES = 10
 # What a report never states, whatever a task says: who it is, and what defines the answer.
-_NEVER = frozenset(
-    {"subject_id", "session_id", "visit_date", "mmse", "cdr_global", "diagnosis", "scan", "volumes_source", "score"}
-)
+_NEVER = frozenset({
+    "subject_id", "session_id", "visit_date", "mmse", "cdr_global", "diagnosis", "scan", "volumes_source", "score",
+    "further_volumes",
+})  # fmt: skip
 REPORTABLE = tuple(one.name for one in dataclasses.fields(Visit) if one.name not in _NEVER)
 _CLASS = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
 _PHRASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ,.'/()-]{0,58}[A-Za-z0-9)]|[A-Za-z0-9]")

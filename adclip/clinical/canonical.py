@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from adclip.clinical.columns import COLUMNS
+from adclip.clinical.columns import COLUMNS, FURTHER_VOLUMES
 from adclip.clinical.dialects.canonical import SOURCE, unit_of
 from adclip.clinical.table import Table, move_scan
 from adclip.domain import RESEARCH_NOTICE, Visit
@@ -39,7 +39,8 @@ def write_canonical(path: Path, table: Table) -> Path:
 
     Notes
     -----
-    All canonical columns are written, known or not, so that every clean table has the same header. The program that
+    All canonical columns are written, known or not, so that every clean table has the same header; after them those of
+    `FURTHER_VOLUMES` that any row has. The program that
     measured the volumes stands in the dictionary, from where `read_tables` takes it back; where rows have different ones,
     each row carries its own in a last column `volumes_source`, so that sorting or filtering the table moves nothing.
     Relative `scan` cells lead from the new file to the same scan.
@@ -48,13 +49,16 @@ def write_canonical(path: Path, table: Table) -> Path:
     writer = csv.writer(text, delimiter=_DELIMITERS[path.suffix], lineterminator="\n")
     unknown = "n/a" if path.suffix == ".tsv" else ""
     columns = (*COLUMNS, SOURCE) if len(_sources(table.rows)) > 1 else tuple(COLUMNS)
+    further = _further(table.rows)
     score = table.task.score_key
     folder = path.parent.absolute()
-    writer.writerow([*columns, *([] if score in COLUMNS else [score])])
+    writer.writerow([*columns, *further, *([] if score in COLUMNS else [score])])
     for visit in table.rows:
         here = replace(visit, scan=move_scan(visit.scan, table.path.parent, folder))
         scores = [] if score in COLUMNS else [to_cell(here.score, unknown)]
-        writer.writerow([*(to_cell(getattr(here, column), unknown) for column in columns), *scores])
+        more = dict(here.further_volumes or ())
+        cells = [*(getattr(here, column) for column in columns), *(more.get(column) for column in further)]
+        writer.writerow([*(to_cell(cell, unknown) for cell in cells), *scores])
     dictionary = dictionary_path(path)
     write_text(dictionary, json.dumps(_describe(table), indent=2) + "\n")
     write_text(path, text.getvalue())
@@ -81,7 +85,7 @@ def _describe(table: Table) -> dict[str, Any]:
         if meaning.column is not None:
             origins.setdefault(meaning.column, []).append(f"{meaning.source} of {meaning.table}: {meaning.why}")
     columns: dict[str, Any] = {}
-    for column in COLUMNS:
+    for column in (*COLUMNS, *_further(table.rows)):
         entry: dict[str, Any] = {"Description": column.removesuffix("_mm3").replace("_", " ")}
         if unit_of(column):
             entry["Units"] = unit_of(column)
@@ -100,6 +104,12 @@ def _describe(table: Table) -> dict[str, Any]:
     }
 
 
+def _further(rows: Sequence[Visit]) -> list[str]:
+    """Return the further volumes that any row has."""
+    known = {column for visit in rows for column, _ in visit.further_volumes or ()}
+    return [column for column in FURTHER_VOLUMES if column in known]
+
+
 def _sources(rows: Sequence[Visit]) -> set[str | None]:
     """Return the programs that measured the volumes of the rows that have any."""
     return {visit.volumes_source for visit in rows if _has_volumes(visit)}
@@ -111,4 +121,6 @@ def _the_source(rows: Sequence[Visit]) -> dict[str, Any]:
 
 
 def _has_volumes(visit: Visit) -> bool:
-    return any(getattr(visit, column) is not None for column in COLUMNS if column.endswith("_mm3"))
+    return bool(visit.further_volumes) or any(
+        getattr(visit, column) is not None for column in COLUMNS if column.endswith("_mm3")
+    )

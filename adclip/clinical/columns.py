@@ -176,6 +176,14 @@ COLUMNS: dict[str, Callable[[str], Any]] = {
     "middle_temporal_mm3": _volume(2000, 80000),
     "scan": unescape_cell,
 }
+# Volumes that are read where a table has them and that no report prints: they serve the medial temporal norm score. A temporal
+# horn may be closed, so it has no smallest volume; a wrong unit then shows in the hippocampus, without which there is no score.
+FURTHER_VOLUMES: dict[str, Callable[[str], float | int]] = {
+    "amygdala_left_mm3": _volume(150, 6000),
+    "amygdala_right_mm3": _volume(150, 6000),
+    "inferior_lateral_ventricle_left_mm3": Range(0, 60000, "mm3").parse,
+    "inferior_lateral_ventricle_right_mm3": Range(0, 60000, "mm3").parse,
+}
 # Names that other tables use. Only ever suggested: a name says nothing of units and codes.
 _ELSEWHERE = {
     "age": "age_years", "sex_code": "sex", "gender": "sex", "ptgender": "sex", "m/f": "sex", "educ": "education_years",
@@ -212,3 +220,13 @@ def parse_cell(column: str, cell: str) -> Any:
     """
     cell = cell.strip()
     return None if cell in MISSING else COLUMNS[column](cell)
+
+
+def read_further(column: str) -> Callable[[str], float | int | None]:
+    """Return a reader of cells of one of `FURTHER_VOLUMES`; an empty one is unknown."""
+    return lambda cell: FURTHER_VOLUMES[column](cell) if cell else None
+
+
+def to_further(values: Mapping[str, Any]) -> tuple[tuple[str, float], ...] | None:
+    """Return the further volumes among the values of a row, as a Visit keeps them; None where there are none."""
+    return tuple((column, float(values[column])) for column in FURTHER_VOLUMES if column in values) or None

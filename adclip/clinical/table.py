@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from adclip.clinical.columns import COLUMNS, near_miss
+from adclip.clinical.columns import COLUMNS, near_miss, to_further
 from adclip.clinical.derive import apply_cdr, complete
 from adclip.clinical.dialects.canonical import SCORE, SOURCE
 from adclip.clinical.join import Joined, Joining, join
@@ -211,7 +211,7 @@ def _to_visit(joined: Joined, home: Path) -> Visit:
     known.setdefault("subject_id", "")
     if "scan" in known:
         known["scan"] = move_scan(known["scan"], joined.origin["scan"][0].parent, home)
-    return Visit(**known)
+    return Visit(**known, further_volumes=to_further(joined.values))
 
 
 def _columns(visits: Sequence[Joined], tables: Sequence[PartialTable]) -> tuple[str, ...]:

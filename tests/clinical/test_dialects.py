@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adclip.clinical.columns import COLUMNS, CellError, parse_cell
+from adclip.clinical.columns import COLUMNS, FURTHER_VOLUMES, CellError, parse_cell
 from adclip.clinical.dialects import DIALECTS, Rule, recognise
 from adclip.clinical.dialects.bids import BIDS, bids_levels, subject_of_file, with_sidecar
 from adclip.clinical.dialects.programs import split_scan_name
@@ -64,7 +64,7 @@ def refused(path: Path, *, quoted: str = SECRET) -> TableError:
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
 def test_every_rule_is_well_formed(dialect):
     for rule in dialect.rules:
-        assert rule.column in COLUMNS or rule.column.startswith("_") or rule.column == "volumes_source"
+        assert rule.column in {*COLUMNS, *FURTHER_VOLUMES, "volumes_source"} or rule.column.startswith("_")
         assert rule.sources
         assert all(source == source.strip().lower() for source in rule.sources)
         assert rule.why
@@ -765,7 +765,7 @@ def test_synthseg_table_of_one_scan_has_no_name_for_its_first_column(write):
     assert values(write({**row, "": "sub-01"}))[0]["subject_id"] == "01"
 
 
-MUSE = {"702": 1.4e6, "701": 1.2e6, "47": 4100, "48": 4000, "4": 900, "11": 1600, "49": 300, "50": 250, "51": 9000,
+MUSE = {"702": 1.4e6, "701": 1.2e6, "47": 4100, "48": 4000, "31": 1000, "32": 1050, "4": 900, "11": 1600, "49": 300, "50": 250, "51": 9000,
         "52": 8000, "116": 2100, "117": 2000, "122": 8000, "123": 8100, "154": 15000, "155": 15100, "600": 1}  # fmt: skip
 
 
@@ -778,6 +778,8 @@ def test_dlmuse_table(write, prefix):
         "subject_id": "IXI002_T1", "volumes_source": "DLMUSE", "icv_mm3": 1.4e6, "hippocampus_left_mm3": 4000,
         "hippocampus_right_mm3": 4100, "hippocampus_mm3": 8100, "ventricles_mm3": 20050,
         "whole_brain_mm3": 1.2e6 - 20050, "entorhinal_mm3": 4100, "fusiform_mm3": 16100, "middle_temporal_mm3": 30100,
+        "amygdala_left_mm3": 1050, "amygdala_right_mm3": 1000, "inferior_lateral_ventricle_left_mm3": 250,
+        "inferior_lateral_ventricle_right_mm3": 300,
     }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from adclip.clinical.canonical import write_canonical
+from adclip.clinical.columns import FURTHER_VOLUMES
 from adclip.clinical.table import Table, read_tables
 from adclip.config import TableOptions
 
@@ -29,7 +30,8 @@ STUDIES = {
     "SynthSeg": ("synthseg", ["synthseg/volumes.csv", "synthseg/supplement.csv"]),
     "DLMUSE": ("dlmuse", ["dlmuse/supplement.csv", "dlmuse/DLMUSE_Volumes.csv"]),
 }
-LEFT_OUT = ("session_id", "visit_date", "scan")
+# those beyond the canonical ones are in one program's table alone
+LEFT_OUT = ("session_id", "visit_date", "scan", *FURTHER_VOLUMES)
 
 
 def read(name: str) -> Table:

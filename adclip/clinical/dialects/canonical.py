@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from adclip.clinical.columns import COLUMNS
+from adclip.clinical.columns import COLUMNS, FURTHER_VOLUMES, read_further
 from adclip.clinical.dialects.base import Dialect, Rule
 
 _UNITS = {
@@ -31,6 +31,7 @@ CANONICAL = Dialect(
         Rule("subject_id", ("participant_id",), "BIDS name of the subject; the prefix `sub-` is removed"),
         Rule(SOURCE, (SOURCE,), "program that measured the volumes of the row", read=lambda cell: cell or None),
         *(Rule(column, (column,), "its own name", unit_of(column)) for column in COLUMNS),
+        *(Rule(column, (column,), "its own name", unit_of(column), read_further(column)) for column in FURTHER_VOLUMES),
     ),
 )
 

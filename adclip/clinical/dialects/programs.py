@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from adclip.clinical.columns import parse_cell
+from adclip.clinical.columns import parse_cell, read_further
 from adclip.clinical.dialects.base import Derived, Dialect, Reader, Rule, number, total
 from adclip.clinical.freesurfer import APARC
 
@@ -215,6 +215,12 @@ _MUSE: dict[str, tuple[int, ...]] = {
     "fusiform_mm3": (122, 123),
     "middle_temporal_mm3": (154, 155),
 }
+_MUSE_FURTHER = {
+    "amygdala_left_mm3": 32,
+    "amygdala_right_mm3": 31,
+    "inferior_lateral_ventricle_left_mm3": 50,
+    "inferior_lateral_ventricle_right_mm3": 49,
+}
 _TOTAL_BRAIN = 701
 _MUSE_PREFIXES = ("", "dl_muse_volume_", "muse_volume_", "muse_", "dl_muse_")
 
@@ -231,6 +237,8 @@ def _muse_rules(prefix: str) -> Iterable[Rule]:
 
     for column, codes in _MUSE.items():
         yield _sum(column, map(name, codes), "MUSE " + " + ".join(map(str, codes)))
+    for column, code in _MUSE_FURTHER.items():
+        yield Rule(column, (name(code),), f"MUSE {code}", "mm3", read_further(column))
     parts = (name(_TOTAL_BRAIN), *map(name, _MUSE["ventricles_mm3"]))
     yield Rule("whole_brain_mm3", parts, WHOLE_BRAIN[DLMUSE], "mm3", _without_ventricles)
 
