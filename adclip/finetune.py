@@ -42,7 +42,7 @@ class FinetuneResult:
     metrics : dict
         Name -> value, low, high, n on the test subjects, with a report.
     baselines : dict
-        `scan_only`, `metadata_only` and `majority` -> the same on the same subjects.
+        `scan_only`, `metadata_only`, `volumes_only` and `majority` -> the same on the same subjects, where there are any.
     epochs_run, best_epoch : int
     history : list of dict
         Losses of each epoch.
@@ -236,6 +236,7 @@ def _record_of(material: Material, enrolled: Enrolment, fitted: Fitted, *, known
     """Calibrate what was learned, and gather what the RUN says of itself but for the test subjects' numbers."""
     from adclip.clinical.baseline import MetadataBaseline
     from adclip.clinical.reports import template_version
+    from adclip.clinical.volumes_baseline import VolumesBaseline
     from adclip.model.record import AdapterRecord
     from adclip.training.calibrate import calibrate
     from adclip.training.fit_gate import find_limit
@@ -257,7 +258,9 @@ def _record_of(material: Material, enrolled: Enrolment, fitted: Fitted, *, known
         gate_limit=find_limit(fitted.distances(once)) if once else None,
     )
     train = [cohort.visits[place] for place in places["train"]]
-    baseline = MetadataBaseline.fit(train, [str(visit.diagnosis) for visit in train], task.classes, task.columns)
+    truth = [str(visit.diagnosis) for visit in train]
+    baseline = MetadataBaseline.fit(train, truth, task.classes, task.columns)
+    by_volumes = VolumesBaseline.fit([cohort.case(place) for place in places["train"]], truth, task.classes)
     return AdapterRecord(
         base={"name": base.name, "revision": base.revision, "sha256": base.sha256},
         model=base.config,
@@ -270,6 +273,7 @@ def _record_of(material: Material, enrolled: Enrolment, fitted: Fitted, *, known
         mmse_sd=material.mmse_stats[1] if has_score else None,
         calibration=calibration,
         metadata_baseline=baseline.to_dict(),
+        volumes_baseline=None if by_volumes is None else by_volumes.to_dict(),
         training={
             **{name: getattr(config, name) for name in RECORDED},
             "epochs": fitted.progress.epoch,

@@ -102,10 +102,7 @@ class MetadataBaseline:
         table = np.where(np.isfinite(table), table, medians)
         means, scales = table.mean(axis=0), table.std(axis=0)
         target = np.array([classes.index(name) for name in names])
-        coefficients, intercepts = _fit_logistic((table - means) / scales, target, len(classes))
-        # The network's scores are for classes equally common (logit adjustment); a baseline that kept the training shares would
-        # lose in every number that weighs classes alike, for that reason alone.
-        intercepts = intercepts - np.log(np.bincount(target, minlength=len(classes)) / len(target))
+        coefficients, intercepts = fit_logistic((table - means) / scales, target, len(classes))
         return cls(
             classes, columns, _floats(medians), _floats(means), _floats(scales),
             tuple(_floats(row) for row in coefficients), _floats(intercepts), icv,
@@ -173,8 +170,30 @@ def _read(visit: Visit, column: str, icv: float | None) -> float:
     return volume if icv is None else volume / (visit.icv_mm3 or icv)
 
 
-def _fit_logistic(table: FloatArray, target: np.ndarray[Any, Any], classes: int) -> tuple[FloatArray, FloatArray]:
-    """Return coefficients (K, F) and intercepts (K,) of the softmax."""
+def fit_logistic(table: FloatArray, target: np.ndarray[Any, Any], classes: int) -> tuple[FloatArray, FloatArray]:
+    """Fit a softmax for classes that are equally common.
+
+    Parameters
+    ----------
+    table : ndarray of shape (N, F)
+        Standardised columns.
+    target : ndarray of shape (N,)
+        Places of the N classes in their order; each of them occurs.
+    classes : int
+        K.
+
+    Returns
+    -------
+    coefficients, intercepts : ndarray of shape (K, F) and (K,)
+    """
+    coefficients, intercepts = _fit_to_shares(table, target, classes)
+    # The network's scores are for classes equally common (logit adjustment); a baseline that kept the training shares would
+    # lose in every number that weighs classes alike, for that reason alone.
+    return coefficients, intercepts - np.log(np.bincount(target, minlength=classes) / len(target))
+
+
+def _fit_to_shares(table: FloatArray, target: np.ndarray[Any, Any], classes: int) -> tuple[FloatArray, FloatArray]:
+    """Return coefficients (K, F) and intercepts (K,) of the softmax for classes as common as they are here."""
     if not table.shape[1]:
         shares = np.bincount(target, minlength=classes) / len(target)
         return np.zeros((classes, 0)), np.log(shares)

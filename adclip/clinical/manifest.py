@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from adclip.clinical.matching import find_row_index
 from adclip.clinical.splits import last_diagnosis
 from adclip.clinical.table import Table
+from adclip.clinical.volumes_baseline import Measured
 from adclip.domain import ScanItem, Visit
 from adclip.errors import LeakError, ScanError, TableError
 
@@ -31,11 +32,14 @@ class Example:
         Its row; `subject_id` is always filled and is the unit of splitting.
     sha256 : str
         Of the bytes of the file.
+    measured : Measured or None
+        Volumes that its sidecar holds.
     """
 
     item: ScanItem
     visit: Visit
     sha256: str
+    measured: Measured | None = None
 
 
 @dataclass(frozen=True)

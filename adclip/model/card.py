@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 GROUPS = {
     "scan_only": "the same network without a report",
     "metadata_only": "a logistic regression on the report's columns with age, sex, education and APOE",
+    "volumes_only": "a logistic regression on one number, the medial temporal norm score: {volumes}",
     "majority": "always naming the commonest class, and the mean {score} of the training subjects",
 }
 KINDS = {
@@ -109,12 +110,20 @@ def _measured(record: AdapterRecord) -> str:
     for name in names:
         others = [_cell(record.metrics.get(f"{group}.{name}")) for group in groups]
         rows.append([f"`{name}`", _cell(record.metrics[name]), *others, str(record.metrics[name].get("n"))])
-    meaning = ", ".join(f"`{group}` {GROUPS[group].format(score=record.task.score)}" for group in groups)
+    words = {"score": record.task.score, "volumes": _volumes(record)}
+    meaning = ", ".join(f"`{group}` {GROUPS[group].format(**words)}" for group in groups)
     return (
         f"{_table(rows)}\n\nIn brackets 95 % intervals, bootstrapped over subjects; n counts scans. "
         f"`ece_if_perfect` is the `ece` that exact\nprobabilities would show with so few scans."
         + (f" Beside it: {meaning}." if meaning else "")
     )
+
+
+def _volumes(record: AdapterRecord) -> str:
+    """Say which volumes the norm score is made of."""
+    told = record.volumes_baseline or {}
+    structures = " and ".join(str(name).replace("_", " ") for name in told.get("structures", ()))
+    return f"{structures} by {told.get('program')} ({told.get('basis')}) against norms for age"
 
 
 def _cell(metric: dict[str, Any] | None) -> str:

@@ -98,6 +98,9 @@ class AdapterRecord:
         Whether it reads reports at all.
     task : Task
         What it was asked; `labels` and `phrases` are its.
+    volumes_baseline : dict or None
+        Logistic regression on the medial temporal norm score, as JSON; None where the training scans had no volumes that any
+        norms fit, and in records from before there was one.
     """
 
     base: dict[str, str]
@@ -117,6 +120,7 @@ class AdapterRecord:
     template_version: str = "1"
     reports: bool = True
     task: Task = ALZHEIMER
+    volumes_baseline: dict[str, Any] | None = None
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -178,9 +182,12 @@ def read_record(folder: Path, name: str = ADAPTER_RECORD) -> AdapterRecord:
             raise ValueError("`labels` are not the classes of `task`")
         if data["style"] not in REPORT_STYLES:
             raise ValueError(f"`style` is none of {', '.join(REPORT_STYLES)}")
-        baseline = data["metadata_baseline"]
-        if baseline is not None and tuple(baseline["class_order"]) != data["labels"]:
-            raise ValueError("`metadata_baseline` has other classes than `labels`")
+        baselines = {
+            "metadata_baseline": data["metadata_baseline"], "volumes_baseline": data.get("volumes_baseline"),
+        }  # fmt: skip
+        for kind, baseline in baselines.items():
+            if baseline is not None and tuple(baseline["class_order"]) != data["labels"]:
+                raise ValueError(f"`{kind}` has other classes than `labels`")
         mean, sd = data["mmse_mean"], data["mmse_sd"]
         if mean is not None and not (_is_number(mean) and _is_number(sd) and sd > 0):
             raise ValueError("`mmse_mean` and `mmse_sd` must be numbers, the second above 0")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from adclip.clinical.manifest import Example
+from adclip.clinical.volumes_baseline import Case, Measured
 from adclip.domain import InputContract, Visit
 from adclip.errors import ScanError
 from adclip.events import Advanced, OnEvent, Started
@@ -36,12 +37,19 @@ class Cohort:
         Index into the class order.
     mmse : Tensor (N,), float32
         The task's auxiliary score, the MMSE by default: points, NaN where unknown.
+    measured : tuple of Measured or None
+        Volumes of each scan's sidecar; empty if nobody looked.
     """
 
     visits: tuple[Visit, ...]
     images: Tensor
     labels: Tensor
     mmse: Tensor
+    measured: tuple[Measured | None, ...] = ()
+
+    def case(self, place: int) -> Case:
+        """Return what is known of a scan's volumes, by its row and by its sidecar."""
+        return Case.of(self.visits[place], self.measured[place] if self.measured else None)
 
     def image_batch(self, indices: Sequence[int], device: torch.device) -> Tensor:
         """Return scans (B, 1, D, H, W) in [0, 1] on `device`."""
@@ -91,4 +99,4 @@ def read_cohort(
     numbers = torch.tensor([task.classes.index(str(visit.diagnosis)) for visit in visits])
     scores = [task.score_of(visit) for visit in visits]
     mmse = torch.tensor([float("nan") if score is None else score for score in scores])
-    return Cohort(visits, images, numbers, mmse)
+    return Cohort(visits, images, numbers, mmse, tuple(example.measured for example in examples))

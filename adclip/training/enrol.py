@@ -10,11 +10,12 @@ from adclip.clinical.manifest import Example, Manifest, build_manifest, with_las
 from adclip.clinical.reports import usable_fields
 from adclip.clinical.splits import PARTS, Split, prove_disjoint, require_every_class, split_by_subject, thin_out
 from adclip.clinical.table import read_tables
+from adclip.clinical.volumes_baseline import to_measured
 from adclip.config import FinetuneConfig, ModelConfig, parse_fold
 from adclip.domain import Visit
 from adclip.errors import CheckpointError, ConfigError, ScanError, TableError
 from adclip.events import OnEvent, Warned
-from adclip.imaging.find import find_scans, without_failed
+from adclip.imaging.find import find_scans, read_sidecar, without_failed
 from adclip.model.bases import BaseWeights, read_base
 from adclip.model.record import FEW_SUBJECTS
 from adclip.task import Task, read_task
@@ -62,7 +63,10 @@ class Enrolment:
             relevant(config),
             self.task.to_dict(),
             self.split.to_tsv(),
-            [[example.sha256, row] for example, row in zip(self.manifest.examples, rows, strict=True)],
+            [
+                [example.sha256, row, example.measured and asdict(example.measured)]
+                for example, row in zip(self.manifest.examples, rows, strict=True)
+            ],
             [self.base.sha256, vocabulary],
         ]
         return hash_text(json.dumps(told, sort_keys=True))
@@ -179,7 +183,7 @@ def _gather(config: FinetuneConfig, on_event: OnEvent) -> Manifest:
         raise ScanError.all_failed_quality(config.scans)
     if left_out := len(found) - len(items):
         on_event(Warned(str(config.scans), f"{left_out} left out: quality verdict fail (see qc.html there)"))
-    manifest = build_manifest(items, table)
+    manifest = _with_volumes(build_manifest(items, table))
     for reason, count in manifest.skipped_by_reason.items():
         on_event(Warned(str(table.path), f"{count} left out: {reason}"))
     usable = read_task(config.task).usable
@@ -189,3 +193,10 @@ def _gather(config: FinetuneConfig, on_event: OnEvent) -> Manifest:
         manifest, changed = with_last_diagnosis(manifest, table)
         on_event(Warned(str(table.path), f"{changed} scans count as their subject's last diagnosis (subject-last)"))
     return manifest
+
+
+def _with_volumes(manifest: Manifest) -> Manifest:
+    """Add the volumes that stand in the scans' sidecars."""
+    found = [to_measured((read_sidecar(example.item.path) or {}).get("Volumes")) for example in manifest.examples]
+    pairs = zip(manifest.examples, found, strict=True)
+    return replace(manifest, examples=tuple(replace(example, measured=measured) for example, measured in pairs))

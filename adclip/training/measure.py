@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from adclip.clinical.baseline import MetadataBaseline
 from adclip.clinical.reports import usable_fields
+from adclip.clinical.volumes_baseline import VolumesBaseline
 from adclip.domain import Visit
 from adclip.metrics import bootstrap_interval, summarise
 from adclip.model.record import AdapterRecord
@@ -52,7 +53,8 @@ def measure(
     Returns
     -------
     metrics, baselines : dict
-        Of the network with a report; of the network without, of the metadata alone, and of the majority class.
+        Of the network with a report; of the network without, of the metadata alone, of the volumes alone, and of the
+        majority class.
     """
     if not places:
         return {}, {}
@@ -87,19 +89,23 @@ def measure(
         majority_metrics[f"{task.score_key}_mae"] = _mean_of(away, subjects, seed)
     scan_metrics = summarise(truth, scan, labels, subjects, seed=seed, majority=majority)
     baseline = MetadataBaseline.from_dict(record.metadata_baseline or {})
-    plain = [baseline.predict(visit) for visit in visits]
+    rows = {"metadata_only": [baseline.predict(visit) for visit in visits]}
+    if record.volumes_baseline is not None:
+        by_volumes = VolumesBaseline.from_dict(record.volumes_baseline)
+        rows["volumes_only"] = [by_volumes.predict_case(cohort.case(place)) for place in places]
     # the regression on metadata sees no scan, so it has no answer from one
     baselines = {} if record.training.get("method") == "metadata" else {"scan_only": _own(scan_metrics)}
     even = {label: 1 / len(labels) for label in labels}
-    table = [[(row or even)[label] for label in labels] for row in plain]
-    if any(row is not None for row in plain):
-        baselines["metadata_only"] = _own(summarise(truth, table, labels, subjects, seed=seed, majority=majority))
+    tables = {kind: [[(row or even)[label] for label in labels] for row in found] for kind, found in rows.items()}
+    for kind, table in tables.items():
+        if any(row is not None for row in rows[kind]):
+            baselines[kind] = _own(summarise(truth, table, labels, subjects, seed=seed, majority=majority))
     baselines["majority"] = majority_metrics
     header = ["subject_id", "session_id", "diagnosis"]
-    header += [f"{kind}_{label}" for kind in ("probability", "scan_only", "metadata_only") for label in labels]
+    header += [f"{kind}_{label}" for kind in ("probability", "scan_only", *tables) for label in labels]
     lines = ["\t".join([*header, task.score_key, f"{task.score_key}_estimate"])]
     for row, (visit, score) in enumerate(zip(visits, known, strict=True)):
-        numbers_row = [*full[row], *scan[row], *table[row]]
+        numbers_row = [*full[row], *scan[row], *(number for table in tables.values() for number in table[row])]
         cells = [visit.subject_id, visit.session_id or "n/a", truth[row], *(f"{number:.6f}" for number in numbers_row)]
         cells += ["n/a" if score is None else f"{score:g}", f"{mmse[row]:.3f}" if mmse else "n/a"]
         lines.append("\t".join(cells))
