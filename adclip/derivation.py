@@ -9,7 +9,6 @@ from typing import Any
 
 from adclip.config import PreprocessConfig, parse_override
 from adclip.domain import InputContract, ReadOptions, ScanItem
-from adclip.errors import TableError
 from adclip.imaging.brain import DeepbetStripper, SkullStripper
 from adclip.imaging.currency import is_current, read_whole
 from adclip.imaging.derivative_names import derivative_path, figure_path
@@ -23,9 +22,9 @@ from adclip.imaging.source import Source, hash_source
 from adclip.imaging.status import ScanRow
 from adclip.imaging.volumes import METHOD, measured_by
 from adclip.paths import write_bytes
+from adclip.volumetry import NEED_RAW_SCAN, find_volumes
 
 TAKEN_OVER = "already_preprocessed"
-NO_VOLUMES = "volumes_need_raw_scan"  # --volumes was asked for, and only the derivative was given
 _log = logging.getLogger(__name__)
 
 
@@ -74,7 +73,7 @@ class ScanWork:
         finished = None if self._config.overwrite else read_whole(self._config.out, item)
         if finished is None or not is_current(finished, source.sha256, self._contract, self.options, self._stripper):
             return None
-        if self._config.volumes and not _find_volumes(item):
+        if self._config.volumes and not find_volumes(item):
             by = str(_mapping(finished.get("Volumes")).get("source", METHOD))
             if by.startswith(METHOD) and by != measured_by():  # none, or measured by another segmenter
                 return None
@@ -86,23 +85,23 @@ class ScanWork:
         prepared = read_derivative(item, self._contract)
         origin = read_sidecar(item.path) or {}
         notes: tuple[str, ...] = (TAKEN_OVER,)
-        if self._config.volumes and not prepared.volumes and not _find_volumes(item):
+        if self._config.volumes and not prepared.volumes and not find_volumes(item):
             _log.warning("%s: volumes are measured on the raw scan only; give it instead of its derivative", item.path)
-            notes = (TAKEN_OVER, NO_VOLUMES)
+            notes = (TAKEN_OVER, NEED_RAW_SCAN)
         if item.path.resolve() == derivative_path(out, item).resolve():
             return self._keep(item, origin, notes=notes)
         there = read_sidecar(derivative_path(out, item))
         if not self._config.overwrite and _same_result(origin, read_whole(out, item)):
             return self._keep(item, _merge(there or {}, origin), before=there, notes=notes)
         prepared = replace(prepared, flags=tuple(dict.fromkeys((*prepared.flags, TAKEN_OVER))))
-        if found := _find_volumes(item) if self._config.volumes else {}:
+        if found := find_volumes(item) if self._config.volumes else {}:
             prepared = replace(prepared, volumes=found)
         row = self._write(item, _judge(prepared, self._verdict(item, there, prepared.source_sha256)), origin)
         return replace(row, flags=tuple(dict.fromkeys((*row.flags, *notes))))
 
     def _do(self, item: ScanItem, source: Source | None, earlier: Mapping[str, Any] | None) -> ScanRow:
         verdict = self._verdict(item, earlier, source.sha256 if source else "")
-        found = _find_volumes(item) if self._config.volumes else {}
+        found = find_volumes(item) if self._config.volumes else {}
         prepared = prepare_scan(
             item, self._contract, self._stripper, self.options,
             measure=self._config.volumes and not found, any_modality=verdict is not None, source=source,
@@ -135,7 +134,7 @@ class ScanWork:
         if verdict is not None and _overridden(after) != verdict:
             qc, flags = override_verdict(_mapping(after.get("QC")), after.get("Flags", ()), verdict)
             after |= {"QC": qc, "Flags": list(flags)}
-        if found := _find_volumes(item) if self._config.volumes else {}:
+        if found := find_volumes(item) if self._config.volumes else {}:
             after["Volumes"] = found
         if after != (sidecar if before is None else before):
             update_sidecar(self._config.out, item, after)
@@ -192,22 +191,3 @@ def _merge(there: Mapping[str, Any], origin: Mapping[str, Any]) -> dict[str, Any
 
 def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
-
-
-def _find_volumes(item: ScanItem) -> dict[str, Any]:
-    """Return the volumes of a FreeSurfer, SynthSeg or DLMUSE table beside the scan, or nothing."""
-    from adclip.clinical.segmentations import find_segmentation
-
-    try:
-        found = find_segmentation(item.path, item.subject_id)
-    except TableError as error:  # a neighbour's fault must not fail a good scan
-        _log.warning("%s; the volumes of %s are measured instead", error.problem, item.stem)
-        return {}
-    if found is None:
-        return {}
-    return {
-        "source": found.software,
-        "table": found.path.name,
-        "volumes": dict(found.volumes),
-        "definitions": dict(found.definitions),
-    }

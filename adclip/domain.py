@@ -168,6 +168,12 @@ class Visit:
     further_volumes: tuple[tuple[str, float], ...] | None = None
 
     @property
+    def has_volumes(self) -> bool:
+        """Whether any volume is known, the intracranial one included."""
+        known = (value is not None for name, value in vars(self).items() if name.endswith("_mm3"))
+        return bool(self.further_volumes) or any(known)
+
+    @property
     def has_estimated_volumes(self) -> bool:
         """Whether adclip's own segmenter measured the volumes."""
         return (self.volumes_source or "").startswith(SEGMENTER)
@@ -214,7 +220,12 @@ class ScoreEstimate:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answer for one scan; `to_dict` is one JSON line of `adclip predict --json`."""
+    """The answer for one scan; `to_dict` is one JSON line of `adclip predict --json`.
+
+    `scan_only`, `metadata_only` and `volumes_only` are what the network says without a report, what the row of the table
+    says without the scan, and what `volumes` say without the network. `volumes` holds for each column what
+    `adclip.volumetry.describe` tells of it, and `volumes_source` the program that measured them.
+    """
 
     scan: str
     status: str
@@ -227,6 +238,9 @@ class Prediction:
     mmse: ScoreEstimate | None = None
     scan_only: Mapping[str, float] | None = None
     metadata_only: Mapping[str, float] | None = None
+    volumes_only: Mapping[str, float] | None = None
+    volumes: Mapping[str, Mapping[str, Any]] | None = None
+    volumes_source: str | None = None
     flags: tuple[str, ...] = ()
     report: str | None = None
     model: Mapping[str, str] = field(default_factory=dict)
@@ -245,7 +259,8 @@ class Prediction:
         record[self.score_name] = record.pop("mmse")
         order = [
             "scan", "subject_id", "session_id", "status", "diagnosis", "scores", "probabilities", "prediction_set",
-            self.score_name, "scan_only", "metadata_only", "flags", "report", "model", "adclip_version", "notice",
+            self.score_name, "scan_only", "metadata_only", "volumes_only", "volumes", "volumes_source", "flags", "report",
+            "model", "adclip_version", "notice",
         ]  # fmt: skip
         if self.error is not None:
             order += ["error", "hint"]

@@ -20,7 +20,7 @@ from adclip.task import Task
 if TYPE_CHECKING:
     from adclip.attribution import Attribution
     from adclip.domain import Prediction
-    from adclip.imaging.figures import PageSection
+    from adclip.imaging.figures import PageSection, PageTable
     from adclip.imaging.prepare import PreparedScan
     from adclip.imaging.regions import RegionShare
     from adclip.inference import Predictor
@@ -109,7 +109,7 @@ def explain(config: ExplainConfig, on_event: OnEvent = ignore) -> ExplainResult:
     from adclip.imaging.figures import render_page
     from adclip.inference import Predictor
 
-    predictor = Predictor.from_checkpoint(config.model, config.device, config.precision)
+    predictor = Predictor.from_checkpoint(config.model, config.device, config.precision, config.volumes)
     explanations: list[Explanation] = []
     sections: list[PageSection] = []
     errors: list[AdclipError] = []
@@ -146,7 +146,8 @@ def explain_one(predictor: Predictor, job: Job, config: ExplainConfig) -> tuple[
 
     prepared = predictor.prepare(job.item, ReadOptions(config.orientation, config.series))
     image = predictor.to_image(prepared)
-    found = attribute(predictor, image, job.visit, config.target)
+    told = predictor.complete(prepared, job.visit)
+    found = attribute(predictor, image, told, config.target)
     prediction = with_flags(predictor.to_prediction(job.item, prepared, job.visit, found.answer), job.flags)
     model = predictor.record.model
     heat_dhw = enlarge(found.relevance, model.contract.shape)
@@ -166,7 +167,7 @@ def explain_one(predictor: Predictor, job: Job, config: ExplainConfig) -> tuple[
         files["heatmap"] = files["mni"]
 
     filling = torch.from_numpy(to_model_order(template_image(model.contract)).copy())[None, None].to(image.device)
-    curves = faithfulness(predictor, image, job.visit, found, filling, config.seed)
+    curves = faithfulness(predictor, image, told, found, filling, config.seed)
     regions = share_by_region(heat, model.contract)
     files |= {"regions": f"{name}_regions.tsv", "faithfulness": f"{name}_faithfulness.json", "figure": f"{name}.png"}
     write_text(folder / files["regions"], _regions_tsv(regions))
@@ -210,21 +211,45 @@ def _section(
     explanation: Explanation, prediction: Prediction, regions: list[RegionShare], picture: bytes, task: Task
 ) -> PageSection:
     from adclip.imaging.figures import PageSection
+    from adclip.volume_lines import notes
 
-    probabilities = prediction.probabilities or {}
     facts = {
         "scan": Path(explanation.scan).name,
         "status": explanation.status,
-        "prediction": ", ".join(f"{label} {value:.0%}" for label, value in probabilities.items()),
+        "prediction": _shares(prediction.probabilities),
+        "scan only": _shares(prediction.scan_only),
+        "metadata only": _shares(prediction.metadata_only),
+        "volumes only": _shares(prediction.volumes_only),
         "explained": f"score of {explanation.target}"
         + ("" if explanation.target == task.score_key else " minus the mean of the other classes"),
         "report it read": prediction.report or "none: the scan alone",
         "deletion, insertion gain over random": ", ".join(f"{v:+.3f}" for v in explanation.faithfulness.values()),
         "flags": ", ".join(explanation.flags) or "none",
     }
+    if prediction.volumes:
+        facts["volumes"] = "; ".join(notes(prediction.volumes, prediction.volumes_source, prediction.flags))
     if prediction.mmse is not None:
         facts[f"estimated {task.score}"] = f"{prediction.mmse.estimate:.1f} points"
     rows = [[r.region.replace("_", " "), f"{r.relevance_share:.1%}", f"{r.volume_share:.1%}", f"{r.ratio:.2f}"]
             for r in regions]  # fmt: skip
     table = ("Relevance by region (ratio 1 is chance)", ("region", "relevance", "volume", "ratio"), rows)
-    return PageSection(f"sub-{explanation.subject_id}", picture, facts, [table])
+    volumes = [_volumes_table(prediction)] if prediction.volumes else []
+    return PageSection(f"sub-{explanation.subject_id}", picture, facts, [*volumes, table])
+
+
+def _shares(probabilities: Mapping[str, float] | None) -> str:
+    return ", ".join(f"{label} {value:.0%}" for label, value in (probabilities or {}).items()) or "none"
+
+
+def _volumes_table(prediction: Prediction) -> PageTable:
+    """Lay out the volumes with a bar where each stands among healthy people."""
+    from adclip.imaging.figures import Bar
+    from adclip.volume_lines import CENTILE, HEADERS, rows
+
+    table: list[list[str | Bar]] = []
+    for row in rows(prediction.volumes or {}):
+        cells: list[str | Bar] = [*row.cells]
+        if row.centile is not None:
+            cells[CENTILE] = Bar(row.centile, row.cells[CENTILE])
+        table.append(cells)
+    return "Volumes of brain structures", HEADERS, table

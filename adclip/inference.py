@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -25,13 +26,22 @@ if TYPE_CHECKING:
 class Predictor:
     """A loaded model. Make it once with `from_checkpoint`, call it for each scan.
 
+    Parameters
+    ----------
+    model : LoadedModel
+    device : str
+        `auto`, `cpu`, `cuda[:N]` or `mps`.
+    volumes : bool
+        Whether the volumes of brain structures are looked up beside each scan, else measured: shown with every answer,
+        and reported where no table has any.
+
     Examples
     --------
     >>> predictor = Predictor.from_checkpoint("builtin", device="cpu")  # doctest: +SKIP
     >>> predictor("scan.nii.gz").probabilities  # doctest: +SKIP
     """
 
-    def __init__(self, model: LoadedModel, device: str) -> None:
+    def __init__(self, model: LoadedModel, device: str, volumes: bool = True) -> None:
         from adclip.clinical.reports import template_version
         from adclip.errors import CheckpointError
         from adclip.model.device import choose_device
@@ -45,6 +55,7 @@ class Predictor:
         self.record = model.record
         self.identity = model.identity
         self.gate = model.gate
+        self.volumes = volumes
         network = model.network.to(self.device)
         texts = model.class_texts
         kept = None if texts is None else TextTokens(texts.tokens.to(self.device), texts.words.to(self.device))
@@ -54,7 +65,9 @@ class Predictor:
         self._stripper: SkullStripper | None = None
 
     @classmethod
-    def from_checkpoint(cls, folder: Path | str = "builtin", device: str = "auto", precision: str = "auto") -> Self:
+    def from_checkpoint(
+        cls, folder: Path | str = "builtin", device: str = "auto", precision: str = "auto", volumes: bool = True
+    ) -> Self:
         """Load a model.
 
         Parameters
@@ -65,11 +78,13 @@ class Predictor:
             `auto`, `cpu`, `cuda[:N]` or `mps`.
         precision : str
             Of the frozen weights: `fp32`, `bf16`, `fp16`, or `auto` (bfloat16 on GPUs that compute in it, else float32).
+        volumes : bool
+            Whether volumes are found or measured for each scan, see the class.
         """
         from adclip.model.checkpoint import load_model
         from adclip.model.device import choose_device
 
-        return cls(load_model(str(folder), precision, choose_device(device)), device)
+        return cls(load_model(str(folder), precision, choose_device(device)), device, volumes)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -105,14 +120,29 @@ class Predictor:
         return self.to_prediction(item, prepared, visit, self.answer(prepared, visit))
 
     def prepare(self, item: ScanItem, options: ReadOptions | None = None) -> PreparedScan:
-        """Bring a scan onto the model's grid."""
+        """Bring a scan onto the model's grid, and find its volumes: in a table beside it, in its sidecar, else by measuring."""
         from adclip.imaging.prepare import prepare_scan
+        from adclip.volumetry import find_volumes, still_counts
 
         if self._stripper is None and not item.preprocessed:
             from adclip.imaging.brain import DeepbetStripper
 
             self._stripper = DeepbetStripper(str(self.device))
-        return prepare_scan(item, self.record.model.contract, self._stripper, options)
+        found = find_volumes(item) if self.volumes else {}
+        measure = self.volumes and not found
+        prepared = prepare_scan(item, self.record.model.contract, self._stripper, options, measure=measure)
+        if not self.volumes or (item.preprocessed and not still_counts(prepared.volumes)):
+            prepared = replace(prepared, volumes={})
+        return replace(prepared, volumes=found) if found else prepared
+
+    def complete(self, prepared: PreparedScan, visit: Visit | None) -> Visit | None:
+        """Return what the report is written from: the row of the table, and the scan's volumes where it has none.
+
+        A model that was never taught volumes is told none: sentences that it has not met would move its answer at random.
+        """
+        from adclip.volumetry import with_volumes
+
+        return with_volumes(visit, prepared.volumes) if self._was_taught_volumes() else visit
 
     def to_image(self, prepared: PreparedScan) -> Tensor:
         """Return the scan as the network takes it: (1, 1, D, H, W) in [0, 1] on the device."""
@@ -130,17 +160,18 @@ class Predictor:
         vision_record: AttentionRecord | None = None,
         fusion_record: AttentionRecord | None = None,
     ) -> Scores:
-        """Score one scan; the caller decides about gradients."""
+        """Score one scan with all that `complete` says of the person; the caller decides about gradients."""
         from adclip.training.scoring import score_batch
 
         return score_batch(self.reader, image, [visit or Visit()], None, vision_record, fusion_record)
 
     def answer(self, prepared: PreparedScan, visit: Visit | None) -> Answer:
-        """Score one scan without gradients."""
+        """Score one scan without gradients; `visit` is the row of the table."""
         import torch
 
+        told = self.complete(prepared, visit)
         with torch.inference_mode():
-            return self.to_answer(self.score(self.to_image(prepared), visit), visit)
+            return self.to_answer(self.score(self.to_image(prepared), told), told)
 
     def to_answer(self, scores: Scores, visit: Visit | None) -> Answer:
         """Give the numbers of one scan their names."""
@@ -159,7 +190,9 @@ class Predictor:
         return Answer(named, bare, points, used, report, distance)
 
     def to_prediction(self, item: ScanItem, prepared: PreparedScan, visit: Visit | None, answer: Answer) -> Prediction:
-        """Numbers to the record of the contract."""
+        """Numbers to the record of the contract; `visit` is the row of the table."""
+        from adclip.volumetry import IMPLAUSIBLE, NEED_RAW_SCAN, are_plausible, ask_baseline, describe, volumes_of
+
         calibration = self.record.calibration
         scan_only = to_probabilities(answer.bare, calibration.scan_only_temperature)
         probabilities, threshold = scan_only, calibration.scan_only_set_threshold
@@ -169,13 +202,16 @@ class Predictor:
         flags = list(prepared.flags)
         if answer.distance is not None and calibration.gate_limit and answer.distance > calibration.gate_limit:
             flags.append("unlike_training_scans")
-        if not answer.used_report:
-            flags.append("no_metadata" if visit is None else "no_report")
-        elif visit is not None:
-            if self._foreign_volumes(visit):
-                flags.append("volumes_of_other_software")
-            if visit.has_estimated_volumes:
-                flags.append("estimated_volumes")
+        if visit is None:
+            flags.append("no_metadata")
+        elif not answer.used_report:
+            flags.append("no_report")
+        flags += self._flags_of_volumes(self.complete(prepared, visit))
+        if prepared.volumes and not are_plausible(prepared.volumes):
+            flags.append(IMPLAUSIBLE)
+        volumes = prepared.volumes or volumes_of(visit)
+        if self.volumes and item.preprocessed and not volumes:
+            flags.append(NEED_RAW_SCAN)
         metadata_only = self._metadata_only(visit)
         if metadata_only and {likeliest(scan_only), likeliest(metadata_only)} == {self.labels[0], self.labels[-1]}:
             flags.append("scan_and_metadata_disagree")
@@ -191,6 +227,9 @@ class Predictor:
             mmse=self._score(answer, visit),
             scan_only=scan_only,
             metadata_only=metadata_only,
+            volumes_only=ask_baseline(self.record.volumes_baseline, prepared.volumes, visit),
+            volumes=describe(volumes, visit),
+            volumes_source=volumes.get("source"),
             flags=(),
             report=answer.report,
             model=self.identity,
@@ -200,10 +239,24 @@ class Predictor:
         )
         return with_flags(prediction, flags)
 
-    def _foreign_volumes(self, visit: Visit) -> bool:
-        """Whether another program measured the volumes than those of the training visits."""
-        known = self.record.training.get("volumes_sources") or []
-        return bool(known) and visit.volumes_source is not None and visit.volumes_source not in known
+    def _was_taught_volumes(self) -> bool:
+        """Whether volumes varied among the training visits, so that reports told of them; True where the record does not say."""
+        known = self.record.metadata_baseline
+        if not self.record.reports:
+            return False
+        return known is None or any(column.endswith("_mm3") for column in known["columns"])
+
+    def _flags_of_volumes(self, told: Visit | None) -> list[str]:
+        """Say what is to be known of the volumes in the report, if there are any."""
+        from adclip.clinical.reports import fields_of, render
+        from adclip.clinical.reports.readings import BRIDGED
+        from adclip.volumetry import foreign_flag
+
+        if told is None or not any(column.endswith("_mm3") for column in self.reader.fields(told)):
+            return []
+        foreign = foreign_flag(told.volumes_source, self.record.training.get("volumes_sources") or [])
+        said = render(told, self.record.style, None, self.record.task.keep(fields_of(self.record.style))).flags
+        return [*([foreign] if foreign else []), *(flag for flag in said if flag in ("estimated_volumes", BRIDGED))]
 
     def _score(self, answer: Answer, visit: Visit | None) -> ScoreEstimate | None:
         if answer.mmse_points is None:

@@ -62,7 +62,7 @@ def predict(config: PredictConfig, on_event: OnEvent = ignore) -> PredictResult:
 
     from adclip.inference import Predictor
 
-    predictor = Predictor.from_checkpoint(config.model, config.device, config.precision)
+    predictor = Predictor.from_checkpoint(config.model, config.device, config.precision, config.volumes)
     predictions: list[Prediction] = []
     errors: list[AdclipError] = []
     on_event(Started("predicting", len(jobs)))
@@ -155,13 +155,29 @@ def failed_prediction(item: ScanItem, error: AdclipError, task: Task = ALZHEIMER
 def write_predictions(out: Path, predictions: list[Prediction]) -> None:
     """Write predictions.jsonl, and predictions.csv with one flat row for each scan."""
     write_text(out / JSON_LINES, "".join(json.dumps(item.to_dict()) + "\n" for item in predictions))
-    rows = [flatten(item.to_dict()) for item in predictions]
+    rows = [flatten(narrow(item.to_dict())) for item in predictions]
     header = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, header, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: escape_cell(value) for name, value in row.items()} for row in rows)
     write_text(out / CSV, text.getvalue())
+
+
+def narrow(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record for one flat row: of each volume the number, its centile and its asymmetry, as far as they are known.
+
+    The rest is the same in all rows, or follows from these; the JSON lines have it.
+    """
+    kept: dict[str, Any] = {}
+    for column, entry in (record["volumes"] or {}).items():
+        name = column.removesuffix("_mm3")
+        kept[column] = entry["mm3"]
+        if entry["centile"] is not None:
+            kept[f"{name}_centile"] = entry["centile"]
+        if entry["asymmetry_percent"] is not None:
+            kept[f"{name}_asymmetry_percent"] = entry["asymmetry_percent"]
+    return {**record, "volumes": kept}
 
 
 def flatten(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -22,6 +22,7 @@ from adclip.cli.options import (
     Seed,
     Series,
     Subject,
+    Volumes,
     session_of,
 )
 from adclip.config import ExplainConfig
@@ -40,6 +41,7 @@ def explain_command(
         str | None,
         typer.Option(metavar="CN|MCI|AD|mmse", help="What to explain; by default the predicted class."),
     ] = ExplainConfig.target,
+    volumes: Volumes = ExplainConfig.volumes,
     orientation: Orientation = ExplainConfig.orientation,
     series: Series = ExplainConfig.series,
     device: Device = ExplainConfig.device,
@@ -61,6 +63,7 @@ def explain_command(
         columns=tuple(columns or ()),
         max_days=max_days,
         target=target,
+        volumes=volumes,
         orientation=orientation,
         series=series,
         device=device,

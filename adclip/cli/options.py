@@ -47,6 +47,14 @@ DiagnosisPolicy = Annotated[
         help="Diagnoses as the table states them, or CDR 0, 0.5, >= 1 read as CN, MCI, AD where it states none.",
     ),
 ]
+Volumes = Annotated[
+    bool,
+    typer.Option(
+        "--volumes/--no-volumes",
+        help="Report hippocampus, ventricles and other volumes where no table has any: from a table beside the scan, "
+        "else measured (2 s a raw scan).",
+    ),
+]
 MaxDays = Annotated[int, typer.Option(help="Days that a row may be away from the visit it is joined to by date.")]
 Style = Annotated[str, typer.Option("--style", metavar="|".join(REPORT_STYLES), help="Report style.")]
 Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|cuda:N|mps", help="Where to compute.")]

@@ -20,6 +20,7 @@ from adclip.cli.options import (
     Precision,
     Series,
     Subject,
+    Volumes,
     session_of,
 )
 from adclip.config import PredictConfig
@@ -36,6 +37,7 @@ def predict_command(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Also write predictions.jsonl and predictions.csv here.")
     ] = PredictConfig.out,
+    volumes: Volumes = PredictConfig.volumes,
     orientation: Orientation = PredictConfig.orientation,
     series: Series = PredictConfig.series,
     device: Device = PredictConfig.device,
@@ -44,8 +46,9 @@ def predict_command(
 ) -> None:
     """Predict CN / MCI / AD and the MMSE of each scan.
 
-    Raw scans are preprocessed on the way; adclip derivatives are taken as they are. Next to each answer stands what
-    the scan alone and the metadata alone would say. Diagnosis and test scores in the table are never used.
+    Raw scans are preprocessed on the way; adclip derivatives are taken as they are. Volumes of brain structures
+    are measured where no table has them. Next to each answer stands what the scan, the metadata and the volumes alone
+    would say. Diagnosis and test scores in the table are never used.
     """
     config = PredictConfig(
         inputs=tuple(inputs),
@@ -55,6 +58,7 @@ def predict_command(
         columns=tuple(columns or ()),
         max_days=max_days,
         out=out,
+        volumes=volumes,
         orientation=orientation,
         series=series,
         device=device,

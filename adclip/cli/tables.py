@@ -15,6 +15,7 @@ from adclip.cli.console import one_line
 Record = Mapping[str, Any]
 STATUS_STYLES = {"ok": "green", "done": "green", "caution": "yellow", "refer": "yellow", "failed": "red"}
 BAR_CELLS = 24
+_SIGNS = ("-", "+", "<", ">")  # a number may begin with one
 WIDE = 10_000  # columns; output that is not a terminal is never wrapped or cut
 
 
@@ -53,7 +54,7 @@ def draw_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     cells = [list(row) for row in rows]
     for index, header in enumerate(headers):
         column = [row[index] for row in cells]
-        numeric = any(c != "-" for c in column) and all(c == "-" or c[:1].isdigit() or c[:1] == "-" for c in column)
+        numeric = any(c != "-" for c in column) and all(c[:1].isdigit() or c[:1] in _SIGNS for c in column)
         table.add_column(header, justify="right" if numeric else "left", overflow="fold")
     for row in cells:
         table.add_row(*(Text(cell, style=STATUS_STYLES.get(cell, "")) for cell in row))
@@ -159,11 +160,25 @@ def _draw_card(record: Record) -> None:
             (score.upper(), f"{interval(estimate, 1)}{top}{known}" if estimate else "-"),
             ("scan only", shares(record.get("scan_only"))),
             ("metadata only", shares(record.get("metadata_only"))),
+            ("volumes only", shares(record.get("volumes_only"))),
             ("flags", text(record.get("flags"))),
             ("report", text(record.get("report"))),
             ("model", text((record.get("model") or {}).get("id"))),
         ]
     )
+    if record.get("volumes"):
+        _draw_volumes(record)
+
+
+def _draw_volumes(record: Record) -> None:
+    """Print the volumes of one scan, each with its share, its centile and its error, and whose they are."""
+    from adclip.volume_lines import HEADERS, notes, rows
+
+    volumes, source = record["volumes"], record.get("volumes_source")
+    sys.stdout.write("\n")
+    draw_table(HEADERS, [[*row.cells] for row in rows(volumes)])
+    for note in notes(volumes, source, record.get("flags") or ()):
+        stdout().print(Text(note), soft_wrap=True)
 
 
 def draw_metrics(metrics: Mapping[str, Any], baselines: Mapping[str, Any]) -> None:

@@ -73,6 +73,25 @@ def draw_overlay(
 
 
 @dataclass(frozen=True)
+class Bar:
+    """A cell of a table that is drawn: where a value lies between 0 and 100.
+
+    Parameters
+    ----------
+    place : float
+        0 to 100.
+    text : str
+        The value as it is written beside the bar.
+    """
+
+    place: float
+    text: str
+
+
+PageTable = tuple[str, Sequence[str], Sequence[Sequence[str | Bar]]]
+
+
+@dataclass(frozen=True)
 class PageSection:
     """One scan on the HTML page.
 
@@ -84,13 +103,13 @@ class PageSection:
     facts : mapping
         Name -> text, shown as a table.
     tables : sequence of tuple
-        (caption, header, rows).
+        (caption, header, rows); a cell is a text or a `Bar`.
     """
 
     title: str
     picture: bytes
     facts: Mapping[str, str]
-    tables: Sequence[tuple[str, Sequence[str], Sequence[Sequence[str]]]]
+    tables: Sequence[PageTable]
 
 
 def render_page(title: str, notice: str, sections: Sequence[PageSection]) -> str:

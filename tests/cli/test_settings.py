@@ -118,3 +118,18 @@ def test_a_folder_as_file(run, finetune):
     ran = run(*ASKED, "--config", "folder.toml")
     assert ran.code == 2
     assert ran.stderr.startswith("error: folder.toml: is a directory")
+
+
+@pytest.mark.parametrize(
+    ("command", "result"), [("predict", {"predictions": []}), ("explain", {"explanations": []})], ids=str
+)
+def test_volumes_are_measured_unless_flag_environment_or_file_say_otherwise(run, stub, monkeypatch, command, result):
+    calls = stub(command, SimpleNamespace(**result, failed=0))
+    line = (command, "a.nii", *(("--out", "x") if command == "explain" else ()))
+    run(*line)
+    run(*line, "--no-volumes")
+    Path("adclip.toml").write_text(f"[{command}]\nvolumes = false\n")
+    run(*line)
+    monkeypatch.setenv("ADCLIP_VOLUMES", "1")
+    run(*line)
+    assert [config.volumes for config in calls] == [True, False, False, True]

@@ -191,7 +191,8 @@ def test_quality_decides_the_status(predictor, config, verdict, status):
     item = ScanItem(config.inputs[0], "p01", "01", True)
     prepared = replace(predictor.prepare(item), qc={"verdict": verdict}, flags=("qc",))
     found = predictor.to_prediction(item, prepared, None, predictor.answer(prepared, None))
-    assert found.status == status and found.flags == ("qc", "no_metadata")
+    # the derivative has no volumes, and says since they are measured by default that a raw scan would give them
+    assert found.status == status and found.flags == ("qc", "no_metadata", "volumes_need_raw_scan")
 
 
 def test_a_table_of_two_rows_is_no_single_visit(predictor, config, tiny_cohort):

@@ -1,0 +1,53 @@
+"""Raw heads whose volumes a stand-in for the segmenter measures; `tests/measured.py` has its numbers."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from measured import SOURCE, Measured
+
+from adclip.config import PredictConfig
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "imaging"))
+from phantoms import FakeStripper, make_head, save, turn
+
+
+@pytest.fixture
+def fake_brain(monkeypatch):
+    """Find the brain of phantoms without the network."""
+    monkeypatch.setattr("adclip.imaging.brain.DeepbetStripper", lambda _device: FakeStripper())
+
+
+@pytest.fixture
+def measured(monkeypatch, fake_brain):
+    stand_in = Measured()
+    monkeypatch.setattr("adclip.imaging.prepare.prepare_scan", stand_in)
+    monkeypatch.setattr("adclip.imaging.volumes.measured_by", lambda: SOURCE)
+    return stand_in
+
+
+@pytest.fixture(scope="module")
+def head(tmp_path_factory):
+    """A raw head of the template's anatomy, 3 mm, tilted."""
+    array, affine, _ = make_head(turn(8, 0), spacing=3.0)
+    return save(tmp_path_factory.mktemp("head") / "sub-x_T1w.nii.gz", array, affine, "RAS", np.int16)
+
+
+@pytest.fixture
+def raw_config(head, tiny_run):
+    return PredictConfig((head,), model=str(tiny_run), device="cpu")
+
+
+@pytest.fixture
+def meta(tmp_path):
+    """Return a function that writes a table of one row."""
+
+    def write(**cells: object) -> Path:
+        path = tmp_path / "table.csv"
+        path.write_text(",".join(["subject_id", *cells]) + "\n" + ",".join(["x", *map(str, cells.values())]) + "\n")
+        return path
+
+    return write
