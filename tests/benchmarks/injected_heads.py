@@ -37,8 +37,10 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
+from numpy.typing import NDArray
 from prepared_heads import CACHE, HIPPOCAMPUS, LATERAL, Head, get_ready, read_head, ready_ixi, spread_over_age, stem
 from real_scans import ixi, say
+from scipy import ndimage
 
 BIDSGATE = "0.3.0"
 SHAM = (205, 204)  # triangular part of the inferior frontal gyrus, left and right
@@ -133,12 +135,24 @@ def inject(path: Path, variant: str, folder: Path, injector: Any) -> tuple[Path,
             spec = injector.AtrophySpec(volume_factor=factor, region_label=1)
             injector.inject(current, None, target, None, folder / "truth.json", spec, mask, regions)
             moved = injector.displacement(labels.shape, zooms, region > 0, factor, spec.falloff_mm)
-            shares = {name: injector._warp(share, moved, 1) for name, share in shares.items()}
+            shares = {name: _carry(share, moved) for name, share in shares.items()}
             steps.append({"label": code, "factor": factor})
             current = target
     after = {name: float(share.sum()) * voxel for name, share in shares.items()}
     return current, {"scan": path.name, "variant": variant, "injector": f"bidsgate {BIDSGATE}", "steps": steps,
                      "before_mm3": before, "after_mm3": after}  # fmt: skip
+
+
+def _carry(share: NDArray[np.float32], moved: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Move a mask as `inject` moves the head, by linear interpolation, where anything moves at all."""
+    touched = np.argwhere(np.abs(moved).max(axis=0) > 0)
+    if not len(touched):
+        return share
+    box = tuple(slice(int(low), int(high) + 1) for low, high in zip(touched.min(0), touched.max(0), strict=True))
+    places = np.indices(share.shape, dtype=np.float32)[(slice(None), *box)] + moved[(slice(None), *box)]
+    carried = share.copy()
+    carried[box] = ndimage.map_coordinates(share, places, order=1, mode="constant")
+    return carried
 
 
 def _make(job: tuple[str, str, str]) -> str:

@@ -259,4 +259,5 @@ def build() -> str:
     """Return which code and which segmenter are measured."""
     from adclip.imaging.segmenter import segmenter_version
 
-    return f"adclip at {Path(adclip.__file__).parent.parent}, segmenter {segmenter_version()}"
+    version = getattr(volumes, "volumes_version", segmenter_version)  # of all networks, where there are several
+    return f"adclip at {Path(adclip.__file__).parent.parent}, segmenter {version()}"
