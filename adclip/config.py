@@ -211,6 +211,8 @@ class ModelConfig(Settings):
         Grid and intensity rule of the image tower.
     patch : tuple of int
         Patch size along D, H, W in voxels.
+    stem : tuple of int
+        Channels of the convolutional stem's levels, each of which halves the grid; empty (as in M3D-CLIP) for none.
     width, depth, heads, mlp_width : int
         Of the image tower.
     text_width, text_depth, text_heads, text_mlp_width, vocabulary, text_positions : int
@@ -227,6 +229,7 @@ class ModelConfig(Settings):
 
     contract: InputContract
     patch: tuple[int, int, int] = (4, 16, 16)
+    stem: tuple[int, ...] = ()
     width: int = 768
     depth: int = 12
     heads: int = 12
@@ -244,6 +247,8 @@ class ModelConfig(Settings):
         for size, part in zip(self.contract.shape, self.patch, strict=True):
             if size % part:
                 raise ConfigError.bad_value("patch", f"{self.contract.shape} is not a multiple of {self.patch}")
+            if part % 2 ** len(self.stem):
+                raise ConfigError.bad_value("stem", f"{self.patch} cannot be halved {len(self.stem)} times")
         for width, heads in ((self.width, self.heads), (self.text_width, self.text_heads),
                              (self.embedding, self.fusion_heads)):  # fmt: skip
             if width % heads:
@@ -267,6 +272,7 @@ class ModelConfig(Settings):
         data = dict(data)
         data["contract"] = InputContract.from_dict(data["contract"])
         data["patch"] = tuple(data["patch"])
+        data["stem"] = tuple(data.get("stem", ()))
         return super().from_dict(data)
 
 

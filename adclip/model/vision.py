@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from adclip.config import ModelConfig, PromptConfig
+from adclip.model.patches import PatchEmbedding
 from adclip.model.prompts import new_tokens, unallocated
 from adclip.model.published_input import as_published, published_grid
 
@@ -60,27 +61,6 @@ class VisionStates:
     cls: Tensor
     mmse: Tensor | None
     patches: Tensor | None
-
-
-class PatchEmbedding(nn.Module):
-    """Cut a volume into patches, flatten each in the order (d, h, w, channel), project, add positions."""
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.patch = config.patch
-        voxels = config.patch[0] * config.patch[1] * config.patch[2]
-        # index 1 of a two-part sequence is where M3D-CLIP's file has the projection
-        self.patch_embeddings = nn.ModuleList([nn.Identity(), nn.Linear(voxels, config.width)])
-        self.position_embeddings = nn.Parameter(torch.empty(1, config.patches, config.width))
-        nn.init.trunc_normal_(self.position_embeddings, std=0.02)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map (B, 1, D, H, W) to (B, patches, width)."""
-        pd, ph, pw = self.patch
-        images = images.to(self.position_embeddings.dtype)
-        patches = rearrange(images, "b c (d pd) (h ph) (w pw) -> b (d h w) (pd ph pw c)", pd=pd, ph=ph, pw=pw)
-        tokens: Tensor = self.patch_embeddings[1](patches) + self.position_embeddings
-        return tokens
 
 
 class LowRank(nn.Module):
@@ -221,7 +201,7 @@ class VisionTower(nn.Module):
 
     def __init__(self, config: ModelConfig, prompts: PromptConfig | None, *, empty: bool = False) -> None:
         super().__init__()
-        self.checkpointing = False
+        self.checkpointing, self.patch = False, config.patch
         with unallocated(empty):
             self.patch_embedding = PatchEmbedding(config)
             self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
@@ -253,7 +233,7 @@ class VisionTower(nn.Module):
             Whether the patches' final states are wanted; without them the last block computes its read-out tokens alone.
         """
         if self.published:
-            images = as_published(images, self.token_grid, self.patch_embedding.patch)
+            images = as_published(images, self.token_grid, self.patch)
         return self.encode(self.patch_embedding(images), record, with_patches=with_patches)
 
     def encode(
