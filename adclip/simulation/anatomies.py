@@ -26,15 +26,23 @@ SHAPE_GRID = InputContract(shape=(80, 88, 72), spacing_mm=(2.5, 2.5, 2.5), cente
 # What the painter's grid holds, mm of template space: the brain with scalp, face and neck.
 HEAD_BOX_MM = ((-98.0, 98.0), (-134.0, 114.0), (-140.0, 110.0))
 
-# Regions of the truth beyond the columns of reports: cortex as the atrophy patterns group it.
+HORN_PLEXUS_CODES = (137, 164)  # choroid plexus in the temporal horns, left and right: FreeSurfer gives it to the horns
+# Regions of the truth beyond the columns of reports: the medial temporal lobe's, and cortex as the atrophy patterns group it.
 TRUTH_CODES: dict[str, tuple[int, ...]] = REGION_CODES | {
+    "ventricles": REGION_CODES["ventricles"] + HORN_PLEXUS_CODES,
     "amygdala_left": (18,),
     "amygdala_right": (54,),
+    "inferior_lateral_ventricle_left": (5, HORN_PLEXUS_CODES[0]),
+    "inferior_lateral_ventricle_right": (44, HORN_PLEXUS_CODES[1]),
     "parietal_left": (1008, 1010, 1023, 1025, 1029, 1031),
     "parietal_right": (2008, 2010, 2023, 2025, 2029, 2031),
     "frontal_left": (1003, 1027, 1028),
     "frontal_right": (2003, 2027, 2028),
 }
+# A temporal horn below this has no shape to enlarge: six voxels of `SHAPE_GRID`. The atlas has 49 mm3 on the left; the smallest of
+# sixteen label maps has 120, all in template space. Where one side is below it, both are left out, so that no head has one horn only.
+HORNS = ("inferior_lateral_ventricle_left", "inferior_lateral_ventricle_right")
+LEAST_HORN_MM3 = 95.0
 
 
 @dataclass(frozen=True)
@@ -87,7 +95,7 @@ class Head:
     icv_mm3 : float
         Intracranial volume in template space.
     measurable : frozenset of str
-        Names of `TRUTH_CODES` whose labels are there.
+        Names of `TRUTH_CODES` whose labels are there; `HORNS` only where both are large enough to be changed.
     """
 
     name: str
@@ -109,7 +117,8 @@ class Head:
 def template_head() -> Head:
     """Return the MNI152NLin2009aSym brain with the Desikan-Killiany regions."""
     anatomy = read_anatomy()
-    return Head(TEMPLATE, anatomy.labels, anatomy.affine, float(anatomy.brain.sum()), frozenset(TRUTH_CODES))
+    measurable = frozenset(TRUTH_CODES) - _small_horns(anatomy.labels, 1.0)
+    return Head(TEMPLATE, anatomy.labels, anatomy.affine, float(anatomy.brain.sum()), measurable)
 
 
 @lru_cache(maxsize=12)
@@ -123,11 +132,19 @@ def read_head(path: Path | None) -> Head:
     voxel_mm3 = abs(float(np.linalg.det(found.affine[:3, :3])))
     inside = (found.labels > 0) & ((found.labels < 500) | (found.labels >= 1000))
     present = set(np.unique(found.labels).tolist())
-    extra = {name for name in set(TRUTH_CODES) - set(REGION_CODES) if set(TRUTH_CODES[name]) <= present}
+    needed = {name: set(codes) - set(HORN_PLEXUS_CODES) for name, codes in TRUTH_CODES.items()}
+    extra = {name for name in set(TRUTH_CODES) - set(REGION_CODES) if needed[name] <= present}
+    extra -= _small_horns(found.labels, voxel_mm3)
     return Head(
         found.name, found.labels, found.affine, float(inside.sum()) * voxel_mm3,
         frozenset(found.measurable) | extra, found,
     )  # fmt: skip
+
+
+def _small_horns(labels: NDArray[np.int16], voxel_mm3: float) -> set[str]:
+    """Name both temporal horns where one is too small to be changed."""
+    smallest = min(float(np.isin(labels, TRUTH_CODES[name]).sum()) * voxel_mm3 for name in HORNS)
+    return set(HORNS) if smallest < LEAST_HORN_MM3 else set()
 
 
 def onto_shape_grid(head: Head, mask: NDArray[np.bool_]) -> FloatArray:

@@ -13,27 +13,36 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from adclip.domain import FloatArray
-from adclip.simulation.anatomies import SHAPE_GRID, Head, onto_shape_grid, read_head
+from adclip.simulation.anatomies import HORNS, SHAPE_GRID, TRUTH_CODES, Head, onto_shape_grid, read_head
 from adclip.simulation.tissues import CORTEX_CODES, FLUID_CODES
 
-# Which labels a driver of `population.DRIVERS` changes. The amygdala goes with the entorhinal cortex, the inferior and
-# superior temporal gyri with the temporal neocortex, the cingulate isthmus and posterior cingulate with the parietal
+# Which labels a driver of `population.DRIVERS` changes. The parahippocampal gyrus goes with the entorhinal cortex, the inferior
+# and superior temporal gyri with the temporal neocortex, the cingulate isthmus and posterior cingulate with the parietal
 # cortex: the order in which the disease spreads (Braak & Braak 1991).
 DRIVER_CODES: dict[str, tuple[int, ...]] = {
     "hippocampus_left": (17,),
     "hippocampus_right": (53,),
-    "entorhinal_left": (1006, 18, 1016),
-    "entorhinal_right": (2006, 54, 2016),
+    "amygdala_left": (18,),
+    "amygdala_right": (54,),
+    "inferior_lateral_ventricle_left": TRUTH_CODES["inferior_lateral_ventricle_left"],
+    "inferior_lateral_ventricle_right": TRUTH_CODES["inferior_lateral_ventricle_right"],
+    "entorhinal_left": (1006, 1016),
+    "entorhinal_right": (2006, 2016),
     "temporal_left": (1007, 1009, 1015, 1030),
     "temporal_right": (2007, 2009, 2015, 2030),
     "parietal_left": (1008, 1010, 1023, 1025, 1029, 1031),
     "parietal_right": (2008, 2010, 2023, 2025, 2029, 2031),
     "frontal_left": (1003, 1027, 1028),
     "frontal_right": (2003, 2027, 2028),
-    "ventricles": (4, 5, 43, 44, 31, 63),
+    # without the temporal horns in heads where these have drivers of their own
+    "ventricles": (4, 5, 43, 44, 31, 63, 137, 164),
 }
+# Regions of so few voxels of `SHAPE_GRID` that every one counts when they are measured.
+SMALL_DRIVERS = ("amygdala_left", "amygdala_right", *HORNS)
+SMALL_ROOM = 6  # voxels, 15 mm: farther than a small region is moved
 SULCI = "sulci"
 # Reach of the tissue that gives or takes the room, mm: ventricles take it from the whole brain, a shrinking gyrus gives it
 # to what lies around it.
@@ -44,10 +53,19 @@ VENTRICLES_REACH_MM, GYRUS_REACH_MM, SULCI_REACH_MM = 30.0, 8.0, 6.0
 def driver_regions(path: Path | None) -> dict[str, FloatArray]:
     """Share of each voxel of `SHAPE_GRID` that the region of a driver fills; without the drivers that the head lacks."""
     head = read_head(path)
-    regions = {name: onto_shape_grid(head, head.region(codes)) for name, codes in DRIVER_CODES.items()}
+    own = {name for name in HORNS if name in head.measurable}
+    taken = {code for name in own for code in DRIVER_CODES[name]}
+    regions = {}
+    for name, codes in DRIVER_CODES.items():
+        if name not in HORNS or name in own:
+            mine = codes if name in own else tuple(code for code in codes if code not in taken)
+            regions[name] = onto_shape_grid(head, head.region(mine))
     cortex, fluid = _cortex_and_fluid(head)
     if cortex.sum() > 1:
-        regions[SULCI] = np.clip(fluid - _blur(regions["ventricles"], 4.0) * 3, 0, 1).astype(np.float32)
+        inner = sum((regions[name] for name in own), regions["ventricles"])
+        horns = sum((regions[name] for name in own), np.zeros_like(fluid))  # too thin for a wide blur to cover
+        sulci = np.clip(fluid - _blur(inner, 4.0) * 3, 0, 1) * (_blur(horns, 2.5) < 0.02)
+        regions[SULCI] = sulci.astype(np.float32)
     return {name: region for name, region in regions.items() if region.sum() > 1}
 
 
@@ -73,6 +91,36 @@ def driven_stack(path: Path | None) -> Any:
     import torch
 
     return torch.from_numpy(np.stack(list(driver_regions(path).values())))[None]
+
+
+@lru_cache(maxsize=12)
+def small_box(path: Path | None) -> tuple[slice, slice, slice]:
+    """Return the part of `SHAPE_GRID` that holds `SMALL_DRIVERS`, with `SMALL_ROOM` around; empty where the head has none."""
+    regions = driver_regions(path)
+    found = np.zeros(SHAPE_GRID.shape_xyz, dtype=bool)
+    for name in SMALL_DRIVERS:
+        if name in regions:
+            found |= regions[name] > 0.01
+    where = np.nonzero(found)
+    if not where[0].size:
+        return slice(0), slice(0), slice(0)
+    x, y, z = (slice(max(int(a.min()) - SMALL_ROOM, 0), int(a.max()) + 1 + SMALL_ROOM) for a in where)
+    return x, y, z
+
+
+@lru_cache(maxsize=12)
+def responses(path: Path | None) -> NDArray[np.float64]:
+    """Return how much ln(volume) of each region (row) changes with each driver's velocity (column), for small changes.
+
+    Neighbours tell on each other: what the temporal horn gains, hippocampus and amygdala beside it lose.
+    """
+    regions, fields = driver_regions(path), driver_fields(path)
+    spacing_mm = SHAPE_GRID.spacing_xyz_mm
+    found = np.zeros((len(regions), len(fields)))
+    for column, field in enumerate(fields.values()):
+        divergence = sum(np.gradient(field[axis], spacing_mm[axis], axis=axis) for axis in range(3))
+        found[:, column] = [float((divergence * region).sum() / region.sum()) for region in regions.values()]
+    return found
 
 
 def _cortex_and_fluid(head: Head) -> tuple[FloatArray, FloatArray]:

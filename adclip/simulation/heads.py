@@ -17,6 +17,7 @@ from adclip.simulation.brains import Brain
 from adclip.simulation.fields import apply_affine, draw_misalignment, identity, sample, smooth_noise
 from adclip.simulation.paint import Style, brain_share, expose, paint
 from adclip.simulation.population import Person
+from adclip.simulation.scale import to_label_icv
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -86,7 +87,7 @@ def simulate_head(
     """
     import torch
 
-    size = (person.icv_mm3 / read_head(brain.source).icv_mm3) ** (1 / 3)
+    size = (to_label_icv(person.icv_mm3) / read_head(brain.source).icv_mm3) ** (1 / 3)
     pose = draw_misalignment(rng, POSE) @ np.diag([size, size, size, 1.0])  # template mm to scanner mm
     slab = draw_slab(scanner, spacing_mm, rng, thickness_mm)
     template_mm = apply_affine(np.linalg.inv(pose) @ slab.affine, identity(slab.shape))

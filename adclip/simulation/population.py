@@ -26,7 +26,8 @@ AGE_YEARS = {"CN": (74.3, 6.0), "MCI": (72.8, 7.7), "AD": (74.9, 7.8)}
 EDUCATION_YEARS = {"CN": (16.3, 2.7), "MCI": (15.9, 2.8), "AD": (15.2, 3.0)}
 E4_CARRIERS = {"CN": 0.30, "MCI": 0.47, "AD": 0.64}
 E4_HOMOZYGOTES_AMONG_CARRIERS = 0.2  # judged
-EARLIEST_DISEASE_YEARS = 50.0  # in the wide-age mode nobody younger is ill
+WIDE_YEARS = (20.0, 95.0)
+EARLIEST_DISEASE_YEARS = 50.0  # where ages are not the groups' own, nobody younger is ill
 FIRST_EXAM, LAST_EXAM = np.datetime64("2006-01-02"), np.datetime64("2019-12-20")  # baselines, as in ADNI
 
 ICV_MM3 = {"F": (1.31e6, 0.10e6), "M": (1.49e6, 0.10e6)}  # overall 1.40e6, sd 0.14e6
@@ -66,8 +67,17 @@ ATROPHY_NOISE = 1.2
 
 # hippocampus: 7142 mm3 (sd 784) in CN, 6020 (974) in AD; ventricles: 36500 (5-95 %: 18500-78000) and 51800; sulcal CSF: what
 # brain and ventricles of iSTAGING leave of the ICV. The cortex's size comes from the source itself.
+# Amygdala and temporal horn (inferior lateral ventricle, choroid plexus included): DLMUSE centiles of NiChart in CN, both sides:
+# 2071 mm3, 5-95 % of a side 854-1231 left and 841-1226 right; 800 mm3, the medians of log-normal distributions with the published
+# mean and standard deviation (440, 293 and 510, 317 mm3), whose ln has a standard deviation of 0.6 and a correlation of the sides
+# of about 0.5. No table has them in AD. Amygdala: as the hippocampus or a little less (Poulin et al. 2011, Psychiatry Res. 194:7,
+# effect sizes of 1.0 and 1.5 against 1.0 and 1.7; Klein-Koerkamp et al. 2014, Curr. Alzheimer Res. 11:239, 24 % both). Temporal
+# horn: its share of the lateral ventricle is larger in AD (Giesel et al. 2006, AJNR 27:1454), so it grows more than the ventricles,
+# here by two thirds; how much more is judged.
 DRIVERS: dict[str, Driver] = {
     "hippocampus": Driver(7142 / MEAN_ICV_MM3, -0.083, 0.03, 0.015, -0.5, 0.04),
+    "amygdala": Driver(2071 / MEAN_ICV_MM3, -0.075, 0.04, 0.015, -0.5, 0.07),
+    "inferior_lateral_ventricle": Driver(800 / MEAN_ICV_MM3, 0.24, 0.36, 0.0, 0.0, 0.56),
     "entorhinal": Driver(0.0, -0.08, 0.06, 0.02, -0.5, 0.05),
     "temporal": Driver(0.0, -0.045, 0.04, 0.01, -0.3, 0.03),
     "parietal": Driver(0.0, -0.035, 0.04, 0.01, -0.3, 0.02),
@@ -75,6 +85,8 @@ DRIVERS: dict[str, Driver] = {
     "ventricles": Driver(36500 / MEAN_ICV_MM3, 0.155, 0.36),
     "sulci": Driver(0.125, 0.05, 0.08),
 }
+# These draw from a stream of their own, so that everything else about a person is what it was before they came.
+LATER_DRIVERS = ("amygdala", "inferior_lateral_ventricle")
 
 
 @dataclass(frozen=True)
@@ -153,9 +165,11 @@ def draw_group(rng: np.random.Generator, age_years: float | None) -> str:
     return str(rng.choice(GROUPS, p=GROUP_SHARES))
 
 
-def draw_person(subject_id: str, rng: np.random.Generator, *, wide_age: bool = False) -> Person:
+def draw_person(
+    subject_id: str, rng: np.random.Generator, *, wide_age: bool = False, ages: tuple[float, float] | None = None
+) -> Person:
     """Draw one person at one visit; see `draw_course`."""
-    return draw_course(subject_id, rng, wide_age=wide_age)[0]
+    return draw_course(subject_id, rng, wide_age=wide_age, ages=ages)[0]
 
 
 def draw_course(
@@ -163,6 +177,7 @@ def draw_course(
     rng: np.random.Generator,
     *,
     wide_age: bool = False,
+    ages: tuple[float, float] | None = None,
     visits: int = 1,
     interval_months: int = 12,
 ) -> tuple[Person, ...]:
@@ -179,6 +194,9 @@ def draw_course(
         Source of randomness; consumed in a fixed order, so that more visits begin with the same ones.
     wide_age : bool
         Uniform 20-95 years instead of the groups' clinical ages.
+    ages : tuple of float or None
+        Uniform between these years instead, for example 45-95; goes before `wide_age`. What ageing does is the same in every
+        mode, see `ageing`.
     visits : int
         How many, the first at baseline.
     interval_months : int
@@ -189,10 +207,11 @@ def draw_course(
     tuple of Person
         One for each visit, in order.
     """
-    wide_years = float(rng.uniform(20, 95))
-    group = draw_group(rng, wide_years if wide_age else None)
+    own_ages = not wide_age and ages is None
+    wide_years = float(rng.uniform(*(ages or WIDE_YEARS)))
+    group = draw_group(rng, None if own_ages else wide_years)
     clinical_years = float(np.clip(rng.normal(*AGE_YEARS[group]), 50, 95))
-    age = round(wide_years if wide_age else clinical_years, 1)
+    age = round(clinical_years if own_ages else wide_years, 1)
     severity = float(rng.normal(*SEVERITY[group]))
     sex = str(rng.choice(["F", "M"]))
     education = float(np.clip(np.round(rng.normal(*EDUCATION_YEARS[group])), 6, 22))
@@ -200,12 +219,16 @@ def draw_course(
     homozygote = rng.random() < E4_HOMOZYGOTES_AMONG_CARRIERS
     icv = float(np.clip(rng.normal(*ICV_MM3[sex]), 1.0e6, 1.9e6))
     pattern, side = draw_pattern(rng), draw_side(rng)
-    shape = {name: float(rng.normal()) for name in DRIVERS}
-    halves = {name: float(rng.normal()) for name in DRIVERS}
+    earlier = [name for name in DRIVERS if name not in LATER_DRIVERS]
+    shape = {name: float(rng.normal()) for name in earlier}
+    halves = {name: float(rng.normal()) for name in earlier}
+    (later,) = rng.spawn(1)  # takes no number from `rng`
+    shape |= {name: float(later.normal()) for name in LATER_DRIVERS}
+    halves |= {name: float(later.normal()) for name in LATER_DRIVERS}
     common, threshold = float(rng.normal(0, ATROPHY_NOISE)), float(rng.random())
     rate, noise = draw_rate(rng), draw_score_noise(rng, common / ATROPHY_NOISE)
     first_day = FIRST_EXAM + int(rng.integers(int((LAST_EXAM - FIRST_EXAM).astype(int))))
-    spared = wide_age and age < EARLIEST_DISEASE_YEARS
+    spared = not own_ages and age < EARLIEST_DISEASE_YEARS
     course: list[Person] = []
     for number, s in enumerate(to_severities(severity, rate, visits, interval_months / 12, spared=spared)):
         months = number * interval_months

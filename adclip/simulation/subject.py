@@ -14,6 +14,7 @@ import numpy as np
 from adclip.config import SimulateConfig
 from adclip.domain import InputContract, ScanItem, Visit
 from adclip.paths import write_text
+from adclip.simulation.scale import MUSE_PER_LABEL
 from adclip.version import __version__
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from adclip.simulation.population import Person
     from adclip.simulation.tables import VisitRecord
 
-RECIPE = 2  # raised whenever the same seed would give other bytes
+RECIPE = 3  # raised whenever the same seed would give other bytes
 RECORDS = ".simulation"  # one JSON file a subject, written when the subject is whole: what a stopped run goes on from
 # Streams of a subject's random numbers: who, shape and folds, everything about the scan of a visit.
 PERSON, SHAPE, SCAN, CHOICE = 1, 2, 3, 4
@@ -36,6 +37,7 @@ def cohort_fingerprint(config: SimulateConfig, contract: InputContract, sources:
     settings = {key: value for key, value in asdict(config).items() if key not in _NOT_DECISIVE}
     settings["labels"] = [file_sha256(path) for path in sources]
     settings["contract"] = contract.to_dict() if config.preprocessed else None
+    settings["scale"] = MUSE_PER_LABEL
     return hashlib.sha256(json.dumps([settings, __version__, RECIPE], sort_keys=True, default=str).encode()).hexdigest()
 
 

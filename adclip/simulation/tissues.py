@@ -37,8 +37,9 @@ class Tissue:
 
 CORTEX_CODES = (3, 42, *range(1000, 1036), *range(2000, 2036))
 WHITE_CODES = (2, 41, 77, 85, 251, 252, 253, 254, 255)
-# ventricles, CSF, choroid plexus, vessels, and code 72 (a fifth ventricle), all of which T1 shows dark
-FLUID_CODES = (4, 5, 14, 15, 24, 30, 31, 43, 44, 62, 63, 72)
+# ventricles, CSF, choroid plexus (137 and 164 are that of the temporal horns in maps of SynthSeg's kind), vessels, and code 72
+# (a fifth ventricle), all of which T1 shows dark
+FLUID_CODES = (4, 5, 14, 15, 24, 30, 31, 43, 44, 62, 63, 72, 137, 164)
 
 # T1 levels of brain tissue follow the means of SynthSeg's T1 priors (Billot et al. 2023, Apache-2.0), as shares of the way
 # from cortex (96 of 160) to white matter (160 of 160); CT numbers are textbook values, HU; textures are judged.

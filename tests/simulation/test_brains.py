@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from adclip.config import SMALL
-from adclip.simulation.anatomies import SHAPE_GRID, TRUTH_CODES, head_map, template_head
+from adclip.simulation.anatomies import HORNS, SHAPE_GRID, TRUTH_CODES, head_map, template_head
 from adclip.simulation.brains import Brain, _window, grid_points, grow_brain
 from adclip.simulation.drive import driver_fields
 from adclip.simulation.fields import exponentiate, identity, sample, smooth_noise
 from adclip.simulation.paint import LOOKS, brain_share, draw_ct_style, draw_style, expose, paint, to_own_borders
 from adclip.simulation.population import Person, draw_course, draw_person
+from adclip.simulation.scale import MUSE_PER_LABEL
 
 SPACING_MM = 4.0  # of the tissues; the shape does not depend on it
 
@@ -31,7 +32,7 @@ def grow(person: Person, seed: int = 1) -> Brain:
 
 @pytest.mark.parametrize(("driver", "column"), [
     ("hippocampus_left", "hippocampus_left_mm3"), ("hippocampus_right", "hippocampus_right_mm3"),
-    ("ventricles", "ventricles_mm3"), ("parietal_left", "parietal_left_mm3"), ("frontal_right", "frontal_right_mm3"),
+    ("amygdala_right", "amygdala_right_mm3"), ("ventricles", "ventricles_mm3"), ("parietal_left", "parietal_left_mm3"), ("frontal_right", "frontal_right_mm3"),
 ])  # fmt: skip
 def test_a_wished_change_is_measured_on_its_structure_and_its_side(driver: str, column: str) -> None:
     before, after = grow(person_with()).volumes_mm3, grow(person_with(**{driver: -0.3})).volumes_mm3
@@ -86,11 +87,28 @@ def test_head_size_scales_volumes_and_nothing_else() -> None:
         assert large[name] / small[name] == pytest.approx(4 / 3, rel=1e-4), name
 
 
-def test_every_region_of_the_truth_is_on_the_template() -> None:
+def test_tables_say_the_volumes_of_muse_and_labels_have_those_of_freesurfer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hippocampus is painted as large as the maps' borders make it, and told as large as the published volumes are."""
+    person = person_with()
+    told = {}
+    for ratio in (1.0, 0.8):
+        monkeypatch.setitem(MUSE_PER_LABEL, "hippocampus", ratio)
+        brain = grow(person)
+        labels = brain.regions_at(grid_points(SHAPE_GRID))["hippocampus_left"].sum()
+        told[ratio] = brain.volumes_mm3["hippocampus_left_mm3"], labels
+    assert told[0.8][0] == pytest.approx(told[1.0][0], rel=0.05)
+    assert told[0.8][1] / told[1.0][1] == pytest.approx(1 / 0.8, rel=0.05)
+
+
+def test_every_region_of_the_truth_is_on_the_template_but_the_temporal_horns() -> None:
     head = template_head()
-    for name, codes in TRUTH_CODES.items():
-        assert head.region(codes).sum() > 500, name
-    assert set(driver_fields(None)) >= {"hippocampus_left", "ventricles", "sulci", "frontal_left", "parietal_right"}
+    for name in head.measurable:
+        assert head.region(TRUTH_CODES[name]).sum() > 500, name
+    assert set(TRUTH_CODES) - head.measurable == set(HORNS)
+    drivers = set(driver_fields(None))
+    assert drivers >= {"hippocampus_left", "amygdala_right", "ventricles", "sulci", "frontal_left", "parietal_right"}
+    assert not drivers & set(HORNS)
+    assert not any("lateral_ventricle" in name for name in grow(person_with()).volumes_mm3)
 
 
 def test_folds_are_a_persons_own_and_crisper_than_the_average() -> None:

@@ -64,6 +64,45 @@ def test_a_wide_age_range_reaches_the_young_and_the_old() -> None:
     assert min(ages) < 26 and max(ages) > 89 and all(20 <= age <= 95 for age in ages)
 
 
+def test_an_age_range_of_ones_own_is_kept_to_and_nobody_younger_than_fifty_is_ill() -> None:
+    people = [draw_person(str(i), np.random.default_rng([2, i]), ages=(45.0, 95.0)) for i in range(800)]
+    years = np.array([person.age_years for person in people])
+    assert years.min() < 47 and years.max() > 93 and ((years >= 45) & (years <= 95)).all()
+    assert {person.diagnosis for person in people if person.age_years < 50} == {"CN"}
+    assert {person.diagnosis for person in people} == {"CN", "MCI", "AD"}
+
+
+def test_amygdala_and_temporal_horn_go_with_the_disease(people: list[Person]) -> None:
+    """As the published centiles have them in healthy people of 75 years, and as the disease changes them."""
+    share = {name: {} for name in ("amygdala", "inferior_lateral_ventricle", "hippocampus", "ventricles")}
+    for name, found in share.items():
+        for group in ("CN", "AD"):
+            sides = [name] if name == "ventricles" else [f"{name}_left", f"{name}_right"]
+            of_75 = [person for person in people if person.diagnosis == group and 70 < person.age_years < 80]
+            found[group] = np.array([[person.log_change[side] for side in sides] for person in of_75])
+    change = {name: np.median(found["AD"]) - np.median(found["CN"]) for name, found in share.items()}
+    assert change["hippocampus"] - 0.05 < change["amygdala"] < -0.1
+    assert change["inferior_lateral_ventricle"] > 1.2 * change["ventricles"] > 0.3
+    assert share["amygdala"]["CN"].std() == pytest.approx(0.115, abs=0.02)
+    horns = share["inferior_lateral_ventricle"]["CN"]
+    assert horns.std() == pytest.approx(0.58, abs=0.07)
+    assert np.corrcoef(horns.T)[0, 1] == pytest.approx(0.5, abs=0.12)
+
+
+def test_later_drivers_leave_everything_else_about_a_person_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    from adclip.simulation import population
+
+    now = draw_course("a", np.random.default_rng(7), visits=3)
+    for name in population.LATER_DRIVERS:
+        monkeypatch.delitem(population.DRIVERS, name)
+    monkeypatch.setattr(population, "LATER_DRIVERS", ())
+    for before, after in zip(draw_course("a", np.random.default_rng(7), visits=3), now, strict=True):
+        assert before.log_change.items() <= after.log_change.items()
+        assert dataclasses.replace(before, log_change={}, disease_change={}) == dataclasses.replace(
+            after, log_change={}, disease_change={}
+        )
+
+
 def test_ageing_alone_shrinks_the_hippocampus_and_widens_the_ventricles() -> None:
     young, old = [], []
     for index in range(400):
