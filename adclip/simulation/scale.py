@@ -1,0 +1,35 @@
+"""From label maps to the scale of the tables: two programs draw the borders of one structure differently.
+
+Heads are made of label maps and of an atlas that follow FreeSurfer's borders. The volumes that people are drawn from
+(`population.DRIVERS`, `ageing`) are MUSE's, and MUSE draws a hippocampus tighter: that of the same person is about an eighth
+smaller than FreeSurfer's. A head whose labels were given the MUSE volume itself would have a hippocampus too small to look at. So
+a structure's label volume is the MUSE volume over the ratio below, and what tables say of it is its label volume times the ratio.
+"""
+
+from __future__ import annotations
+
+# MUSE volume over label volume of the same structure of the same person; 1 where no other ratio is known. Hippocampus and
+# amygdala are first values, judged on label maps of young people beside the centiles of that age.
+MUSE_PER_LABEL: dict[str, float] = {
+    "hippocampus": 0.87,
+    "amygdala": 0.85,
+    "inferior_lateral_ventricle": 1.0,
+    "ventricles": 1.0,
+    "whole_brain": 1.0,
+    "icv": 1.0,
+}
+
+
+def family_of(name: str) -> str:
+    """Return the structure that a driver or a region of one side belongs to: `hippocampus` for `hippocampus_left`."""
+    return name.removesuffix("_left").removesuffix("_right")
+
+
+def muse_per_label(name: str) -> float:
+    """Return the ratio of a structure, whichever side."""
+    return MUSE_PER_LABEL.get(family_of(name), 1.0)
+
+
+def to_label_icv(icv_mm3: float) -> float:
+    """Return the intracranial volume that a head's labels must have for tables to say `icv_mm3`."""
+    return icv_mm3 / MUSE_PER_LABEL["icv"]
