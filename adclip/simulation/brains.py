@@ -10,12 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adclip.domain import FloatArray, InputContract
-from adclip.simulation.anatomies import HORNS, SHAPE_GRID, TRUTH_CODES, HeadMap, head_map, read_head, region_stack
-from adclip.simulation.drive import DRIVER_CODES, SMALL_DRIVERS, driven_stack, driver_fields, responses, small_box
+from adclip.simulation.anatomies import HORNS, SHAPE_GRID, TRUTH_CODES, Head, HeadMap, head_map, read_head, region_stack
+from adclip.simulation.drive import (
+    DRIVER_CODES,
+    SMALL_DRIVERS,
+    SULCI,
+    driven_stack,
+    driver_fields,
+    responses,
+    small_box,
+)
 from adclip.simulation.fields import apply_affine, exponentiate, identity, sample, smooth_noise
 from adclip.simulation.paint import brain_share, to_own_borders
 from adclip.simulation.population import DRIVERS, Person
-from adclip.simulation.scale import MUSE_PER_LABEL, family_of, muse_per_label, to_label_icv
+from adclip.simulation.scale import MUSE_PER_LABEL, SULCI_OF_WHOLE_HEADS, family_of, muse_per_label, to_label_icv
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -99,7 +107,7 @@ def grow_brain(person: Person, source: Path | None, spacing_mm: float, rng: np.r
     head = read_head(source)
     fields = {name: torch.from_numpy(field) for name, field in driver_fields(source).items()}
     own = dict(zip(fields, driven_stack(source)[0].sum(dim=(1, 2, 3)).tolist(), strict=True))
-    wished = {name: wished_change(name, person, own, head.icv_mm3) for name in fields}
+    wished = {name: wished_change(name, person, own, head) for name in fields}
     velocity = torch.zeros((3, *SHAPE_GRID.shape_xyz))
     for length_mm, size_mm in SHAPE_NOISE:
         velocity += size_mm * smooth_noise(rng, SHAPE_GRID.shape_xyz, length_mm / SHAPE_GRID.spacing_mm[0], 3)
@@ -117,7 +125,7 @@ def grow_brain(person: Person, source: Path | None, spacing_mm: float, rng: np.r
     return brain
 
 
-def wished_change(driver: str, person: Person, own_voxels: dict[str, float], icv_mm3: float) -> float:
+def wished_change(driver: str, person: Person, own_voxels: dict[str, float], head: Head) -> float:
     """Return ln(wished label volume / the source's label volume) of a driver's region in template space."""
     family = family_of(driver)
     change = person.log_change.get(driver, 0.0)
@@ -125,8 +133,16 @@ def wished_change(driver: str, person: Person, own_voxels: dict[str, float], icv
     if share:  # of both sides together, on the MUSE scale
         own_mm3 = own_voxels[driver] * float(np.prod(SHAPE_GRID.spacing_mm))
         target = (share / 2 if driver != family else share) / muse_per_label(family) * MUSE_PER_LABEL["icv"]
-        change += float(np.log(target / (own_mm3 / icv_mm3)))
+        if driver == SULCI and head.outside is not None:
+            target = SULCI_OF_WHOLE_HEADS
+        change += float(np.log(target / (own_mm3 / head.icv_mm3)))
     return float(np.clip(change, -LARGEST_CHANGE, LARGEST_CHANGE))
+
+
+def head_size(person: Person, brain: Brain) -> float:
+    """Return the length of a person's millimetres in template space's: what the source is enlarged by."""
+    size: float = (to_label_icv(person.icv_mm3) / read_head(brain.source).icv_mm3) ** (1 / 3)
+    return size
 
 
 def changed_regions(person: Person, measurable: frozenset[str]) -> tuple[str, ...]:

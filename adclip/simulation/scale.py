@@ -19,6 +19,12 @@ MUSE_PER_LABEL: dict[str, float] = {
     "icv": 1.0,
 }
 
+# Share of the intracranial volume that fluid outside the ventricles fills at 75 years in label maps of whole heads: they give every
+# voxel up to the skull to some tissue. Sixteen maps of SynthSeg hold 0.17 to 0.38, the young ones about 0.19, which the ageing of
+# `ageing.LOG_SHARE` puts at 0.26. What MUSE's brain and ventricles leave of the ICV is half of it, as is the template's; pressed
+# into that, white matter would fill the sulci of an old head.
+SULCI_OF_WHOLE_HEADS = 0.26
+
 
 def family_of(name: str) -> str:
     """Return the structure that a driver or a region of one side belongs to: `hippocampus` for `hippocampus_left`."""
