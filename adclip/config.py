@@ -499,6 +499,8 @@ class SimulateConfig(Settings):
         Share of raw heads without face, or without anything but the brain.
     missing, dropout : float
         Share of table cells without value, and of follow-up visits that did not happen.
+    measured : bool
+        Whether adclip's segmenter measures each painted scan for a second table; never for CT.
     seed : int
         Same seed, same bytes.
     workers : int
@@ -524,9 +526,15 @@ class SimulateConfig(Settings):
     stripped: float = 0.0
     missing: float = 0.05
     dropout: float = 0.08
+    measured: bool = True
     seed: int = 0
     workers: int = 1
     overwrite: bool = False
+
+    @property
+    def measures(self) -> bool:
+        """Whether scans are measured: the segmenter reads T1 only."""
+        return self.measured and self.contrast == "t1"
 
     def __post_init__(self) -> None:
         check_at_least("--subjects", self.subjects, 1)

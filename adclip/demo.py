@@ -86,7 +86,9 @@ def demo(config: DemoConfig, on_event: OnEvent = ignore) -> DemoResult:
     on_event(Step("1/5 two raw simulated heads"))
     heads = out / "heads"
     simulate(
-        SimulateConfig(heads, subjects=2, spacing_mm=HEAD_SPACING_MM, seed=config.seed + 1_000_003, overwrite=True),
+        SimulateConfig(
+            heads, 2, spacing_mm=HEAD_SPACING_MM, measured=False, seed=config.seed + 1_000_003, overwrite=True
+        ),
         on_event,
     )
     on_event(Step("2/5 preprocess them: brain, bias field, MNI, model grid"))
@@ -98,9 +100,7 @@ def demo(config: DemoConfig, on_event: OnEvent = ignore) -> DemoResult:
     on_event(Step(f"3/5 a cohort of {config.subjects}, simulated directly as preprocessed derivatives"))
     cohort = out / "cohort"
     simulate(
-        SimulateConfig(
-            cohort, subjects=config.subjects, preprocessed=True, seed=config.seed, workers=0, overwrite=True
-        ),
+        SimulateConfig(cohort, config.subjects, True, measured=False, seed=config.seed, workers=0, overwrite=True),
         on_event,
     )
     from adclip.synthesize_reports import synthesize_reports

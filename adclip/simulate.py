@@ -24,8 +24,11 @@ SIMULATED_NOTICE = f"Simulated heads with known truth; no real person. {RESEARCH
 TABLE, ADNIMERGE, PARTICIPANTS, TRUTH, ORACLE = (
     "table.csv", "adnimerge.csv", "participants.tsv", "truth.tsv", "oracle.json"
 )  # fmt: skip
+MEASURED, TABLE_MEASURED = "measured.tsv", "table-measured.csv"
 GB_EACH = 1.2  # peak memory of one process at 1 mm, see docs/benchmarks.md
-_NO_SCANS = "*_mask.nii.gz\n.simulation\n" + "\n".join((TABLE, ADNIMERGE, TRUTH, ORACLE)) + "\n"
+_NO_SCANS = (
+    "*_mask.nii.gz\n.simulation\n" + "\n".join((TABLE, TABLE_MEASURED, MEASURED, ADNIMERGE, TRUTH, ORACLE)) + "\n"
+)
 
 
 @dataclass(frozen=True)
@@ -69,8 +72,9 @@ def simulate(config: SimulateConfig, on_event: OnEvent = ignore) -> SimulateResu
     """Simulate a cohort; the same seed gives the same bytes whatever the number of workers.
 
     Raw heads go to a BIDS dataset, with `preprocessed` derivatives on the model's grid go to a derivatives folder. Beside
-    them stand `table.csv` (canonical), `adnimerge.csv`, `participants.tsv`, `truth.tsv` (severity and measured volumes), a
-    mask of the structures that the disease changed for every scan, and `oracle.json`.
+    them stand `table.csv` (canonical), `adnimerge.csv`, `participants.tsv`, `truth.tsv` (severity and true volumes), a
+    mask of the structures that the disease changed for every scan, and `oracle.json`; where scans are measured, `measured.tsv` (what
+    adclip's segmenter finds in them) and `table-measured.csv` (the canonical table with those volumes).
 
     A run that was stopped goes on where it was when the same command is given again, and a larger number of subjects adds to
     a finished cohort: a subject depends on the seed and its own number only.
@@ -188,6 +192,8 @@ def _finish(config: SimulateConfig, visits: Sequence[VisitRecord], kept: int, on
         seen.setdefault(visit.person.subject_id, []).append(visit.person.diagnosis)
     counts = Counter(labels[0] for labels in seen.values())
     names = {"table": TABLE, "adnimerge": ADNIMERGE, "participants": PARTICIPANTS, "truth": TRUTH, "oracle": ORACLE}
+    if config.measures:
+        names |= {"measured": MEASURED, "table_measured": TABLE_MEASURED}
     return SimulateResult(
         out=config.out,
         subjects=len(seen),

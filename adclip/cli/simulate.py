@@ -79,6 +79,14 @@ def simulate_command(
     dropout: Annotated[
         float, typer.Option(metavar="SHARE", help="Share of later visits that did not happen.", rich_help_panel=TABLES)
     ] = SimulateConfig.dropout,
+    measured: Annotated[
+        bool,
+        typer.Option(
+            "--measured/--no-measured",
+            help="Measure each scan with adclip's segmenter too, for measured.tsv and table-measured.csv.",
+            rich_help_panel=TABLES,
+        ),
+    ] = SimulateConfig.measured,
     seed: Seed = SimulateConfig.seed,
     workers: Workers = 0,
     overwrite: Overwrite = SimulateConfig.overwrite,
@@ -107,6 +115,7 @@ def simulate_command(
         stripped=stripped,
         missing=missing,
         dropout=dropout,
+        measured=measured,
         seed=seed,
         workers=workers,
         overwrite=overwrite,

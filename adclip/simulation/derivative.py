@@ -27,12 +27,15 @@ class Derivative:
         Structures that the disease changed.
     points_mm : Tensor (3, X, Y, Z)
         Where each voxel lies in the person's template space: a registration is never perfect.
+    misalignment : ndarray (4, 4)
+        Millimetres of the contract's grid to those of the person's template space, the same as a map.
     """
 
     image: FloatArray
     mask: NDArray[np.bool_]
     changed: NDArray[np.bool_]
     points_mm: object
+    misalignment: NDArray[np.float64]
 
 
 def source_spacing_mm(contract: InputContract) -> float:
@@ -55,4 +58,4 @@ def to_derivative(brain: Brain, style: Style, contract: InputContract, rng: np.r
     mask = inside + 0.12 * np.clip(edge, -2, 2) > rng.uniform(0.35, 0.7)
     low, high = np.percentile(exposed[mask], contract.percentiles)
     image = np.clip((exposed - low) / (high - low), 0, 1) * mask
-    return Derivative(image.astype(np.float32), mask, brain.changed_at(points), points)
+    return Derivative(image.astype(np.float32), mask, brain.changed_at(points), points, misalignment)

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from adclip.domain import FloatArray
 from adclip.simulation.acquisition import GREY_LEVELS, Scanner, Slab, draw_slab, in_file_order
-from adclip.simulation.anatomies import HeadMap, head_map, read_head
-from adclip.simulation.brains import Brain
+from adclip.simulation.anatomies import HeadMap, head_map
+from adclip.simulation.brains import Brain, head_size
 from adclip.simulation.fields import apply_affine, draw_misalignment, identity, sample, smooth_noise
 from adclip.simulation.paint import Style, brain_share, expose, paint
 from adclip.simulation.population import Person
-from adclip.simulation.scale import to_label_icv
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,11 +41,17 @@ class RawHead:
         Voxel to scanner millimetres.
     changed : ndarray (I, J, K), bool
         Structures that the disease changed, on the same voxels.
+    brain : ndarray (I, J, K), bool
+        Brain with the CSF inside the skull, on the same voxels.
+    to_template : ndarray (4, 4)
+        Scanner millimetres to those of template space.
     """
 
     array: NDArray[np.int16]
     affine: NDArray[np.float64]
     changed: NDArray[np.bool_]
+    brain: NDArray[np.bool_]
+    to_template: FloatArray
 
 
 def source_spacing_mm(spacing_mm: float) -> float:
@@ -87,28 +92,34 @@ def simulate_head(
     """
     import torch
 
-    size = (to_label_icv(person.icv_mm3) / read_head(brain.source).icv_mm3) ** (1 / 3)
+    size = head_size(person, brain)
     pose = draw_misalignment(rng, POSE) @ np.diag([size, size, size, 1.0])  # template mm to scanner mm
     slab = draw_slab(scanner, spacing_mm, rng, thickness_mm)
     template_mm = apply_affine(np.linalg.inv(pose) @ slab.affine, identity(slab.shape))
     source_mm = brain.to_source(template_mm + _outside_shape(brain, template_mm, rng))
-    layers = [_through_slices(paint(brain.tissue, style, rng), brain.tissue, slab, scanner)]
-    if stripped:
-        layers.append(brain_share(brain.tissue, fluid=True))
+    layers = [
+        _through_slices(paint(brain.tissue, style, rng), brain.tissue, slab, scanner),
+        brain_share(brain.tissue, fluid=True),
+    ]
     voxel = apply_affine(np.linalg.inv(brain.tissue.affine), source_mm)
     # air lies outside the painted box as well: levels are counted from that of air while sampling
-    found = sample(torch.from_numpy(np.stack(layers))[None] - style.air, voxel, padding="zeros")[0].numpy() + style.air
-    scan = expose(found[0], style, slab.spacing_mm, rng)
+    layers[0] -= style.air
+    found = sample(torch.from_numpy(np.stack(layers))[None], voxel, padding="zeros")[0].numpy()
+    scan = expose(found[0] + style.air, style, slab.spacing_mm, rng)
     if defaced:
         scan[_face(source_mm)] = style.air
+    inside = found[1] >= 0.5
     if stripped:
-        scan[found[1] - style.air < 0.5 - style.air if style.ct else found[1] < 0.5] = style.air
+        scan[~inside] = style.air
     factor = 1.0 if style.ct else float(rng.uniform(*GREY_LEVELS))
     lowest = -1024 if style.ct else 0
     array = np.clip(np.round(scan * factor), lowest, 32767).astype(np.int16)
     changed = brain.changed_at(template_mm)
     stored, affine = in_file_order(array, slab.affine, scanner.axes)
-    return RawHead(stored, affine, in_file_order(changed.astype(np.int16), slab.affine, scanner.axes)[0] > 0)
+    changed, inside = (
+        in_file_order(mask.astype(np.int16), slab.affine, scanner.axes)[0] > 0 for mask in (changed, inside)
+    )
+    return RawHead(stored, affine, changed, inside, np.linalg.inv(pose))
 
 
 def _through_slices(image: FloatArray, tissue: HeadMap, slab: Slab, scanner: Scanner) -> FloatArray:

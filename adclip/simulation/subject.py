@@ -14,12 +14,14 @@ import numpy as np
 from adclip.config import SimulateConfig
 from adclip.domain import InputContract, ScanItem, Visit
 from adclip.paths import write_text
+from adclip.simulation.measured import segmenter_name
 from adclip.simulation.scale import MUSE_PER_LABEL
 from adclip.version import __version__
 
 if TYPE_CHECKING:
     from adclip.simulation.acquisition import Scanner
     from adclip.simulation.brains import Brain
+    from adclip.simulation.derivative import Derivative
     from adclip.simulation.population import Person
     from adclip.simulation.tables import VisitRecord
 
@@ -38,6 +40,7 @@ def cohort_fingerprint(config: SimulateConfig, contract: InputContract, sources:
     settings["labels"] = [file_sha256(path) for path in sources]
     settings["contract"] = contract.to_dict() if config.preprocessed else None
     settings["scale"] = MUSE_PER_LABEL
+    settings["segmenter"] = segmenter_name() if config.measures else None
     return hashlib.sha256(json.dumps([settings, __version__, RECIPE], sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -114,13 +117,14 @@ class SubjectWork:
             for number, person in enumerate(course):
                 if number and is_dropped(config.seed, index, number, config.dropout):
                     continue
-                brain, written = self._write_visit(person, source, scanner, index, number)
+                brain, written, measured = self._write_visit(person, source, scanner, index, number)
                 files += written
                 visits.append(
                     VisitRecord(
                         person=person, volumes_mm3=brain.volumes_mm3, scan=written[0].relative_to(config.out).as_posix(),
                         site=scanner.site, scanner=scanner.name, field_strength_t=scanner.field_strength_t,
                         anatomy=source.name.partition(".")[0] if source else "template",
+                        measured={key: measured[key] for key in ("source", "volumes")} if measured else None,
                     )
                 )  # fmt: skip
         finally:
@@ -151,12 +155,14 @@ class SubjectWork:
 
     def _write_visit(
         self, person: Person, source: Path | None, scanner: Scanner, index: int, number: int
-    ) -> tuple[Brain, list[Path]]:
+    ) -> tuple[Brain, list[Path], dict[str, Any]]:
         from adclip.simulation import derivative, heads
-        from adclip.simulation.brains import grow_brain
+        from adclip.simulation.brains import grow_brain, head_size
+        from adclip.simulation.measured import measure_scan
         from adclip.simulation.paint import LOOKS, draw_ct_style, draw_style
 
         config = self._config
+        measured: dict[str, Any] = {}
         rng = self._rng(index, SCAN, number)
         if config.contrast == "ct":
             style = draw_ct_style(rng)
@@ -171,21 +177,31 @@ class SubjectWork:
         item = ScanItem(Path(), person.subject_id, person.session_id)
         if config.preprocessed:
             made = derivative.to_derivative(brain, style, self._contract, rng)
-            return brain, _write_derivative(config, self._contract, item, made)
+            if config.measures:  # the person's own millimetres: the grid has no head size
+                to_mni = np.linalg.inv(made.misalignment) @ np.diag([*[1 / head_size(person, brain)] * 3, 1.0])
+                affine = np.linalg.inv(to_mni) @ self._contract.affine_xyz
+                measured = measure_scan(made.image, affine, made.mask, to_mni)
+            return brain, _write_derivative(config, self._contract, item, made, measured), measured
         head = heads.simulate_head(
             person, brain, style, scanner, config.spacing_mm, rng, thickness_mm=config.thickness_mm,
             defaced=bool(rng.random() < config.defaced), stripped=bool(rng.random() < config.stripped),
         )  # fmt: skip
-        return brain, _write_head(config, item, head, scanner)
+        if config.measures:
+            measured = measure_scan(head.array, head.affine, head.brain, head.to_template)
+        return brain, _write_head(config, item, head, scanner), measured
 
 
-def _write_derivative(config: SimulateConfig, contract: InputContract, item: ScanItem, made: Any) -> list[Path]:
+def _write_derivative(
+    config: SimulateConfig, contract: InputContract, item: ScanItem, made: Derivative, measured: dict[str, Any]
+) -> list[Path]:
     from adclip.imaging.derivative_names import mask_path, sidecar_path
     from adclip.imaging.derivatives import PreparedScan, quantise, write_derivative
     from adclip.imaging.files import MNI, write_nifti
 
     steps = [{"name": "simulate", "parameters": {"seed": config.seed}, "seconds": 0.0}]
-    prepared = PreparedScan(quantise(made.image), made.mask, np.eye(4), flags=("simulated",), steps=steps)
+    prepared = PreparedScan(
+        quantise(made.image), made.mask, np.eye(4), flags=("simulated",), steps=steps, volumes=measured
+    )
     scan = write_derivative(prepared, item, config.out, contract, with_xfm=False, extra={"Simulated": True})
     changed = scan.with_name(f"{item.stem}_space-MNI152NLin2009aSym_desc-changed_mask.nii.gz")
     write_nifti(changed, made.changed.astype(np.uint8), contract.affine_xyz, np.uint8, space_code=MNI)

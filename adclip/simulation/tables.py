@@ -16,9 +16,11 @@ import numpy as np
 from adclip.domain import Diagnosis, Visit
 from adclip.paths import write_text
 from adclip.simulation.adnimerge import to_adnimerge
+from adclip.simulation.measured import measured_rows, with_measured
 from adclip.simulation.population import Person
 
 VOLUMES_SOURCE = "simulation"  # counted on the simulated labels: no program measured them
+TABLE, MEASURED, TABLE_MEASURED = "table.csv", "measured.tsv", "table-measured.csv"
 MISSING_STREAM, DROPOUT_STREAM = 7, 8
 # Cells that a study may lack. Age, sex, diagnosis and the scan are always there: without them there is no row to use.
 MAY_MISS = ("education_years", "apoe4_count", "mmse", "cdr_global")
@@ -56,6 +58,8 @@ class VisitRecord:
         Tesla.
     anatomy : str
         Name of the head that the person was made of.
+    measured : dict or None
+        What the shipped segmenter found in the scan: `source` and `volumes`, see `measured.measure_scan`.
     """
 
     person: Person
@@ -65,6 +69,7 @@ class VisitRecord:
     scanner: str
     field_strength_t: float
     anatomy: str
+    measured: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""
@@ -89,7 +94,8 @@ def is_dropped(seed: int, index: int, visit: int, share: float) -> bool:
 def to_visit(record: VisitRecord) -> Visit:
     """Return everything the tables could say of a visit."""
     person = record.person
-    known = {field.name for field in fields(Visit)}
+    names = {field.name for field in fields(Visit)}
+    volumes: dict[str, Any] = {name: value for name, value in record.volumes_mm3.items() if name in names}
     return Visit(
         subject_id=person.subject_id,
         session_id=person.session_id,
@@ -103,7 +109,7 @@ def to_visit(record: VisitRecord) -> Visit:
         diagnosis=Diagnosis(person.diagnosis),
         scan=record.scan,
         volumes_source=VOLUMES_SOURCE,
-        **{name: value for name, value in record.volumes_mm3.items() if name in known},
+        **volumes,
     )
 
 
@@ -120,6 +126,8 @@ def missing_cells(seed: int, record: VisitRecord, share: float) -> frozenset[str
 def write_tables(out: Path, records: Sequence[VisitRecord], seed: int, missing: float = 0.05) -> None:
     """Write `table.csv`, `adnimerge.csv`, `participants.tsv`, sessions where there are several visits, and `truth.tsv`.
 
+    Where scans were measured, also `measured.tsv` and `table-measured.csv`, which is `table.csv` with those volumes.
+
     Parameters
     ----------
     out : Path
@@ -131,12 +139,31 @@ def write_tables(out: Path, records: Sequence[VisitRecord], seed: int, missing: 
     missing : float
         Share of cells without value in all tables but the truth.
     """
-    told = [_without(to_visit(record), missing_cells(seed, record, missing)) for record in records]
-    names = [field.name for field in fields(Visit) if any(getattr(v, field.name) not in (None, "") for v in told)]
-    write_text(out / "table.csv", _join([names, *([_cell(getattr(v, name)) for name in names] for v in told)], ","))
+    lacking = [missing_cells(seed, record, missing) for record in records]
+    told = [_without(to_visit(record), cells) for record, cells in zip(records, lacking, strict=True)]
+    write_text(out / TABLE, _join(_canonical(told), ","))
+    if any(record.measured for record in records):
+        write_text(out / MEASURED, _join(measured_rows(records), "\t"))
+        own = [with_measured(*of_it) for of_it in zip(told, records, lacking, strict=True)]
+        write_text(out / TABLE_MEASURED, _join(_canonical(own), ","))
     write_text(out / "adnimerge.csv", _join(to_adnimerge(records, told), ","))
     _write_participants(out, records, told)
     write_text(out / "truth.tsv", _join(_truth(records), "\t"))
+
+
+def _canonical(visits: Sequence[Visit]) -> list[list[str]]:
+    """Return header and rows of a canonical table: the columns that any visit has a value for."""
+    names = [field.name for field in fields(Visit) if field.name != "further_volumes"]
+    names = [name for name in names if any(getattr(visit, name) not in (None, "") for visit in visits)]
+    further = list(dict.fromkeys(name for visit in visits for name, _ in visit.further_volumes or ()))
+    rows = [
+        [
+            *(_cell(getattr(visit, name)) for name in names),
+            *(_cell(dict(visit.further_volumes or ()).get(name)) for name in further),
+        ]
+        for visit in visits
+    ]
+    return [[*names, *further], *rows]
 
 
 def _without(visit: Visit, columns: frozenset[str]) -> Visit:

@@ -117,7 +117,7 @@ def test_a_file_that_is_no_label_map_is_named(tmp_path: Path, kind: str, told: s
         read_labels(path)
     assert "a.nii.gz" in caught.value.problem
     with pytest.raises(ScanError):
-        simulate(SimulateConfig(tmp_path / "out", 1, labels=tmp_path, spacing_mm=3.0))
+        simulate(SimulateConfig(tmp_path / "out", 1, labels=tmp_path, spacing_mm=3.0, measured=False))
 
 
 def test_parcels_are_carried_to_their_place_and_side(folder: Path) -> None:
@@ -183,7 +183,15 @@ def test_what_a_map_lacks_stays_empty(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "maps").mkdir()
     save(tmp_path / "maps" / "bare.nii.gz", labels, affine)
     result = simulate(
-        SimulateConfig(tmp_path / "out", 1, labels=tmp_path / "maps", spacing_mm=3.0, missing=0.0, preprocessed=True)
+        SimulateConfig(
+            tmp_path / "out",
+            1,
+            labels=tmp_path / "maps",
+            spacing_mm=3.0,
+            missing=0.0,
+            preprocessed=True,
+            measured=False,
+        )
     )
     header, row = (line.split(",") for line in Path(result.files["table"]).read_text().splitlines())
     known = {name for name, cell in zip(header, row, strict=True) if cell}
@@ -196,7 +204,11 @@ def test_a_cohort_of_label_maps_is_the_same_for_any_number_of_workers(
 ) -> None:
     monkeypatch.setenv("ADCLIP_HOME", str(_kept))  # where the processes find what this one prepared
     for workers in (1, 2):
-        simulate(SimulateConfig(tmp_path / str(workers), 3, labels=folder, spacing_mm=3.0, workers=workers, seed=1))
+        simulate(
+            SimulateConfig(
+                tmp_path / str(workers), 3, labels=folder, spacing_mm=3.0, workers=workers, seed=1, measured=False
+            )
+        )
     for name in ("table.csv", "truth.tsv", "adnimerge.csv"):
         assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes()
     truth = (tmp_path / "1" / "truth.tsv").read_text()

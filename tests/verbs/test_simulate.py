@@ -18,7 +18,7 @@ from adclip.simulation.subject import RECORDS, SubjectWork
 
 
 def small(out: Path, subjects: int = 2, **changes: object) -> SimulateConfig:
-    settings = {"spacing_mm": 3.0, "seed": 4, "workers": 1} | changes
+    settings = {"spacing_mm": 3.0, "seed": 4, "workers": 1, "measured": False} | changes
     return SimulateConfig(out, subjects, **settings)
 
 
