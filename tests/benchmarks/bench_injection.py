@@ -14,12 +14,12 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from injected_heads import VARIANTS, make_all, ready_injected, usable
+from injected_heads import VARIANTS, is_ready, make_all, ready_injected, usable
 from prepared_heads import spread_over_age, stem
 from readings import Model, Table, build, common_options, log_odds, measured, median, share
 from real_scans import ixi, say
 
-NEAR, NEAR_SHAM = 6.0, 2.0  # percentage points, issue 16
+NEAR, NEAR_SHAM = 6.0, 2.0  # percentage points that a measured loss may be off
 DOSES = ("0", "10", "20", "30")
 
 
@@ -29,8 +29,11 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--model", default="builtin")
     parser.add_argument("--only", choices=("volumes", "model"), help="leave the other half out")
+    parser.add_argument("--ready", action="store_true", help="only heads whose variants have all been made by now")
     options = parser.parse_args()
     paths = usable(spread_over_age(options.heads) if options.heads < len(ixi()) else ixi(), options.cache)
+    if options.ready:
+        paths = [path for path in paths if all(is_ready(path, variant, options.cache) for variant in VARIANTS)]
     make_all(paths, list(VARIANTS), options.cache, options.workers)
     model = None if options.only == "volumes" else Model(options.model, options.cache)
     title = build() + (f"; {model.title}" if model else "")

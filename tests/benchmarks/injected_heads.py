@@ -177,11 +177,16 @@ def _make(job: tuple[str, str, str]) -> str:
     return f"{truth['scan']} {variant}: hippocampus x {change:.3f}, {time.perf_counter() - start:.1f} s"
 
 
+def is_ready(path: Path, variant: str, cache: Path) -> bool:
+    """Whether an earlier run made it."""
+    return (cache / "injected" / f"{stem(path)}_{variant}.json").is_file()
+
+
 def make_all(paths: list[Path], variants: list[str], cache: Path, workers: int) -> None:
     """Fill the cache, scan by scan, so that a run that was stopped has whole scans."""
     load_bidsgate(cache)
     jobs = [(str(path), variant, str(cache)) for path in paths for variant in variants]
-    jobs = [job for job in jobs if not (cache / "injected" / f"{stem(Path(job[0]))}_{job[1]}.json").is_file()]
+    jobs = [job for job in jobs if not is_ready(Path(job[0]), job[1], cache)]
     if workers == 1 or len(jobs) < 2:
         for job in jobs:
             say(_make(job))
