@@ -1,0 +1,280 @@
+"""Train the image tower of the builtin base on the people of `make_label_bank.py`, with the text tower that `--text` names.
+
+    torchrun --nproc-per-node 2 examples/builtin/train_image_tower.py --labels LABELS --bank bank --out base --text adclip/assets/builtin --minutes 40
+
+Beside the objectives of fine-tuning (report candidates and bare-phrase candidates) the tower is told what the
+simulation knows and a scanner does not: how much of each 8 mm cell and of each patch a region fills, every volume, the age and the
+severity; the medial temporal lobe counts most. The heads for these are thrown away afterwards. The text tower stays as it is here;
+`train_reports.py` teaches it. Each process paints its own scans and averages gradients with the others. Nothing here has seen a patient.
+"""
+
+# %%
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+import torch.nn.functional as functional
+from bank import NAMES, TARGET_WEIGHTS, TARGETS, Bank, Place, mirror, to_patches, to_visit
+from make_label_bank import TOWER
+from painter import Painter
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from adclip.clinical.reports import bare_phrase, fields_of, render
+from adclip.imaging.grid import to_model_order
+from adclip.model.bases import read_base
+from adclip.model.build import build_network, load_network
+from adclip.model.network import Network
+from adclip.model.text import tokenize
+from adclip.simulation.progression import posterior
+
+LABELS = ("CN", "MCI", "AD")
+STYLES = ("clinical", "paper6")
+WEIGHTS = {"cells": 1.0, "patches": 1.0, "volumes": 1.0, "embedded": 1.0, "report": 0.3, "bare": 0.5}
+SPARED_BELOW_YEARS = 50.0  # nobody younger is ill, see `simulation.population`
+FILLED_WEIGHT = 6.0  # of filled cells against empty ones, which are many
+Batch = tuple[Tensor, Tensor, Tensor, list[Place]]
+
+
+class Trainer:
+    """The network with the heads that only training has."""
+
+    def __init__(self, bank: Bank, text: Path, learning_rate: float, seed: int) -> None:
+        torch.manual_seed(seed)
+        self.bank = bank
+        self.base = read_base(str(text))
+        config = dataclasses.replace(TOWER, vocabulary=self.base.tokenizer.get_vocab_size())
+        taught = load_network(self.base, None)
+        self.network: Network = build_network(config, None)
+        state = {name: value for name, value in taught.state_dict().items() if not name.startswith("vision_encoder.")}
+        self.network.load_state_dict(state, strict=False)
+        self.network.train().requires_grad_(True)
+        self.network.language_encoder.requires_grad_(False)
+        self.network.mm_language_proj.requires_grad_(False)
+        with torch.no_grad():
+            self.phrases = self.network.encode_text(tokenize([bare_phrase(x) for x in LABELS], self.base.tokenizer))
+        told = np.array([bank.targets(place) for place in bank.train])
+        self.mean, self.std = torch.tensor(told.mean(0)).float(), torch.tensor(told.std(0)).float()
+        self.target_weights = torch.tensor(TARGET_WEIGHTS) / float(np.mean(TARGET_WEIGHTS))
+        region_weights = self.target_weights[: len(NAMES)]
+        self.region_weights = region_weights / region_weights.mean()
+        self.cell_head = nn.Conv3d(config.stem[-1], len(NAMES), 1)
+        self.patch_head = nn.Linear(config.width, len(NAMES))
+        self.image_head = nn.Linear(config.width, len(TARGETS))
+        self.embedding_head = nn.Linear(config.embedding, len(TARGETS))
+        heads = [self.cell_head, self.patch_head, self.image_head, self.embedding_head]
+        self.learned = [p for module in (self.network, *heads) for p in module.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(self.learned, lr=learning_rate, weight_decay=0.02, betas=(0.9, 0.98))
+        self.learning_rate = learning_rate
+        some = bank.train[:: max(1, len(bank.train) // 100)]
+        brain = np.mean([bank.depth[part][index] == 0 for part, index in some], axis=0)
+        shares = to_patches(torch.from_numpy(to_model_order(brain)).float()[None, None])[0, :, 0]
+        self.inside = torch.nonzero(shares > 0.01)[:, 0]
+        self.patch_std = to_patches(
+            torch.stack([bank.filled(place) for place in bank.train[:: max(1, len(bank.train) // 200)]])
+        )
+        self.patch_std = self.patch_std.std(dim=(0, 1)) + 1e-4
+
+    def losses(self, batch: Batch, rng: np.random.Generator, *, with_text: bool, hurried: bool) -> dict[str, Tensor]:
+        """All parts of the loss of one batch; `hurried` leaves out the patches that hold no brain, more than half of them."""
+        images, filled, wanted, places = batch
+        tower = self.network.vision_encoder
+        embedding = tower.patch_embedding
+        with torch.autocast("cpu", torch.bfloat16):
+            seen = embedding.stem(images)
+            cells = self.cell_head(seen).float()
+            tokens = embedding.embed(seen)
+            states = tower.encode(tokens[:, self.inside] if hurried else tokens)
+            patches = self.patch_head(states.patches).float()
+        image = functional.normalize(self.network.mm_vision_proj(states.cls.float()), dim=-1)
+        wanted = (wanted - self.mean) / self.std
+
+        def told(values: Tensor) -> Tensor:
+            return (self.target_weights * functional.smooth_l1_loss(values, wanted, reduction="none")).mean()
+
+        wanted_patches = to_patches(filled)[:, self.inside] if hurried else to_patches(filled)
+        each = functional.binary_cross_entropy_with_logits(cells, filled, reduction="none") * (
+            1 + FILLED_WEIGHT * (filled > 0)
+        )
+        parts = {
+            "cells": 10 * (self.region_weights[:, None, None, None] * each).mean(),
+            "patches": (self.region_weights * ((patches - wanted_patches / self.patch_std) ** 2)).mean(),
+            "volumes": told(self.image_head(states.cls.float())),
+            "embedded": told(self.embedding_head(image * math.sqrt(image.shape[-1]))),
+        }
+        rows = [self.bank.row(place) for place in places]
+        soft = torch.tensor(
+            [(1.0, 0.0, 0.0) if row["age_years"] < SPARED_BELOW_YEARS else posterior(row["severity"]) for row in rows]
+        )
+        scale = self.network.scale
+        parts["bare"] = functional.cross_entropy(scale * image @ self.phrases.T, soft)
+        if with_text:
+            parts |= self.text_parts(image, rows, soft, rng)
+        return parts
+
+    def text_parts(
+        self, image: Tensor, rows: list[dict[str, float]], soft: Tensor, rng: np.random.Generator
+    ) -> dict[str, Tensor]:
+        """The loss that compares scans with reports."""
+        texts = []
+        for row in rows:
+            style = STYLES[int(rng.integers(len(STYLES)))]
+            keep = frozenset(name for name in fields_of(style) if rng.random() > 0.15)
+            texts += [render(to_visit(row), style, label, keep).text for label in LABELS]
+        with torch.no_grad():
+            reports = self.network.encode_text(tokenize(texts, self.base.tokenizer)).reshape(len(rows), 3, -1)
+        scores = self.network.scale * torch.einsum("be,bke->bk", image, reports)
+        return {"report": functional.cross_entropy(scores, soft)}
+
+    def step(self, batch: Batch, rng: np.random.Generator, *, with_text: bool, hurried: bool) -> dict[str, float]:
+        """One step with gradients averaged over the processes."""
+        parts = self.losses(batch, rng, with_text=with_text, hurried=hurried)
+        loss = sum(WEIGHTS[name] * part for name, part in parts.items())
+        self.optimizer.zero_grad(set_to_none=False)
+        assert isinstance(loss, Tensor)
+        loss.backward()
+        if dist.is_initialized():
+            flat = torch.cat([p.grad.flatten() if p.grad is not None else torch.zeros(p.numel()) for p in self.learned])
+            dist.all_reduce(flat)
+            flat /= dist.get_world_size()
+            for parameter, part in zip(self.learned, flat.split([p.numel() for p in self.learned]), strict=True):
+                parameter.grad = part.reshape(parameter.shape)
+        nn.utils.clip_grad_norm_(self.learned, 1.0)
+        self.optimizer.step()
+        return {name: part.item() for name, part in parts.items()}
+
+    def pace(self, progress: float) -> None:
+        """Warm up over the first 4 %, then cosine to zero."""
+        rate = (
+            self.learning_rate * min(1.0, progress / 0.04 + 0.02) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+        )
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+
+    @torch.inference_mode()
+    def check(self, count: int = 96) -> dict[str, float]:
+        """Correlation with the truth on people made of the heads left out: from the embedding, and from the sum of cells."""
+        self.network.eval()
+        places = self.bank.test[:: max(1, len(self.bank.test) // count)]
+        told, sums, wanted = [], [], []
+        for place in places:
+            images = self.bank.images([place], seed=1)
+            tower = self.network.vision_encoder
+            seen = tower.patch_embedding.stem(images)
+            cls = tower.encode(tower.patch_embedding.embed(seen), with_patches=False).cls
+            image = functional.normalize(self.network.mm_vision_proj(cls), dim=-1)
+            told.append(self.embedding_head(image * math.sqrt(image.shape[-1]))[0].numpy())
+            sums.append(torch.sigmoid(self.cell_head(seen))[0].sum(dim=(1, 2, 3)).numpy())
+            wanted.append(self.bank.targets(place))
+        self.network.train()
+        a, b, c = np.array(told), np.log(np.array(sums) + 0.1), np.array(wanted)
+        chosen = (
+            "hippocampus_left",
+            "hippocampus_right",
+            "amygdala_left",
+            "horn_left",
+            "ventricle_left",
+            "entorhinal_left",
+        )
+        found = {name: round(float(np.corrcoef(a[:, i], c[:, i])[0, 1]), 3)
+                 for i, name in enumerate(TARGETS) if name in (*chosen, "age", "severity", "mmse", "whole_brain")}  # fmt: skip
+        return found | {f"cells_{name}": round(float(np.corrcoef(b[:, i], c[:, i])[0, 1]), 3)
+                        for i, name in enumerate(NAMES) if name in chosen[:4]}  # fmt: skip
+
+
+class Feed:
+    """Scans of random people, each painted once and used twice, the second time mirrored and not with the first."""
+
+    def __init__(self, bank: Bank, rng: np.random.Generator, waiting: int = 16) -> None:
+        self.bank, self.rng, self.waiting = bank, rng, waiting
+        self.pairs: list[tuple[Tensor, Tensor, list[float], Place]] = []
+
+    def batch(self, size: int) -> Batch:
+        """Draw a batch."""
+        while len(self.pairs) < size + self.waiting:
+            place = self.bank.train[int(self.rng.integers(len(self.bank.train)))]
+            image = torch.from_numpy(self.bank.paint(place, self.rng))[None]
+            one = (image, self.bank.filled(place), self.bank.targets(place))
+            self.pairs += [(*one, place), (*mirror(*one), place)]
+        drawn = [self.pairs.pop(int(self.rng.integers(len(self.pairs)))) for _ in range(size)]
+        images, filled, targets, places = zip(*drawn, strict=True)
+        return torch.stack(images), torch.stack(filled), torch.tensor(targets).float(), list(places)
+
+
+def save_base(network: Network, out: Path, revision: str) -> None:
+    """Write the base weights, their hash and sizes."""
+    out.mkdir(parents=True, exist_ok=True)
+    state = {name: parameter.detach().contiguous() for name, parameter in network.named_parameters()}
+    data = save(state)
+    digest = hashlib.sha256(data).hexdigest()
+    (out / "base.safetensors").write_bytes(data)
+    record = {"name": "builtin", "revision": revision, "sha256": digest, "trained_on": "simulated anatomy only",
+              "model": network.config.to_dict()}  # fmt: skip
+    (out / "base.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Train for a given time and write the base."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--labels", type=Path, required=True)
+    parser.add_argument("--bank", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--text", type=Path, required=True, help="base whose text tower and vocabulary are taken")
+    parser.add_argument("--minutes", type=float, default=40)
+    parser.add_argument("--batch-size", type=int, default=3, help="of each process")
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--revision", default="4")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    rank = int(os.environ.get("RANK", "0"))
+    if "RANK" in os.environ:
+        dist.init_process_group("gloo", timeout=timedelta(minutes=10))
+    bank = Bank(options.bank, Painter(options.labels / "meta"))
+    trainer = Trainer(bank, options.text, options.learning_rate, options.seed)
+    rng = np.random.default_rng([options.seed, rank])
+    feed = Feed(bank, rng)
+    log = (options.bank / f"train-{options.seed}.jsonl").open("a", encoding="utf-8", buffering=1) if rank == 0 else None
+    start, step, late = time.monotonic(), 0, False
+    checks = [0.15, 0.3, 0.45, 0.6, 0.75, 0.9]
+    while True:
+        progress = torch.tensor((time.monotonic() - start) / 60 / options.minutes)
+        if dist.is_initialized():
+            dist.broadcast(progress, 0)  # all processes stop together
+        if progress >= 1:
+            break
+        trainer.pace(float(progress))
+        late = float(progress) > 0.7
+        parts = trainer.step(feed.batch(options.batch_size), rng, with_text=late, hurried=not late)
+        step += 1
+        if log and step % 25 == 0:
+            shown = {name: round(value, 4) for name, value in parts.items()}
+            log.write(json.dumps({"minutes": round(float(progress) * options.minutes, 2), "step": step} | shown) + "\n")
+        if log and checks and progress > checks[0]:
+            checks.pop(0)
+            log.write(json.dumps({"step": step} | trainer.check()) + "\n")
+            save_base(trainer.network, options.out, options.revision)
+    if log:
+        log.write(
+            json.dumps(
+                {"step": step, "scans": step * options.batch_size * int(os.environ.get("WORLD_SIZE", "1"))}
+                | trainer.check(200)
+            )
+            + "\n"
+        )
+        save_base(trainer.network, options.out, options.revision)
+
+
+if __name__ == "__main__":
+    main()
