@@ -249,6 +249,9 @@ class ModelConfig(Settings):
                 raise ConfigError.bad_value("patch", f"{self.contract.shape} is not a multiple of {self.patch}")
             if part % 2 ** len(self.stem):
                 raise ConfigError.bad_value("stem", f"{self.patch} cannot be halved {len(self.stem)} times")
+        for channels in self.stem:
+            if channels % max(channels // 8, 1):
+                raise ConfigError.bad_value("stem", f"{channels} channels are no multiple of 8")
         for width, heads in ((self.width, self.heads), (self.text_width, self.text_heads),
                              (self.embedding, self.fusion_heads)):  # fmt: skip
             if width % heads:

@@ -20,9 +20,8 @@ from adclip.imaging.qc_picture import draw_qc
 from adclip.imaging.quality import override_verdict
 from adclip.imaging.source import Source, hash_source
 from adclip.imaging.status import ScanRow
-from adclip.imaging.volumes import METHOD, measured_by
 from adclip.paths import write_bytes
-from adclip.volumetry import NEED_RAW_SCAN, find_volumes
+from adclip.volumetry import NEED_RAW_SCAN, find_volumes, still_counts
 
 TAKEN_OVER = "already_preprocessed"
 _log = logging.getLogger(__name__)
@@ -73,10 +72,8 @@ class ScanWork:
         finished = None if self._config.overwrite else read_whole(self._config.out, item)
         if finished is None or not is_current(finished, source.sha256, self._contract, self.options, self._stripper):
             return None
-        if self._config.volumes and not find_volumes(item):
-            by = str(_mapping(finished.get("Volumes")).get("source", METHOD))
-            if by.startswith(METHOD) and by != measured_by():  # none, or measured by another segmenter
-                return None
+        if self._config.volumes and not still_counts(_mapping(finished.get("Volumes"))) and not find_volumes(item):
+            return None  # none, or measured by another segmenter
         return finished
 
     def _take_over(self, item: ScanItem) -> ScanRow:
@@ -85,7 +82,8 @@ class ScanWork:
         prepared = read_derivative(item, self._contract)
         origin = read_sidecar(item.path) or {}
         notes: tuple[str, ...] = (TAKEN_OVER,)
-        if self._config.volumes and not prepared.volumes and not find_volumes(item):
+        if self._config.volumes and not still_counts(prepared.volumes) and not find_volumes(item):
+            prepared = replace(prepared, volumes={})  # of another segmenter: not comparable with what is measured today
             _log.warning("%s: volumes are measured on the raw scan only; give it instead of its derivative", item.path)
             notes = (TAKEN_OVER, NEED_RAW_SCAN)
         if item.path.resolve() == derivative_path(out, item).resolve():
@@ -134,8 +132,11 @@ class ScanWork:
         if verdict is not None and _overridden(after) != verdict:
             qc, flags = override_verdict(_mapping(after.get("QC")), after.get("Flags", ()), verdict)
             after |= {"QC": qc, "Flags": list(flags)}
-        if found := find_volumes(item) if self._config.volumes else {}:
-            after["Volumes"] = found
+        if self._config.volumes:
+            if found := find_volumes(item):
+                after["Volumes"] = found
+            elif not still_counts(_mapping(after.get("Volumes"))):
+                after.pop("Volumes", None)
         if after != (sidecar if before is None else before):
             update_sidecar(self._config.out, item, after)
         flags = tuple(dict.fromkeys((*after.get("Flags", ()), *notes)))

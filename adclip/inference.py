@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from adclip.answer import STATUS_OF_VERDICT, Answer, likeliest, to_prediction_set, to_probabilities, with_flags
-from adclip.domain import Prediction, ReadOptions, ScanItem, ScoreEstimate, Visit
+from adclip.domain import SEGMENTER, Prediction, ReadOptions, ScanItem, ScoreEstimate, Visit
 from adclip.paths import shown
 from adclip.task import ALZHEIMER, Task
 from adclip.version import __version__
@@ -138,11 +138,16 @@ class Predictor:
     def complete(self, prepared: PreparedScan, visit: Visit | None) -> Visit | None:
         """Return what the report is written from: the row of the table, and the scan's volumes where it has none.
 
-        A model that was never taught volumes is told none: sentences that it has not met would move its answer at random.
+        A model that was never taught volumes is told none, and what adclip measured by itself is told only to one that learned
+        from such volumes: sentences and borders that it has not met would move its answer at random. A table of another program
+        beside the scan is the user's word, and is told with a flag.
         """
         from adclip.volumetry import with_volumes
 
-        return with_volumes(visit, prepared.volumes) if self._was_taught_volumes() else visit
+        source = prepared.volumes.get("source")
+        own = isinstance(source, str) and source.startswith(SEGMENTER)
+        taught = self._was_taught_volumes() and (not own or self._knows_program(source))
+        return with_volumes(visit, prepared.volumes) if taught else visit
 
     def to_image(self, prepared: PreparedScan) -> Tensor:
         """Return the scan as the network takes it: (1, 1, D, H, W) in [0, 1] on the device."""
@@ -245,6 +250,12 @@ class Predictor:
         if not self.record.reports:
             return False
         return known is None or any(column.endswith("_mm3") for column in known["columns"])
+
+    def _knows_program(self, source: str | None) -> bool:
+        """Whether training visits had volumes of this program, in whatever version; True where the record names none."""
+        from adclip.volumetry import OTHER_SOFTWARE, foreign_flag
+
+        return foreign_flag(source, self.record.training.get("volumes_sources") or []) != OTHER_SOFTWARE
 
     def _flags_of_volumes(self, told: Visit | None) -> list[str]:
         """Say what is to be known of the volumes in the report, if there are any."""

@@ -153,6 +153,7 @@ def _claim(config: SimulateConfig, fingerprint: str) -> None:
 def _remove_cohort(out: Path) -> None:
     """Remove the files that the records of an earlier cohort name, and nothing else."""
     from adclip.simulation.subject import RECORDS
+    from adclip.simulation.tables import MEASURED, TABLE_MEASURED
 
     for record in sorted((out / RECORDS).glob("*.json")):
         try:
@@ -168,6 +169,8 @@ def _remove_cohort(out: Path) -> None:
                         break
                     folder.rmdir()
         record.unlink()
+    for name in (MEASURED, TABLE_MEASURED):  # the new cohort may have none
+        (out / name).unlink(missing_ok=True)
 
 
 def _finish(config: SimulateConfig, visits: Sequence[VisitRecord], kept: int, on_event: OnEvent) -> SimulateResult:

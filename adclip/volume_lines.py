@@ -37,7 +37,7 @@ def rows(volumes: Mapping[str, Mapping[str, Any]]) -> list[Row]:
         cells = (
             name,
             f"{entry['mm3']:.0f}",
-            "-" if share is None else f"{100 * share:.2f}",
+            "-" if share is None else f"{100 * share:.3g}",
             "-" if centile is None else _centile(centile, bool(entry.get("centile_beyond"))),
             "-" if error is None else f"{error:.0f}",
         )

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from adclip.clinical.columns import COLUMNS, FURTHER_VOLUMES, CellError, to_further
+from adclip.clinical.columns import are_plausible, to_further
 from adclip.clinical.normative_score import standings
 from adclip.clinical.norms import Standing, scale_of
 from adclip.domain import SEGMENTER, ScanItem, Visit
@@ -68,18 +68,6 @@ def volumes_of(visit: Visit | None) -> dict[str, Any]:
     return {"source": visit.volumes_source, "volumes": {**known, **dict(visit.further_volumes or ())}}
 
 
-def are_plausible(found: Mapping[str, Any]) -> bool:
-    """Whether all volumes lie where a table's cell may: a segmentation that failed in one place is trusted in none."""
-    readers = {**COLUMNS, **FURTHER_VOLUMES}
-    try:
-        for column, value in _numbers(found).items():
-            if column in readers:
-                readers[column](f"{value:.1f}")
-    except CellError:
-        return False
-    return True
-
-
 def with_volumes(visit: Visit | None, found: Mapping[str, Any]) -> Visit | None:
     """Return the visit with the volumes found for its scan, if it has none at all: programs are never mixed.
 
@@ -96,7 +84,7 @@ def with_volumes(visit: Visit | None, found: Mapping[str, Any]) -> Visit | None:
     """
     numbers = _numbers(found)
     known = {column: value for column, value in numbers.items() if column in REPORTABLE}
-    if not known or (visit is not None and visit.has_volumes) or not are_plausible(found):
+    if not known or (visit is not None and visit.has_volumes) or not are_plausible(numbers):
         return visit
     values: dict[str, Any] = {**known, "further_volumes": to_further(numbers), "volumes_source": found["source"]}
     return replace(visit or Visit(), **values)
@@ -166,7 +154,7 @@ def describe(found: Mapping[str, Any], visit: Visit | None) -> dict[str, dict[st
         measured = measured if isinstance(measured, Mapping) else {}
         told[column] = {
             "mm3": value,
-            "icv_share": round(value / icv, 6) if icv and column != ICV else None,
+            "icv_share": float(f"{value / icv:.4g}") if icv and column != ICV else None,
             "centile": None if known is None else round(known.centile, 1),
             "centile_beyond": None if known is None else known.beyond,
             "norms": None if known is None else known.norm_id,

@@ -227,6 +227,17 @@ def read_further(column: str) -> Callable[[str], float | int | None]:
     return lambda cell: FURTHER_VOLUMES[column](cell) if cell else None
 
 
+def are_plausible(volumes: Mapping[str, float]) -> bool:
+    """Whether all volumes lie where a table's cell may: a segmentation that failed in one place is trusted in none."""
+    readers = {**COLUMNS, **FURTHER_VOLUMES}
+    try:
+        for name in volumes.keys() & readers.keys():
+            readers[name](f"{volumes[name]:.1f}")
+    except CellError:
+        return False
+    return True
+
+
 def to_further(values: Mapping[str, Any]) -> tuple[tuple[str, float], ...] | None:
     """Return the further volumes among the values of a row, as a Visit keeps them; None where there are none."""
     return tuple((column, float(values[column])) for column in FURTHER_VOLUMES if column in values) or None

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from adclip.clinical.baseline import fit_logistic
+from adclip.clinical.columns import are_plausible
 from adclip.clinical.normative_score import (
     AS_MEASURED,
     DIRECTION,
@@ -74,7 +75,7 @@ def volumes_of(visit: Visit) -> Measured | None:
 
 
 def to_measured(found: object) -> Measured | None:
-    """Return what stands under `Volumes` in a sidecar; None where that is nothing usable."""
+    """Return what stands under `Volumes` in a sidecar; None where that is nothing usable, or no adult brain's."""
     if not isinstance(found, Mapping):
         return None
     source, volumes = found.get("source"), found.get("volumes")
@@ -85,7 +86,7 @@ def to_measured(found: object) -> Measured | None:
         for name, value in volumes.items()
         if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     }
-    return Measured(source, numbers) if numbers else None
+    return Measured(source, numbers) if numbers and are_plausible(numbers) else None
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,8 @@ VOLUMES, VOLUMES_ABOUT = "volumes.tsv", "volumes.json"
 VOLUME_COLUMNS = (
     "icv_mm3", "whole_brain_mm3", "ventricles_mm3", "hippocampus_mm3", "hippocampus_left_mm3", "hippocampus_right_mm3",
     "entorhinal_mm3", "fusiform_mm3", "middle_temporal_mm3",
+    "amygdala_mm3", "amygdala_left_mm3", "amygdala_right_mm3", "inferior_lateral_ventricle_mm3",
+    "inferior_lateral_ventricle_left_mm3", "inferior_lateral_ventricle_right_mm3",
 )  # fmt: skip
 _TRIES = 2  # pages made in vain while others work; the next time they wait
 

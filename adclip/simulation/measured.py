@@ -6,14 +6,14 @@ MNI are the known ones, so these errors are the segmenter's own, without those o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from adclip.clinical.columns import COLUMNS, FURTHER_VOLUMES, CellError, to_further
+from adclip.clinical.columns import are_plausible, to_further
 from adclip.domain import FloatArray, Visit
 
 if TYPE_CHECKING:
@@ -100,14 +100,3 @@ def with_measured(visit: Visit, record: VisitRecord, missing: frozenset[str]) ->
     told: dict[str, Any] = {name: None if name in missing else known.get(name) for name in VOLUMES}
     source = record.measured["source"] if record.measured and known else None
     return replace(visit, **told, volumes_source=source, further_volumes=to_further(known))
-
-
-def are_plausible(volumes: Mapping[str, float]) -> bool:
-    """Whether all volumes lie where a table's cell may."""
-    readers = {**COLUMNS, **FURTHER_VOLUMES}
-    try:
-        for name in volumes.keys() & readers.keys():
-            readers[name](f"{volumes[name]:.1f}")
-    except CellError:
-        return False
-    return True

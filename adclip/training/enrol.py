@@ -22,6 +22,7 @@ from adclip.task import Task, read_task
 from adclip.training.history import check_tensorboard
 from adclip.training.run_folder import hash_text, relevant
 from adclip.version import __version__
+from adclip.volumetry import still_counts
 
 # What a run lacks without a part.
 _EMPTY = {
@@ -196,7 +197,8 @@ def _gather(config: FinetuneConfig, on_event: OnEvent) -> Manifest:
 
 
 def _with_volumes(manifest: Manifest) -> Manifest:
-    """Add the volumes that stand in the scans' sidecars."""
-    found = [to_measured((read_sidecar(example.item.path) or {}).get("Volumes")) for example in manifest.examples]
+    """Add the volumes that stand in the scans' sidecars and still count, as prediction takes them."""
+    told = [(read_sidecar(example.item.path) or {}).get("Volumes") or {} for example in manifest.examples]
+    found = [to_measured(volumes if still_counts(volumes) else None) for volumes in told]
     pairs = zip(manifest.examples, found, strict=True)
     return replace(manifest, examples=tuple(replace(example, measured=measured) for example, measured in pairs))

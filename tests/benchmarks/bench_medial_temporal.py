@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python tests/benchmarks/bench_medial_temporal.py [--label after] [--beside before]
 
-Everything issue 16 asks of hippocampus, amygdala, temporal horn and ventricles, one row a figure. Volumes are calibrated by one
+Everything asked of hippocampus, amygdala, temporal horn and ventricles, one row a figure. Volumes are calibrated by one
 factor a structure, the same for both sides, each head by the other 58; r does not depend on it, bias and differences do.
 DLMUSE is a program too, and gave the right hippocampus 10 % more than the left on these people: one factor leaves
 that difference between the sides. One scan where DLMUSE mixed up the sides is left out of all rows of single sides.

@@ -8,7 +8,7 @@ column of numbers is a plain atlas estimate, so that the network's worth is seen
 
 The record has the calibration that brings the networks' volumes to DLMUSE's scale: for each structure one factor, the same
 for both sides, so that a mirrored head stays mirrored. The stated error is what remains when every head is calibrated by
-the other 58. `bench_medial_temporal.py` prints what issue 16 asks of the medial temporal lobe.
+the other 58. `bench_medial_temporal.py` prints every figure of the medial temporal lobe.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ import numpy as np
 from atlas_estimate import AtlasEstimate
 from numpy.typing import NDArray
 from prepared_heads import AMYGDALA, CACHE, HIPPOCAMPUS, INFERIOR_HORN, VENTRICLES, Head, people, ready_ixi
+from readings import remembered, segmenter_key
 from real_scans import DATA, clock, ixi, peak_gb, say
 from scipy import ndimage, stats
 from structure_maps import medial_temporal, raw_volumes, structure_maps, truth_of
 
 from adclip.imaging.segmenter import BOX, CLASSES, load_segmenter, segment
-from adclip.imaging.volumes import FIELDS, METHOD, TISSUE_CLASSES, to_segmenter_box
+from adclip.imaging.volumes import FIELDS, METHOD, TISSUE_CLASSES, to_segmenter_box, volumes_version
 
 ROOT = Path(__file__).parents[2]
 ASSET = ROOT / "adclip" / "assets" / "segmenter" / "accuracy.json"
@@ -62,7 +63,8 @@ def main() -> None:
     atlas = AtlasEstimate.build(DATA / "synthseg_labels")
     rows: list[Row] = []
     for path in ixi():
-        rows.append(_measure(ready_ixi(path, options.cache), atlas))
+        kept = options.cache / "volumes" / segmenter_key(weights_only=True) / f"{path.name}.json"
+        rows.append(remembered(kept, lambda path=path: _measure(ready_ixi(path, options.cache), atlas)))
         say(f"{path.name} {rows[-1]['seconds']} s " + ", ".join(
             f"{name} {rows[-1]['found'][name]:.0f} ({rows[-1]['reference'][name]:.0f})" for name in FIELDS
         ))  # fmt: skip
@@ -285,7 +287,7 @@ def _compare(found: Sequence[float], reference: Sequence[float], digits: int | N
 
 def _trend(rows: list[Row], ages: dict[str, float]) -> dict[str, dict[str, float]]:
     """Rank correlation of each volume's share of ICV with age: the brain shrinks and the ventricles grow in both, or not."""
-    years = [ages[row["scan"].removesuffix("_T1.nii.gz")] for row in rows]
+    years = [ages[row["scan"].removesuffix(".nii.gz")] for row in rows]
     result = {}
     for name in ("hippocampus_mm3", "ventricles_mm3", "whole_brain_mm3"):
         result[name] = {
@@ -313,7 +315,7 @@ def _table(volumes: dict[str, dict[str, float]]) -> list[str]:
 
 def to_tables(record: dict[str, Any]) -> str:
     """Write the measured numbers as Markdown, for the page between its two marks."""
-    lines = [f"n = {record['n']}; segmenter {record['segmenter_sha256'][:12]}.", "", *_table(record["volumes"]), ""]
+    lines = [f"n = {record['n']}; adclip segmenter {volumes_version()}.", "", *_table(record["volumes"]), ""]
     lines += [
         "The errors above are of heads that had no part in the calibration (leave-one-out). The calibration, one factor for "
         "both sides, and the shares of intracranial volume:", "",

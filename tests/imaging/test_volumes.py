@@ -5,16 +5,28 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 from phantoms import make_head
 
 from adclip.errors import WeightsError
-from adclip.imaging import segmenter
+from adclip.imaging import medial_temporal, segmenter
 from adclip.imaging.anatomy import REGION_CODES, read_anatomy
+from adclip.imaging.grid import to_grid
+from adclip.imaging.medial_temporal import load_networks, segment_medial_temporal, split_sides, sum_structures, to_level
 from adclip.imaging.segmenter import BOX, CLASSES, join_halves, load_segmenter, split_halves
-from adclip.imaging.volumes import FIELDS, VolumeEstimate, measure_volumes, read_accuracy, to_segmenter_box
+from adclip.imaging.volumes import (
+    FIELDS,
+    VolumeEstimate,
+    measure_volumes,
+    read_accuracy,
+    to_muse_scale,
+    to_segmenter_box,
+    volumes_version,
+)
 
 ASSETS = Path(segmenter.__file__).parent.parent / "assets" / "segmenter"
 
@@ -28,8 +40,13 @@ def template_volumes() -> VolumeEstimate:
 def test_the_template_has_the_volumes_of_an_adult(template_volumes: VolumeEstimate) -> None:
     found = template_volumes
     assert found.hippocampus_mm3 == pytest.approx(found.hippocampus_left_mm3 + found.hippocampus_right_mm3)
-    assert 2500 < found.hippocampus_left_mm3 < 9000  # MNI space is about a fifth larger than a head
-    assert found.hippocampus_left_mm3 == pytest.approx(found.hippocampus_right_mm3, rel=0.05)  # it is symmetric
+    for name in ("hippocampus", "amygdala", "inferior_lateral_ventricle"):
+        left, right, both = (getattr(found, f"{name}_{side}mm3") for side in ("left_", "right_", ""))
+        assert both == pytest.approx(left + right), name
+        assert left == pytest.approx(right, rel=0.1, abs=100), name  # the template is symmetric
+    assert 2500 < found.hippocampus_left_mm3 < 7000  # MNI space is about a fifth larger than a head
+    assert 700 < found.amygdala_left_mm3 < 2500
+    assert found.inferior_lateral_ventricle_mm3 < found.ventricles_mm3
     assert 8e3 < found.ventricles_mm3 < 8e4
     assert 1.1e6 < found.whole_brain_mm3 < found.icv_mm3 < 2.2e6
 
@@ -57,9 +74,51 @@ def test_left_stays_left_and_mirroring_swaps_the_sides(template_volumes: VolumeE
     flipped = affine.copy()
     flipped[0, 3] = -(affine[0, 3] + affine[0, 0] * (array.shape[0] - 1))
     mirrored = measure_volumes(array[::-1].copy(), flipped, brain[::-1].copy(), np.eye(4))
-    assert mirrored.hippocampus_left_mm3 == pytest.approx(found.hippocampus_right_mm3, rel=1e-3)
-    assert mirrored.hippocampus_right_mm3 == pytest.approx(found.hippocampus_left_mm3, rel=1e-3)
+    for name in ("hippocampus", "amygdala", "inferior_lateral_ventricle"):
+        for one, other in (("left", "right"), ("right", "left")):
+            there, here = getattr(mirrored, f"{name}_{one}_mm3"), getattr(found, f"{name}_{other}_mm3")
+            assert there == pytest.approx(here, rel=1e-3), name
     assert mirrored.ventricles_mm3 == pytest.approx(found.ventricles_mm3, rel=1e-3)
+
+
+def test_a_shrunken_hippocampus_measures_smaller_in_step(template_volumes: VolumeEstimate) -> None:
+    """A part of the left hippocampus becomes fluid, as in atrophy: the measured loss follows the true one."""
+    array, affine, brain = make_head(skull=False)
+    anatomy = read_anatomy()
+    to_label = np.linalg.inv(anatomy.affine) @ affine
+    index = np.rint(np.argwhere(brain) @ to_label[:3, :3].T + to_label[:3, 3]).astype(int)
+    hit = np.isin(anatomy.labels[tuple(index.T)], REGION_CODES["hippocampus_left"])
+    places = np.argwhere(brain)[hit]
+    above = np.argsort(-places[:, 2])  # from the top, where the temporal horn and the choroid fissure are
+    found = [template_volumes.hippocampus_left_mm3]
+    for share in (0.2, 0.4):
+        shrunken = array.copy()
+        shrunken[tuple(places[above[: int(share * len(places))]].T)] = 250
+        found.append(measure_volumes(shrunken, affine, brain, np.eye(4)).hippocampus_left_mm3)
+    assert found[0] > found[1] > found[2]
+    assert found[2] < 0.85 * found[0]
+
+
+def test_levels_ignore_gain_and_empty_boxes_stay_empty() -> None:
+    side = np.random.default_rng(0).uniform(1, 2, (48, 64, 56)).astype(np.float32)
+    np.testing.assert_allclose(to_level(3 * side), to_level(side), atol=1e-5)
+    assert to_level(side).max() <= 1.5
+    assert not to_level(np.zeros_like(side)).any()
+    seen = split_sides(np.arange(100)[:, None, None] * np.ones(medial_temporal.BOX.shape_xyz))
+    np.testing.assert_array_equal(seen[0, :, 0, 0], np.arange(52, 100))  # from the mid-plane out, on the right
+    np.testing.assert_array_equal(seen[1, :, 0, 0], np.arange(47, -1, -1))
+
+
+def test_volumes_are_the_networks_times_one_factor_a_structure(template_volumes: VolumeEstimate) -> None:
+    head, affine, brain = make_head(skull=False)
+    raw = measure_volumes(head, affine, brain, np.eye(4), calibrated=False)
+    for name in FIELDS:
+        expected = getattr(raw, name) * to_muse_scale(name)
+        assert getattr(template_volumes, name) == pytest.approx(expected, rel=1e-6), name
+    assert to_muse_scale("hippocampus_left_mm3") == to_muse_scale("hippocampus_right_mm3")
+    box = to_grid(np.where(brain, head, 0), affine, np.eye(4), medial_temporal.BOX)
+    left, right = sum_structures(segment_medial_temporal(box), 1.0)["hippocampus"]
+    assert (raw.hippocampus_left_mm3, raw.hippocampus_right_mm3) == pytest.approx((left, right), rel=1e-6)
 
 
 @pytest.mark.slow
@@ -82,20 +141,32 @@ def test_halves_come_together_again() -> None:
     np.testing.assert_array_equal(join_halves(split_halves(box)), box)
 
 
-def test_altered_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("module", "stem", "load"),
+    [(segmenter, "segmenter", load_segmenter), (medial_temporal, "medial_temporal", load_networks)],
+)
+def test_altered_weights_are_refused(
+    module: ModuleType, stem: str, load: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "assets" / "segmenter"
     folder.mkdir(parents=True)
-    (folder / "segmenter.json").write_bytes((ASSETS / "segmenter.json").read_bytes())
-    data = bytearray((ASSETS / "segmenter.safetensors").read_bytes())
-    monkeypatch.setattr(segmenter, "files", lambda _: tmp_path)
+    monkeypatch.setattr(module, "files", lambda _: tmp_path)
     with pytest.raises(WeightsError, match="missing"):
-        load_segmenter.__wrapped__()
-    (folder / "segmenter.safetensors").write_bytes(data)
-    assert load_segmenter.__wrapped__().version == load_segmenter().version
+        load.__wrapped__()
+    (folder / f"{stem}.json").write_bytes((ASSETS / f"{stem}.json").read_bytes())
+    data = bytearray((ASSETS / f"{stem}.safetensors").read_bytes())
+    with pytest.raises(WeightsError, match="missing"):
+        load.__wrapped__()
+    (folder / f"{stem}.safetensors").write_bytes(data)
+    assert load.__wrapped__().version == load().version
     data[-1] ^= 1
-    (folder / "segmenter.safetensors").write_bytes(data)
+    (folder / f"{stem}.safetensors").write_bytes(data)
     with pytest.raises(WeightsError, match="SHA-256"):
-        load_segmenter.__wrapped__()
+        load.__wrapped__()
+    record = json.loads((folder / f"{stem}.json").read_text())
+    (folder / f"{stem}.json").write_text(json.dumps(record | {"schema_version": 99}))
+    with pytest.raises(WeightsError, match="newer"):
+        load.__wrapped__()
 
 
 def test_outputs_state_an_error_that_was_measured_with_these_weights(template_volumes: VolumeEstimate) -> None:
@@ -105,13 +176,35 @@ def test_outputs_state_an_error_that_was_measured_with_these_weights(template_vo
     told = json.loads(json.dumps(template_volumes.to_dict()))
     assert told["measured_error"]["n"] == record["n"] == 59
     assert set(told["volumes"]) == set(told["definitions"]) == set(FIELDS)
-    assert told["version"] == load_segmenter().version
+    assert told["version"] == volumes_version() == load_segmenter().version[:6] + load_networks().version[:6]
+    assert record["medial_temporal_sha256"] == load_networks().record["sha256"]
     assert replace(template_volumes, icv_mm3=1.0).to_dict()["volumes"]["icv_mm3"] == 1.0
 
 
-def test_the_record_says_what_the_network_was_made_of() -> None:
-    record = load_segmenter().record
-    assert tuple(record["classes"]) == CLASSES
-    assert record["box"] == BOX.to_dict()
-    assert "Apache License 2.0" in record["notice"]
-    assert sum(path.stat().st_size for path in ASSETS.iterdir()) < 1.6e6
+def test_the_records_say_what_the_networks_were_made_of() -> None:
+    for record, box, classes in (
+        (load_segmenter().record, BOX, CLASSES),
+        (load_networks().record, medial_temporal.BOX, medial_temporal.CLASSES),
+    ):
+        assert tuple(record["classes"]) == classes
+        assert record["box"] == box.to_dict()
+        assert "Apache License 2.0" in record["notice"]
+    assert (ASSETS / "medial_temporal.safetensors").stat().st_size < 3.0e6
+    assert (
+        sum(path.stat().st_size for path in ASSETS.parent.rglob("*") if path.is_file()) < 12e6
+    )  # of the whole package
+
+
+def test_every_label_map_was_measured_by_a_network_that_never_saw_it() -> None:
+    record = load_networks().record
+    out = [set(fold) for fold in record["training"]["left_out"]]
+    assert len(out) == record["networks"] == len(load_networks().networks)
+    assert len(set.union(*out)) == sum(len(fold) for fold in out) == 16
+    assert record["training"]["wrong_sides_left_out"] == [["training_seg_07.nii.gz", "left"]]
+    for kind in record["cross_validation"].values():
+        assert kind["lobes"] == 31
+        assert (
+            kind["hippocampus"]["pearson_r_low"]
+            < kind["hippocampus"]["pearson_r"]
+            < kind["hippocampus"]["pearson_r_high"]
+        )

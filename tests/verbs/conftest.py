@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from measured import SOURCE, Measured
+from measured import SOURCE, Measured, with_training
 
 from adclip.config import PredictConfig
 
@@ -36,9 +36,17 @@ def head(tmp_path_factory):
     return save(tmp_path_factory.mktemp("head") / "sub-x_T1w.nii.gz", array, affine, "RAS", np.int16)
 
 
+@pytest.fixture(scope="module")
+def measuring_run(tiny_run, tmp_path_factory):
+    """A model that learned from volumes as the segmenter measures them, in whatever version."""
+    return with_training(
+        tiny_run, tmp_path_factory.mktemp("run") / "run", training={"volumes_sources": ["adclip segmenter"]}
+    )
+
+
 @pytest.fixture
-def raw_config(head, tiny_run):
-    return PredictConfig((head,), model=str(tiny_run), device="cpu")
+def raw_config(head, measuring_run):
+    return PredictConfig((head,), model=measuring_run, device="cpu")
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from measured import SOURCE, VOLUMES, answer, found_for, with_training
 from tiny import CONTRACT
 
 from adclip import Predictor
+from adclip.answer import CAUTION_FLAGS
 from adclip.domain import ScanItem, Visit
 from adclip.imaging.derivatives import PreparedScan, write_dataset_description, write_derivative
 
@@ -106,15 +107,15 @@ def test_a_model_that_was_never_taught_volumes_is_told_none(raw_config, measured
 
 
 @pytest.mark.parametrize(
-    ("known", "flag", "status"),
+    ("known", "told", "flag"),
     [
-        ([], None, "ok"), ([SOURCE], None, "ok"), (["adclip segmenter"], None, "ok"), (["simulation", SOURCE], None, "ok"),
-        (["adclip segmenter ba9876543210"], "volumes_of_other_version", "ok"),
-        (["FreeSurfer"], "volumes_of_other_software", "caution"), (["simulation"], "volumes_of_other_software", "caution"),
-        (["adclip segmenter 968d0ae78409"], "volumes_of_other_software", "caution"),  # before the calibration
+        ([], True, None), ([SOURCE], True, None), (["adclip segmenter"], True, None), (["simulation", SOURCE], True, None),
+        (["adclip segmenter ba9876543210"], True, "volumes_of_other_version"),
+        (["FreeSurfer"], False, None), (["simulation"], False, None),
+        (["adclip segmenter 968d0ae78409"], False, None),  # before the calibration
     ],
 )  # fmt: skip
-def test_how_far_the_program_is_from_what_the_model_knows(tiny_run, tmp_path, known, flag, status):
+def test_a_model_is_told_volumes_of_a_program_that_it_knows(tiny_run, tmp_path, known, told, flag):
     predictor = Predictor.from_checkpoint(
         with_training(tiny_run, tmp_path / "run", training={"volumes_sources": known}), "cpu"
     )
@@ -122,9 +123,10 @@ def test_how_far_the_program_is_from_what_the_model_knows(tiny_run, tmp_path, kn
     prepared = _prepared(image, {"source": SOURCE, "volumes": VOLUMES})
     item = ScanItem(Path("x.nii.gz"), "x")
     found = predictor.to_prediction(item, prepared, None, predictor.answer(prepared, None))
-    about = {name for name in found.flags if name.startswith("volumes_of")}
-    assert about == ({flag} if flag else set()) and "estimated_volumes" in found.flags
-    assert found.status == status or "unlike_training_scans" in found.flags
+    assert {name for name in found.flags if name.startswith("volumes_of")} == ({flag} if flag else set())
+    assert ("estimated_volumes" in found.flags) == told == (found.report is not None)
+    assert found.volumes["hippocampus_mm3"]["mm3"] == VOLUMES["hippocampus_mm3"]  # shown in any case
+    assert (found.status == "caution") == (not CAUTION_FLAGS.isdisjoint(found.flags))
 
 
 def _prepared(image, volumes):
