@@ -196,7 +196,7 @@ class Predictor:
 
     def to_prediction(self, item: ScanItem, prepared: PreparedScan, visit: Visit | None, answer: Answer) -> Prediction:
         """Numbers to the record of the contract; `visit` is the row of the table."""
-        from adclip.volumetry import IMPLAUSIBLE, NEED_RAW_SCAN, are_plausible, ask_baseline, describe, volumes_of
+        from adclip.volumetry import IMPLAUSIBLE, NEED_RAW_SCAN, ask_baseline, describe, is_plausible, volumes_of
 
         calibration = self.record.calibration
         scan_only = to_probabilities(answer.bare, calibration.scan_only_temperature)
@@ -212,7 +212,7 @@ class Predictor:
         elif not answer.used_report:
             flags.append("no_report")
         flags += self._flags_of_volumes(self.complete(prepared, visit))
-        if prepared.volumes and not are_plausible(prepared.volumes):
+        if prepared.volumes and not is_plausible(prepared.volumes):
             flags.append(IMPLAUSIBLE)
         volumes = prepared.volumes or volumes_of(visit)
         if self.volumes and item.preprocessed and not volumes:

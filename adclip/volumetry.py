@@ -68,6 +68,11 @@ def volumes_of(visit: Visit | None) -> dict[str, Any]:
     return {"source": visit.volumes_source, "volumes": {**known, **dict(visit.further_volumes or ())}}
 
 
+def is_plausible(found: Mapping[str, Any]) -> bool:
+    """Whether an adult brain can have the volumes of a sidecar or a scan; one that cannot be right casts doubt on all."""
+    return are_plausible(_numbers(found))
+
+
 def with_volumes(visit: Visit | None, found: Mapping[str, Any]) -> Visit | None:
     """Return the visit with the volumes found for its scan, if it has none at all: programs are never mixed.
 
@@ -84,7 +89,7 @@ def with_volumes(visit: Visit | None, found: Mapping[str, Any]) -> Visit | None:
     """
     numbers = _numbers(found)
     known = {column: value for column, value in numbers.items() if column in REPORTABLE}
-    if not known or (visit is not None and visit.has_volumes) or not are_plausible(numbers):
+    if not known or (visit is not None and visit.has_volumes) or not is_plausible(found):
         return visit
     values: dict[str, Any] = {**known, "further_volumes": to_further(numbers), "volumes_source": found["source"]}
     return replace(visit or Visit(), **values)

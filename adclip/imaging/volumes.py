@@ -156,18 +156,22 @@ def measure_volumes(
     found["whole_brain_mm3"] = sum(sum(by_side[name]) for name in TISSUE_CLASSES)
     found["icv_mm3"] = float(load_segmenter().record["icv"]["template_mm3"]) / growth
     if calibrated:
-        found = {name: value * to_muse_scale(name) for name, value in found.items()}
+        found = {name: to_muse_scale(name, value) for name, value in found.items()}
+        for name in medial_temporal.STRUCTURES:  # sides that end at 0 are still what both sum
+            column = name.replace(" ", "_")
+            found[f"{column}_mm3"] = found[f"{column}_left_mm3"] + found[f"{column}_right_mm3"]
     version = volumes_version() if calibrated else UNCALIBRATED
     return VolumeEstimate(**found, method=METHOD, version=version)
 
 
-def to_muse_scale(column: str) -> float:
-    """Return the factor that brings a column, as the networks measure it, to the MUSE scale.
+def to_muse_scale(column: str, volume_mm3: float) -> float:
+    """Bring a volume, as the networks measure it, to the MUSE scale.
 
-    It is the ratio of the means of DLMUSE and the networks over the people of `read_accuracy`, one for both sides, because
-    the networks treat the sides alike.
+    By the ratio of the means of DLMUSE and the networks over the people of `read_accuracy`; for the temporal horn by a line, because
+    a closed horn is not measured as 0; never below 0. One rule serves both sides, as the networks treat them alike.
     """
-    return float(read_accuracy()["volumes"][column]["calibration"]["factor"])
+    rule = read_accuracy()["volumes"][column]["calibration"]
+    return max(volume_mm3 * float(rule["factor"]) + float(rule.get("offset_mm3", 0.0)), 0.0)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from __future__ import annotations
 MUSE_PER_LABEL: dict[str, float] = {
     "hippocampus": 0.93,
     "amygdala": 0.63,
-    "inferior_lateral_ventricle": 0.43,
+    "inferior_lateral_ventricle": 0.75,
     "ventricles": 1.0,
     "whole_brain": 1.0,
     "icv": 1.0,

@@ -198,7 +198,7 @@ def _gather(config: FinetuneConfig, on_event: OnEvent) -> Manifest:
 
 def _with_volumes(manifest: Manifest) -> Manifest:
     """Add the volumes that stand in the scans' sidecars and still count, as prediction takes them."""
-    told = [(read_sidecar(example.item.path) or {}).get("Volumes") or {} for example in manifest.examples]
-    found = [to_measured(volumes if still_counts(volumes) else None) for volumes in told]
+    told = [(read_sidecar(example.item.path) or {}).get("Volumes") for example in manifest.examples]
+    found = [to_measured(one if isinstance(one, dict) and still_counts(one) else None) for one in told]
     pairs = zip(manifest.examples, found, strict=True)
     return replace(manifest, examples=tuple(replace(example, measured=measured) for example, measured in pairs))

@@ -43,7 +43,8 @@ def test_the_template_has_the_volumes_of_an_adult(template_volumes: VolumeEstima
     for name in ("hippocampus", "amygdala", "inferior_lateral_ventricle"):
         left, right, both = (getattr(found, f"{name}_{side}mm3") for side in ("left_", "right_", ""))
         assert both == pytest.approx(left + right), name
-        assert left == pytest.approx(right, rel=0.1, abs=100), name  # the template is symmetric
+        if name != "inferior_lateral_ventricle":  # closed in the template
+            assert left == pytest.approx(right, rel=0.1), name  # the template is symmetric
     assert 2500 < found.hippocampus_left_mm3 < 7000  # MNI space is about a fifth larger than a head
     assert 700 < found.amygdala_left_mm3 < 2500
     assert found.inferior_lateral_ventricle_mm3 < found.ventricles_mm3
@@ -51,12 +52,13 @@ def test_the_template_has_the_volumes_of_an_adult(template_volumes: VolumeEstima
     assert 1.1e6 < found.whole_brain_mm3 < found.icv_mm3 < 2.2e6
 
 
-def test_a_head_a_tenth_larger_has_volumes_a_third_larger(template_volumes: VolumeEstimate) -> None:
+def test_a_head_a_tenth_larger_has_volumes_a_third_larger() -> None:
     array, affine, brain = make_head(skull=False)
     grow = np.diag([1.1, 1.1, 1.1, 1.0])
-    found = measure_volumes(array, grow @ affine, brain, np.linalg.inv(grow))
-    for name in FIELDS:
-        assert getattr(found, name) == pytest.approx(1.331 * getattr(template_volumes, name), rel=1e-3), name
+    small = measure_volumes(array, affine, brain, np.eye(4), calibrated=False)
+    found = measure_volumes(array, grow @ affine, brain, np.linalg.inv(grow), calibrated=False)
+    for name in FIELDS:  # the line that calibrates the temporal horn does not scale
+        assert getattr(found, name) == pytest.approx(1.331 * getattr(small, name), rel=1e-3), name
 
 
 def test_left_stays_left_and_mirroring_swaps_the_sides(template_volumes: VolumeEstimate) -> None:
@@ -109,13 +111,13 @@ def test_levels_ignore_gain_and_empty_boxes_stay_empty() -> None:
     np.testing.assert_array_equal(seen[1, :, 0, 0], np.arange(47, -1, -1))
 
 
-def test_volumes_are_the_networks_times_one_factor_a_structure(template_volumes: VolumeEstimate) -> None:
+def test_volumes_are_the_networks_by_one_rule_a_structure(template_volumes: VolumeEstimate) -> None:
     head, affine, brain = make_head(skull=False)
     raw = measure_volumes(head, affine, brain, np.eye(4), calibrated=False)
     for name in FIELDS:
-        expected = getattr(raw, name) * to_muse_scale(name)
-        assert getattr(template_volumes, name) == pytest.approx(expected, rel=1e-6), name
-    assert to_muse_scale("hippocampus_left_mm3") == to_muse_scale("hippocampus_right_mm3")
+        assert getattr(template_volumes, name) == pytest.approx(to_muse_scale(name, getattr(raw, name)), rel=1e-6), name
+    assert to_muse_scale("hippocampus_left_mm3", 3000.0) == to_muse_scale("hippocampus_right_mm3", 3000.0)
+    assert to_muse_scale("hippocampus_mm3", 0.0) == to_muse_scale("inferior_lateral_ventricle_left_mm3", 0.0) == 0.0
     box = to_grid(np.where(brain, head, 0), affine, np.eye(4), medial_temporal.BOX)
     left, right = sum_structures(segment_medial_temporal(box), 1.0)["hippocampus"]
     assert (raw.hippocampus_left_mm3, raw.hippocampus_right_mm3) == pytest.approx((left, right), rel=1e-6)
@@ -176,7 +178,8 @@ def test_outputs_state_an_error_that_was_measured_with_these_weights(template_vo
     told = json.loads(json.dumps(template_volumes.to_dict()))
     assert told["measured_error"]["n"] == record["n"] == 59
     assert set(told["volumes"]) == set(told["definitions"]) == set(FIELDS)
-    assert told["version"] == volumes_version() == load_segmenter().version[:6] + load_networks().version[:6]
+    assert told["version"] == volumes_version()
+    assert volumes_version().startswith(load_segmenter().version[:4] + load_networks().version[:4])
     assert record["medial_temporal_sha256"] == load_networks().record["sha256"]
     assert replace(template_volumes, icv_mm3=1.0).to_dict()["volumes"]["icv_mm3"] == 1.0
 
@@ -208,3 +211,38 @@ def test_every_label_map_was_measured_by_a_network_that_never_saw_it() -> None:
             < kind["hippocampus"]["pearson_r"]
             < kind["hippocampus"]["pearson_r_high"]
         )
+
+
+def test_the_version_changes_with_the_calibration_and_not_with_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    from adclip.imaging import volumes
+
+    record = json.loads(json.dumps(read_accuracy()))
+    monkeypatch.setattr(volumes, "read_accuracy", lambda: record)
+    record["volumes"]["hippocampus_mm3"]["sd_mm3"] = 1
+    assert volumes.volumes_version.__wrapped__() == volumes_version()
+    record["volumes"]["hippocampus_mm3"]["calibration"]["factor"] = 1.0
+    assert volumes.volumes_version.__wrapped__() != volumes_version()
+
+
+def test_an_error_of_other_networks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from adclip.imaging import volumes
+
+    folder = tmp_path / "assets" / "segmenter"
+    folder.mkdir(parents=True)
+    record = json.loads((ASSETS / "accuracy.json").read_text())
+    (folder / "accuracy.json").write_text(json.dumps(record | {"medial_temporal_sha256": "0" * 64}))
+    monkeypatch.setattr(volumes, "files", lambda _: tmp_path)
+    with pytest.raises(WeightsError, match="other networks"):
+        volumes.read_accuracy.__wrapped__()
+
+
+def test_volumes_do_not_depend_on_the_number_of_threads(template_volumes: VolumeEstimate) -> None:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert measure_volumes(*make_head(skull=False), np.eye(4)) == template_volumes
+        assert torch.get_num_threads() == 2  # and whoever asked for two keeps them
+    finally:
+        torch.set_num_threads(before)

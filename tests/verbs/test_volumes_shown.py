@@ -39,7 +39,7 @@ def test_every_volume_comes_with_its_share_centile_and_error(raw_config, measure
     assert 0 < left["centile"] < 50 and left["bridged"] is True and left["norms"]
     assert both["asymmetry_percent"] == pytest.approx(100 * 200 / 3100, abs=0.01), "above 0: the right one is larger"
     assert left["asymmetry_percent"] is None and record["volumes"]["icv_mm3"]["icv_share"] is None
-    assert record["volumes_only"] is None or list(record["volumes_only"]) == list(LABELS)
+    assert record["volumes_only"] is None, "this model's scans had no volumes to learn from"
     json.dumps(record, allow_nan=False)
     alone = answer(raw_config).to_dict()
     assert all(entry["centile"] is None for entry in alone["volumes"].values()), "no age, no centile"
@@ -95,7 +95,7 @@ def test_one_scan_shows_its_volumes_and_a_cohort_stays_one_line_each(raw_config,
     draw_predictions([record])
     page = capsys.readouterr().out.splitlines()
     (line,) = [line for line in page if line.startswith("hippocampus left")]
-    assert line.split()[2:4] == ["3000", "0.21"] and line.split()[-1] == "210"
+    assert line.split()[2:4] == ["3000", "0.214"] and line.split()[-1] == "210"
     assert any(f"measured by {SOURCE}" in line for line in page)
     assert any("right larger by 6.5 %" in line for line in page)
     assert max(map(len, (line for line in page if line.startswith(("hippocampus", "structure", "error"))))) <= 80
