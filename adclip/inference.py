@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from adclip.answer import STATUS_OF_VERDICT, Answer, likeliest, to_prediction_set, to_probabilities, with_flags
-from adclip.domain import SEGMENTER, Prediction, ReadOptions, ScanItem, ScoreEstimate, Visit
+from adclip.domain import Prediction, ReadOptions, ScanItem, ScoreEstimate, Visit
 from adclip.paths import shown
 from adclip.task import ALZHEIMER, Task
 from adclip.version import __version__
@@ -138,16 +138,13 @@ class Predictor:
     def complete(self, prepared: PreparedScan, visit: Visit | None) -> Visit | None:
         """Return what the report is written from: the row of the table, and the scan's volumes where it has none.
 
-        A model that was never taught volumes is told none, and what adclip measured by itself is told only to one that learned
-        from such volumes: sentences and borders that it has not met would move its answer at random. A table of another program
-        beside the scan is the user's word, and is told with a flag.
+        A model that was never taught volumes is told none, and what adclip measured only if it learned from such volumes.
         """
-        from adclip.volumetry import with_volumes
+        from adclip.volumetry import may_be_told, with_volumes
 
-        source = prepared.volumes.get("source")
-        own = isinstance(source, str) and source.startswith(SEGMENTER)
-        taught = self._was_taught_volumes() and (not own or self._knows_program(source))
-        return with_volumes(visit, prepared.volumes) if taught else visit
+        known = self.record.training.get("volumes_sources") or []
+        told = self._was_taught_volumes() and may_be_told(prepared.volumes.get("source"), known)
+        return with_volumes(visit, prepared.volumes) if told else visit
 
     def to_image(self, prepared: PreparedScan) -> Tensor:
         """Return the scan as the network takes it: (1, 1, D, H, W) in [0, 1] on the device."""
@@ -247,15 +244,7 @@ class Predictor:
     def _was_taught_volumes(self) -> bool:
         """Whether volumes varied among the training visits, so that reports told of them; True where the record does not say."""
         known = self.record.metadata_baseline
-        if not self.record.reports:
-            return False
-        return known is None or any(column.endswith("_mm3") for column in known["columns"])
-
-    def _knows_program(self, source: str | None) -> bool:
-        """Whether training visits had volumes of this program, in whatever version; True where the record names none."""
-        from adclip.volumetry import OTHER_SOFTWARE, foreign_flag
-
-        return foreign_flag(source, self.record.training.get("volumes_sources") or []) != OTHER_SOFTWARE
+        return self.record.reports and (known is None or any(column.endswith("_mm3") for column in known["columns"]))
 
     def _flags_of_volumes(self, told: Visit | None) -> list[str]:
         """Say what is to be known of the volumes in the report, if there are any."""
@@ -275,10 +264,10 @@ class Predictor:
         task = self.record.task
         lowest, highest = task.score_range
         points = min(max(answer.mmse_points, lowest), highest)
-        half = self.record.calibration.mmse_half_width
-        low = None if half is None else max(points - half, lowest)
-        high = None if half is None else min(points + half, highest)
-        return ScoreEstimate(points, low, high, task.score_of(visit) if visit else None)
+        half, known = self.record.calibration.mmse_half_width, task.score_of(visit) if visit else None
+        if half is None:
+            return ScoreEstimate(points, known=known)
+        return ScoreEstimate(points, max(points - half, lowest), min(points + half, highest), known)
 
     def _metadata_only(self, visit: Visit | None) -> Mapping[str, float] | None:
         from adclip.clinical.baseline import MetadataBaseline

@@ -122,6 +122,16 @@ def foreign_flag(source: str | None, known: list[str]) -> str | None:
     return OTHER_SOFTWARE
 
 
+def may_be_told(source: object, known: list[str]) -> bool:
+    """Whether volumes found with a scan may enter the report of a model that learned from the programs `known`.
+
+    Sentences and borders that a model has not met would move its answer at random, so what adclip measured by itself is told only to a
+    model that learned from it. A table of another program beside the scan is the user's word, and is told with a flag.
+    """
+    own = isinstance(source, str) and source.startswith(SEGMENTER)
+    return not own or foreign_flag(str(source), known) != OTHER_SOFTWARE
+
+
 def describe(found: Mapping[str, Any], visit: Visit | None) -> dict[str, dict[str, Any]] | None:
     """Say of each volume what a reader needs to judge it.
 

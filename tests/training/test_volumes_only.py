@@ -17,9 +17,10 @@ from adclip.config import FinetuneConfig
 from adclip.domain import ScanItem
 from adclip.finetune import FinetuneResult, finetune
 from adclip.imaging.derivatives import update_sidecar
+from adclip.imaging.volumes import measured_by
 from adclip.model.record import read_record
 
-OWN = "adclip segmenter 1a2b3c4d5e6f"
+OWN = measured_by()  # volumes of another segmenter in a sidecar do not count
 HIPPOCAMPUS = ("hippocampus_left_mm3", "hippocampus_right_mm3")
 
 
