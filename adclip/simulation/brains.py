@@ -217,5 +217,5 @@ def _measure(brain: Brain, person: Person, source_icv_mm3: float) -> dict[str, f
 
 
 def to_precision(volume_mm3: float) -> float:
-    """Return a volume to five digits: the last ones of a sum over a million voxels depend on what else a process has loaded."""
+    """Return a volume to five digits: further ones of a sum over a million voxels were seen to differ between processes."""
     return float(f"{volume_mm3:.5g}")
