@@ -212,10 +212,5 @@ def _measure(brain: Brain, person: Person, source_icv_mm3: float) -> dict[str, f
         sides = [found[key] for key in (f"{name}_left", f"{name}_right") if key in found]
         if len(sides) == 2:
             found[name] = sum(sides)
-    volumes = {f"{name}_mm3": to_precision(value * scale * muse_per_label(name)) for name, value in found.items()}
-    return {"icv_mm3": to_precision(person.icv_mm3)} | volumes
-
-
-def to_precision(volume_mm3: float) -> float:
-    """Return a volume to five digits: further ones of a sum over a million voxels were seen to differ between processes."""
-    return float(f"{volume_mm3:.5g}")
+    volumes = {f"{name}_mm3": round(value * scale * muse_per_label(name), 1) for name, value in found.items()}
+    return {"icv_mm3": round(person.icv_mm3, 1)} | volumes

@@ -97,7 +97,6 @@ class SubjectWork:
     def __call__(self, index: int) -> list[VisitRecord]:
         """Return the subject's visits, simulated now."""
         import torch
-        from threadpoolctl import threadpool_limits
 
         from adclip.simulation.acquisition import draw_scanners
         from adclip.simulation.paint import LOOKS
@@ -107,7 +106,6 @@ class SubjectWork:
         config = self._config
         threads = torch.get_num_threads()
         torch.set_num_threads(1)  # sums in another order would give other bytes
-        blas = threadpool_limits(limits=1, user_api="blas")
         try:
             scanners = draw_scanners(config.seed, config.sites, LOOKS[config.appearance])
             scanner, source = self._choose(index, scanners)
@@ -130,7 +128,6 @@ class SubjectWork:
                     )
                 )  # fmt: skip
         finally:
-            blas.restore_original_limits()
             torch.set_num_threads(threads)
         sizes = {path.relative_to(config.out).as_posix(): path.stat().st_size for path in files}
         content = {"fingerprint": self._fingerprint, "files": sizes, "visits": [visit.to_dict() for visit in visits]}

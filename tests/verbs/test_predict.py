@@ -297,5 +297,7 @@ def test_a_scan_alone_never_loads_the_text_tower(tmp_path):
 def test_the_kept_class_phrases_are_what_the_text_tower_says():
     model = load_model("builtin")
     fresh = Reader(model.network, model.tokenizer, model.record.labels, model.record.style).bare()
-    torch.testing.assert_close(model.class_texts.tokens, fresh.tokens, rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        model.class_texts.tokens, fresh.tokens, rtol=0, atol=1e-5
+    )  # single precision, any processor
     assert torch.equal(model.class_texts.words, fresh.words)
