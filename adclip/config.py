@@ -285,11 +285,12 @@ M3D_CLIP = ModelConfig(
     contract=InputContract(shape=(32, 256, 256), spacing_mm=(5.0, 0.8, 0.8), center_mm=(0.0, -17.0, 5.0))
 )
 
-# The small size of the builtin model: 2.5 mm voxels, 20 mm patches, 640 tokens. The box holds the whole template brain
-# (x +-72, y -107..73, z -72..82 mm).
+# The small size of the builtin model: 2 mm voxels, 16 mm patches, 1,200 tokens, and convolutions before them that see what is
+# smaller than a patch, such as the border of a hippocampus. The box holds the whole template brain (x +-72, y -107..73, z -72..82 mm).
 SMALL = ModelConfig(
-    contract=InputContract(shape=(64, 80, 64), spacing_mm=(2.5, 2.5, 2.5), center_mm=(0.0, -17.0, 5.0)),
+    contract=InputContract(shape=(80, 96, 80), spacing_mm=(2.0, 2.0, 2.0), center_mm=(0.0, -17.0, 5.0)),
     patch=(8, 8, 8),
+    stem=(24, 64, 128),
     width=128,
     depth=4,
     heads=4,

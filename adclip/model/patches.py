@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from adclip.config import ModelConfig
 
+LAYERS_PER_LEVEL = 6  # of `ConvStem`: twice a convolution, a normalisation and a GELU
+
 
 class ConvStem(nn.Module):
     """Convolutions that halve the grid once a level.
@@ -41,6 +43,14 @@ class ConvStem(nn.Module):
         # the layout that CPUs convolve fastest; measured 1.2 to 1.8 times
         result: Tensor = self.layers(images.contiguous(memory_format=torch.channels_last_3d))
         return result
+
+    def forward_levels(self, images: Tensor) -> list[Tensor]:
+        """Return what every level sees, finest first; the last is what `forward` returns."""
+        seen, found = images.contiguous(memory_format=torch.channels_last_3d), []
+        for end in range(LAYERS_PER_LEVEL, len(self.layers) + 1, LAYERS_PER_LEVEL):
+            seen = self.layers[end - LAYERS_PER_LEVEL : end](seen)
+            found.append(seen)
+        return found
 
 
 class PatchEmbedding(nn.Module):

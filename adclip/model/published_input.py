@@ -17,7 +17,7 @@ def published_grid(config: ModelConfig) -> tuple[int, int, int]:
     """Return the token grid of a cube with as many patches as the model has.
 
     Where no cube has, the first two axes of the model's grid change places, which is the same mistake: for the builtin model
-    10 x 8 x 8 rather than 8 x 10 x 8.
+    12 x 10 x 10 rather than 10 x 12 x 10.
     """
     voxels = config.patches * config.patch[0] * config.patch[1] * config.patch[2]
     side = round(voxels ** (1 / 3))

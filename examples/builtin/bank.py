@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from einops import rearrange, reduce
-from make_label_bank import CELL, REGIONS, SPACING_MM, TOWER
+from make_label_bank import CELL, REGIONS, SPACING_MM
 from numpy.typing import NDArray
 from painter import Painter
 from torch import Tensor
 
+from adclip.config import SMALL
 from adclip.domain import Visit
 from adclip.imaging.grid import to_model_order
 
@@ -78,7 +79,7 @@ class Bank:
     def filled(self, place: Place) -> Tensor:
         """Share of each 8 mm cell that each region fills, (regions, D/4, H/4, W/4) in the network's order."""
         part, index = place
-        x, y, z = (size // CELL for size in TOWER.contract.shape_xyz)
+        x, y, z = (size // CELL for size in SMALL.contract.shape_xyz)
         counts = rearrange(self.cells[part][index], "(x y z) r -> r x y z", x=x, y=y, z=z)
         return torch.from_numpy(to_model_order(counts).astype(np.float32) / CELL**3)
 
@@ -98,7 +99,7 @@ class Bank:
 
 def to_patches(filled: Tensor) -> Tensor:
     """Average cells to patches: (B, regions, D', H', W') to (B, patches, regions) in token order."""
-    d, h, w = TOWER.token_grid
+    d, h, w = SMALL.token_grid
     return reduce(filled, "b r (d a) (h c) (w e) -> b (d h w) r", "mean", d=d, h=h, w=w)
 
 

@@ -8,7 +8,6 @@ of real heads and from the template. Run it several times at once with different
 
 # %%
 import argparse
-import dataclasses
 import json
 from pathlib import Path
 
@@ -19,19 +18,11 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from adclip.config import SMALL
-from adclip.domain import InputContract
 from adclip.simulation.anatomies import BRAIN_TISSUES, HeadMap, read_head
 from adclip.simulation.brains import Brain, grid_points, grow_brain
 from adclip.simulation.fields import apply_affine, draw_misalignment, sample
 from adclip.simulation.population import Person, draw_person
 
-# The grid and the stem that the tower is given: 2 mm voxels, 16 mm patches, 1,200 tokens, and convolutions that see what is smaller
-# than a patch, such as the border of a hippocampus. The box holds the whole template brain (x +-72, y -107..73, z -72..82 mm).
-TOWER = dataclasses.replace(
-    SMALL,
-    contract=InputContract(shape=(80, 96, 80), spacing_mm=(2.0, 2.0, 2.0), center_mm=(0.0, -17.0, 5.0)),
-    stem=(24, 48),
-)
 BANK_SEED = 20261128  # apart from the seeds of demo and simulate, so that nobody there was learned from
 CELL = 4  # voxels along each side of the cells whose contents are kept: 8 mm
 # Heads that no one in the bank is made of: an old one with a small hippocampus and wide horns, and a young one. 07 is left out as
@@ -96,7 +87,7 @@ def main() -> None:
     torch.set_num_threads(1)
     options.out.mkdir(parents=True, exist_ok=True)
     donors = list_donors(options.labels, held_out=options.held_out)
-    shape, cells = TOWER.contract.shape_xyz, int(np.prod([n // CELL for n in TOWER.contract.shape_xyz]))
+    shape, cells = SMALL.contract.shape_xyz, int(np.prod([n // CELL for n in SMALL.contract.shape_xyz]))
 
     def table(name: str, *rest: int) -> NDArray[np.uint8]:
         path = options.out / f"{name}-{options.part}.npy"
@@ -139,7 +130,7 @@ def list_donors(labels: Path, *, held_out: bool) -> list[Path | None]:
 
 def label_grid(brain: Brain, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
     """Return painter classes and FreeSurfer codes on the model's grid, after what a registration leaves uncorrected."""
-    points = brain.to_source(apply_affine(draw_misalignment(rng), grid_points(TOWER.contract)))
+    points = brain.to_source(apply_affine(draw_misalignment(rng), grid_points(SMALL.contract)))
     head = read_head(brain.source)
     voxel = apply_affine(np.linalg.inv(head.affine), points)
     found = sample(torch.from_numpy(head.labels.astype(np.float32))[None, None], voxel, mode="nearest", padding="zeros")

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from make_label_bank import NAMES, PAINT, SPACING_MM, TOWER
+from make_label_bank import NAMES, PAINT, SPACING_MM
 from numpy.typing import NDArray
 from scipy import ndimage
 from torch.nn import functional
 
+from adclip.config import SMALL
 from adclip.imaging.grid import to_model_order
 
 BRAIN = [NAMES.index(name) for name in NAMES[1:19]]
@@ -51,7 +52,7 @@ class Painter:
         ]
         # never below 0: a brain extraction is wrong at the edge, it leaves no holes
         mask = 0.1 * depth.astype(np.float32) <= np.maximum(rng.uniform(0.0, 3.5) + edge, 0)
-        low, high = np.percentile(image[mask][::7], TOWER.contract.percentiles)
+        low, high = np.percentile(image[mask][::7], SMALL.contract.percentiles)
         image = np.clip((image - low) / max(float(high - low), 1e-6), 0, 1) ** np.float32(np.exp(rng.normal(0, 0.15)))
         return to_model_order(np.where(mask, image, 0).astype(np.float32))
 

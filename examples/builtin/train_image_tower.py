@@ -17,21 +17,23 @@ import hashlib
 import json
 import math
 import os
+import platform
 import time
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
 import torch.nn.functional as functional
 from bank import NAMES, TARGET_WEIGHTS, TARGETS, Bank, Place, mirror, to_patches, to_visit
-from make_label_bank import TOWER
 from painter import Painter
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from adclip.clinical.reports import bare_phrase, fields_of, render
+from adclip.config import SMALL
 from adclip.imaging.grid import to_model_order
 from adclip.model.bases import read_base
 from adclip.model.build import build_network, load_network
@@ -44,6 +46,9 @@ STYLES = ("clinical", "paper6")
 WEIGHTS = {"cells": 1.0, "patches": 1.0, "volumes": 1.0, "embedded": 1.0, "report": 0.3, "bare": 0.5}
 SPARED_BELOW_YEARS = 50.0  # nobody younger is ill, see `simulation.population`
 FILLED_WEIGHT = 6.0  # of filled cells against empty ones, which are many
+CELL_LEVEL = 1  # level of the stem whose voxels are the bank's 8 mm cells
+# Shares of the time: first the stem learns where things are, twice as fast alone; reports, and patches without brain, come last.
+STEM_UNTIL, TEXT_FROM = 0.2, 0.85
 Batch = tuple[Tensor, Tensor, Tensor, list[Place]]
 
 
@@ -54,7 +59,7 @@ class Trainer:
         torch.manual_seed(seed)
         self.bank = bank
         self.base = read_base(str(text))
-        config = dataclasses.replace(TOWER, vocabulary=self.base.tokenizer.get_vocab_size())
+        config = dataclasses.replace(SMALL, vocabulary=self.base.tokenizer.get_vocab_size())
         taught = load_network(self.base, None)
         self.network: Network = build_network(config, None)
         state = {name: value for name, value in taught.state_dict().items() if not name.startswith("vision_encoder.")}
@@ -69,7 +74,7 @@ class Trainer:
         self.target_weights = torch.tensor(TARGET_WEIGHTS) / float(np.mean(TARGET_WEIGHTS))
         region_weights = self.target_weights[: len(NAMES)]
         self.region_weights = region_weights / region_weights.mean()
-        self.cell_head = nn.Conv3d(config.stem[-1], len(NAMES), 1)
+        self.cell_head = nn.Conv3d(config.stem[CELL_LEVEL], len(NAMES), 1)
         self.patch_head = nn.Linear(config.width, len(NAMES))
         self.image_head = nn.Linear(config.width, len(TARGETS))
         self.embedding_head = nn.Linear(config.embedding, len(TARGETS))
@@ -86,17 +91,24 @@ class Trainer:
         )
         self.patch_std = self.patch_std.std(dim=(0, 1)) + 1e-4
 
-    def losses(self, batch: Batch, rng: np.random.Generator, *, with_text: bool, hurried: bool) -> dict[str, Tensor]:
-        """All parts of the loss of one batch; `hurried` leaves out the patches that hold no brain, more than half of them."""
+    def losses(
+        self, batch: Batch, rng: np.random.Generator, *, stem_only: bool, with_text: bool, hurried: bool
+    ) -> dict[str, Tensor]:
+        """All parts of the loss of one batch, or the stem's alone; `hurried` leaves out the patches that hold no brain, more than half of them."""
         images, filled, wanted, places = batch
         tower = self.network.vision_encoder
         embedding = tower.patch_embedding
+        each_weight = 1 + FILLED_WEIGHT * (filled > 0)
         with torch.autocast("cpu", torch.bfloat16):
-            seen = embedding.stem(images)
-            cells = self.cell_head(seen).float()
-            tokens = embedding.embed(seen)
-            states = tower.encode(tokens[:, self.inside] if hurried else tokens)
-            patches = self.patch_head(states.patches).float()
+            levels = embedding.stem.forward_levels(images)
+            cells = self.cell_head(levels[CELL_LEVEL]).float()
+        each = functional.binary_cross_entropy_with_logits(cells, filled, reduction="none") * each_weight
+        parts = {"cells": 10 * (self.region_weights[:, None, None, None] * each).mean()}
+        if stem_only:
+            return parts
+        tokens = embedding.embed(levels[-1].float())  # attention in half precision is slower here
+        states = tower.encode(tokens[:, self.inside] if hurried else tokens)
+        patches = self.patch_head(states.patches)
         image = functional.normalize(self.network.mm_vision_proj(states.cls.float()), dim=-1)
         wanted = (wanted - self.mean) / self.std
 
@@ -104,11 +116,7 @@ class Trainer:
             return (self.target_weights * functional.smooth_l1_loss(values, wanted, reduction="none")).mean()
 
         wanted_patches = to_patches(filled)[:, self.inside] if hurried else to_patches(filled)
-        each = functional.binary_cross_entropy_with_logits(cells, filled, reduction="none") * (
-            1 + FILLED_WEIGHT * (filled > 0)
-        )
-        parts = {
-            "cells": 10 * (self.region_weights[:, None, None, None] * each).mean(),
+        parts |= {
             "patches": (self.region_weights * ((patches - wanted_patches / self.patch_std) ** 2)).mean(),
             "volumes": told(self.image_head(states.cls.float())),
             "embedded": told(self.embedding_head(image * math.sqrt(image.shape[-1]))),
@@ -137,9 +145,9 @@ class Trainer:
         scores = self.network.scale * torch.einsum("be,bke->bk", image, reports)
         return {"report": functional.cross_entropy(scores, soft)}
 
-    def step(self, batch: Batch, rng: np.random.Generator, *, with_text: bool, hurried: bool) -> dict[str, float]:
-        """One step with gradients averaged over the processes."""
-        parts = self.losses(batch, rng, with_text=with_text, hurried=hurried)
+    def step(self, batch: Batch, rng: np.random.Generator, **how: bool) -> dict[str, float]:
+        """One step with gradients averaged over the processes; see `losses` for how."""
+        parts = self.losses(batch, rng, **how)
         loss = sum(WEIGHTS[name] * part for name, part in parts.items())
         self.optimizer.zero_grad(set_to_none=False)
         assert isinstance(loss, Tensor)
@@ -171,11 +179,11 @@ class Trainer:
         for place in places:
             images = self.bank.images([place], seed=1)
             tower = self.network.vision_encoder
-            seen = tower.patch_embedding.stem(images)
-            cls = tower.encode(tower.patch_embedding.embed(seen), with_patches=False).cls
+            levels = tower.patch_embedding.stem.forward_levels(images)
+            cls = tower.encode(tower.patch_embedding.embed(levels[-1]), with_patches=False).cls
             image = functional.normalize(self.network.mm_vision_proj(cls), dim=-1)
             told.append(self.embedding_head(image * math.sqrt(image.shape[-1]))[0].numpy())
-            sums.append(torch.sigmoid(self.cell_head(seen))[0].sum(dim=(1, 2, 3)).numpy())
+            sums.append(torch.sigmoid(self.cell_head(levels[CELL_LEVEL]))[0].sum(dim=(1, 2, 3)).numpy())
             wanted.append(self.bank.targets(place))
         self.network.train()
         a, b, c = np.array(told), np.log(np.array(sums) + 0.1), np.array(wanted)
@@ -212,15 +220,34 @@ class Feed:
         return torch.stack(images), torch.stack(filled), torch.tensor(targets).float(), list(places)
 
 
-def save_base(network: Network, out: Path, revision: str) -> None:
-    """Write the base weights, their hash and sizes."""
+def describe_run(
+    script: str, bank: Bank, minutes: float, steps: int, history: list[dict[str, float]]
+) -> dict[str, Any]:
+    """What is told of a stage of training in `base.json`: data, steps, hardware, curve."""
+    people = hashlib.sha256(b"".join(path.read_bytes() for path in bank.parts)).hexdigest()
+    return {"script": f"examples/builtin/{script}", "people": len(bank.train), "people_held_out": len(bank.test),
+            "people_sha256": people, "minutes": round(minutes, 1), "steps": steps,
+            "processes": int(os.environ.get("WORLD_SIZE", "1")), "processor": read_processor(), "torch": torch.__version__,
+            "history": history}  # fmt: skip
+
+
+def read_processor() -> str:
+    """The processor's name, as Linux tells it."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n") if Path("/proc/cpuinfo").is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def save_base(network: Network, out: Path, revision: str, stages: list[dict[str, Any]]) -> None:
+    """Write the base weights, their hash and sizes, and how they came about."""
     out.mkdir(parents=True, exist_ok=True)
-    state = {name: parameter.detach().contiguous() for name, parameter in network.named_parameters()}
+    # half precision: half the size of the package, and 11 bits are more than these weights are known to
+    state = {name: parameter.detach().half().contiguous() for name, parameter in network.named_parameters()}
     data = save(state)
     digest = hashlib.sha256(data).hexdigest()
     (out / "base.safetensors").write_bytes(data)
     record = {"name": "builtin", "revision": revision, "sha256": digest, "trained_on": "simulated anatomy only",
-              "model": network.config.to_dict()}  # fmt: skip
+              "model": network.config.to_dict(), "training": stages}  # fmt: skip
     (out / "base.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
@@ -246,8 +273,19 @@ def main() -> None:
     rng = np.random.default_rng([options.seed, rank])
     feed = Feed(bank, rng)
     log = (options.bank / f"train-{options.seed}.jsonl").open("a", encoding="utf-8", buffering=1) if rank == 0 else None
-    start, step, late = time.monotonic(), 0, False
-    checks = [0.15, 0.3, 0.45, 0.6, 0.75, 0.9]
+    start, step = time.monotonic(), 0
+    checks = [0.1, 0.2, 0.3, 0.45, 0.6, 0.75, 0.85, 0.93]
+    history: list[dict[str, float]] = []
+
+    def check_and_save(count: int) -> None:
+        if log:
+            minutes = (time.monotonic() - start) / 60
+            history.append({"step": step, "minutes": round(minutes, 1)} | trainer.check(count))
+            log.write(json.dumps(history[-1]) + "\n")
+            run = describe_run("train_image_tower.py", bank, minutes, step, history)
+            run["scans_a_step"] = options.batch_size * int(os.environ.get("WORLD_SIZE", "1"))
+            save_base(trainer.network, options.out, options.revision, [run])
+
     while True:
         progress = torch.tensor((time.monotonic() - start) / 60 / options.minutes)
         if dist.is_initialized():
@@ -255,25 +293,22 @@ def main() -> None:
         if progress >= 1:
             break
         trainer.pace(float(progress))
-        late = float(progress) > 0.7
-        parts = trainer.step(feed.batch(options.batch_size), rng, with_text=late, hurried=not late)
+        late = float(progress) > TEXT_FROM
+        parts = trainer.step(
+            feed.batch(options.batch_size),
+            rng,
+            stem_only=float(progress) < STEM_UNTIL,
+            with_text=late,
+            hurried=not late,
+        )
         step += 1
         if log and step % 25 == 0:
             shown = {name: round(value, 4) for name, value in parts.items()}
             log.write(json.dumps({"minutes": round(float(progress) * options.minutes, 2), "step": step} | shown) + "\n")
-        if log and checks and progress > checks[0]:
+        if checks and progress > checks[0]:
             checks.pop(0)
-            log.write(json.dumps({"step": step} | trainer.check()) + "\n")
-            save_base(trainer.network, options.out, options.revision)
-    if log:
-        log.write(
-            json.dumps(
-                {"step": step, "scans": step * options.batch_size * int(os.environ.get("WORLD_SIZE", "1"))}
-                | trainer.check(200)
-            )
-            + "\n"
-        )
-        save_base(trainer.network, options.out, options.revision)
+            check_and_save(96)
+    check_and_save(200)
 
 
 if __name__ == "__main__":

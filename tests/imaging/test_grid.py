@@ -70,7 +70,7 @@ def test_there_and_back_on_an_odd_oblique_grid() -> None:
     back = from_model_grid(on_grid, CONTRACT, scan_to_mni, volume)
     assert back.shape == volume.source.shape
     np.testing.assert_allclose(center_of(back, stored), center_of(scan, affine), atol=0.05)
-    assert np.abs(back - np.transpose(scan[::-1], (2, 0, 1))).max() < 0.06  # what 2.5 mm voxels cost
+    assert np.abs(back - np.transpose(scan[::-1], (2, 0, 1))).max() < 0.06  # what 2 mm voxels cost
 
 
 def test_labels_are_never_blended() -> None:

@@ -19,7 +19,7 @@ from adclip.model.published_input import as_published, published_grid
 
 @pytest.mark.parametrize(
     ("config", "grid"),
-    [(M3D_CLIP, (32, 8, 8)), (SMALL, (10, 8, 8)), (CONFIG, (5, 4, 4))],
+    [(M3D_CLIP, (32, 8, 8)), (SMALL, (12, 10, 10)), (CONFIG, (5, 4, 4))],
     ids=["m3d", "builtin", "tiny"],
 )
 def test_as_many_patches_in_another_grid(config, grid):
