@@ -195,7 +195,9 @@ def auc_difference_interval(cases: ArrayLike, one: ArrayLike, other: ArrayLike, 
             sums = np.array([(each[:, scans] - each.mean(axis=1, keepdims=True)).sum(axis=1) for scans in whose])
             spread += sums.T @ sums * len(whose) / (len(whose) - 1) / rows.sum() ** 2
     scale = math.sqrt(spread[0, 0] * spread[1, 1])
-    shared = min(1.0, max(-1.0, float(spread[0, 1]) / scale)) if scale > 1e-15 else 0.0
+    # few people may rank alike by chance: theirs is never taken for a correlation of 1, which would leave no length
+    fewest = min(len(np.unique(people[rows])) for rows in (truth, ~truth))
+    shared = min(1.0, max(-1.0, float(spread[0, 1]) / scale)) * (1 - 1 / fewest) if scale > 1e-15 else 0.0
 
     def away(mine: float, theirs: float) -> float:
         return math.sqrt(max(mine**2 + theirs**2 - 2 * shared * mine * theirs, 0.0))

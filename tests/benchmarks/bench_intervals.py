@@ -115,9 +115,10 @@ def main() -> None:
     parser.add_argument("--scans", type=int, default=1, help="of each person")
     parser.add_argument("--pairs", action="store_true", help="differences of two methods")
     parser.add_argument("--people", type=int, nargs="+", default=[12, 30, 100])
+    parser.add_argument("--mix", nargs="+", default=list(MIXES), choices=list(MIXES))
     options = parser.parse_args()
     columns, table = [], {}
-    for mix in MIXES:
+    for mix in options.mix:
         for signal in SIGNALS:
             for count in options.people:
                 columns.append(f"{mix}, {signal}, n {count}")
