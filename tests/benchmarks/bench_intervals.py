@@ -45,7 +45,10 @@ def draw(count: int, mix: tuple[float, ...], signal: float, scans: int, rng: np.
         truth = rng.choice(3, size=count, p=mix)
     own = rng.normal(size=(count, 3)) + signal * np.eye(3)[truth]
     truth, own = np.repeat(truth, scans), np.repeat(own, scans, axis=0)
-    x = own + (rng.normal(0, 0.5, own.shape) if scans > 1 else 0)
+    spread = 0.5 if scans > 1 else 0.0  # of a person's scans round what they share
+    x = own + rng.normal(0, 1, own.shape) * spread
+    x /= np.sqrt(1 + spread**2)  # of unit variance again, so that the probabilities are exact
+    signal /= np.sqrt(1 + spread**2)
     weak = (x + rng.normal(size=x.shape)) / np.sqrt(2)
     stage = softmax(signal * x) @ [0, 1, 2]
     mmse = np.clip(np.round(29 - 3.5 * truth + np.repeat(rng.normal(0, 1.8, count), scans)), 0, 30)
