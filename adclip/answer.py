@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from adclip.domain import Prediction
 
+if TYPE_CHECKING:
+    from adclip.model.record import Calibration
+
 STATUS_OF_VERDICT = {"pass": "ok", "warn": "caution", "fail": "refer"}
+# The road of the answer, with a report or without, has no temperature of its own: probabilities are those of the raw scores.
+NOT_CALIBRATED = "not_calibrated"
 # What makes a reader careful whatever the quality of the scan.
 CAUTION_FLAGS = frozenset({"volumes_of_other_software", "row_of_other_subject", "scan_and_metadata_disagree",
                            "unlike_training_scans"})  # fmt: skip
@@ -43,6 +49,44 @@ class Answer:
     used_report: bool
     report: str | None
     distance: float | None = None
+
+
+@dataclass(frozen=True)
+class Said:
+    """An answer as it is told.
+
+    Parameters
+    ----------
+    probabilities, scan_only : dict
+        Class -> probability for classes equally common, of the answer's own road and of the scan alone.
+    prediction_set : tuple of str or None
+        None where the answer's own road has no threshold.
+    flags : tuple of str
+        What makes the numbers doubtful.
+    """
+
+    probabilities: dict[str, float]
+    scan_only: dict[str, float]
+    prediction_set: tuple[str, ...] | None
+    flags: tuple[str, ...]
+
+
+def said_of(answer: Answer, calibration: Calibration) -> Said:
+    """Apply what the calibration subjects taught for the answer's own road: with a report, or the scan alone.
+
+    A road that they taught nothing about borrows nothing from the other: its probabilities are those of the raw scores, which
+    `not_calibrated` says, and it has no prediction set.
+    """
+    scan_only = to_probabilities(answer.bare, calibration.scan_only_temperature)
+    probabilities, threshold = scan_only, calibration.scan_only_set_threshold
+    if answer.used_report:
+        probabilities = to_probabilities(answer.scores, calibration.temperature)
+        threshold = calibration.set_threshold
+    fitted = calibration.is_fitted(with_report=answer.used_report)
+    flags: tuple[str, ...] = () if fitted else (NOT_CALIBRATED,)
+    if answer.distance is not None and calibration.gate_limit and answer.distance > calibration.gate_limit:
+        flags = ("unlike_training_scans", *flags)
+    return Said(probabilities, scan_only, to_prediction_set(probabilities, threshold if fitted else None), flags)
 
 
 def to_probabilities(scores: Mapping[str, float], temperature: float) -> dict[str, float]:

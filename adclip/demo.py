@@ -216,7 +216,7 @@ def _localise(cohort: Path, run: Path, config: DemoConfig) -> dict[str, Any]:
     from adclip.imaging.grid import from_model_order
     from adclip.imaging.regions import mask_ratio
     from adclip.inference import Predictor
-    from adclip.metrics import bootstrap_interval
+    from adclip.metrics import bootstrap_interval, entry
 
     predictor: Predictor = Predictor.from_checkpoint(run, config.device)
     patch = predictor.record.model.patch
@@ -246,8 +246,10 @@ def _localise(cohort: Path, run: Path, config: DemoConfig) -> dict[str, Any]:
             result[key] = {"value": None, "low": None, "high": None, "n": 0}
             continue
         numbers = np.array([v for v, _ in usable])
-        low_to_high = bootstrap_interval(np.mean, numbers, subjects=[s for _, s in usable], seed=config.seed)
-        result[key] = dict(zip(("value", "low", "high"), low_to_high, strict=True)) | {"n": len(usable)}
+        who = [s for _, s in usable]
+        result[key] = entry(
+            bootstrap_interval(np.mean, numbers, subjects=who, seed=config.seed), len(who), len(set(who))
+        )
     return result
 
 

@@ -43,6 +43,8 @@ class FinetuneResult:
         Name -> value, low, high, n on the test subjects, with a report.
     baselines : dict
         `scan_only`, `metadata_only`, `volumes_only` and `majority` -> the same on the same subjects, where there are any.
+    differences : dict
+        The same groups -> metrics of the model less theirs, each with the interval of the difference.
     epochs_run, best_epoch : int
     history : list of dict
         Losses of each epoch.
@@ -52,6 +54,7 @@ class FinetuneResult:
     out: Path
     metrics: dict[str, Any]
     baselines: dict[str, Any]
+    differences: dict[str, Any]
     epochs_run: int
     best_epoch: int
     history: list[dict[str, float]]
@@ -103,15 +106,10 @@ def finetune(config: FinetuneConfig, on_event: OnEvent = ignore) -> FinetuneResu
 
 
 def _to_result(config: FinetuneConfig, record: AdapterRecord, history: list[dict[str, float]]) -> FinetuneResult:
-    metrics = {name: value for name, value in record.metrics.items() if "." not in name}
-    baselines: dict[str, Any] = {}
-    for name, value in record.metrics.items():
-        group, dot, metric = name.partition(".")
-        if dot:
-            baselines.setdefault(group, {})[metric] = value
+    metrics, baselines, differences = record.by_group()
     training = record.training
     return FinetuneResult(
-        config.out, metrics, baselines, training["epochs"], training["best_epoch"], history, record.notice
+        config.out, metrics, baselines, differences, training["epochs"], training["best_epoch"], history, record.notice
     )
 
 
@@ -210,7 +208,7 @@ def _train(
     plot_history(folder.private / "plots", fitted.progress.history, fitted.progress.best_epoch)
     on_event(Step("calibrating, and measuring the test subjects"))
     record = _record_of(material, enrolled, fitted, known_scores=len(known))
-    metrics, baselines = measure(
+    metrics = measure(
         record,
         cohort,
         places["test"],
@@ -219,8 +217,7 @@ def _train(
         config.seed,
         float(known.mean()) if len(known) else None,
     )
-    named = {f"{group}.{name}": value for group, numbers in baselines.items() for name, value in numbers.items()}
-    record = dataclasses.replace(record, metrics=metrics | named)
+    record = dataclasses.replace(record, metrics=metrics)
     if fitted.state is None:
         folder.make_room()
         save_baseline(config.out, record)
@@ -240,7 +237,7 @@ def _record_of(material: Material, enrolled: Enrolment, fitted: Fitted, *, known
     from adclip.model.record import AdapterRecord
     from adclip.training.calibrate import calibrate
     from adclip.training.fit_gate import find_limit
-    from adclip.training.measure import count_subjects, reads_report
+    from adclip.training.measure import count_subjects, reads_report, shares_of
 
     config, base, task, cohort, places = (
         material.config,
@@ -253,8 +250,9 @@ def _record_of(material: Material, enrolled: Enrolment, fitted: Fitted, *, known
     # repeated visits of one person are not exchangeable: one visit each
     once = list({cohort.visits[place].subject_id: place for place in reversed(places["calibration"])}.values())
     told = [reads_report(cohort.visits[place], config.style, task, reports=config.reports) for place in once]
+    prior = shares_of(cohort, places["train"], task.classes)
     calibration = dataclasses.replace(
-        calibrate(fitted.answers(once), cohort.labels[once], cohort.mmse[once], told),
+        calibrate(fitted.answers(once), cohort.labels[once], cohort.mmse[once], told, tuple(prior.values())),
         gate_limit=find_limit(fitted.distances(once)) if once else None,
     )
     train = [cohort.visits[place] for place in places["train"]]
@@ -274,6 +272,7 @@ def _record_of(material: Material, enrolled: Enrolment, fitted: Fitted, *, known
         calibration=calibration,
         metadata_baseline=baseline.to_dict(),
         volumes_baseline=None if by_volumes is None else by_volumes.to_dict(),
+        prior=prior,
         training={
             **{name: getattr(config, name) for name in RECORDED},
             "epochs": fitted.progress.epoch,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from adclip.answer import STATUS_OF_VERDICT, Answer, likeliest, to_prediction_set, to_probabilities, with_flags
+from adclip.answer import STATUS_OF_VERDICT, Answer, likeliest, said_of, with_flags
 from adclip.domain import Prediction, ReadOptions, ScanItem, ScoreEstimate, Visit
 from adclip.paths import shown
 from adclip.task import ALZHEIMER, Task
@@ -195,15 +195,8 @@ class Predictor:
         """Numbers to the record of the contract; `visit` is the row of the table."""
         from adclip.volumetry import IMPLAUSIBLE, NEED_RAW_SCAN, ask_baseline, describe, is_plausible, volumes_of
 
-        calibration = self.record.calibration
-        scan_only = to_probabilities(answer.bare, calibration.scan_only_temperature)
-        probabilities, threshold = scan_only, calibration.scan_only_set_threshold
-        if answer.used_report:
-            probabilities = to_probabilities(answer.scores, calibration.temperature)
-            threshold = calibration.set_threshold
-        flags = list(prepared.flags)
-        if answer.distance is not None and calibration.gate_limit and answer.distance > calibration.gate_limit:
-            flags.append("unlike_training_scans")
+        said = said_of(answer, self.record.calibration)
+        flags = [*prepared.flags, *said.flags]
         if visit is None:
             flags.append("no_metadata")
         elif not answer.used_report:
@@ -215,19 +208,19 @@ class Predictor:
         if self.volumes and item.preprocessed and not volumes:
             flags.append(NEED_RAW_SCAN)
         metadata_only = self._metadata_only(visit)
-        if metadata_only and {likeliest(scan_only), likeliest(metadata_only)} == {self.labels[0], self.labels[-1]}:
+        if metadata_only and {likeliest(said.scan_only), likeliest(metadata_only)} == {self.labels[0], self.labels[-1]}:
             flags.append("scan_and_metadata_disagree")
         prediction = Prediction(
             scan=shown(item.path),
             status=STATUS_OF_VERDICT[str(prepared.qc.get("verdict", "pass"))],
             subject_id=(visit.subject_id if visit and visit.subject_id else item.subject_id) or None,
             session_id=item.session_id or (visit.session_id if visit else None),
-            diagnosis=likeliest(probabilities),
+            diagnosis=likeliest(said.probabilities),
             scores=answer.scores,
-            probabilities=probabilities,
-            prediction_set=to_prediction_set(probabilities, threshold),
+            probabilities=said.probabilities,
+            prediction_set=said.prediction_set,
             mmse=self._score(answer, visit),
-            scan_only=scan_only,
+            scan_only=said.scan_only,
             metadata_only=metadata_only,
             volumes_only=ask_baseline(self.record.volumes_baseline, prepared.volumes, visit),
             volumes=describe(volumes, visit),

@@ -257,4 +257,5 @@ def _draw(records: Sequence[tables.Record]) -> None:
     (record,) = records
     tables.draw_pairs((name, tables.text(record.get(key))) for name, key in (("out", "out"), ("epochs", "epochs_run")))
     tables.draw_metrics(record.get("metrics") or {}, record.get("baselines") or {})
+    tables.draw_differences(record.get("differences") or {})
     tables.draw_notices(records)

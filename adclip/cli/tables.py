@@ -202,6 +202,20 @@ def draw_metrics(metrics: Mapping[str, Any], baselines: Mapping[str, Any]) -> No
     draw_table(lines[0], cells)
 
 
+def draw_differences(differences: Mapping[str, Any]) -> None:
+    """Print what the model's numbers have more than those of who stands beside it, with the intervals of the differences."""
+    groups = {name: value for name, value in differences.items() if isinstance(value, Mapping) and value}
+    names = list(dict.fromkeys(metric for value in groups.values() for metric in value))
+    rows = [
+        (group, metric, interval(value.get(metric)))
+        for group, value in groups.items()
+        for metric in names
+        if metric in value
+    ]
+    if rows:
+        draw_table(["model less", "metric", "difference"], [[text(one) for one in row] for row in rows])
+
+
 def _of(baseline: Mapping[str, Any], metric: str, *, short: bool) -> str:
     found = baseline.get(metric)
     if not isinstance(found, Mapping):

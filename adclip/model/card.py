@@ -58,7 +58,7 @@ Counts are subjects, by the label of their first scan; nobody is in two parts. {
 ## Limits
 
 Numbers hold for people and scanners like those above. The report is synthetic: it repeats table columns and adds nothing.
-Probabilities assume that the classes are equally common.
+Probabilities assume that the classes are equally common{_if_not(record)}.
 """
 
 
@@ -102,20 +102,66 @@ def _training(record: AdapterRecord) -> str:
 
 
 def _measured(record: AdapterRecord) -> str:
-    names = [name for name in record.metrics if "." not in name]
-    if not names:
+    own, beside, less = record.by_group()
+    if not own:
         return "Nothing: there was no test subject."
-    groups = [group for group in GROUPS if any(name.startswith(f"{group}.") for name in record.metrics)]
+    groups = [group for group in GROUPS if group in beside]
     rows = [["number", "value", *groups, "n"]]
-    for name in names:
-        others = [_cell(record.metrics.get(f"{group}.{name}")) for group in groups]
-        rows.append([f"`{name}`", _cell(record.metrics[name]), *others, str(record.metrics[name].get("n"))])
+    for name, value in own.items():
+        others = [_cell(beside[group].get(name)) for group in groups]
+        rows.append([f"`{name}`", _cell(value), *others, str(value.get("n"))])
     words = {"score": record.task.score, "volumes": _volumes(record)}
     meaning = ", ".join(f"`{group}` {GROUPS[group].format(**words)}" for group in groups)
+    read = _EARLIER if record.prior is None else _reading(record)
+    return f"{_table(rows)}\n\n{read}" + (f" Beside it: {meaning}." if meaning else "") + _less(less, groups)
+
+
+# of records from before the study's shares were kept
+_EARLIER = (
+    "In brackets 95 % intervals, bootstrapped over subjects; n counts scans. "
+    "`ece_if_perfect` is the `ece` that exact\nprobabilities would show with so few scans."
+)
+
+
+def _reading(record: AdapterRecord) -> str:
+    """Say how to read the numbers."""
+    last = record.labels[-1].lower()
+    told = f"""In brackets 95 % intervals over subjects; n counts scans. `accuracy`, `brier` and `ece` are of probabilities for classes as
+common as in this study ({_shares(record)}); `balanced_accuracy`, which is the accuracy for classes equally common,
+`macro_f1`, `auc_{last}_vs_rest` and its like, and what ends in `_equal`, of probabilities for classes equally common, as `predict`
+gives them. `ece_if_perfect` is the `ece` that exact probabilities would show with so few scans, with the band of 95 in 100
+such cohorts; `ece_excess` is what there is beyond, and chance explains it while its interval holds 0."""
+    calibration = record.calibration
+    if calibration.subjects and "set_coverage" not in record.metrics:
+        told += "\nPrediction sets were not measured: a road of the test scans has no threshold, see Calibration."
+    return told
+
+
+def _shares(record: AdapterRecord) -> str:
+    return ", ".join(f"{label} {share:.2f}" for label, share in (record.prior or {}).items())
+
+
+def _less(differences: dict[str, dict[str, Any]], groups: list[str]) -> str:
+    """Return the table of what the model has more than each group."""
+    shown = [group for group in groups if group in differences]
+    names = list(dict.fromkeys(name for group in shown for name in differences[group]))
+    if not names:
+        return ""
+    rows = [["model less", *shown], *([f"`{n}`", *(_cell(differences[g].get(n), "+") for g in shown)] for n in names)]
+    return f"""
+
+The model's number less that of who stands beside it, on the same scans; an interval that holds 0 tells no difference. For `brier` and
+errors less is better.
+
+{_table(rows)}"""
+
+
+def _if_not(record: AdapterRecord) -> str:
+    if record.prior is None:
+        return ""
     return (
-        f"{_table(rows)}\n\nIn brackets 95 % intervals, bootstrapped over subjects; n counts scans. "
-        f"`ece_if_perfect` is the `ece` that exact\nprobabilities would show with so few scans."
-        + (f" Beside it: {meaning}." if meaning else "")
+        "; where they are not, multiply each\nby its class' share and divide by the sum of the products. "
+        f"Shares among the training scans: {_shares(record)}"
     )
 
 
@@ -126,27 +172,62 @@ def _volumes(record: AdapterRecord) -> str:
     return f"{structures} by {told.get('program')} ({told.get('basis')}) against norms for age"
 
 
-def _cell(metric: dict[str, Any] | None) -> str:
+def _cell(metric: dict[str, Any] | None, sign: str = "") -> str:
     if metric is None:
         return ""
     if metric.get("value") is None:
         return "not defined"
-    interval = "" if metric.get("low") is None else f" ({metric['low']:.3f} to {metric['high']:.3f})"
-    return f"{metric['value']:.3f}{interval}"
+    ends = [metric.get("low"), metric.get("high")]
+    interval = "" if None in ends else f" ({ends[0]:{sign}.3f} to {ends[1]:{sign}.3f})"
+    if metric.get("note"):
+        interval = f" (no interval: {metric['note']})"
+    return f"{metric['value']:{sign}.3f}{interval}"
 
 
 def _calibration(record: AdapterRecord) -> str:
     found = record.calibration
     if not found.subjects:
         return "None: there was no calibration subject, so probabilities are those of the raw scores."
-    told = f"Temperature {found.temperature:.3f} with a report, {found.scan_only_temperature:.3f} without"
+    told = _temperatures(record)
     if found.mmse_half_width is not None:
         told += f"; 90 % interval of\nthe {record.task.score}: +-{found.mmse_half_width:.1f} points"
     if found.set_threshold is not None:
         told += f"; a 90 % prediction set holds\nthe classes of at least {found.set_threshold:.3f}"
+    if found.scan_only_set_threshold is not None and record.prior is not None:
+        told += f"; without a report,\nof at least {found.scan_only_set_threshold:.3f}"
     if found.gate_limit is not None:
         told += f"; scans farther than {found.gate_limit:.2f} from\nthe training scans are flagged"
-    return f"{told}. Fitted on {found.subjects} calibration subjects{_few(found)}."
+    return f"{told}. Fitted on {found.subjects} calibration subjects{_few(found)}.{_uncalibrated(found)}"
+
+
+def _temperatures(record: AdapterRecord) -> str:
+    found = record.calibration
+    roads = {
+        "with a report": (found.temperature, found.study_temperature, found.is_fitted(with_report=True)),
+        "without": (found.scan_only_temperature, found.scan_only_study_temperature, found.is_fitted(with_report=False)),
+    }
+    told = "Temperature " + ", ".join(f"{one:.3f} {way}" for way, (one, _, fitted) in roads.items() if fitted)
+    if record.prior is None:
+        return told
+    study = [f"{two:.3f} {way}" for way, (_, two, fitted) in roads.items() if fitted and two is not None]
+    if not study:
+        return "No temperature"
+    return f"{told}, for classes equally common, as `predict`\nanswers; {', '.join(study)}, with the shares of this study put back"
+
+
+def _uncalibrated(found: Calibration) -> str:
+    """Say what is shown where a road has nothing of its own."""
+    if not found.is_fitted(with_report=False):
+        return (
+            "\n\nNothing is calibrated: the subjects were of fewer than two classes. Probabilities are those of the raw scores,\n"
+            "flagged `not_calibrated`, and there is no prediction set."
+        )
+    if not found.is_fitted(with_report=True):
+        return (
+            f"\n\nAnswers with a report are not calibrated: {found.report_subjects} calibration subjects had one, of fewer than two classes.\nTheir probabilities are those of the raw scores, flagged `not_calibrated`, "
+            "and there is no prediction set; nothing is\ntaken over from scans without a report."
+        )
+    return ""
 
 
 def _few(calibration: Calibration) -> str:

@@ -17,6 +17,7 @@ from adclip.task import ALZHEIMER, Task
 
 SCHEMA_VERSION = 1
 ADAPTER_RECORD = "adapter.json"
+LESS = "less_"  # metrics `less_GROUP.METRIC` are the model's less that group's on the same subjects
 FEW_SUBJECTS = 60  # method: with fewer, calibration is cross-fitted and says so
 LAST_DIAGNOSIS_NOTICE = "learned from each subject's last diagnosis, not that at the visit of the scan (subject-last)"
 BASELINE_RECORD = "baseline.json"  # of a method that is measured for comparison and cannot predict
@@ -31,7 +32,8 @@ class Calibration:
     subjects : int
         How many there were.
     temperature, scan_only_temperature : float
-        Divisors of the scores before softmax, with a report and without.
+        Divisors of the scores before softmax, with a report and without, for classes that are equally common; 1 where the road has
+        none of its own.
     mmse_half_width : float or None
         Half width in points of the 90 % interval of the MMSE estimate.
     set_threshold, scan_only_set_threshold : float or None
@@ -40,6 +42,12 @@ class Calibration:
         Whether the subjects were so few that the thresholds come from cross-fitting.
     gate_limit : float or None
         Distance from the training scans above which a scan is flagged, see `adclip.model.gate`.
+    report_subjects : int or None
+        How many of the subjects had a report; None in records from before this was told.
+    calibrated, scan_only_calibrated : bool
+        Whether the road has a temperature of its own. One whose subjects were of fewer than two classes has none.
+    study_temperature, scan_only_study_temperature : float or None
+        Divisors of the scores after the logarithm of the study's `prior` was added: for classes as common as in the study.
     """
 
     subjects: int
@@ -50,15 +58,28 @@ class Calibration:
     scan_only_set_threshold: float | None = None
     cross_fitted: bool = False
     gate_limit: float | None = None
+    report_subjects: int | None = None
+    calibrated: bool = True
+    scan_only_calibrated: bool = True
+    study_temperature: float | None = None
+    scan_only_study_temperature: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("temperature", "scan_only_temperature"):
             if not _is_number(getattr(self, name)) or getattr(self, name) <= 0:
                 raise ValueError(f"`{name}` must be a number above 0")
+        for name in ("study_temperature", "scan_only_study_temperature"):
+            value = getattr(self, name)
+            if value is not None and (not _is_number(value) or value <= 0):
+                raise ValueError(f"`{name}` must be a number above 0, or null")
         for name in ("mmse_half_width", "set_threshold", "scan_only_set_threshold", "gate_limit"):
             value = getattr(self, name)
             if value is not None and (not _is_number(value) or value < 0):
                 raise ValueError(f"`{name}` must be a number of at least 0, or null")
+
+    def is_fitted(self, *, with_report: bool) -> bool:
+        """Tell whether a road has a temperature of its own, so that its probabilities are calibrated."""
+        return bool(self.subjects) and (self.calibrated if with_report else self.scan_only_calibrated)
 
 
 def _is_number(value: object) -> bool:
@@ -101,6 +122,9 @@ class AdapterRecord:
     volumes_baseline : dict or None
         Logistic regression on the medial temporal norm score, as JSON; None where the training scans had no volumes that any
         norms fit, and in records from before there was one.
+    prior : dict or None
+        Class -> its share among the training scans, which training took out of the scores; None in records from before it was
+        kept.
     """
 
     base: dict[str, str]
@@ -121,7 +145,28 @@ class AdapterRecord:
     reports: bool = True
     task: Task = ALZHEIMER
     volumes_baseline: dict[str, Any] | None = None
+    prior: dict[str, float] | None = None
     schema_version: int = SCHEMA_VERSION
+
+    @property
+    def shares(self) -> tuple[float, ...] | None:
+        """How common the classes were in training, in their order; None where that was not kept."""
+        return None if self.prior is None else tuple(self.prior[label] for label in self.labels)
+
+    def by_group(self) -> tuple[dict[str, Any], dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+        """Return the model's own metrics, those of each group beside it, and the model's less theirs."""
+        own: dict[str, Any] = {}
+        groups: dict[str, dict[str, Any]] = {}
+        differences: dict[str, dict[str, Any]] = {}
+        for name, value in self.metrics.items():
+            group, dot, metric = name.partition(".")
+            if not dot:
+                own[name] = value
+            elif group.startswith(LESS):
+                differences.setdefault(group.removeprefix(LESS), {})[metric] = value
+            else:
+                groups.setdefault(group, {})[metric] = value
+        return own, groups, differences
 
     @property
     def takes_last_diagnosis(self) -> bool:
@@ -188,6 +233,11 @@ def read_record(folder: Path, name: str = ADAPTER_RECORD) -> AdapterRecord:
         for kind, baseline in baselines.items():
             if baseline is not None and tuple(baseline["class_order"]) != data["labels"]:
                 raise ValueError(f"`{kind}` has other classes than `labels`")
+        prior = data.get("prior")
+        if prior is not None and not (
+            set(prior) == set(data["labels"]) and all(_is_number(share) and 0 < share < 1 for share in prior.values())
+        ):
+            raise ValueError("`prior` must give each of `labels` a share between 0 and 1")
         mean, sd = data["mmse_mean"], data["mmse_sd"]
         if mean is not None and not (_is_number(mean) and _is_number(sd) and sd > 0):
             raise ValueError("`mmse_mean` and `mmse_sd` must be numbers, the second above 0")

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from adclip.clinical.baseline import MetadataBaseline
 from adclip.config import PromptConfig
+from adclip.metrics import put_back
 from adclip.model.base_model import BaseModel
 from adclip.training.calibrate import Answers
 from adclip.training.dataset import Cohort
@@ -48,6 +49,7 @@ def probe_answers(
 ) -> Answering:
     """Fit a logistic regression and a ridge regression on the frozen image embeddings of the training scans."""
     from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.metrics import log_loss
 
     found = [
         base.encode_image(
@@ -66,9 +68,12 @@ def probe_answers(
         model = LogisticRegression(C=strength, class_weight="balanced", max_iter=2000)
         return model.fit(features[train], truth[train])
 
+    shares = np.bincount(truth[train], minlength=int(truth.max()) + 1)
+
     def loss(model: Any) -> float:
-        logs = model.predict_log_proba(features[judged])
-        return -float(np.mean([row[label] for row, label in zip(logs, truth[judged], strict=True)]))
+        # fitted for classes equally common, judged by people of the study's mix: its shares are put back
+        told = put_back(model.predict_proba(features[judged]), shares[model.classes_])
+        return float(log_loss(truth[judged], told, labels=model.classes_))
 
     best = min((fit(strength) for strength in STRENGTHS), key=loss)
     known = [place for place in train if not np.isnan(float(cohort.mmse[place]))]
@@ -144,7 +149,7 @@ class CnnLearner:
         truth = self.cohort.labels[list(places)]
         answer = scores.argmax(-1)
         hits = [float((answer[truth == label] == label).float().mean()) for label in truth.unique()]
-        loss = float(nn.functional.cross_entropy(scores, truth))
+        loss = float(adjusted_cross_entropy(scores, truth, self.log_prior.double().cpu()))
         return {"validation_loss": loss, "validation_balanced_accuracy": sum(hits) / len(hits)}
 
     def answers(

@@ -144,8 +144,9 @@ class Objective:
             images = self.cohort.image_batch(batch, self.reader.device)
             scores = score_batch(self.reader, images, [self.cohort.visits[place] for place in batch])
             labels = self.labels[batch]
-            bare = nn.functional.cross_entropy(scores.bare, labels).item()
-            report = nn.functional.cross_entropy(scores.report, labels).item()
+            # as in training, with the study's shares put back: these people are of its mix
+            bare = adjusted_cross_entropy(scores.bare, labels, self.log_prior).item()
+            report = adjusted_cross_entropy(scores.report, labels, self.log_prior).item()
             sums["validation_loss"] += (report + self.config.bare_weight * bare) * len(batch) / len(places)
             sums["validation_scan_only_loss"] += bare * len(batch) / len(places)
             answers.append(scores.report.argmax(-1).cpu())

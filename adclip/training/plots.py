@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from adclip.domain import FloatArray
 from adclip.paths import write_bytes
 from adclip.task import Task
 
@@ -40,7 +40,8 @@ def plot_answers(
     folder: Path,
     task: Task,
     truth: Sequence[int],
-    probabilities: NDArray[np.float64],
+    probabilities: FloatArray,
+    as_in_study: FloatArray,
     known_mmse: Sequence[float | None],
     mmse: Sequence[float] | None,
 ) -> None:
@@ -52,7 +53,9 @@ def plot_answers(
     task : Task
         Classes and score.
     truth : sequence of int (N,)
-    probabilities : ndarray (N, K)
+    probabilities, as_in_study : ndarray (N, K)
+        For classes equally common, as `predict` answers, and as common as in the study, which these people's reliability
+        is of.
     known_mmse, mmse : sequence of float
         Points; None where unknown, None where the model has no such score.
     """
@@ -81,7 +84,7 @@ def plot_answers(
         axes.set_xlabel("answered")
         axes.set_ylabel("diagnosis")
     with _Picture(folder / "reliability.png") as axes:
-        confidence, right = probabilities.max(1), answer == wanted
+        confidence, right = as_in_study.max(1), as_in_study.argmax(1) == wanted
         for group in np.array_split(np.argsort(confidence), min(BINS, len(wanted))):
             axes.plot(confidence[group].mean(), right[group].mean(), "o", color="C0")
         axes.plot([0, 1], [0, 1], color="0.7", linestyle=":")

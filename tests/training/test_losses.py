@@ -147,7 +147,11 @@ def test_scans_without_a_report_do_not_shape_the_report_s_temperature():
     assert found.temperature == alone.temperature
     assert found.scan_only_temperature == calibrate(answers, labels, mmse).scan_only_temperature
     nobody = calibrate(answers, labels, mmse, np.zeros(60, dtype=bool))
-    assert nobody.temperature == nobody.scan_only_temperature == found.scan_only_temperature
+    assert nobody.scan_only_temperature == found.scan_only_temperature
+    assert (nobody.temperature, nobody.set_threshold, nobody.calibrated) == (1.0, None, False), "nothing is borrowed"
+    one_class = calibrate(answers, labels, mmse, labels.numpy() == 1)
+    assert (one_class.temperature, one_class.set_threshold, one_class.report_subjects) == (1.0, None, 20)
+    assert not one_class.is_fitted(with_report=True) and one_class.is_fitted(with_report=False)
 
 
 def test_few_subjects_are_cross_fitted_and_it_is_said():

@@ -1,0 +1,199 @@
+"""The numbers of a RUN, from files to files: both mixes of classes, paired differences, and roads that teach nothing."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import math
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tiny import LABELS, finetune_config, write_table
+
+from adclip.clinical.splits import Split
+from adclip.clinical.table import read_table
+from adclip.errors import CheckpointError
+from adclip.finetune import finetune
+from adclip.inference import Predictor
+from adclip.metrics import brier, ece
+from adclip.model.record import read_record
+from adclip.training.calibrate import Answers, calibrate, fit_temperature, to_probabilities
+
+SCAN = "sub-{0}/ses-01/anat/sub-{0}_ses-01_space-MNI152NLin2009aSym_desc-preproc_T1w.nii.gz"
+
+
+def rows_of(run):
+    with (run / "private" / "predictions_test.tsv").open() as stream:
+        rows = list(csv.DictReader(stream, delimiter="\t"))
+    return rows, np.array([LABELS.index(row["diagnosis"]) for row in rows])
+
+
+def shares(rows, kind):
+    return np.array([[float(row[f"{kind}_{label}"]) for label in LABELS] for row in rows])
+
+
+@pytest.fixture(scope="module")
+def uneven_run(tmp_path_factory, tiny_base, tiny_cohort):
+    """A run on a cohort whose classes are far from equally common, measured on many people."""
+    folder = tmp_path_factory.mktemp("uneven")
+    visits = list(read_table(tiny_cohort / "table.csv").rows)
+    changed = [replace(v, diagnosis="CN") if v.diagnosis != "CN" and int(v.subject_id[1:]) % 2 else v for v in visits]
+    table = write_table(folder / "table.csv", changed)
+    config = replace(finetune_config(tiny_cohort, tiny_base, folder / "run", method="metadata"), table=table,
+                     test_fraction=0.35, calibration_fraction=0.3, validation_fraction=0.0)  # fmt: skip
+    return config, finetune(config), changed
+
+
+def test_the_shares_of_the_training_scans_are_kept(uneven_run):
+    config, _, visits = uneven_run
+    told = json.loads((config.out / "baseline.json").read_text())
+    train = Split.from_tsv((config.out / "private" / "splits.tsv").read_text()).part("train")
+    names = [str(v.diagnosis) for v in visits if v.subject_id in train]
+    assert told["prior"] == pytest.approx({label: names.count(label) / len(names) for label in LABELS})
+    assert told["prior"]["CN"] >= 0.5
+    assert told["calibration"]["study_temperature"] > 0
+    assert f"CN {told['prior']['CN']:.2f}" in (config.out / "README.md").read_text()
+
+
+def test_accuracy_and_calibration_are_measured_for_both_mixes(uneven_run):
+    config, result, _ = uneven_run
+    rows, truth = rows_of(config.out)
+    study, equal = shares(rows, "study"), shares(rows, "probability")
+    found = result.metrics
+    assert found["accuracy"]["value"] == pytest.approx(np.mean(study.argmax(1) == truth))
+    assert found["brier"]["value"] == pytest.approx(brier(truth, study), abs=1e-4)
+    assert found["ece"]["value"] == pytest.approx(ece(truth, study), abs=1e-4)
+    alike = [np.mean(equal[truth == k].argmax(1) == k) for k in np.unique(truth)]
+    assert found["balanced_accuracy"]["value"] == pytest.approx(np.mean(alike))
+    assert found["brier_equal"]["value"] == pytest.approx(
+        np.mean([brier(truth[truth == k], equal[truth == k]) for k in np.unique(truth)]), abs=1e-4
+    )
+    assert study[:, 0].mean() > equal[:, 0].mean(), "the commonest class has its share back"
+    # the regression that stands beside it is treated alike: same scores, same answers
+    assert found["accuracy"]["value"] == result.baselines["metadata_only"]["accuracy"]["value"]
+
+
+def test_every_interval_of_a_run_holds_its_number(uneven_run, tiny_run):
+    for metrics in (
+        read_record(tiny_run).metrics,
+        json.loads((uneven_run[0].out / "baseline.json").read_text())["metrics"],
+    ):
+        for name, number in metrics.items():
+            if number["low"] is None:
+                ece_alone = name.split(".")[-1] in ("ece", "ece_equal")
+                assert number["value"] is None or number.get("note") or ece_alone, name
+            else:
+                assert number["low"] <= number["value"] <= number["high"], name
+                assert number["low"] < number["high"] or name == "majority.balanced_accuracy", name
+
+
+def test_every_card_compares_on_the_same_people(uneven_run, tiny_run, tiny_base, tiny_cohort):
+    record = read_record(tiny_run)
+    rows, truth = rows_of(tiny_run)
+    model, rival = shares(rows, "probability"), shares(rows, "metadata_only")
+
+    def balanced(table):
+        return np.mean([np.mean(table[truth == k].argmax(1) == k) for k in np.unique(truth)])
+
+    less = record.metrics["less_metadata_only.balanced_accuracy"]
+    assert less["value"] == pytest.approx(balanced(model) - balanced(rival))
+    assert less["low"] < less["value"] < less["high"] or abs(less["value"]) == 1
+    for group in ("scan_only", "metadata_only", "majority"):
+        assert f"less_{group}.accuracy" in record.metrics
+    assert "less_majority.mmse_mae" in record.metrics and "less_majority.brier" not in record.metrics
+    card = (tiny_run / "README.md").read_text()
+    assert "| model less | scan_only | metadata_only | majority |" in card
+    assert f"{less['value']:+.3f}" in card
+    again = finetune(finetune_config(tiny_cohort, tiny_base, tiny_run))
+    assert again.differences["metadata_only"]["balanced_accuracy"] == less
+    assert not any(group.startswith("less_") for group in again.baselines)
+    _, result, _ = uneven_run
+    assert result.differences["majority"]["accuracy"]["n"] == result.metrics["accuracy"]["n"]
+
+
+@pytest.fixture(scope="module")
+def half_told_run(tmp_path_factory, tiny_base, tiny_cohort):
+    """A run whose table tells something of healthy people alone: no other class ever has a report."""
+    folder = tmp_path_factory.mktemp("half")
+    visits = read_table(tiny_cohort / "table.csv").rows
+    blank = dict.fromkeys(("age_years", "sex", "education_years", "apoe4_count", "icv_mm3", "hippocampus_mm3", "ventricles_mm3", "whole_brain_mm3"))  # fmt: skip
+    table = write_table(folder / "table.csv", [v if v.diagnosis == "CN" else replace(v, **blank) for v in visits])
+    config = replace(finetune_config(tiny_cohort, tiny_base, folder / "run", epochs=1), table=table,
+                     calibration_fraction=0.55, test_fraction=0.15, validation_fraction=0.0)  # fmt: skip
+    finetune(config)
+    return config.out
+
+
+def test_a_road_of_one_class_borrows_nothing(half_told_run, tiny_cohort, tmp_path):
+    found = read_record(half_told_run).calibration
+    assert 0 < found.report_subjects < found.subjects
+    assert (found.temperature, found.set_threshold, found.study_temperature) == (1.0, None, None)
+    assert found.scan_only_set_threshold is not None and found.scan_only_calibrated and not found.calibrated
+    card = (half_told_run / "README.md").read_text()
+    assert (
+        "Answers with a report are not calibrated" in card and "with a report, " not in card.split("## Calibration")[1]
+    )
+    predictor = Predictor.from_checkpoint(half_told_run, "cpu")
+    visit = next(v for v in read_table(tiny_cohort / "table.csv").rows if v.subject_id == "p00")
+    scan = tiny_cohort / SCAN.format("p00")
+    told, bare = predictor(scan, visit), predictor(scan)
+    assert told.report and told.prediction_set is None and "not_calibrated" in told.flags
+    raw = np.exp([told.scores[label] for label in LABELS])
+    assert [told.probabilities[label] for label in LABELS] == pytest.approx(raw / raw.sum())
+    assert bare.prediction_set and "not_calibrated" not in bare.flags
+    assert told.scan_only == pytest.approx(bare.probabilities, abs=1e-6), (
+        "the scan's own road is calibrated all the same"
+    )
+
+
+def test_without_calibration_subjects_the_answer_says_so(tiny_base, tiny_cohort, tmp_path):
+    finetune(finetune_config(tiny_cohort, tiny_base, tmp_path / "run", epochs=1, calibration_fraction=0.0))
+    found = Predictor.from_checkpoint(tmp_path / "run", "cpu")(tiny_cohort / SCAN.format("p01"))
+    assert "not_calibrated" in found.flags and found.prediction_set is None
+
+
+def test_a_model_from_before_the_shares_were_kept_still_answers(tiny_run, tiny_cohort, tmp_path):
+    out = shutil.copytree(tiny_run, tmp_path / "run")
+    record = json.loads((out / "adapter.json").read_text())
+    del record["prior"]
+    for key in (
+        "report_subjects",
+        "calibrated",
+        "scan_only_calibrated",
+        "study_temperature",
+        "scan_only_study_temperature",
+    ):
+        del record["calibration"][key]
+    (out / "adapter.json").write_text(json.dumps(record))
+    scan = tiny_cohort / SCAN.format("p01")
+    old, new = (Predictor.from_checkpoint(run, "cpu")(scan).to_dict() for run in (out, tiny_run))
+    assert {key: value for key, value in old.items() if key != "model"} == {
+        key: value for key, value in new.items() if key != "model"
+    }
+    for wrong in ({"CN": 1.0}, {"CN": 0.5, "MCI": 0.5, "AD": 0.0}, {"CN": 0.5, "MCI": 0.3, "AD": "much"}):
+        (out / "adapter.json").write_text(json.dumps(record | {"prior": wrong}))
+        with pytest.raises(CheckpointError, match="prior"):
+            read_record(out)
+
+
+def test_a_perfect_scorer_keeps_its_temperature_for_both_mixes():
+    """Scores freed of the study's shares, of people of a study: fitted without them, they would be bent to make up for it."""
+    import torch
+
+    rng = np.random.default_rng(0)
+    prior = (0.2, 0.7, 0.1)
+    truth = rng.choice(3, size=6000, p=prior)
+    sign = rng.normal(1.2 * truth, 1)
+    scores = -((sign[:, None] - 1.2 * np.arange(3)) ** 2) / 2
+    found = calibrate(
+        Answers(scores, 2 * scores, None), torch.tensor(truth), torch.full((6000,), math.nan), shares=prior
+    )
+    assert (found.temperature, found.study_temperature) == pytest.approx((1, 1), abs=0.08)
+    assert found.scan_only_temperature == pytest.approx(2, abs=0.16)
+    assert abs(fit_temperature(scores, truth) - 1) > 0.15, "what was fitted before"
+    study = to_probabilities(scores, found.study_temperature, prior)
+    assert ece(truth, study) < 0.03 < 0.1 < ece(truth, to_probabilities(scores, found.temperature))
+    assert dataclasses.asdict(found)["report_subjects"] == 6000
