@@ -235,6 +235,7 @@ def _train(
 def _record_of(material: Material, enrolled: Enrolment, fitted: Fitted, *, known_scores: int) -> AdapterRecord:
     """Calibrate what was learned, and gather what the RUN says of itself but for the test subjects' numbers."""
     from adclip.clinical.baseline import MetadataBaseline
+    from adclip.clinical.people import person_of
     from adclip.clinical.reports import template_version
     from adclip.clinical.volumes_baseline import VolumesBaseline
     from adclip.model.record import AdapterRecord
@@ -251,7 +252,7 @@ def _record_of(material: Material, enrolled: Enrolment, fitted: Fitted, *, known
     )
     has_score = fitted.prompts.mmse_token and known_scores > 1
     # repeated visits of one person are not exchangeable: one visit each
-    once = list({cohort.visits[place].subject_id: place for place in reversed(places["calibration"])}.values())
+    once = list({person_of(cohort.visits[place].subject_id): place for place in reversed(places["calibration"])}.values())
     told = [reads_report(cohort.visits[place], config.style, task, reports=config.reports) for place in once]
     calibration = dataclasses.replace(
         calibrate(fitted.answers(once), cohort.labels[once], cohort.mmse[once], told),

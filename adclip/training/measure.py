@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adclip.clinical.baseline import MetadataBaseline
+from adclip.clinical.people import person_of
 from adclip.clinical.reports import usable_fields
 from adclip.clinical.volumes_baseline import VolumesBaseline
 from adclip.domain import Visit
@@ -61,7 +62,7 @@ def measure(
     labels, calibration = record.labels, record.calibration
     visits = [cohort.visits[place] for place in places]
     truth = [labels[int(cohort.labels[place])] for place in places]
-    subjects = [visit.subject_id for visit in visits]
+    subjects = [person_of(visit.subject_id) for visit in visits]
     told = [reads_report(visit, record.style, record.task, reports=record.reports) for visit in visits]
     scan = to_probabilities(answers.bare, calibration.scan_only_temperature)
     # as `predict` does it: without a word in the report the answer is that of the scan alone
@@ -160,6 +161,6 @@ def count_subjects(cohort: Cohort, places: Sequence[int], labels: Sequence[str])
     """Return how many subjects of each diagnosis, at their first scan, are at `places`."""
     first: dict[str, str] = {}
     for place in places:
-        first.setdefault(cohort.visits[place].subject_id, labels[int(cohort.labels[place])])
+        first.setdefault(person_of(cohort.visits[place].subject_id), labels[int(cohort.labels[place])])
     found = Counter(first.values())
     return {label: found.get(label, 0) for label in labels}
