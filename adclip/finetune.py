@@ -252,7 +252,8 @@ def _record_of(material: Material, enrolled: Enrolment, fitted: Fitted, *, known
     )
     has_score = fitted.prompts.mmse_token and known_scores > 1
     # repeated visits of one person are not exchangeable: one visit each
-    once = list({person_of(cohort.visits[place].subject_id): place for place in reversed(places["calibration"])}.values())
+    ids = {place: person_of(cohort.visits[place].subject_id) for place in places["calibration"]}
+    once = list({person: place for place, person in reversed(ids.items())}.values())
     told = [reads_report(cohort.visits[place], config.style, task, reports=config.reports) for place in once]
     calibration = dataclasses.replace(
         calibrate(fitted.answers(once), cohort.labels[once], cohort.mmse[once], told),

@@ -126,9 +126,7 @@ def _say_unmatched(table: Table, item: ScanItem) -> str:
     close = nearest_id(table, item.subject_id)
     nearest = f"; the nearest id there is {close}" if close else ""
     tried = item.stem.replace("_", ", ")
-    return (
-        f"no row of {table.path} belongs to {tried}{nearest}; it is read without metadata (add a `scan` column, or --subject)"
-    )
+    return f"no row of {table.path} belongs to {tried}{nearest}; it is read without metadata (add a `scan` column, or --subject)"
 
 
 def _named_otherwise(item: ScanItem, visit: Visit) -> str | None:

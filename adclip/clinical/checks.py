@@ -75,10 +75,10 @@ def notes_of(tables: Sequence[PartialTable], joined: Joining, max_days: int) -> 
     """Yield what the user should know: tables without ids, repeated rows, rows that no other table knows."""
     for table in tables:
         if len(table.rows) > 1 and not any("subject_id" in row.values for row in table.rows):
-            by = "by `scan` alone" if any("scan" in row.values for row in table.rows) else "to no scan"
+            by = "by their `scan` alone" if any("scan" in row.values for row in table.rows) else "to no scan"
             yield (
-                f"{table.path.name}: no column of subject ids, so its {len(table.rows)} rows are joined {by} and each stands "
-                "for a person of its own (`--column subject_id=NAME` names the column)"
+                f"no column of subject ids in {table.path.name}: its {len(table.rows)} rows are joined {by} "
+                "(`--column subject_id=NAME` names the column)"
             )
     if joined.repeated:
         yield f"rows that repeat another one exactly: {joined.repeated}; each counts once"

@@ -27,6 +27,7 @@ from adclip.errors import TableError
 
 PERSON = frozenset({"subject_id", "sex", "education_years", "apoe4_count", BIRTH_YEAR, AGE_AT_ENTRY})
 
+
 def join(tables: Sequence[PartialTable], max_days: int) -> Joining:
     """Join tables by the rules above.
 

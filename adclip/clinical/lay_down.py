@@ -77,6 +77,8 @@ class Visits:
             if key in mine:
                 _check_repetition(table, mine[key], row, key)
                 result.repeated += 1
+                if row.aside != mine[key].aside:
+                    self._take(table, row, key)  # the same but for answers that nobody reads
                 continue
             mine[key] = row
             if not key[1] and not key[2]:
@@ -140,7 +142,9 @@ class Visits:
     def _add(self, visits: Iterable[Joined], table: PartialTable, row: PartialRow) -> None:
         for visit in visits:
             # one file may be written in several ways; whether two cells mean it was decided before
-            values = {column: value for column, value in row.values.items() if column != "scan" or column not in visit.values}
+            values = {
+                column: value for column, value in row.values.items() if column != "scan" or column not in visit.values
+            }
             visit.add(table, row.line, values, row.aside)
 
     def _scan(self, path: Path, cell: str) -> str:
@@ -148,7 +152,7 @@ class Visits:
         folder = self._folders[path]
         whole = os.path.normpath(os.path.join(folder, cell))  # noqa: PTH118  a hundred thousand rows: paths as text
         parent, name = os.path.split(whole)
-        if parent != folder or not (self._one_folder or not os.path.lexists(whole)):  # noqa: PTH110
+        if parent != folder or not (self._one_folder or not os.path.lexists(whole)):
             return whole
         return name
 
@@ -173,7 +177,7 @@ def _check_repetition(table: PartialTable, first: PartialRow, second: PartialRow
 
 
 def _refuse_undated(table: PartialTable, rows: dict[Key, PartialRow], undated: dict[str, PartialRow]) -> None:
-    """Refuse a row without session, date and scan beside others of the subject that have one: of which visit is it?"""
+    """Refuse a row without session, date and scan beside others of the subject that have one."""
     for key, row in rows.items():
         other = undated.get(key[0])
         if other is not None and row is not other:

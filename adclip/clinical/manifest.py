@@ -136,7 +136,9 @@ def build_manifest(items: Sequence[ScanItem], table: Table) -> Manifest:
             skipped.append(Skipped(f"line {line}", NO_SCAN))
     if not examples:
         raise TableError.no_rows(table.path, _why_none(table, items, row_of))
-    unnamed = [one.item.subject_id for one, number in zip(examples, used, strict=True) if not table.rows[number].subject_id]
+    unnamed = [
+        one.item.subject_id for one, number in zip(examples, used, strict=True) if not table.rows[number].subject_id
+    ]
     if len(unnamed) > 1:
         check_told_apart(unnamed)
     return Manifest(tuple(examples), tuple(skipped), tuple(_how_told_apart(examples, unnamed)))

@@ -151,14 +151,20 @@ def _of_study(table: Table, named: ScanName | None) -> list[int]:
 def _of_visit(table: Table, numbers: list[int], item: ScanItem, named: ScanName | None) -> int | None:
     """Choose among the rows of one person by session, else by day."""
     sessions = {item.session_id, named.key.session if named else None} - {None}
-    who = item.stem if named is None else " ".join(filter(None, (named.key.subject, named.key.session or item.session_id)))
+    who = (
+        item.stem
+        if named is None
+        else " ".join(filter(None, (named.key.subject, named.key.session or item.session_id)))
+    )
     if sessions:
         same = [number for number in numbers if sessions & _sessions_of(table.rows[number], named)]
         if same:
             return _the_one(table, same, who)
         if named is not None and (days := _days_of(table, numbers)):
             return _of_day(table, days, named.key, who)
-        return _the_one(table, numbers, who) if all(table.rows[number].session_id is None for number in numbers) else None
+        return (
+            _the_one(table, numbers, who) if all(table.rows[number].session_id is None for number in numbers) else None
+        )
     if named is not None and named.acquired is not None:
         day = date.fromisoformat(named.acquired)
         dated = {

@@ -68,7 +68,9 @@ def meanings_of(
         for rule in by_place.get(place, ()):
             yield Meaning(path.name, header.show(rule), rule.column, rule.unit, rule.why)
         if shown and place not in used:
-            why = dialect.why_not(header.spelled[place]) or next((hint for hint in hints if f"`{shown}`" in hint), "not known")
+            why = dialect.why_not(header.spelled[place]) or next(
+                (hint for hint in hints if f"`{shown}`" in hint), "not known"
+            )
             yield Meaning(path.name, shown, None, "", why)
 
 

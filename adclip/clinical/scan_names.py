@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 
 from adclip.clinical.dialects import StudyKey, study_key
 from adclip.domain import ScanItem
@@ -66,7 +67,7 @@ def _keys_of(item: ScanItem) -> Iterator[StudyKey]:
         # A study's own folder begins with its id; in the middle of a name it may say what a folder is about.
         if (key := study_key(folder)) and study_key("x" + folder.removeprefix("sub-")) is None:
             yield key
-    for study, number in zip(folders, folders[1:], strict=False):
+    for study, number in pairwise(folders):
         if study.isalpha() and number.isdigit() and (key := study_key(f"{study}/{number}")):  # AIBL/7
             yield key
 

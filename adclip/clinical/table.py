@@ -13,8 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from adclip.clinical.columns import COLUMNS, near_miss, to_further
 from adclip.clinical.checks import check_ids, check_mappings, notes_of
+from adclip.clinical.columns import COLUMNS, near_miss, to_further
 from adclip.clinical.derive import apply_cdr, complete
 from adclip.clinical.dialects import study_key
 from adclip.clinical.dialects.base import DAY

@@ -228,8 +228,14 @@ def _say_left_out(folder: Path, why: str, paths: list[Path]) -> str:
 
 
 def _in_table(path: Path) -> Iterator[_Named]:
-    for row in read_list(path):
+    rows = read_list(path)
+    nobody = len(rows) > 1 and not any(row.subject_id for row in rows)
+    for number, row in enumerate(rows):
         named = _to_item(row.scan, row.subject_id, row.session_id)
+        if nobody and number == 0:
+            named = _noted(
+                named, f"{path.name}: no column of subject ids; its {len(rows)} scans go by the names of their files"
+            )
         yield replace(named, line=(path, row.line) if row.subject_id or row.session_id else None)
 
 
