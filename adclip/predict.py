@@ -93,6 +93,7 @@ def find_jobs(
     from adclip.clinical.matching import match_rows
     from adclip.clinical.table import read_tables
     from adclip.imaging.find import find_scans
+    from adclip.imaging.origins import find_origins
 
     items = find_scans(inputs)
     for item in items:
@@ -105,7 +106,8 @@ def find_jobs(
     for hint in (*table.hints, *table.notes):
         on_event(Warned(str(meta), hint))
     jobs = []
-    for item, number in zip(items, match_rows(table, items, subject), strict=True):
+    rows = match_rows(table, items, subject, find_origins(items, table.scans_of_nobody))
+    for item, number in zip(items, rows, strict=True):
         visit = None if number is None else table.rows[number]
         if visit is None:
             on_event(Warned(str(item.path), _say_unmatched(table, item)))

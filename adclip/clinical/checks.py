@@ -75,9 +75,10 @@ def notes_of(tables: Sequence[PartialTable], joined: Joining, max_days: int) -> 
     """Yield what the user should know: tables without ids, repeated rows, rows that no other table knows."""
     for table in tables:
         if len(table.rows) > 1 and not any("subject_id" in row.values for row in table.rows):
+            what = "no subject id" if "subject_id" in table.columns else "no column of subject ids"
             by = "by their `scan` alone" if any("scan" in row.values for row in table.rows) else "to no scan"
             yield (
-                f"no column of subject ids in {table.path.name}: its {len(table.rows)} rows are joined {by} "
+                f"{what} in {table.path.name}: its {len(table.rows)} rows are joined {by} "
                 "(`--column subject_id=NAME` names the column)"
             )
     if joined.repeated:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from adclip.clinical.diagnoses import last_diagnosis
 from adclip.clinical.matching import match_rows, nearest_id
@@ -82,7 +83,9 @@ class Manifest:
         return dict(Counter(skipped.reason for skipped in self.skipped))
 
 
-def build_manifest(items: Sequence[ScanItem], table: Table) -> Manifest:
+def build_manifest(
+    items: Sequence[ScanItem], table: Table, origins: Mapping[Path, tuple[Path, ...]] | None = None
+) -> Manifest:
     """Join scans with the rows of a table, by the `scan` column, else by subject and session (`matching`).
 
     Parameters
@@ -91,6 +94,8 @@ def build_manifest(items: Sequence[ScanItem], table: Table) -> Manifest:
         The scans.
     table : Table
         Rows with a diagnosis at the visit of the scan.
+    origins : mapping of Path to tuple of Path, optional
+        Derivative -> the scan that it was made of: a `scan` cell may name either.
 
     Returns
     -------
@@ -108,7 +113,7 @@ def build_manifest(items: Sequence[ScanItem], table: Table) -> Manifest:
     ScanError
         If a file has vanished.
     """
-    row_of = match_rows(table, items)
+    row_of = match_rows(table, items, origins=origins)
     joined: dict[int, list[ScanItem]] = defaultdict(list)
     for item, number in zip(items, row_of, strict=True):
         if number is not None:

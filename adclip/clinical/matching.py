@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -22,7 +22,12 @@ from adclip.errors import TableError
 _DAYS_A_YEAR = 365.25
 
 
-def match_rows(table: Table, items: Sequence[ScanItem], subject: str | None = None) -> list[int | None]:
+def match_rows(
+    table: Table,
+    items: Sequence[ScanItem],
+    subject: str | None = None,
+    origins: Mapping[Path, tuple[Path, ...]] | None = None,
+) -> list[int | None]:
     """Find the row of every scan of a run.
 
     Parameters
@@ -33,6 +38,8 @@ def match_rows(table: Table, items: Sequence[ScanItem], subject: str | None = No
         All scans of the run: a bare file name in the `scan` column counts only where exactly one of them has it.
     subject : str, optional
         Subject id (`--subject`), with or without ``sub-``, for the one scan that nothing else joins.
+    origins : mapping of Path to tuple of Path, optional
+        Derivative -> the scan that it was made of: a `scan` cell may name either.
 
     Returns
     -------
@@ -48,7 +55,8 @@ def match_rows(table: Table, items: Sequence[ScanItem], subject: str | None = No
     """
     _check_bare_names(table, items)
     only = len(items) == 1
-    found = [find_row_index(table, item, only_scan=only) for item in items]
+    made_of = origins or {}
+    found = [find_row_index(table, item, only, made_of.get(item.path, ())) for item in items]
     unmatched = [place for place, row in enumerate(found) if row is None]
     if subject is None or not unmatched:
         return found
@@ -86,11 +94,11 @@ def find_row(table: Table, item: ScanItem, only_scan: bool, subject: str | None 
     return None if number is None else table.rows[number]
 
 
-def find_row_index(table: Table, item: ScanItem, only_scan: bool) -> int | None:
-    """Return the position in `table.rows` that `find_row` chooses without `--subject`."""
+def find_row_index(table: Table, item: ScanItem, only_scan: bool, made_of: Iterable[Path] = ()) -> int | None:
+    """Return the position in `table.rows` that `find_row` chooses without `--subject`; a cell may name what a scan is made of."""
     if only_scan and len(table.rows) == 1:
         return 0
-    paths = {scan_identity(path) for path in (item.path.absolute(), item.path.resolve())}
+    paths = {scan_identity(path) for path in (item.path.absolute(), item.path.resolve(), *made_of)}
     named_so = [*(table.by_scan.get(path, []) for path in paths), table.by_scan_name.get(pair_name(item.path.name), [])]
     if numbers := sorted({number for some in named_so for number in some}):
         return _the_one(table, numbers, f"scan {item.path.name}")
@@ -102,11 +110,25 @@ def find_row_index(table: Table, item: ScanItem, only_scan: bool) -> int | None:
 
 
 def nearest_id(table: Table, wanted: str) -> str | None:
-    """Return the subject id of a table that comes closest to one that it lacks: the same but for zeros and case, else alike."""
+    """Return the subject id of a table that comes closest to one that it lacks; None where no row has an id.
+
+    Parameters
+    ----------
+    table : Table
+        From `read_tables`.
+    wanted : str
+        Id of a scan that has no row.
+
+    Returns
+    -------
+    str or None
+        One that differs in case, leading zeros or the study's way of writing it alone, else the most similar text.
+    """
     person = person_of(wanted)
     same = next((name for name in table.by_subject if person_of(name) == person), None)
     folded = {fold(name): name for name in table.by_subject}
-    close = difflib.get_close_matches(fold(wanted), list(folded), n=1)
+    named = study_key(wanted)
+    close = difflib.get_close_matches(fold(named.subject if named else wanted), list(folded), n=1, cutoff=0.0)
     return same or (folded[close[0]] if close else None)
 
 

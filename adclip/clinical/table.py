@@ -105,6 +105,12 @@ class Table:
                     found[name].append(number)
         return dict(found)
 
+    @property
+    def scans_of_nobody(self) -> list[Path]:
+        """Scans that a table without any subject id names; empty where a row has an id, by which derivatives are joined."""
+        folder = self.path.parent.absolute()
+        return [] if self.by_subject else [folder / visit.scan for visit in self.rows if visit.scan]
+
     @cached_property
     def by_scan_name(self) -> dict[str, list[int]]:
         """Row indices of each scan cell that is a plain file name without a folder."""
@@ -190,7 +196,7 @@ def read_tables(paths: Sequence[Path], options: TableOptions | None = None, need
             raise _missing_column(tables, column, columns)
     home = joined.visits[0].path.parent
     visits, others = _only_classes_of(options.task, [_to_visit(visit, home) for visit in joined.visits])
-    if others:
+    if others and options.answers:
         notes.append(f"{others} rows have a diagnosis that is no class of the task {options.task.name}: it is left out")
     notes += check_together(visits, [visit.line for visit in joined.visits])
     return Table(

@@ -17,6 +17,7 @@ from adclip.domain import Visit
 from adclip.errors import CheckpointError, ConfigError, ScanError, TableError
 from adclip.events import OnEvent, Warned
 from adclip.imaging.find import find_scans, read_sidecar, without_failed
+from adclip.imaging.origins import find_origins
 from adclip.model.bases import BaseWeights, read_base
 from adclip.model.record import FEW_SUBJECTS
 from adclip.task import Task, read_task
@@ -186,7 +187,7 @@ def _gather(config: FinetuneConfig, on_event: OnEvent) -> Manifest:
         raise ScanError.all_failed_quality(config.scans)
     if left_out := len(found) - len(items):
         on_event(Warned(str(config.scans), f"{left_out} left out: quality verdict fail (see qc.html there)"))
-    manifest = _with_volumes(build_manifest(items, table))
+    manifest = _with_volumes(build_manifest(items, table, find_origins(items, table.scans_of_nobody)))
     for note in manifest.notes:
         on_event(Warned(str(table.path), note))
     for reason, count in manifest.skipped_by_reason.items():

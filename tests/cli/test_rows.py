@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -146,11 +147,29 @@ def test_subject_for_several_scans_is_refused(place, ask, tmp_path):
     assert "\nhint: " in said
 
 
+def test_a_scan_cell_may_name_the_raw_scan_that_a_derivative_was_made_of(place, ask, tmp_path):
+    scans, lines = [], ["scan,age_years,mmse"]
+    for number, name in enumerate(("anna", "bert"), 1):
+        raw = tmp_path / "raw" / f"{name}.nii.gz"
+        raw.parent.mkdir(exist_ok=True)
+        raw.write_bytes(name.encode())
+        scans.append(place(f"derivatives/{name[::-1]}", number))
+        sidecar = Path(str(scans[-1]).replace(".nii.gz", ".json"))
+        made_of = {"SourceSHA256": hashlib.sha256(name.encode()).hexdigest()}
+        sidecar.write_text(json.dumps(json.loads(sidecar.read_text()) | made_of))
+        lines.append(f"raw/{name}.nii.gz,70,{20 + number}")
+    code, found, said = ask(*scans, "--meta", table(tmp_path / "t.csv", *lines, "raw/gone.nii.gz,70,19"))
+    assert code == 0, said
+    assert {name: known(one) for name, one in found.items()} == {"anna"[::-1]: 21, "bert"[::-1]: 22}
+
+
 def test_no_row_is_told_with_the_nearest_id(place, ask, tmp_path):
     meta = table(tmp_path / "t.csv", "subject_id,mmse", "S007,21", "T100,22")
     code, found, said = ask(place("sub-S7"), "--meta", meta)
     assert code == 0 and "no_metadata_row" in found["sub-S7"]["flags"]
     assert "nearest id there is S007" in said
+    _, _, said = ask(place("ADNI_011_S_0002_MR_MPRAGE_I1"), "--meta", table(tmp_path / "t.csv", ADNI, *ADNI_ROWS[2:]))
+    assert "nearest id there is 011_S_0003" in said
 
 
 @pytest.mark.parametrize(
@@ -287,6 +306,16 @@ def test_a_study_knows_its_scans_by_their_names(place, ask, tmp_path, study):
         assert ("no_metadata_row" in found[Path(name).name]["flags"]) == (points is None)
 
 
+def test_a_whole_download_tree_joins_its_table(place, ask, tmp_path):
+    for number, (day, image) in enumerate((("2005-08-26_06_36_14.0", 7128), ("2006-03-20_09_00_00.0", 7129)), 1):
+        place(LONI.format(day, image), number)
+    place(LONI.format("2005-09-20_06_36_14.0", 7200).replace("0002", "0003"), 3)
+    code, found, said = ask(tmp_path / "ADNI", "--meta", table(tmp_path / "t.csv", ADNI, *ADNI_ROWS))
+    assert code == 0, said
+    who = {(one["subject_id"], one["session_id"], known(one)) for one in found.values()}
+    assert who == {("011_S_0002", "bl", 21), ("011_S_0002", "m06", 22), ("011_S_0003", "bl", 23)}
+
+
 @pytest.mark.parametrize(
     ("header", "rows", "name"),
     [
@@ -403,6 +432,13 @@ def test_an_option_about_absent_answers_stops_no_prediction(place, ask, tmp_path
 def test_a_column_of_answers_twice_stops_no_prediction(place, ask, tmp_path):
     meta = table(tmp_path / "t.csv", "subject_id,age_years,diagnosis,diagnosis", "x,71,CN,AD")
     code, found, said = ask(place("sub-x"), "--meta", meta)
+    assert code == 0 and "71 years old" in found["sub-x"]["report"], said
+
+
+def test_answers_of_any_kind_in_json_stop_no_prediction(place, ask, tmp_path):
+    row = {"subject_id": "x", "age_years": 71, "diagnosis": ["AD"], "mmse": True, "cdr_global": {"a": 1}}
+    (tmp_path / "t.json").write_text(json.dumps([row, {"subject_id": "y"}]))
+    code, found, said = ask(place("sub-x"), "--meta", tmp_path / "t.json")
     assert code == 0 and "71 years old" in found["sub-x"]["report"], said
 
 
