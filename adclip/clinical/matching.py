@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
-from adclip.clinical.dialects import StudyKey, study_key
+from adclip.clinical.dialects import study_key
 from adclip.clinical.people import fold, person_of
 from adclip.clinical.scan_names import ScanName, read_scan_name
 from adclip.clinical.table import Table, pair_name, scan_identity
@@ -126,10 +126,12 @@ def nearest_id(table: Table, wanted: str) -> str | None:
     """
     person = person_of(wanted)
     same = next((name for name in table.by_subject if person_of(name) == person), None)
-    folded = {fold(name): name for name in table.by_subject}
+    if same is not None:
+        return same
     named = study_key(wanted)
-    close = difflib.get_close_matches(fold(named.subject if named else wanted), list(folded), n=1, cutoff=0.0)
-    return same or (folded[close[0]] if close else None)
+    folded, text = {fold(name): name for name in table.by_subject}, fold(named.subject if named else wanted)
+    close = difflib.get_close_matches(text, list(folded), n=1) or difflib.get_close_matches(text, list(folded), 1, 0.0)
+    return folded[close[0]] if close else None
 
 
 def _check_bare_names(table: Table, items: Sequence[ScanItem]) -> None:
@@ -183,7 +185,7 @@ def _of_visit(table: Table, numbers: list[int], item: ScanItem, named: ScanName 
         if same:
             return _the_one(table, same, who)
         if named is not None and (days := _days_of(table, numbers)):
-            return _of_day(table, days, named.key, who)
+            return _of_day(table, days, named.key.session or "", who)
         return (
             _the_one(table, numbers, who) if all(table.rows[number].session_id is None for number in numbers) else None
         )
@@ -214,15 +216,17 @@ def _days_of(table: Table, numbers: Iterable[int]) -> dict[int, float]:
     return {number: day for number in numbers if table.days and (day := table.days[number]) is not None}
 
 
-def _of_day(table: Table, days: dict[int, float], key: StudyKey, who: str) -> int | None:
+def _of_day(table: Table, days: dict[int, float], session: str, who: str) -> int | None:
     """Choose by the days since entry that a session counts: in days (``d0129``), or in clinica's steps of six months."""
-    kind, count = (key.session or "")[:1], (key.session or "")[1:]
+    kind, count = session[:1], session[1:]
     if not count.isdigit():
         return None
     if kind == "M":
         same = [number for number, day in days.items() if 6 * round(day / (_DAYS_A_YEAR / 2)) == int(count)]
         return _the_one(table, same, who) if same else None
-    return _nearest(table, days, int(count), who)
+    # a row with a session of its own is of another scan: its volumes are not this one's
+    clinical = {number: day for number, day in days.items() if table.rows[number].session_id is None}
+    return _nearest(table, clinical, int(count), who) if clinical else None
 
 
 def _nearest(table: Table, days: dict[int, float], wanted: float, who: str) -> int | None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import lru_cache
 
 from adclip.clinical.dialects import study_key
 from adclip.errors import LeakError
 
-# Last words of a scan's name that tell visits or repetitions of one person apart: `anna_v2`, `S01-baseline`, `x_ses-2`.
+# Words of a scan's name that tell visits or repetitions of one person apart: `anna_v2`, `S01-baseline`, `x_ses-2`, `m12-anna`.
 _OCCASION = re.compile(
-    r"(?:[._-]+(?:visit|vis|v|session|sess|ses|s|timepoint|time|tp|t|scan|run|rep|retest|test|month|m|mo|year|yr|y|week|w|wave|"
-    r"day|d|mr|mri|follow-?up|fu|baseline|base|bl|pre|post|first|second)[._-]?\d*)+$",
+    r"(?<![A-Za-z0-9])(?:visit|vis|v|session|sess|ses|timepoint|time|tp|t|scan|run|rep|retest|test|month|m|mo|year|yr|y|week|w|wave|"
+    r"day|d|mr|mri|follow[._-]?up|fu|baseline|base|bl|pre|post|first|second)(?:[._-]?\d+)?(?![A-Za-z0-9])",
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"[._-]+\d+$")
@@ -29,6 +30,7 @@ def fold(subject: str) -> str:
     return re.sub(r"\d+", lambda digits: str(int(digits.group())), subject.casefold())
 
 
+@lru_cache(maxsize=1 << 16)
 def person_of(subject: str) -> str:
     """Return what all ids of one person have in common: the subject in the name of a study's scan, folded.
 
@@ -75,10 +77,10 @@ def check_told_apart(names: Iterable[str]) -> None:
     Raises
     ------
     LeakError
-        If two ids of different people are the same but for a last word such as ``v2`` or ``baseline``, or but for a last number
-        where others differ in more than that. The first two are named.
+        If two ids of different people are the same but for a word such as ``v2`` or ``baseline``, or but for a last number where
+        others differ in more than that. The first two are named.
     """
-    ids = {person_of(name): name for name in names}
+    ids = {person_of(name): name for name in names if study_key(name) is None}  # a study's names say who it is
     for stem_of in (_stem, _stem_before_number):
         seen: dict[str, str] = {}
         stems = {fold(stem_of(name)) for name in ids.values()}
@@ -93,7 +95,8 @@ def check_told_apart(names: Iterable[str]) -> None:
 
 
 def _stem(name: str) -> str:
-    return _OCCASION.sub("", name) or name
+    kept = [word for word in re.split(r"[._-]+", _OCCASION.sub("", name)) if word]
+    return "-".join(kept) or name
 
 
 def _stem_before_number(name: str) -> str:

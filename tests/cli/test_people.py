@@ -123,7 +123,7 @@ def test_a_given_split_knows_a_person_by_another_id(cohort, train, tmp_path):
 @pytest.mark.parametrize(
     "pair",
     [("anna_v1", "anna_v2"), ("S01-baseline", "S01-followup"), ("S01", "S01_m12"), ("k9_ses-1", "k9_ses-2"), ("anna-scan1", "anna-scan2"),
-     ("bert_1", "bert_2")],
+     ("bert_1", "bert_2"), ("baseline-anna", "m12-anna"), ("anna.v1.brain", "anna.v2.brain"), ("anna", "anna_T2"), ("C3", "C3-Follow-up")],
 )  # fmt: skip
 def test_names_that_leave_open_who_is_one_person_are_refused_where_no_table_says_it(cohort, train, tmp_path, pair):
     scans = cohort((*pair, *FILLERS))
@@ -138,6 +138,14 @@ def test_names_that_leave_open_who_is_one_person_are_refused_where_no_table_says
 
 def test_numbered_people_of_one_study_are_no_puzzle(cohort, train, tmp_path):
     write_rows(tmp_path / "t.csv", cohort(tuple(f"study_{number:02d}" for number in range(24))))
+    ran = train("--dry-run")
+    assert ran.code == 0, ran.stderr
+    assert "24 people" in ran.stderr
+
+
+def test_the_names_of_a_study_say_who_is_who(cohort, train, tmp_path):
+    names = tuple(f"ADNI_{site:03d}_S_{number:04d}_MR_MPRAGE_I{number}" for site in (11, 12) for number in range(1, 13))
+    write_rows(tmp_path / "t.csv", cohort(names))
     ran = train("--dry-run")
     assert ran.code == 0, ran.stderr
     assert "24 people" in ran.stderr

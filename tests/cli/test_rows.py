@@ -306,6 +306,16 @@ def test_a_study_knows_its_scans_by_their_names(place, ask, tmp_path, study):
         assert ("no_metadata_row" in found[Path(name).name]["flags"]) == (points is None)
 
 
+def test_the_volumes_of_another_session_are_never_borrowed(place, ask, tmp_path):
+    volumes = table(tmp_path / "fs.csv", "Subject,MR_session,IntraCranialVol", "OAS30001,OAS30001_MR_d0329,1500000")
+    clinic = table(tmp_path / "cdr.csv", OASIS_3, *OASIS_3_ROWS)
+    near, other = "sub-OAS30001_ses-d0329", "sub-OAS30001_ses-d0400"
+    code, found, said = ask(place(near), place(other, 2), "--meta", volumes, "--meta", clinic)
+    assert code == 0, said
+    assert known(found[near]) == 22 and "no_metadata_row" not in found[near]["flags"]
+    assert known(found[other]) is None and "no_metadata_row" in found[other]["flags"]
+
+
 def test_a_whole_download_tree_joins_its_table(place, ask, tmp_path):
     for number, (day, image) in enumerate((("2005-08-26_06_36_14.0", 7128), ("2006-03-20_09_00_00.0", 7129)), 1):
         place(LONI.format(day, image), number)
