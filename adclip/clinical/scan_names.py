@@ -12,8 +12,8 @@ from adclip.clinical.dialects import StudyKey, study_key
 from adclip.domain import ScanItem
 from adclip.errors import ScanError
 
-# LONI's download tree has a folder for the moment of the acquisition: 2005-08-26_06_36_14.0
-_ACQUIRED = re.compile(r"(\d{4}-\d\d-\d\d)_\d\d_\d\d_\d\d(\.\d+)?")
+# LONI's download tree has a folder for the moment of the acquisition, 2005-08-26_06_36_14.0, which ids of its scans hold as well
+_ACQUIRED = re.compile(r"(?:^|(?<=_))(\d{4}-\d\d-\d\d)_\d\d_\d\d_\d\d(?:\.\d+)?(?=_|$)")
 _FOLDERS = 8  # above a scan that are looked at: LONI's tree has five between the image and the study
 
 
@@ -73,8 +73,8 @@ def _keys_of(item: ScanItem) -> Iterator[StudyKey]:
 
 
 def _acquired(item: ScanItem) -> str | None:
-    for name in reversed(item.path.absolute().parts[-_FOLDERS:]):
-        if match := _ACQUIRED.fullmatch(name):
+    for name in (*reversed(item.path.absolute().parts[-_FOLDERS:]), item.subject_id):
+        if match := _ACQUIRED.search(name):
             try:
                 return date.fromisoformat(match[1]).isoformat()
             except ValueError:

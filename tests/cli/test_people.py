@@ -151,6 +151,29 @@ def test_the_names_of_a_study_say_who_is_who(cohort, train, tmp_path):
     assert "24 people" in ran.stderr
 
 
+def test_a_download_tree_learns_from_the_rows_of_its_days(cohort, train, tmp_path):
+    visits = [(number, month) for number in range(1, 19) for month in ((0, 6) if number < 4 else (0,))]
+    names = tuple(
+        f"ADNI_011_S_{number:04d}_200{5 + month // 6}-08-26_06_36_14.0_I{number}{month}" for number, month in visits
+    )
+    cohort(names)
+    lines = ["PTID,VISCODE,EXAMDATE,AGE,Years_bl,PTGENDER,DX"]
+    for number, month in visits:
+        state = ("CN", "MCI", "Dementia")[(number + (month > 0)) % 3]
+        lines.append(
+            f"011_S_{number:04d},{'m06' if month else 'bl'},200{5 + month // 6}-09-01,70,{month / 12},Male,{state}"
+        )
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    ran = train()
+    assert ran.code == 0, ran.stderr
+    assert "left out" not in ran.stderr
+    parts = parts_of(tmp_path / "run")
+    assert set(parts) == {f"011_S_{number:04d}" for number, _ in visits}
+    with (tmp_path / "run" / "private" / "scans.tsv").open() as stream:
+        sessions = [row["session_id"] for row in csv.DictReader(stream, delimiter="\t")]
+    assert sorted(sessions) == ["bl"] * 18 + ["m06"] * 3
+
+
 def test_ids_of_a_table_that_differ_in_zeros_are_still_refused(cohort, train, tmp_path):
     write_rows(tmp_path / "t.csv", cohort(("20", "020", *FILLERS)), named=True)
     ran = train()
