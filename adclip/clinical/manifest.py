@@ -144,18 +144,20 @@ def build_manifest(
     unnamed = [
         one.item.subject_id for one, number in zip(examples, used, strict=True) if not table.rows[number].subject_id
     ]
-    if len(unnamed) > 1:
-        check_told_apart(unnamed)
     return Manifest(tuple(examples), tuple(skipped), tuple(_how_told_apart(examples, unnamed)))
 
 
 def _how_told_apart(examples: Sequence[Example], unnamed: Sequence[str]) -> Iterator[str]:
-    """Say by what people are told apart, and which ids count as one person."""
+    """Say by what people are told apart, and which ids count as one person; refuse names that leave it open."""
+    groups = check_told_apart(unnamed)
     if unnamed:
         yield (
             f"no table names the subjects of {len(unnamed)} scans: they are told apart by the names of the scans, "
             f"{count_people(unnamed)} people"
         )
+    if groups:
+        shown = ", ".join(f"`{group}`" for group in groups[:5]) + (", ..." if len(groups) > 5 else "")
+        yield f"numbers after {shown} are taken for people, not for visits; if they are visits, add a `subject_id` column"
     for ids in same_people(example.visit.subject_id for example in examples):
         yield f"{', '.join(ids[:5])}{', ...' if len(ids) > 5 else ''} count as one person"
 

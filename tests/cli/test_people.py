@@ -123,7 +123,8 @@ def test_a_given_split_knows_a_person_by_another_id(cohort, train, tmp_path):
 @pytest.mark.parametrize(
     "pair",
     [("anna_v1", "anna_v2"), ("S01-baseline", "S01-followup"), ("S01", "S01_m12"), ("k9_ses-1", "k9_ses-2"), ("anna-scan1", "anna-scan2"),
-     ("bert_1", "bert_2"), ("baseline-anna", "m12-anna"), ("anna.v1.brain", "anna.v2.brain"), ("anna", "anna_T2"), ("C3", "C3-Follow-up")],
+     ("bert_1", "bert_2"), ("bert_2020-01-31", "bert_2021-02-03"), ("20200131-bert", "20210203-bert"), ("S01a", "S01b"), ("S01_A", "S01_B"),
+     ("bert", "bert_2"), ("miriad_189_AD_F_01_MR_1", "miriad_189_AD_F_02_MR_1"), ("baseline-anna", "m12-anna"), ("anna.v1.brain", "anna.v2.brain"), ("anna", "anna_T2"), ("C3", "C3-Follow-up")],
 )  # fmt: skip
 def test_names_that_leave_open_who_is_one_person_are_refused_where_no_table_says_it(cohort, train, tmp_path, pair):
     scans = cohort((*pair, *FILLERS))
@@ -136,11 +137,56 @@ def test_names_that_leave_open_who_is_one_person_are_refused_where_no_table_says
     assert train("--dry-run").code == 0
 
 
-def test_numbered_people_of_one_study_are_no_puzzle(cohort, train, tmp_path):
-    write_rows(tmp_path / "t.csv", cohort(tuple(f"study_{number:02d}" for number in range(24))))
+COHORTS = {
+    "one study": [f"study_{number:02d}" for number in range(24)],
+    "patients": [f"patient_{number}" for number in range(1, 31)],
+    "two sites": [f"site{site}_{number:02d}" for site in "AB" for number in range(1, 13)],
+    "groups": [f"{group}_{number:03d}" for group in ("NC", "MCI", "AD") for number in range(1, 9)],
+    "one small site": [f"site{site}_{number:02d}" for site in "ABC" for number in range(1, 2 if site == "C" else 15)],
+    "numbered sites": [f"site_{site:02d}_{number:03d}" for site in range(1, 4) for number in range(1, 9)],
+    "ABIDE": [f"{site}_{50000 + 100 * number + one:07d}" for number, site in enumerate(("Pitt", "NYU", "UCLA")) for one in range(9)],
+    "IXI": [f"IXI{number:03d}-{('Guys', 'HH', 'IOP')[number % 3]}-{800 + number:04d}" for number in range(2, 26)],
+    "scans": [f"brain_scan_{number:03d}" for number in range(1, 25)],
+    "sexes": [f"{group}_{sex}{number:02d}" for group in ("AD", "CN") for sex in "MF" for number in range(1, 8)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("names", COHORTS.values(), ids=COHORTS)
+def test_ordinary_names_of_people_are_no_puzzle(cohort, train, tmp_path, names):
+    write_rows(tmp_path / "t.csv", cohort(tuple(names)))
     ran = train("--dry-run")
     assert ran.code == 0, ran.stderr
-    assert "24 people" in ran.stderr
+    assert f"{len(names)} people" in ran.stderr
+
+
+def test_numbers_taken_for_people_are_spoken_of(cohort, train, tmp_path):
+    write_rows(tmp_path / "t.csv", cohort(tuple(COHORTS["two sites"])))
+    assert "numbers after `siteA`, `siteB` are taken for people, not for visits" in train("--dry-run").stderr
+
+
+@pytest.mark.parametrize(
+    ("names", "pair"),
+    [
+        ([f"S{number:03d}_{visit}" for number in range(1, 13) for visit in (1, 2)], ("S001_1", "S001_2")),
+        ([f"P_{number:03d}_{visit}" for number in range(1, 9) for visit in (1, 2, 3)], ("P_001_1", "P_001_2")),
+        ([f"{person}_{visit}" for person in FILLERS[:6] for visit in range(1, 5)], ("qka_1", "qka_2")),
+        ([*COHORTS["two sites"], "siteA_05_2"], ("siteA_05", "siteA_05_2")),
+        ([f"{name}_v{visit}" for name in COHORTS["two sites"] for visit in (1, 2)], ("siteA_01_v1", "siteA_01_v2")),
+    ],
+)  # fmt: skip
+def test_visits_are_not_taken_for_people(cohort, train, tmp_path, names, pair):
+    write_rows(tmp_path / "t.csv", cohort(tuple(names)))
+    ran = train("--dry-run")
+    assert ran.code == 2 and f"`{pair[0]}` and `{pair[1]}`" in ran.stderr, ran.stderr
+
+
+def test_a_download_tree_of_any_project_says_who_is_one_person(cohort, train, tmp_path):
+    names = [
+        f"PPMI_{3000 + number}_201{year}-01-31_12_00_00.0_I{number}{year}" for number in range(12) for year in (1, 2)
+    ]
+    write_rows(tmp_path / "t.csv", cohort(tuple(names)))
+    ran = train("--dry-run")
+    assert ran.code == 0 and "12 people" in ran.stderr, ran.stderr
 
 
 def test_the_names_of_a_study_say_who_is_who(cohort, train, tmp_path):
