@@ -452,7 +452,7 @@ class TableError(InputError):
     def bare_name(cls, path: Path | str, line: int, name: str, scans: Sequence[Path | str]) -> TableError:
         return cls(
             f"{path} line {line}: `{name}` is the name of {len(scans)} scans of this run: {_some(scans)}",
-            "write the path of the scan, from the folder of the table, in place of its bare name",
+            "write the path of the scan, from the folder of the table, in place of its bare name: `./T1.nii` for one beside the table",
         )
 
     @classmethod

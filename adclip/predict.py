@@ -90,7 +90,7 @@ def find_jobs(
     on_event: OnEvent = ignore,
 ) -> list[Job]:
     """Find the scans and join each with its row."""
-    from adclip.clinical.matching import match_rows
+    from adclip.clinical.matching import match_rows, rows_naming
     from adclip.clinical.table import read_tables
     from adclip.imaging.find import find_scans
     from adclip.imaging.origins import find_origins
@@ -106,15 +106,21 @@ def find_jobs(
     for hint in (*table.hints, *table.notes):
         on_event(Warned(str(meta), hint))
     jobs = []
-    rows = match_rows(table, items, subject, find_origins(items, table.scans_of_nobody))
+    origins = find_origins(items, table.scans_of_nobody)
+    rows = match_rows(table, items, subject, origins)
     for item, number in zip(items, rows, strict=True):
         visit = None if number is None else table.rows[number]
         if visit is None:
             on_event(Warned(str(item.path), _say_unmatched(table, item)))
         flags = item.flags + (() if visit else ("no_metadata_row",))
-        # a row that names the scan, or --subject, is the user's word; that a lone row is this scan's is an assumption
-        assumed = visit is not None and len(items) == len(table.rows) == 1 and not (visit.scan or subject)
-        if visit is not None and assumed and (other := _named_otherwise(item, visit)):
+        # a row that names this scan, or whom --subject names, is the user's word; that a lone row is this scan's is an assumption
+        if (
+            visit is not None
+            and len(items) == len(table.rows) == 1
+            and not rows_naming(table, item, origins.get(item.path, ()))
+            and not (subject and _is_of(subject, visit))
+            and (other := _named_otherwise(item, visit))
+        ):
             on_event(Warned(str(item.path), f"the only row of {meta} is of subject {other}; is it this person's?"))
             visit, flags = replace(visit, subject_id=item.subject_id), (*flags, "row_of_other_subject")
         jobs.append(Job(item, visit, flags))
@@ -123,18 +129,21 @@ def find_jobs(
 
 def _say_unmatched(table: Table, item: ScanItem) -> str:
     """Say that a scan has no row, and which id of the table comes closest to its own."""
-    from adclip.clinical.matching import nearest_id
-
-    close = nearest_id(table, item.subject_id)
+    close = table.likeness.nearest(item.subject_id)
     nearest = f"; the nearest id there is {close}" if close else ""
     tried = item.stem.replace("_", ", ")
     return f"no row of {table.path} belongs to {tried}{nearest}; it is read without metadata (add a `scan` column, or --subject)"
 
 
+def _is_of(subject: str, visit: Visit) -> bool:
+    from adclip.clinical.people import person_of
+
+    return person_of(subject.removeprefix("sub-")) == person_of(visit.subject_id)
+
+
 def _named_otherwise(item: ScanItem, visit: Visit) -> str | None:
     """Return the row's subject where BIDS's way of naming scans, or a study's, says that the scan is of another one."""
     from adclip.clinical.dialects import study_key
-    from adclip.clinical.people import person_of
 
     if not visit.subject_id or visit.subject_id == item.subject_id:
         return None
@@ -144,7 +153,7 @@ def _named_otherwise(item: ScanItem, visit: Visit) -> str | None:
         named = key.subject
     else:
         return None
-    return visit.subject_id if person_of(named) != person_of(visit.subject_id) else None
+    return None if _is_of(named, visit) else visit.subject_id
 
 
 def check_scans(jobs: list[Job], options: ReadOptions) -> None:

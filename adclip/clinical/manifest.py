@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from adclip.clinical.diagnoses import last_diagnosis
-from adclip.clinical.matching import match_rows, nearest_id
+from adclip.clinical.matching import match_rows
 from adclip.clinical.people import check_told_apart, count_people, person_of, same_people
 from adclip.clinical.scan_names import session_of
 from adclip.clinical.table import Table
@@ -185,7 +185,7 @@ def _why_none(table: Table, items: Sequence[ScanItem], row_of: Sequence[int | No
     with_row = sum(number is not None for number in row_of)
     if with_row:
         return f"{with_row} of {len(items)} scans have a row, none of them a diagnosis that may be used"
-    named = nearest_id(table, items[0].subject_id) or next(iter(table.by_subject), None)
+    named = table.likeness.nearest(items[0].subject_id)
     theirs = (
         f"a row is of `{named}`" if named else "no row has a subject id (`--column subject_id=NAME` names its column)"
     )

@@ -6,14 +6,12 @@ BIDS's way or in its study's (`scan_names`); `--subject`. Two rows for one scan 
 
 from __future__ import annotations
 
-import difflib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
 from adclip.clinical.dialects import study_key
-from adclip.clinical.people import fold, person_of
 from adclip.clinical.scan_names import ScanName, read_scan_name
 from adclip.clinical.table import Table, pair_name, scan_identity
 from adclip.domain import ScanItem, Visit
@@ -98,9 +96,7 @@ def find_row_index(table: Table, item: ScanItem, only_scan: bool, made_of: Itera
     """Return the position in `table.rows` that `find_row` chooses without `--subject`; a cell may name what a scan is made of."""
     if only_scan and len(table.rows) == 1:
         return 0
-    paths = {scan_identity(path) for path in (item.path.absolute(), item.path.resolve(), *made_of)}
-    named_so = [*(table.by_scan.get(path, []) for path in paths), table.by_scan_name.get(pair_name(item.path.name), [])]
-    if numbers := sorted({number for some in named_so for number in some}):
+    if numbers := rows_naming(table, item, made_of):
         return _the_one(table, numbers, f"scan {item.path.name}")
     if not table.by_subject:
         return None
@@ -109,29 +105,11 @@ def find_row_index(table: Table, item: ScanItem, only_scan: bool, made_of: Itera
     return _of_visit(table, numbers, item, named) if numbers else None
 
 
-def nearest_id(table: Table, wanted: str) -> str | None:
-    """Return the subject id of a table that comes closest to one that it lacks; None where no row has an id.
-
-    Parameters
-    ----------
-    table : Table
-        From `read_tables`.
-    wanted : str
-        Id of a scan that has no row.
-
-    Returns
-    -------
-    str or None
-        One that differs in case, leading zeros or the study's way of writing it alone, else the most similar text.
-    """
-    person = person_of(wanted)
-    same = next((name for name in table.by_subject if person_of(name) == person), None)
-    if same is not None:
-        return same
-    named = study_key(wanted)
-    folded, text = {fold(name): name for name in table.by_subject}, fold(named.subject if named else wanted)
-    close = difflib.get_close_matches(text, list(folded), n=1) or difflib.get_close_matches(text, list(folded), 1, 0.0)
-    return folded[close[0]] if close else None
+def rows_naming(table: Table, item: ScanItem, made_of: Iterable[Path] = ()) -> list[int]:
+    """Return the positions in `table.rows` of those whose `scan` cell names a scan, or what it is made of."""
+    paths = {scan_identity(path) for path in (item.path.absolute(), item.path.resolve(), *made_of)}
+    named_so = [*(table.by_scan.get(path, []) for path in paths), table.by_scan_name.get(pair_name(item.path.name), [])]
+    return sorted({number for some in named_so for number in some})
 
 
 def _check_bare_names(table: Table, items: Sequence[ScanItem]) -> None:

@@ -52,10 +52,13 @@ def read_scan_name(item: ScanItem) -> ScanName | None:
 
 
 def session_of(item: ScanItem) -> str | None:
-    """Return the session of a scan by its own id, else by its study's way of naming scans; None where neither says it."""
+    """Return the session of a scan by its own id, else by its study's way of naming scans; None if they leave it open or contradict."""
     if item.session_id is not None:
         return item.session_id
-    named = read_scan_name(item)
+    try:
+        named = read_scan_name(item)
+    except ScanError:  # its row was found by `scan`, which is the cure for such names
+        return None
     return None if named is None else named.key.session or named.acquired
 
 

@@ -21,6 +21,7 @@ from adclip.clinical.dialects.base import DAY
 from adclip.clinical.dialects.canonical import SCORE, SOURCE
 from adclip.clinical.join import join
 from adclip.clinical.joined import Joined
+from adclip.clinical.likeness import Likeness
 from adclip.clinical.mapping import parse_mappings
 from adclip.clinical.meanings import Meaning
 from adclip.clinical.partial import PartialTable
@@ -83,6 +84,11 @@ class Table:
     def by_subject(self) -> dict[str, list[int]]:
         """Row indices of each subject id."""
         return _index(self.rows, lambda visit: visit.subject_id or None)
+
+    @cached_property
+    def likeness(self) -> Likeness:
+        """Finds the subject id that comes closest to one that no row has."""
+        return Likeness(self.by_subject)
 
     @cached_property
     def by_study(self) -> dict[tuple[str, str], list[int]]:

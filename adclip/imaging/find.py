@@ -32,7 +32,7 @@ RUN_CHOSEN = "run_chosen"
 
 _TABLES = (".csv", ".tsv")
 # LONI's image archive: PROJECT/SUBJECT/DESCRIPTION/2005-08-26_06_36_14.0/I7128, with files or one image below
-_ACQUIRED = re.compile(r"\d{4}-\d\d-\d\d_\d\d_\d\d_\d\d(\.\d+)?")
+_ACQUIRED, _IMAGE = re.compile(r"\d{4}-\d\d-\d\d_\d\d_\d\d_\d\d(\.\d+)?"), re.compile(r"[IS]\d+")
 _SHOWN = 3  # names in a note; the count stands before them
 
 
@@ -182,13 +182,16 @@ def _to_item(path: Path, subject_id: str = "", session_id: str | None = None, ro
 
 
 def _from_archive(path: Path) -> str | None:
-    """Return project, subject, moment and image of a scan in LONI's download tree: the last folder's name alone says none of it."""
+    """Return project, subject, moment and image of a scan in LONI's download tree: the last folder's name alone says none of it.
+
+    A folder called after a moment alone is anybody's, a backup say; the folders above it are then nobody's name.
+    """
     folders = _absolute(path).parts
     for place in range(len(folders) - 1, 3, -1):
-        if _ACQUIRED.fullmatch(folders[place]):
+        below = strip_ending(folders[place + 1]) if place + 1 < len(folders) else ""
+        if _ACQUIRED.fullmatch(folders[place]) and _IMAGE.fullmatch(below):
             image = re.search(r"_(I\d+)$", strip_ending(path.name))
-            last = image[1] if image else folders[place + 1] if place + 1 < len(folders) else ""
-            return "_".join(filter(None, (folders[place - 3], folders[place - 2], folders[place], strip_ending(last))))
+            return "_".join((folders[place - 3], folders[place - 2], folders[place], image[1] if image else below))
     return None
 
 

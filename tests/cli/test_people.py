@@ -250,3 +250,17 @@ def test_two_sessions_of_a_study_do_not_share_a_row_without_session(cohort, trai
     ran = train("--dry-run")
     assert ran.code == 0, ran.stderr
     assert "2 left out: one row without session_id for several sessions" in ran.stderr
+
+
+def test_a_scan_cell_settles_names_that_contradict_each_other(cohort, train, tmp_path):
+    scans = cohort(FILLERS)
+    for number, odd in enumerate(("OAS1_0061_MR1/OAS1_0062_MR1", "OAS1_0063_MR1/OAS1_0063_MR2")):
+        ending = scans[FILLERS[number]].name.partition("_space-")[2]
+        moved = tmp_path / "scans" / f"{odd}_space-{ending}"
+        moved.parent.mkdir()
+        for old, new in ((".nii.gz", ".nii.gz"), (".nii.gz", ".json")):
+            Path(str(scans[FILLERS[number]]).replace(old, new)).rename(str(moved).replace(old, new))
+        scans[FILLERS[number]] = moved
+    write_rows(tmp_path / "t.csv", scans)
+    ran = train("--dry-run")
+    assert ran.code == 0 and "left out" not in ran.stderr, ran.stderr

@@ -62,6 +62,20 @@ def test_one_scan_and_a_table_of_one_row_belong_together(place, ask, tmp_path):
     assert "no_metadata_row" not in found["anna"]["flags"]
 
 
+@pytest.mark.parametrize(
+    ("row", "words", "warned"),
+    [
+        (f"y,sub-x{ENDING},21", (), False), ("y,sub-w.nii,21", (), True), ("y,,21", (), True), ("x,,21", (), False),
+        ("y,,21", ("--subject", "y"), False), ("y,,21", ("--subject", "x"), True),
+    ],
+)  # fmt: skip
+def test_a_lone_row_of_another_subject_is_spoken_of(place, ask, tmp_path, row, words, warned):
+    meta = table(tmp_path / "t.csv", "subject_id,scan,mmse", row)
+    code, found, said = ask(place("sub-x"), "--meta", meta, *words)
+    assert code == 0 and known(found["sub-x"]) == 21
+    assert ("row_of_other_subject" in found["sub-x"]["flags"], "is it this person's?" in said) == (warned, warned)
+
+
 def test_rows_join_by_their_scan_with_and_without_subjects(place, ask, tmp_path):
     scans = [place("anna"), place("deep/bert", 2)]
     rows = (f"anna{ENDING},71,21", f"deep/bert{ENDING},72,22")

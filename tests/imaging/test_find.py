@@ -273,3 +273,12 @@ def test_two_images_in_one_folder_of_a_download_tree_are_two_scans(tmp_path: Pat
     for image in ("I1", "I2"):
         (folder / f"ADNI_011_S_0002_MR_MPRAGE_{image}.nii").write_bytes(b"x")
     assert len({item.subject_id for item in find_scans((tmp_path,))}) == 2
+
+
+def test_a_folder_called_after_a_moment_is_no_download_tree(tmp_path: Path) -> None:
+    backup = tmp_path / "home" / "alice" / "scans" / "2020-01-01_12_00_00"
+    for person in ("anna", "bert"):
+        (backup / person).mkdir(parents=True)
+        (backup / person / "T1.nii").write_bytes(b"x")
+    (backup / "carl.nii").write_bytes(b"x")
+    assert sorted(item.subject_id for item in find_scans((backup,))) == ["anna-T1", "bert-T1", "carl"]
