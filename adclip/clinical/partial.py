@@ -200,7 +200,7 @@ def _choose_rules(path: Path, dialect: Dialect, mappings: Sequence[ColumnMapping
     rules = dialect.rules if dialect is CANONICAL or not dialect.canonical_names else (*dialect.rules, *CANONICAL.rules)
     taken: dict[str, str] = {}
     for rule in rules:
-        if not present.issuperset(rule.sources) or mapped & header.places((rule,)):
+        if not present.issuperset((*rule.sources, *rule.beside)) or mapped & header.places((rule,)):
             continue
         if rule.column in chosen:
             # In adclip's own form two names for one column are a mistake; elsewhere the dialect's order decides.

@@ -418,6 +418,8 @@ WRONG = ("Dubious", "77", "[1]", "1e999", ">30", "NL to what")
     [
         (ADNI, ADNI_ROWS[0], "sub-011_S_0002_ses-bl", ("DX", "MMSE")),
         (OASIS_1, OASIS_1_ROWS[0], "OAS1_0061_MR1_mpr-1_anon", ("CDR", "MMSE")),
+        ("RID,VISCODE,EXAMDATE,PTGENDER,PTDOB,MMSCORE,CDGLOBAL,DXCURREN", "7,bl,5/17/2007,1,/1934,29,0,1", "sub-AIBL7_ses-M000",
+         ("MMSCORE", "CDGLOBAL", "DXCURREN")),
         ("subject_id,age_years,sex,diagnosis,mmse,cdr_global", "x,71,F,CN,29,0", "sub-x", ("diagnosis", "mmse", "cdr_global")),
     ],
 )  # fmt: skip
@@ -457,6 +459,13 @@ def test_a_column_of_answers_twice_stops_no_prediction(place, ask, tmp_path):
     meta = table(tmp_path / "t.csv", "subject_id,age_years,diagnosis,diagnosis", "x,71,CN,AD")
     code, found, said = ask(place("sub-x"), "--meta", meta)
     assert code == 0 and "71 years old" in found["sub-x"]["report"], said
+
+
+def test_answers_of_aibl_stop_no_prediction_in_any_form(place, ask, tmp_path):
+    row = {"RID": "7", "VISCODE": "bl", "EXAMDATE": "5/17/2007", "PTDOB": "/1934", "MMSCORE": [1], "CDGLOBAL": {}}
+    (tmp_path / "t.json").write_text(json.dumps([row, {"RID": "8", "VISCODE": "bl"}]))
+    code, found, said = ask(place("sub-AIBL7_ses-M000"), "--meta", tmp_path / "t.json")
+    assert code == 0 and "73 years old" in found["sub-AIBL7_ses-M000"]["report"], said
 
 
 def test_answers_of_any_kind_in_json_stop_no_prediction(place, ask, tmp_path):

@@ -58,11 +58,11 @@ AIBL = Dialect(
         # ADNI's registry tables have the same columns and codes, and a translated visit code beside the raw one.
         Rule("session_id", ("viscode2",), "visit code, translated"),
         Rule("session_id", (_VISIT,), "visit code: bl, m18, m36, m54"),
-        Rule("visit_date", ("examdate", "mmscore"), "date of the MMSE", "", lambda examdate, _: to_date(examdate)),
-        Rule(_DATE_OF_CDR, ("examdate", "cdglobal"), "date of the CDR: the visit's, if no MMSE gives one", "",
-             lambda examdate, _: to_date(examdate)),
-        Rule(_DATE_OF_TESTS, ("examdate", "ldeltotal"), "date of the tests: the visit's, if no MMSE gives one", "",
-             lambda examdate, _: to_date(examdate)),
+        # a date beside the year of birth is a visit's in any case: somebody has merged the files, with scores or without
+        Rule("visit_date", ("examdate",), "date of the visit", "", to_date, ("ptdob",)),
+        Rule("visit_date", ("examdate",), "date of the MMSE", "", to_date, ("mmscore",)),
+        Rule(_DATE_OF_CDR, ("examdate",), "date of the CDR: the visit's, if no MMSE gives one", "", to_date, ("cdglobal",)),
+        Rule(_DATE_OF_TESTS, ("examdate",), "date of the tests: the visit's, if no MMSE gives one", "", to_date, ("ldeltotal",)),
         Rule("sex", ("ptgender",), "1 = M, 2 = F", "code", codes("sex", {"1": "M", "2": "F"})),
         Rule(BIRTH_YEAR, ("ptdob",), "year of birth, /YYYY; no day and no month are given", "", _to_birth_year),
         Rule("apoe4_count", ("apgen1", "apgen2"), "number of 4s in the two alleles", "alleles", count_e4),

@@ -36,6 +36,8 @@ class Rule:
     read : callable or None
         Takes the cells of `sources`, stripped, with declared missing codes already empty; returns the value or None, and
         raises `CellError`. None reads the one cell as the canonical column is read.
+    beside : tuple of str
+        Names of columns that must be there as well and are not read: they tell what file of a study it is.
     """
 
     column: str
@@ -43,6 +45,7 @@ class Rule:
     why: str
     unit: str = ""
     read: Reader | None = None
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
