@@ -127,12 +127,15 @@ class TableOptions:
         Largest distance in days between two rows that are joined by date.
     task : Task
         Whose classes and score the rows name.
+    answers : bool
+        Whether diagnosis and scores are wanted. `predict` and `explain` do not: nothing in their columns stops them.
     """
 
     columns: tuple[str, ...] = ()
     diagnosis_policy: str = "table"
     max_days: int = MAX_DAYS
     task: Task = ALZHEIMER
+    answers: bool = True
 
     def __post_init__(self) -> None:
         if self.diagnosis_policy not in DIAGNOSIS_POLICIES:

@@ -21,6 +21,12 @@ EXIT_MISSING = 4
 EXIT_INTERRUPTED = 130
 
 
+def _some(paths: Sequence[Path | str]) -> str:
+    """Return the first paths of many, and how many more there are."""
+    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+    return ", ".join(map(str, paths[:3])) + more
+
+
 class AdclipError(Exception):
     """Base of all expected failures.
 
@@ -362,6 +368,13 @@ class ScanError(InputError):
         )
 
     @classmethod
+    def contradicting_names(cls, path: Path | str, said: Sequence[str]) -> ScanError:
+        return cls(
+            f"{path}: its names say different people or sessions: {', '.join(said)}",
+            "rename the file or its folder, or name the scan in a `scan` column of the table",
+        )
+
+    @classmethod
     def changed(cls, path: Path | str) -> ScanError:
         return cls(f"{path}: the file changed while it was read", "wait until it is written, then run again")
 
@@ -432,7 +445,21 @@ class TableError(InputError):
         shown = ", ".join(str(line) for line in lines)
         return cls(
             f"{path}: lines {shown} all match {who}",
-            "keep one row, or add a `session_id` column that tells them apart",
+            "keep one row, name the scan in a `scan` column, or add a `session_id` column that tells them apart",
+        )
+
+    @classmethod
+    def bare_name(cls, path: Path | str, line: int, name: str, scans: Sequence[Path | str]) -> TableError:
+        return cls(
+            f"{path} line {line}: `{name}` is the name of {len(scans)} scans of this run: {_some(scans)}",
+            "write the path of the scan, from the folder of the table, in place of its bare name: `./T1.nii` for one beside the table",
+        )
+
+    @classmethod
+    def subject_of_several(cls, path: Path | str, subject: str, scans: Sequence[Path | str]) -> TableError:
+        return cls(
+            f"--subject {subject}: {len(scans)} scans have no row in {path}, and one id cannot be all of them: {_some(scans)}",
+            "give one scan at a time, or name each scan in a `scan` column of the table",
         )
 
     @classmethod
@@ -440,6 +467,13 @@ class TableError(InputError):
         where = f"lines {other_line} and {line}" if path == other else f"line {line} and {other} line {other_line}"
         return cls(
             f"{path} {where}: one scan under two subjects or sessions", "correct the path or the id in one of the rows"
+        )
+
+    @classmethod
+    def blank_id(cls, path: Path | str, line: int) -> TableError:
+        return cls(
+            f"{path} line {line}: no subject id, and other rows have one",
+            "fill in whose row it is, or take the row out; nobody's row would count as one more person",
         )
 
     @classmethod
@@ -530,9 +564,11 @@ class LeakError(InputError):
     """The answer would leak into the input, or subjects straddle a split."""
 
     @classmethod
-    def subject_in_two_parts(cls, subject: str, parts: Iterable[str]) -> LeakError:
+    def subject_in_two_parts(cls, subjects: Sequence[str], parts: Iterable[str]) -> LeakError:
+        shown = " and ".join(f"`{subject}`" for subject in subjects)
+        who = f"subjects {shown} are one person, who" if len(subjects) > 1 else f"subject {shown}"
         return cls(
-            f"subject `{subject}` stands in more than one part of the split: {', '.join(sorted(parts))}",
+            f"{who} stands in more than one part of the split: {', '.join(sorted(parts))}",
             "keep all visits of a subject in one part; delete the split file to draw a new one",
         )
 
@@ -541,6 +577,13 @@ class LeakError(InputError):
         return cls(
             f"subjects `{first}` and `{second}`: nearly the same image (correlation {correlation:.4f})",
             "if they are one person, give both rows one `subject_id`; else leave one of them out",
+        )
+
+    @classmethod
+    def perhaps_one_person(cls, first: str, second: str) -> LeakError:
+        return cls(
+            f"scans `{first}` and `{second}`: one person twice, or two people? No table names subjects, and their names do not say",
+            "add a `subject_id` column to the table, with one id for each person",
         )
 
     @classmethod

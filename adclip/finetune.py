@@ -232,6 +232,7 @@ def _train(
 def _record_of(material: Material, enrolled: Enrolment, fitted: Fitted, *, known_scores: int) -> AdapterRecord:
     """Calibrate what was learned, and gather what the RUN says of itself but for the test subjects' numbers."""
     from adclip.clinical.baseline import MetadataBaseline
+    from adclip.clinical.people import person_of
     from adclip.clinical.reports import template_version
     from adclip.clinical.volumes_baseline import VolumesBaseline
     from adclip.model.record import AdapterRecord
@@ -248,7 +249,8 @@ def _record_of(material: Material, enrolled: Enrolment, fitted: Fitted, *, known
     )
     has_score = fitted.prompts.mmse_token and known_scores > 1
     # repeated visits of one person are not exchangeable: one visit each
-    once = list({cohort.visits[place].subject_id: place for place in reversed(places["calibration"])}.values())
+    ids = {place: person_of(cohort.visits[place].subject_id) for place in places["calibration"]}
+    once = list({person: place for place, person in reversed(ids.items())}.values())
     told = [reads_report(cohort.visits[place], config.style, task, reports=config.reports) for place in once]
     prior = shares_of(cohort, places["train"], task.classes)
     calibration = dataclasses.replace(

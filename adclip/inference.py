@@ -287,7 +287,7 @@ def read_visit(table: Path | str, task: Task = ALZHEIMER) -> Visit:
     from adclip.config import TableOptions
     from adclip.errors import TableError
 
-    rows: list[Any] = list(read_tables((Path(table),), TableOptions(task=task)).rows)
+    rows: list[Any] = list(read_tables((Path(table),), TableOptions(task=task, answers=False)).rows)
     if len(rows) != 1:
         raise TableError.no_rows(table, f"{len(rows)} rows, one is needed here")
     return rows[0]

@@ -53,7 +53,7 @@ def predict(config: PredictConfig, on_event: OnEvent = ignore) -> PredictResult:
     from adclip.model.record import model_folder, read_record
 
     record = read_record(model_folder(config.model))  # a wrong --model shows before any scan is read
-    tables = replace(config.table_options, task=record.task)
+    tables = replace(config.table_options, task=record.task, answers=False)
     jobs = find_jobs(config.inputs, config.metas, tables, config.subject, on_event)
     options = ReadOptions(config.orientation, config.series)
     check_scans(jobs, options)
@@ -90,9 +90,10 @@ def find_jobs(
     on_event: OnEvent = ignore,
 ) -> list[Job]:
     """Find the scans and join each with its row."""
-    from adclip.clinical.matching import find_row
+    from adclip.clinical.matching import match_rows, rows_naming
     from adclip.clinical.table import read_tables
     from adclip.imaging.find import find_scans
+    from adclip.imaging.origins import find_origins
 
     items = find_scans(inputs)
     for item in items:
@@ -105,26 +106,54 @@ def find_jobs(
     for hint in (*table.hints, *table.notes):
         on_event(Warned(str(meta), hint))
     jobs = []
-    for item in items:
-        visit = find_row(table, item, len(items) == 1, subject)
+    origins = find_origins(items, table.scans_of_nobody)
+    rows = match_rows(table, items, subject, origins)
+    for item, number in zip(items, rows, strict=True):
+        visit = None if number is None else table.rows[number]
         if visit is None:
-            tried = item.stem.replace("_", ", ")
-            why = (
-                f"no row of {meta} belongs to {tried}; it is read without metadata (add a `scan` column, or --subject)"
-            )
-            on_event(Warned(str(item.path), why))
+            on_event(Warned(str(item.path), _say_unmatched(table, item)))
         flags = item.flags + (() if visit else ("no_metadata_row",))
-        if visit is not None and (other := _named_otherwise(item, visit)):
+        # a row that names this scan, or whom --subject names, is the user's word; that a lone row is this scan's is an assumption
+        if (
+            visit is not None
+            and len(items) == len(table.rows) == 1
+            and not rows_naming(table, item, origins.get(item.path, ()))
+            and not (subject and _is_of(subject, visit))
+            and (other := _named_otherwise(item, visit))
+        ):
             on_event(Warned(str(item.path), f"the only row of {meta} is of subject {other}; is it this person's?"))
             visit, flags = replace(visit, subject_id=item.subject_id), (*flags, "row_of_other_subject")
         jobs.append(Job(item, visit, flags))
     return jobs
 
 
+def _say_unmatched(table: Table, item: ScanItem) -> str:
+    """Say that a scan has no row, and which id of the table comes closest to its own."""
+    close = table.likeness.nearest(item.subject_id)
+    nearest = f"; the nearest id there is {close}" if close else ""
+    tried = item.stem.replace("_", ", ")
+    return f"no row of {table.path} belongs to {tried}{nearest}; it is read without metadata (add a `scan` column, or --subject)"
+
+
+def _is_of(subject: str, visit: Visit) -> bool:
+    from adclip.clinical.people import person_of
+
+    return person_of(subject.removeprefix("sub-")) == person_of(visit.subject_id)
+
+
 def _named_otherwise(item: ScanItem, visit: Visit) -> str | None:
-    """Return the row's subject where a BIDS name says that the scan is of another one."""
-    named = item.path.name.startswith(f"sub-{item.subject_id}_")
-    return visit.subject_id if named and visit.subject_id and visit.subject_id != item.subject_id else None
+    """Return the row's subject where BIDS's way of naming scans, or a study's, says that the scan is of another one."""
+    from adclip.clinical.dialects import study_key
+
+    if not visit.subject_id or visit.subject_id == item.subject_id:
+        return None
+    if item.path.name.startswith(f"sub-{item.subject_id}_"):
+        named = item.subject_id
+    elif key := study_key(item.path.name):
+        named = key.subject
+    else:
+        return None
+    return None if _is_of(named, visit) else visit.subject_id
 
 
 def check_scans(jobs: list[Job], options: ReadOptions) -> None:

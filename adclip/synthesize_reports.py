@@ -10,6 +10,7 @@ from typing import Any
 
 from adclip.clinical.canonical import dictionary_path, write_canonical
 from adclip.clinical.columns import COLUMNS
+from adclip.clinical.people import count_people
 from adclip.clinical.report_file import Written, write_reports
 from adclip.clinical.reports import fields_of, usable_fields
 from adclip.clinical.table import Table, read_tables
@@ -78,7 +79,7 @@ class SynthesizeResult:
             "canonical": None if self.canonical is None else str(self.canonical),
             "tables": dict(self.table.dialects),
             "visits": len(self.table.rows),
-            "subjects": len({visit.subject_id for visit in self.table.rows if visit.subject_id}),
+            "subjects": count_people(visit.subject_id for visit in self.table.rows if visit.subject_id),
             "reports": self.reports,
             "by_diagnosis": dict(self.by_diagnosis),
             "missing": dict(self.missing),

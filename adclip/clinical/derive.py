@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from adclip.clinical.columns import CellError, parse_cell
-from adclip.clinical.join import Joined
+from adclip.clinical.joined import Joined
 from adclip.clinical.partial import PartialTable
 from adclip.domain import Diagnosis
 from adclip.errors import TableError

@@ -2,7 +2,8 @@
 
 The rules, in order:
 
-1. Tables that name sessions (or the `scan`) lay down the visits: one for each subject and session, from all of them together.
+1. Tables that name sessions (or the `scan`) lay down the visits: one for each subject and session, and for each scan of a
+   session, from all of them together. Rows of one scan are one visit, whichever of them names the subject (`lay_down`).
 2. A table that knows only dates, or days since entry, is attached to the visit nearest in time, at most `max_days` away; so is
    a table whose sessions have other names than those of the tables before it, if both know dates. Where no table names
    sessions, the first dated one lays down the visits.
@@ -16,70 +17,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 from adclip.clinical.dialects.base import AGE_AT_ENTRY, BIRTH_YEAR, DAY
+from adclip.clinical.joined import Joined, Joining
+from adclip.clinical.lay_down import Visits
 from adclip.clinical.nearest import find_nearest, on_the_day_of
 from adclip.clinical.partial import PartialRow, PartialTable
 from adclip.errors import TableError
 
 PERSON = frozenset({"subject_id", "sex", "education_years", "apoe4_count", BIRTH_YEAR, AGE_AT_ENTRY})
-
-Key = tuple[str, str, str]
-
-
-@dataclass
-class Joined:
-    """One visit in the making: its values, and the file and line that each came from."""
-
-    values: dict[str, Any]
-    origin: dict[str, tuple[Path, int]]
-    path: Path
-    line: int
-
-    @classmethod
-    def of(cls, table: PartialTable, row: PartialRow) -> Joined:
-        """Begin with one row."""
-        place = (table.path, row.line)
-        return cls(dict(row.values), dict.fromkeys(row.values, place), *place)
-
-    def add(self, table: PartialTable, line: int, values: dict[str, Any]) -> None:
-        """Take what is not known yet; refuse what contradicts."""
-        mine = self.values
-        for column, value in values.items():
-            if column not in mine:
-                mine[column] = value
-                self.origin[column] = (table.path, line)
-            elif mine[column] != value:
-                path, other = self.origin[column]
-                raise TableError.conflict(path, other, table.path, line, column)
-
-
-@dataclass
-class Joining:
-    """All visits of all tables, and what happened on the way.
-
-    Attributes
-    ----------
-    visits : list of Joined
-        In the order of the tables.
-    repeated : int
-        Rows that repeat another one exactly; counted once.
-    unattached : dict of str to int
-        File name -> rows that belong to no visit.
-    added : dict of str to int
-        File name of a later table -> its visits that the tables before it do not have.
-    nobodys : list of int
-        Lines of rows without subject id and without scan, in a table that has a column for the id.
-    """
-
-    visits: list[Joined] = field(default_factory=list)
-    repeated: int = 0
-    unattached: dict[str, int] = field(default_factory=dict)
-    added: dict[str, int] = field(default_factory=dict)
-    nobodys: list[int] = field(default_factory=list)
 
 
 def join(tables: Sequence[PartialTable], max_days: int) -> Joining:
@@ -108,13 +54,13 @@ def join(tables: Sequence[PartialTable], max_days: int) -> Joining:
     if not sessions and people:
         sessions, people = [people[0]], people[1:]
 
-    visits: dict[Key, Joined] = {}
+    visits = Visits(tables)
     for position, table in enumerate(sessions):
-        if position and _has_dates(table) and _has_other_sessions(table, visits):
+        if position and _has_dates(table) and visits.knows_others(table):
             dated.append(table)
             continue
-        _lay_down(table, visits, result)
-    result.visits = list(visits.values())
+        visits.lay_down(table, result)
+    result.visits = visits.all
     of_subject: dict[str, list[Joined]] = defaultdict(list)
     for visit in result.visits:
         of_subject[visit.values.get("subject_id", "")].append(visit)
@@ -138,74 +84,6 @@ def _has_dates(table: PartialTable) -> bool:
     return any(DAY in row.values or "visit_date" in row.values for row in table.rows)
 
 
-def _key(row: PartialRow) -> Key:
-    """Return what tells a row from the others of its subject: its session, else its date or day, else the scan."""
-    values = row.values
-    when = values.get("session_id") or values.get("visit_date") or values.get(DAY)
-    return (values.get("subject_id", ""), "" if when is None else str(when), values.get("scan", ""))
-
-
-def _has_other_sessions(table: PartialTable, visits: dict[Key, Joined]) -> bool:
-    """Whether the table is about people who have visits already, and calls every session otherwise."""
-    subjects, sessions = {key[0] for key in visits}, {key[:2] for key in visits}
-    keys = [_key(row)[:2] for row in table.rows]
-    return any(key[0] in subjects for key in keys) and not any(key in sessions for key in keys)
-
-
-# ----------------------------------------------------------------------------------------------- by session
-
-
-def _lay_down(table: PartialTable, visits: dict[Key, Joined], result: Joining) -> None:
-    """Add one table's rows to the visits of the tables before it; one of its own rows twice is a repetition or an error."""
-    mine: dict[Key, PartialRow] = {}
-    several: dict[str, PartialRow] = {}
-    without_scan = {key[:2]: key for key in visits}
-    later = bool(visits)
-    for row in table.rows:
-        key = _key(row)
-        if not key[0] and not key[2]:  # nobody's row: it stands alone
-            visits[("", f"{table.path}:{row.line}", "")] = Joined.of(table, row)
-            if "subject_id" in table.columns:
-                result.nobodys.append(row.line)
-            continue
-        if key in mine:
-            _check_repetition(table, mine[key], row, key)
-            result.repeated += 1
-            continue
-        mine[key] = row
-        if not key[1] and not key[2]:
-            several[key[0]] = row
-        shared = key if key in visits else without_scan.get(key[:2], key)
-        if shared in visits:
-            visits[shared].add(table, row.line, row.values)
-        else:
-            if later:
-                result.added[table.path.name] = result.added.get(table.path.name, 0) + 1
-            visits[key] = Joined.of(table, row)
-            without_scan.setdefault(key[:2], key)
-    if several:
-        _refuse_undated(table, mine, several)
-
-
-def _check_repetition(table: PartialTable, first: PartialRow, second: PartialRow, key: Key) -> None:
-    if first.values == second.values:
-        return
-    if not key[1] and not key[2]:
-        raise TableError.same_subject(table.path, first.line, second.line)
-    differing = next(
-        column for column in {**first.values, **second.values} if first.values.get(column) != second.values.get(column)
-    )
-    raise TableError.conflict(table.path, first.line, table.path, second.line, differing)
-
-
-def _refuse_undated(table: PartialTable, rows: dict[Key, PartialRow], undated: dict[str, PartialRow]) -> None:
-    """Refuse a row without session and date beside others of the subject that have one: it belongs to no visit in particular."""
-    for key, row in rows.items():
-        other = undated.get(key[0])
-        if key[1] and other is not None:
-            raise TableError.same_subject(table.path, *sorted((row.line, other.line)))
-
-
 # ----------------------------------------------------------------------------------------------- by date
 
 
@@ -221,7 +99,7 @@ def _attach_by_date(table: PartialTable, of_subject: dict[str, list[Joined]], ma
             nearest = find_nearest(table, visit, theirs, max_days)
             if nearest is not None:
                 attached.add(nearest.line)
-                visit.add(table, nearest.line, on_the_day_of(visit, nearest.values))
+                visit.add(table, nearest.line, on_the_day_of(visit, nearest.values), nearest.aside)
     _count_unattached(table, attached, result)
 
 
@@ -249,8 +127,8 @@ def _attach_to_person(table: PartialTable, of_subject: dict[str, list[Joined]], 
         changing = [column for column in values if column not in PERSON]
         if changing and len(visits) > 1:
             raise TableError.which_visit(table.path, row.line, changing[0], len(visits))
-        for visit in visits:
-            visit.add(table, row.line, values)
+        for visit in visits:  # of which visit an answer is, such a row does not say
+            visit.add(table, row.line, values, row.aside if len(visits) == 1 else None)
     _count_unattached(table, attached, result)
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from adclip.clinical.matching import find_row_index
-from adclip.clinical.splits import last_diagnosis
+from adclip.clinical.diagnoses import last_diagnosis
+from adclip.clinical.matching import match_rows
+from adclip.clinical.people import check_told_apart, count_people, person_of, same_people
+from adclip.clinical.scan_names import session_of
 from adclip.clinical.table import Table
 from adclip.clinical.volumes_baseline import Measured
 from adclip.domain import ScanItem, Visit
@@ -60,10 +63,13 @@ class Manifest:
         In the order of the scans.
     skipped : tuple of Skipped
         Scans first, then rows.
+    notes : tuple of str
+        How people were told apart, where ids alone do not say it.
     """
 
     examples: tuple[Example, ...]
     skipped: tuple[Skipped, ...]
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -77,8 +83,10 @@ class Manifest:
         return dict(Counter(skipped.reason for skipped in self.skipped))
 
 
-def build_manifest(items: Sequence[ScanItem], table: Table) -> Manifest:
-    """Join scans with the rows of a table, by the `scan` column, else by subject and session.
+def build_manifest(
+    items: Sequence[ScanItem], table: Table, origins: Mapping[Path, tuple[Path, ...]] | None = None
+) -> Manifest:
+    """Join scans with the rows of a table, by the `scan` column, else by subject and session (`matching`).
 
     Parameters
     ----------
@@ -86,6 +94,8 @@ def build_manifest(items: Sequence[ScanItem], table: Table) -> Manifest:
         The scans.
     table : Table
         Rows with a diagnosis at the visit of the scan.
+    origins : mapping of Path to tuple of Path, optional
+        Derivative -> the scan that it was made of: a `scan` cell may name either.
 
     Returns
     -------
@@ -98,20 +108,20 @@ def build_manifest(items: Sequence[ScanItem], table: Table) -> Manifest:
     TableError
         If two rows match one scan, or nothing at all could be joined.
     LeakError
-        If the same bytes stand under two subject ids.
+        If the same bytes stand under the ids of two people, or no table names subjects and the names of scans leave open who is
+        one person.
     ScanError
         If a file has vanished.
     """
+    row_of = match_rows(table, items, origins=origins)
     joined: dict[int, list[ScanItem]] = defaultdict(list)
-    row_of: list[int | None] = []
-    for item in items:
-        number = find_row_index(table, item, only_scan=len(items) == 1)
-        row_of.append(number)
+    for item, number in zip(items, row_of, strict=True):
         if number is not None:
             joined[number].append(item)
 
     examples: list[Example] = []
     skipped: list[Skipped] = []
+    used: list[int] = []
     owners: dict[str, Example] = {}
     for item, number in zip(items, row_of, strict=True):
         reason = _why_not(table, number, joined)
@@ -122,15 +132,34 @@ def build_manifest(items: Sequence[ScanItem], table: Table) -> Manifest:
         visit = replace(visit, subject_id=visit.subject_id or item.subject_id)
         example = Example(item, visit, _hash_file(item))
         owner = owners.setdefault(example.sha256, example)
-        if owner.visit.subject_id != visit.subject_id:
+        if person_of(owner.visit.subject_id) != person_of(visit.subject_id):
             raise LeakError.same_image(owner.item.path.name, item.path.name)
         examples.append(example)
+        used.append(number)
     for number, line in enumerate(table.lines):
         if number not in joined:
             skipped.append(Skipped(f"line {line}", NO_SCAN))
     if not examples:
         raise TableError.no_rows(table.path, _why_none(table, items, row_of))
-    return Manifest(tuple(examples), tuple(skipped))
+    unnamed = [
+        one.item.subject_id for one, number in zip(examples, used, strict=True) if not table.rows[number].subject_id
+    ]
+    return Manifest(tuple(examples), tuple(skipped), tuple(_how_told_apart(examples, unnamed)))
+
+
+def _how_told_apart(examples: Sequence[Example], unnamed: Sequence[str]) -> Iterator[str]:
+    """Say by what people are told apart, and which ids count as one person; refuse names that leave it open."""
+    groups = check_told_apart(unnamed)
+    if unnamed:
+        yield (
+            f"no table names the subjects of {len(unnamed)} scans: they are told apart by the names of the scans, "
+            f"{count_people(unnamed)} people"
+        )
+    if groups:
+        shown = ", ".join(f"`{group}`" for group in groups[:5]) + (", ..." if len(groups) > 5 else "")
+        yield f"numbers after {shown} are taken for people, not for visits; if they are visits, add a `subject_id` column"
+    for ids in same_people(example.visit.subject_id for example in examples):
+        yield f"{', '.join(ids[:5])}{', ...' if len(ids) > 5 else ''} count as one person"
 
 
 def with_last_diagnosis(manifest: Manifest, table: Table) -> tuple[Manifest, int]:
@@ -140,10 +169,12 @@ def with_last_diagnosis(manifest: Manifest, table: Table) -> tuple[Manifest, int
     """
     rows: dict[str, list[Visit]] = defaultdict(list)
     for visit in table.rows:
-        rows[visit.subject_id].append(visit)
+        rows[person_of(visit.subject_id)].append(visit)
+    for example in manifest.examples:  # rows that name nobody became somebody's by their scan
+        rows[person_of(example.visit.subject_id)].append(example.visit)
     changed, examples = 0, []
     for example in manifest.examples:
-        last = last_diagnosis(rows[example.visit.subject_id]) or example.visit.diagnosis
+        last = last_diagnosis(rows[person_of(example.visit.subject_id)]) or example.visit.diagnosis
         changed += last != example.visit.diagnosis
         examples.append(replace(example, visit=replace(example.visit, diagnosis=last)))
     return replace(manifest, examples=tuple(examples)), changed
@@ -154,7 +185,7 @@ def _why_none(table: Table, items: Sequence[ScanItem], row_of: Sequence[int | No
     with_row = sum(number is not None for number in row_of)
     if with_row:
         return f"{with_row} of {len(items)} scans have a row, none of them a diagnosis that may be used"
-    named = next((visit.subject_id for visit in table.rows if visit.subject_id), None)
+    named = table.likeness.nearest(items[0].subject_id)
     theirs = (
         f"a row is of `{named}`" if named else "no row has a subject id (`--column subject_id=NAME` names its column)"
     )
@@ -167,7 +198,10 @@ def _why_not(table: Table, number: int | None, joined: dict[int, list[ScanItem]]
     visit = table.rows[number]
     if visit.diagnosis is None:
         return NO_DIAGNOSIS
-    if visit.session_id is None and len({item.session_id for item in joined[number]}) > 1:
+    sessions = [session_of(item) for item in joined[number]]
+    if len({session or item.subject_id for session, item in zip(sessions, joined[number], strict=True)}) > 1 and (
+        visit.session_id is None or None in sessions
+    ):
         return SHARED_ROW
     return None
 

@@ -11,7 +11,7 @@ from adclip.clinical.partial import PartialRow, PartialTable
 from adclip.errors import TableError
 
 if TYPE_CHECKING:
-    from adclip.clinical.join import Joined
+    from adclip.clinical.joined import Joined
 
 # Of a row that is attached by date, these describe that row's own day and do not move to the visit.
 _OF_ITS_DAY = frozenset({"session_id", "visit_date", DAY, "age_years", "scan"})

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
 
-from adclip.clinical.join import Joined
+from adclip.clinical.joined import Joined
 from adclip.domain import Visit
 from adclip.errors import TableError
 

@@ -11,7 +11,8 @@ from adclip.clinical.dialects.canonical import SOURCE
 from adclip.clinical.dialects.programs import FREESURFER, definitions_of, split_scan_name
 from adclip.clinical.freesurfer import subject_of
 from adclip.clinical.mapping import Mapping
-from adclip.clinical.partial import Meaning, PartialRow, PartialTable, read_partial
+from adclip.clinical.meanings import Meaning
+from adclip.clinical.partial import PartialRow, PartialTable, read_partial
 from adclip.clinical.segmentations import read_segmentation
 from adclip.errors import TableError
 
@@ -19,7 +20,7 @@ _ENDINGS = (".csv", ".tsv", ".json", ".xlsx")
 _MOST_TABLES = 100  # in one folder; a study's extract has about twenty
 
 
-def read_source(path: Path, mappings: Sequence[Mapping] = ()) -> list[PartialTable]:
+def read_source(path: Path, mappings: Sequence[Mapping] = (), *, answers: bool = True) -> list[PartialTable]:
     """Read every table at a place.
 
     Parameters
@@ -27,6 +28,10 @@ def read_source(path: Path, mappings: Sequence[Mapping] = ()) -> list[PartialTab
     path : Path
         A table; FreeSurfer's ``aseg.stats``; a FreeSurfer subject or a folder of subjects; a BIDS dataset (participants,
         sessions, phenotype); or a folder of tables of one study.
+    mappings : sequence of Mapping
+        Columns that the user named.
+    answers : bool
+        Whether diagnosis and scores are wanted, see `read_partial`.
 
     Raises
     ------
@@ -34,7 +39,7 @@ def read_source(path: Path, mappings: Sequence[Mapping] = ()) -> list[PartialTab
         If nothing there is a table, or one of them is unusable.
     """
     if not path.is_dir():
-        return [_read_stats([path], path) if path.suffix == ".stats" else read_partial(path, mappings)]
+        return [_read_stats([path], path) if path.suffix == ".stats" else read_partial(path, mappings, answers=answers)]
     stats = list(_stats_in(path))
     if stats:
         return [_read_stats(stats, path)]
@@ -46,7 +51,7 @@ def read_source(path: Path, mappings: Sequence[Mapping] = ()) -> list[PartialTab
     tables = []
     for file in files:
         try:
-            tables.append(read_partial(file, mappings))
+            tables.append(read_partial(file, mappings, answers=answers))
         except TableError as error:
             # A study's extract holds tables of no interest beside those that are; a damaged one must not pass for that.
             if error.problem != TableError.no_known_column(file, ()).problem:

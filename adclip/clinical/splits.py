@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from adclip.clinical.diagnoses import first_diagnosis
+from adclip.clinical.people import count_people, person_of
 from adclip.domain import Visit
 from adclip.errors import ConfigError, LeakError, TableError
 
@@ -46,13 +47,13 @@ class Split:
         return Split({one: UNUSED if one in left_out else part for one, part in self.assignment.items()})
 
     def over(self, subjects: Iterable[str]) -> Split:
-        """Return the division of exactly `subjects`; whom it does not know is unused."""
-        return Split({subject: self.assignment.get(subject, UNUSED) for subject in subjects})
+        """Return the division of exactly `subjects`, known by any id of theirs; whom it does not know is unused."""
+        of_person = {person_of(subject): part for subject, part in self.assignment.items()}
+        return Split({subject: of_person.get(person_of(subject), UNUSED) for subject in subjects})
 
     def counts(self) -> dict[str, int]:
-        """Return the number of subjects in each of `PARTS`."""
-        found = Counter(self.assignment.values())
-        return {name: found[name] for name in PARTS}
+        """Return the number of people in each of `PARTS`."""
+        return {name: count_people(self.part(name)) for name in PARTS}
 
     @property
     def sha256(self) -> str:
@@ -98,19 +99,19 @@ class Split:
 
 
 def prove_disjoint(parts: Mapping[str, Iterable[str]]) -> None:
-    """Raise LeakError if any subject stands in more than one part.
+    """Raise LeakError if any person stands in more than one part, under whatever ids (`people.person_of`).
 
     Parameters
     ----------
     parts : mapping of str to iterable of str
         Part name -> the subject ids whose data is about to be used there; repetition within a part is no leak.
     """
-    seen: dict[str, str] = {}
+    seen: dict[str, tuple[str, str]] = {}
     for part, subjects in parts.items():
         for subject in subjects:
-            other = seen.setdefault(subject, part)
+            other, first = seen.setdefault(person_of(subject), (part, subject))
             if other != part:
-                raise LeakError.subject_in_two_parts(subject, (other, part))
+                raise LeakError.subject_in_two_parts(sorted({first, subject}), (other, part))
 
 
 def split_by_subject(
@@ -121,8 +122,8 @@ def split_by_subject(
     Parameters
     ----------
     visits : sequence of Visit
-        All visits of a subject go to the same part. A subject counts as the diagnosis of the earliest visit that has
-        one: by date, else by session id, else in the order given.
+        All visits of a person go to the same part, under whatever ids (`people.person_of`). A person counts as the diagnosis of
+        the earliest visit that has one: by date, else by session id, else in the order given.
     fractions : mapping of str to float
         Part of `PARTS` -> share of subjects. Shares add up to 1; if ``train`` is absent it is what the others leave.
     seed : int
@@ -152,16 +153,10 @@ def split_by_subject(
     if fold is not None:
         fractions = {part: share for part, share in fractions.items() if part != "test"}
     shares = _check_fractions(fractions)
-    by_subject: dict[str, list[Visit]] = defaultdict(list)
-    for visit in visits:
-        if not visit.subject_id:
-            raise TableError(
-                "a row has no subject id, so its visits cannot be kept together", "add a `subject_id` column"
-            )
-        by_subject[visit.subject_id].append(visit)
-    strata: dict[str, list[str]] = defaultdict(list)
-    for subject, theirs in by_subject.items():
-        strata[first_diagnosis(theirs) or ""].append(subject)
+    if not all(visit.subject_id for visit in visits):
+        raise TableError("a row has no subject id, so its visits cannot be kept together", "add a `subject_id` column")
+    people = _people_of(visits)
+    strata = _strata(people)
 
     assignment: dict[str, str] = {}
     owed = dict.fromkeys(shares, 0.0)  # rounding carried from class to class, so that it does not add up
@@ -177,10 +172,26 @@ def split_by_subject(
         sizes = _share_out(len(subjects), shares, owed)
         parts = [part for part, size in sizes.items() for _ in range(size)]
         assignment.update(zip(subjects, parts, strict=True))
-    split = Split(assignment)
+    split = Split({visit.subject_id: assignment[name] for name, theirs in people.items() for visit in theirs})
     prove_disjoint({part: split.part(part) for part in PARTS})
     require_every_class(visits, split)
     return split
+
+
+def _people_of(visits: Iterable[Visit]) -> dict[str, list[Visit]]:
+    """Return each person's visits under the first of the person's ids in alphabetical order, whatever the order of visits."""
+    found: dict[str, list[Visit]] = defaultdict(list)
+    for visit in visits:
+        found[person_of(visit.subject_id)].append(visit)
+    return {min(visit.subject_id for visit in theirs): theirs for theirs in found.values()}
+
+
+def _strata(people: Mapping[str, Sequence[Visit]]) -> dict[str, list[str]]:
+    """Return the people of each first diagnosis, empty where there is none."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for name, theirs in people.items():
+        found[first_diagnosis(theirs) or ""].append(name)
+    return found
 
 
 def _shuffled(subjects: Iterable[str], seed: int) -> list[str]:
@@ -195,15 +206,11 @@ def thin_out(split: Split, visits: Sequence[Visit], size: int, seed: int) -> fro
     ConfigError
         If the training part has fewer, or a class would be left without anyone.
     """
-    strata: dict[str, list[str]] = defaultdict(list)
-    theirs: dict[str, list[Visit]] = defaultdict(list)
-    for visit in visits:
-        theirs[visit.subject_id].append(visit)
-    train = split.part("train")
-    for subject in train:
-        strata[first_diagnosis(theirs[subject]) or ""].append(subject)
-    if size > len(train):
-        raise ConfigError.bad_value("--train-size", f"{size} subjects asked for, the training part has {len(train)}")
+    train = set(split.part("train"))
+    people = _people_of(visit for visit in visits if visit.subject_id in train)
+    strata = _strata(people)
+    if size > len(people):
+        raise ConfigError.bad_value("--train-size", f"{size} subjects asked for, the training part has {len(people)}")
     # each subject's place within its class, as a share: taking the smallest keeps the classes in proportion
     places = [
         ((place + 0.5) / len(subjects), subject)
@@ -211,42 +218,15 @@ def thin_out(split: Split, visits: Sequence[Visit], size: int, seed: int) -> fro
         for subjects in (_shuffled(strata[label], seed),)
         for place, subject in enumerate(subjects)
     ]
-    chosen = frozenset(subject for _, subject in sorted(places)[:size])
+    chosen = [name for _, name in sorted(places)[:size]]
     # by visits: a class may be reached by converters alone, whose first diagnosis is another
     wanted, found = (
-        {str(visit.diagnosis) for subject in group for visit in theirs[subject] if visit.diagnosis is not None}
-        for group in (train, chosen)
+        {str(visit.diagnosis) for name in group for visit in people[name] if visit.diagnosis is not None}
+        for group in (people, chosen)
     )
     if absent := sorted(wanted - found):
         raise ConfigError.bad_value("--train-size", f"{size} subjects leave none with the diagnosis {absent[0]}")
-    return chosen
-
-
-def first_diagnosis(visits: Iterable[Visit]) -> str | None:
-    """Return the diagnosis of a subject's earliest visit that has one."""
-    known = _diagnosed_in_order(visits)
-    return known[0].diagnosis if known else None
-
-
-def last_diagnosis(visits: Iterable[Visit]) -> str | None:
-    """Return the diagnosis of a subject's latest visit that has one."""
-    known = _diagnosed_in_order(visits)
-    return known[-1].diagnosis if known else None
-
-
-def _diagnosed_in_order(visits: Iterable[Visit]) -> list[Visit]:
-    """Return the visits with a diagnosis: by date, else by session id, else as given."""
-    known = [visit for visit in visits if visit.diagnosis is not None]
-    if all(visit.visit_date for visit in known):
-        known.sort(key=lambda visit: visit.visit_date or "")
-    elif all(visit.session_id for visit in known):
-        known.sort(key=lambda visit: _natural(visit.session_id or ""))
-    return known
-
-
-def _natural(text: str) -> list[tuple[int, str]]:
-    """Sort key under which m6 precedes m12."""
-    return [(int(piece), "") if piece.isdigit() else (-1, piece) for piece in re.split(r"(\d+)", text) if piece]
+    return frozenset(visit.subject_id for name in chosen for visit in people[name])
 
 
 def _check_fractions(fractions: Mapping[str, float]) -> dict[str, float]:

@@ -13,16 +13,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from adclip.clinical.checks import check_ids, check_mappings, notes_of
 from adclip.clinical.columns import COLUMNS, near_miss, to_further
 from adclip.clinical.derive import apply_cdr, complete
+from adclip.clinical.dialects import study_key
+from adclip.clinical.dialects.base import DAY
 from adclip.clinical.dialects.canonical import SCORE, SOURCE
-from adclip.clinical.join import Joined, Joining, join
-from adclip.clinical.mapping import Mapping as ColumnMapping
+from adclip.clinical.join import join
+from adclip.clinical.joined import Joined
+from adclip.clinical.likeness import Likeness
 from adclip.clinical.mapping import parse_mappings
-from adclip.clinical.partial import Meaning, PartialTable
+from adclip.clinical.meanings import Meaning
+from adclip.clinical.partial import PartialTable
 from adclip.clinical.plausible import check_people, check_together
 from adclip.clinical.sources import read_source
-from adclip.config import TableOptions
+from adclip.config import MAX_DAYS, TableOptions
 from adclip.domain import Visit
 from adclip.errors import TableError
 from adclip.task import ALZHEIMER, Task
@@ -55,6 +60,10 @@ class Table:
     notes : tuple of str
         What the user should know: policies in use, repeated rows, rows without a visit.
     task : Task
+    days : tuple of float or None
+        Days of each row on the study's own clock; empty where no row has any.
+    max_days : int
+        Largest distance in days at which a row may belong to a scan of another day.
     """
 
     rows: list[Visit]
@@ -68,6 +77,8 @@ class Table:
     definitions: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     task: Task = ALZHEIMER
+    days: tuple[float | None, ...] = ()
+    max_days: int = MAX_DAYS
 
     @cached_property
     def by_subject(self) -> dict[str, list[int]]:
@@ -75,15 +86,41 @@ class Table:
         return _index(self.rows, lambda visit: visit.subject_id or None)
 
     @cached_property
+    def likeness(self) -> Likeness:
+        """Finds the subject id that comes closest to one that no row has."""
+        return Likeness(self.by_subject)
+
+    @cached_property
+    def by_study(self) -> dict[tuple[str, str], list[int]]:
+        """Row indices by study and subject, for ids that a study is known by, however they are written."""
+        found: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for name, numbers in self.by_subject.items():
+            if key := study_key(name):
+                found[key.study, key.subject] += numbers
+        return dict(found)
+
+    @cached_property
     def by_scan(self) -> dict[str, list[int]]:
-        """Row indices of each absolute scan path."""
+        """Row indices of each scan by the absolute path of its cell, links as written and links followed."""
+        found: dict[str, list[int]] = defaultdict(list)
         folder = self.path.parent.absolute()
-        return _index(self.rows, lambda visit: visit.scan and os.path.normpath(folder / visit.scan))
+        for number, visit in enumerate(self.rows):
+            if visit.scan:
+                path = folder / visit.scan
+                for name in {scan_identity(path), scan_identity(Path(os.path.realpath(path)))}:
+                    found[name].append(number)
+        return dict(found)
+
+    @property
+    def scans_of_nobody(self) -> list[Path]:
+        """Scans that a table without any subject id names; empty where a row has an id, by which derivatives are joined."""
+        folder = self.path.parent.absolute()
+        return [] if self.by_subject else [folder / visit.scan for visit in self.rows if visit.scan]
 
     @cached_property
     def by_scan_name(self) -> dict[str, list[int]]:
         """Row indices of each scan cell that is a plain file name without a folder."""
-        return _index(self.rows, lambda visit: visit.scan if visit.scan and os.sep not in visit.scan else None)
+        return _index(self.rows, lambda visit: visit.scan and os.sep not in visit.scan and pair_name(visit.scan))
 
 
 def _index(rows: Sequence[Visit], key: Any) -> dict[str, list[int]]:
@@ -93,6 +130,16 @@ def _index(rows: Sequence[Visit], key: Any) -> dict[str, list[int]]:
         if name:
             index[name].append(number)
     return dict(index)
+
+
+def scan_identity(path: Path) -> str:
+    """Return the absolute path of a scan as text, the same for both files of a pair."""
+    return os.path.join(os.path.dirname(whole := os.path.normpath(path)), pair_name(os.path.basename(whole)))  # noqa: PTH118, PTH119, PTH120
+
+
+def pair_name(name: str) -> str:
+    """Return the name of a scan's file; of a pair, whichever of the two it names, the header's."""
+    return re.sub(r"\.img(\.gz)?$", r".hdr\1", name, flags=re.IGNORECASE)
 
 
 def read_table(path: Path, columns: Iterable[str] = (), need: Iterable[str] = ()) -> Table:
@@ -140,14 +187,14 @@ def read_tables(paths: Sequence[Path], options: TableOptions | None = None, need
     """
     options = options or TableOptions()
     mappings = parse_mappings(options.columns, options.task)
-    tables = [table for path in paths for table in read_source(Path(path), mappings)]
-    _check_mappings(tables, mappings)
-    _check_ids(tables)
+    tables = [table for path in paths for table in read_source(Path(path), mappings, answers=options.answers)]
+    check_mappings(tables, mappings, answers=options.answers)
+    check_ids(tables)
     joined = join(tables, options.max_days)
     complete(joined.visits, tables)
     check_people(joined.visits)
-    notes = [*_notes(joined, options.max_days)]
-    if options.diagnosis_policy == "cdr":
+    notes = [*notes_of(tables, joined, options.max_days)]
+    if options.diagnosis_policy == "cdr" and options.answers:
         notes.append(apply_cdr(joined.visits, tables))
     columns = _columns(joined.visits, tables)
     for column in need:
@@ -155,7 +202,7 @@ def read_tables(paths: Sequence[Path], options: TableOptions | None = None, need
             raise _missing_column(tables, column, columns)
     home = joined.visits[0].path.parent
     visits, others = _only_classes_of(options.task, [_to_visit(visit, home) for visit in joined.visits])
-    if others:
+    if others and options.answers:
         notes.append(f"{others} rows have a diagnosis that is no class of the task {options.task.name}: it is left out")
     notes += check_together(visits, [visit.line for visit in joined.visits])
     return Table(
@@ -170,6 +217,8 @@ def read_tables(paths: Sequence[Path], options: TableOptions | None = None, need
         definitions=_definitions(tables),
         notes=tuple(notes),
         task=options.task,
+        days=tuple(visit.values.get(DAY) for visit in joined.visits),
+        max_days=options.max_days,
     )
 
 
@@ -207,7 +256,11 @@ def move_scan(scan: str | None, old: Path, new: Path) -> str | None:
 
 
 def _to_visit(joined: Joined, home: Path) -> Visit:
-    known = {column: value for column, value in joined.values.items() if column in (*COLUMNS, SCORE, SOURCE)}
+    known = {
+        column: value
+        for column, value in {**joined.answers(), **joined.values}.items()
+        if column in (*COLUMNS, SCORE, SOURCE)
+    }
     known.setdefault("subject_id", "")
     if "scan" in known:
         known["scan"] = move_scan(known["scan"], joined.origin["scan"][0].parent, home)
@@ -235,61 +288,6 @@ def _derived_meanings(tables: Sequence[PartialTable], columns: Sequence[str]) ->
         for one in table.derived
         if one.column in columns and one.column not in stated and set(one.needs) & set(table.columns)
     )
-
-
-# ----------------------------------------------------------------------------------------------- checks
-
-
-def _check_mappings(tables: Sequence[PartialTable], mappings: Sequence[ColumnMapping]) -> None:
-    for mapping in mappings:
-        if not mapping.implied and not any(
-            mapping.column in table.columns and _is_mapped(table, mapping) for table in tables
-        ):
-            names = [meaning.source for table in tables for meaning in table.meanings]
-            raise TableError.no_mapped_column(tables[0].path, mapping.column, mapping.theirs, names)
-
-
-def _is_mapped(table: PartialTable, mapping: ColumnMapping) -> bool:
-    return any(meaning.column == mapping.column and "--column" in meaning.why for meaning in table.meanings)
-
-
-def _check_ids(tables: Sequence[PartialTable]) -> None:
-    """Refuse ids that differ in case or leading zeros alone: one person under two names would straddle a split."""
-    seen: dict[str, tuple[str, Path, int]] = {}
-    subjects: list[set[str]] = []
-    for table in tables:
-        here: set[str] = set()
-        for row in table.rows:
-            subject = row.values.get("subject_id")
-            if not subject or subject in here:
-                continue
-            here.add(subject)
-            first = seen.setdefault(_folded(subject), (subject, table.path, row.line))
-            if first[0] != subject:
-                raise TableError.similar_ids(first[1], first[2], table.path, row.line)
-        subjects.append(here)
-    known: set[str] = set()
-    for table, here in zip(tables, subjects, strict=True):
-        nobody = len(tables) > 1 and not here and not any("scan" in row.values for row in table.rows)
-        if nobody or (known and here and not known & here):
-            raise TableError.nothing_joins(tables[0].path, table.path)
-        known |= here
-
-
-def _folded(subject: str) -> str:
-    return re.sub(r"\d+", lambda digits: str(int(digits.group())), subject.casefold())
-
-
-def _notes(joined: Joining, max_days: int) -> Iterable[str]:
-    if joined.nobodys:
-        lines = ", ".join(map(str, joined.nobodys[:5])) + (", ..." if len(joined.nobodys) > 5 else "")
-        yield f"rows without subject id: {len(joined.nobodys)} (lines {lines}); each stands for a person of its own"
-    if joined.repeated:
-        yield f"rows that repeat another one exactly: {joined.repeated}; each counts once"
-    for name, count in joined.added.items():
-        yield f"{name}: {count} rows are visits that the tables before it do not have"
-    for name, count in joined.unattached.items():
-        yield f"{name}: {count} rows belong to no visit of the other tables (at most {max_days} days apart)"
 
 
 def _missing_column(tables: Sequence[PartialTable], column: str, columns: Sequence[str]) -> TableError:

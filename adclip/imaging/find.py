@@ -31,6 +31,8 @@ __all__ = ["GENERATOR", "PREPROC_SUFFIX", "clean_id", "find_scans", "is_our_data
 RUN_CHOSEN = "run_chosen"
 
 _TABLES = (".csv", ".tsv")
+# LONI's image archive: PROJECT/SUBJECT/DESCRIPTION/2005-08-26_06_36_14.0/I7128, with files or one image below
+_ACQUIRED, _IMAGE = re.compile(r"\d{4}-\d\d-\d\d_\d\d_\d\d_\d\d(\.\d+)?"), re.compile(r"[IS]\d+")
 _SHOWN = 3  # names in a note; the count stands before them
 
 
@@ -70,8 +72,8 @@ def find_scans(inputs: tuple[Path, ...]) -> list[ScanItem]:
 
     Notes
     -----
-    Ids come from the table, else from BIDS names, else from the cleaned name of the file, the DICOM folder or the
-    FreeSurfer subject; where plain names repeat (`anna/T1.nii.gz`, `bert/T1.nii.gz`) the folder's name is put in front.
+    Ids come from the table, else from BIDS names, else from the folders of LONI's download tree, else from the cleaned name of
+    the file, the DICOM folder or the FreeSurfer subject; where plain names repeat (`anna/T1.nii.gz`, `bert/T1.nii.gz`) the folder's name is put in front.
     Ids of tables and of BIDS names, by which tables are joined, are taken as they are; only what no output's name may
     hold (`+`, say) becomes `-`, and the item says so. Of several T1w files of one session that a folder
     holds side by side one is chosen (`folders.choose_runs`) and the item says so; files named by the user are never
@@ -159,6 +161,8 @@ def _to_item(path: Path, subject_id: str = "", session_id: str | None = None, ro
         subject_id, session_id = str(sidecar["SubjectID"]), session if isinstance(session, str) else None
     elif match := BIDS_NAME.match(path.name):
         subject_id, session_id = match["sub"], match["ses"]
+    elif archived := _from_archive(path):
+        counts, subject_id, folders = False, archived, path.parent.parts
     elif is_freesurfer(path):
         subject_id, session_id, folders = _from_folder(path.parent.parent, root)
     elif is_folder(path):
@@ -175,6 +179,20 @@ def _to_item(path: Path, subject_id: str = "", session_id: str | None = None, ro
         was, now = ("/".join(filter(None, ids)) for ids in ((subject_id, session_id), clean))
         notes = [f"`{was}` goes by `{now}` here: ids may use only letters, digits, `.`, `_`, `-`, up to 64"]
     return _Named(ScanItem(path, *clean, preprocessed=sidecar is not None, notes=tuple(notes)), folders)
+
+
+def _from_archive(path: Path) -> str | None:
+    """Return project, subject, moment and image of a scan in LONI's download tree: the last folder's name alone says none of it.
+
+    A folder called after a moment alone is anybody's, a backup say; the folders above it are then nobody's name.
+    """
+    folders = _absolute(path).parts
+    for place in range(len(folders) - 1, 3, -1):
+        below = strip_ending(folders[place + 1]) if place + 1 < len(folders) else ""
+        if _ACQUIRED.fullmatch(folders[place]) and _IMAGE.fullmatch(below):
+            image = re.search(r"_(I\d+)$", strip_ending(path.name))
+            return "_".join((folders[place - 3], folders[place - 2], folders[place], image[1] if image else below))
+    return None
 
 
 def _from_folder(folder: Path, root: Path | None) -> tuple[str, str | None, tuple[str, ...]]:
@@ -228,8 +246,14 @@ def _say_left_out(folder: Path, why: str, paths: list[Path]) -> str:
 
 
 def _in_table(path: Path) -> Iterator[_Named]:
-    for row in read_list(path):
+    rows = read_list(path)
+    nobody = len(rows) > 1 and not any(row.subject_id for row in rows)
+    for number, row in enumerate(rows):
         named = _to_item(row.scan, row.subject_id, row.session_id)
+        if nobody and number == 0:
+            named = _noted(
+                named, f"{path.name}: no column of subject ids; its {len(rows)} scans go by the names of their files"
+            )
         yield replace(named, line=(path, row.line) if row.subject_id or row.session_id else None)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +20,7 @@ class ListedScan:
     line: int
 
 
-def read_list(path: Path) -> Iterator[ListedScan]:
+def read_list(path: Path) -> list[ListedScan]:
     """Read the rows that name a scan.
 
     Parameters
@@ -33,13 +32,14 @@ def read_list(path: Path) -> Iterator[ListedScan]:
     Raises
     ------
     TableError
-        If the table is missing, unreadable, damaged, has no column `scan`, or names no scan.
+        If the table is missing, unreadable, damaged, has no column `scan`, names no scan, or names the subjects of some rows only.
     """
     text = _read_text(path)
     first = text.partition("\n")[0]
     delimiter = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=first.count)
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    some = False
+    listed: list[ListedScan] = []
+    blank, named = None, False
     try:
         header = [name.strip().lower() for name in next(rows, [])]
         if "scan" not in header:
@@ -47,19 +47,31 @@ def read_list(path: Path) -> Iterator[ListedScan]:
         subject = "subject_id" if "subject_id" in header else "participant_id"
         for row in rows:
             cells = {name: cell.strip() for name, cell in zip(header, row, strict=False)}
-            scan, who, when = (cells.get(name, "") for name in ("scan", subject, "session_id"))
-            if scan.lower() in ("", "n/a", "na"):
+            scan, who, when = (_known(cells.get(name, "")) for name in ("scan", subject, "session_id"))
+            if who:
+                named = True
+            elif blank is None and any(cells.values()):
+                blank = rows.line_num
+            if not scan:
                 continue  # a visit without a scan: metadata only
-            some = True
-            yield ListedScan(
-                path.parent / scan, who.removeprefix("sub-"), when.removeprefix("ses-") or None, rows.line_num
+            listed.append(
+                ListedScan(
+                    path.parent / scan, who.removeprefix("sub-"), when.removeprefix("ses-") or None, rows.line_num
+                )
             )
     except csv.Error as error:
         long = f"a cell is longer than {csv.field_size_limit():,} characters"
         why = long if "field larger" in str(error) else "its quotes or line ends are damaged"
         raise TableError.bad_row(path, rows.line_num, why) from None
-    if not some:
+    if named and blank is not None:
+        raise TableError.blank_id(path, blank)
+    if not listed:
         raise TableError.no_rows(path, "no row names a scan")
+    return listed
+
+
+def _known(cell: str) -> str:
+    return "" if cell.lower() in ("n/a", "na", "nan") else cell
 
 
 def _read_text(path: Path) -> str:

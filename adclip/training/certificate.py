@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as functional
 
+from adclip.clinical.people import count_people, person_of
 from adclip.clinical.splits import prove_disjoint
 from adclip.domain import InputContract, Visit
 from adclip.errors import LeakError
@@ -45,7 +46,7 @@ def certify(
     Raises
     ------
     LeakError
-        If a subject is in two parts, two subjects have nearly the same scan, or a report changes with the answer.
+        If a person is in two parts under whatever ids, two people have nearly the same scan, or a report changes with the answer.
     """
     prove_disjoint({part: {cohort.visits[place].subject_id for place in places} for part, places in parts.items()})
     alike, pair = most_alike(cohort, contract)
@@ -60,7 +61,7 @@ def certify(
             if write_reports(other) != told:
                 raise LeakError.answer_in_report(visit.subject_id)
     return {
-        "subjects": {part: len({cohort.visits[p].subject_id for p in places}) for part, places in parts.items()},
+        "subjects": {part: count_people(cohort.visits[p].subject_id for p in places) for part, places in parts.items()},
         "scans": {part: len(places) for part, places in parts.items()},
         "subjects_in_two_parts": 0,
         "largest_correlation_of_two_subjects": None if alike < -1 else round(alike, 4),
@@ -71,7 +72,7 @@ def certify(
 
 def near_duplicate_limit(cohort: Cohort) -> float:
     """Return the correlation above which two scans are taken for one; see NEAR_DUPLICATE."""
-    return NEAR_DUPLICATE if len({visit.subject_id for visit in cohort.visits}) >= FEWEST else NEARLY_EQUAL
+    return NEAR_DUPLICATE if count_people(visit.subject_id for visit in cohort.visits) >= FEWEST else NEARLY_EQUAL
 
 
 def most_alike(cohort: Cohort, contract: InputContract) -> tuple[float, tuple[str, str]]:
@@ -84,10 +85,11 @@ def most_alike(cohort: Cohort, contract: InputContract) -> tuple[float, tuple[st
             for image in cohort.images
         ]
     )
-    common = features.mean(0) if len(set(names)) >= FEWEST else features.mean(1, keepdim=True)
+    common = features.mean(0) if count_people(names) >= FEWEST else features.mean(1, keepdim=True)
     features = functional.normalize(features - common, dim=-1)
-    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
-    person = torch.tensor([numbers[name] for name in names])
+    people = [person_of(name) for name in names]
+    numbers = {one: number for number, one in enumerate(dict.fromkeys(people))}
+    person = torch.tensor([numbers[one] for one in people])
     worst, pair = -2.0, ("", "")
     for start in range(0, len(names), ROWS_AT_ONCE):
         rows = slice(start, start + ROWS_AT_ONCE)

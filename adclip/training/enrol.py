@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 from adclip.clinical.manifest import Example, Manifest, build_manifest, with_last_diagnosis
+from adclip.clinical.people import count_people, person_of
 from adclip.clinical.reports import usable_fields
 from adclip.clinical.splits import PARTS, Split, prove_disjoint, require_every_class, split_by_subject, thin_out
 from adclip.clinical.table import read_tables
@@ -16,6 +17,7 @@ from adclip.domain import Visit
 from adclip.errors import CheckpointError, ConfigError, ScanError, TableError
 from adclip.events import OnEvent, Warned
 from adclip.imaging.find import find_scans, read_sidecar, without_failed
+from adclip.imaging.origins import find_origins
 from adclip.model.bases import BaseWeights, read_base
 from adclip.model.record import FEW_SUBJECTS
 from adclip.task import Task, read_task
@@ -122,8 +124,8 @@ def enrol(config: FinetuneConfig, on_event: OnEvent) -> Enrolment:
         if not subjects[part]:
             why = "too few subjects for a" if config.splits is None and _shares(config)[part] > 0 else "no"
             on_event(Warned(str(config.tables[0]), f"{why} {part} part: {what}"))
-    if 0 < len(subjects["calibration"]) < FEW_SUBJECTS:
-        few = f"{len(subjects['calibration'])} calibration subjects are few: thresholds are cross-fitted"
+    if 0 < (calibrating := count_people(subjects["calibration"])) < FEW_SUBJECTS:
+        few = f"{calibrating} calibration subjects are few: thresholds are cross-fitted"
         on_event(Warned(str(config.tables[0]), f"{few}, read probabilities with care"))
     if config.train_size is not None:
         split = split.without(subjects["train"], thin_out(split, visits, config.train_size, config.seed))
@@ -157,7 +159,8 @@ def _divide(visits: Sequence[Visit], config: FinetuneConfig, on_event: OnEvent) 
         raise TableError.unreadable(config.splits, "not UTF-8 text") from None
     given, subjects = Split.from_tsv(text, config.splits), {visit.subject_id for visit in visits}
     split = given.over(subjects)
-    if absent := len(subjects - set(given.assignment)):
+    known = {person_of(subject) for subject in given.assignment}
+    if absent := sum(person_of(subject) not in known for subject in subjects):
         on_event(Warned(str(config.splits), f"{absent} subjects of the table are not in it, and not used"))
     require_every_class(visits, split, "choose another --splits, or leave it out to have one drawn")
     return split
@@ -184,7 +187,9 @@ def _gather(config: FinetuneConfig, on_event: OnEvent) -> Manifest:
         raise ScanError.all_failed_quality(config.scans)
     if left_out := len(found) - len(items):
         on_event(Warned(str(config.scans), f"{left_out} left out: quality verdict fail (see qc.html there)"))
-    manifest = _with_volumes(build_manifest(items, table))
+    manifest = _with_volumes(build_manifest(items, table, find_origins(items, table.scans_of_nobody)))
+    for note in manifest.notes:
+        on_event(Warned(str(table.path), note))
     for reason, count in manifest.skipped_by_reason.items():
         on_event(Warned(str(table.path), f"{count} left out: {reason}"))
     usable = read_task(config.task).usable

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from adclip.clinical.baseline import MetadataBaseline
+from adclip.clinical.people import person_of
 from adclip.clinical.reports import usable_fields
 from adclip.clinical.volumes_baseline import VolumesBaseline
 from adclip.domain import FloatArray, Visit
@@ -62,7 +63,7 @@ def measure(
     labels, calibration, task = record.labels, record.calibration, record.task
     visits = [cohort.visits[place] for place in places]
     truth = [labels[int(cohort.labels[place])] for place in places]
-    subjects = [visit.subject_id for visit in visits]
+    subjects = [person_of(visit.subject_id) for visit in visits]
     told = [reads_report(visit, record.style, record.task, reports=record.reports) for visit in visits]
     mmse = None if record.mmse_mean is None or answers.mmse is None else [float(x) for x in answers.mmse]
     known = [task.score_of(visit) for visit in visits]
@@ -203,7 +204,7 @@ def count_subjects(cohort: Cohort, places: Sequence[int], labels: Sequence[str])
     """Return how many subjects of each diagnosis, at their first scan, are at `places`."""
     first: dict[str, str] = {}
     for place in places:
-        first.setdefault(cohort.visits[place].subject_id, labels[int(cohort.labels[place])])
+        first.setdefault(person_of(cohort.visits[place].subject_id), labels[int(cohort.labels[place])])
     found = Counter(first.values())
     return {label: found.get(label, 0) for label in labels}
 

@@ -75,12 +75,13 @@ def test_parts_larger_than_the_whole_are_told_and_kept(write):
 
 
 @pytest.mark.parametrize("nobody", ["", "NA", "nan"])
-def test_rows_without_id_are_never_joined(write, nobody):
-    visits = write("v.csv", f"subject_id,session_id,mmse\na,bl,29\n{nobody},bl,20\n")
-    people = write("p.csv", f"subject_id,sex\na,F\n{nobody},M\n")
-    table = read_tables((visits, people))
-    assert [row.sex for row in table.rows] == ["F", None]
-    assert any("without subject id: 1 (lines 3)" in note for note in table.notes)
+@pytest.mark.parametrize("lines", [("a,bl,29", "{},bl,20"), ("a,bl,29", "b,bl,28", "{},bl,20", "{},m12,20")])
+def test_rows_without_id_among_named_ones_are_refused_at_the_first(write, nobody, lines):
+    text = "\n".join(("subject_id,session_id,mmse", *(line.format(nobody) for line in lines))) + "\n"
+    with pytest.raises(
+        TableError, match=f"v.csv line {text.count(chr(10), 0, text.index(f'{nobody},bl,20')) + 1}: no subject id"
+    ):
+        read_tables((write("v.csv", text),))
 
 
 def test_a_table_that_names_nobody_joins_nothing(write):

@@ -247,3 +247,38 @@ def test_an_unreadable_subfolder_is_one_failure_not_the_end(tmp_path: Path, monk
         read_volume(items[1].path)
     with pytest.raises(ScanError, match="may not be read"):
         find_scans((tmp_path / "closed",))
+
+
+def test_scans_of_a_download_tree_keep_whose_they_are_and_of_which_day(tmp_path: Path) -> None:
+    tree = tmp_path / "ADNI" / "011_S_0002" / "MPRAGE"
+    files = (
+        "2005-08-26_06_36_14.0/S1/ADNI_011_S_0002_MR_MPRAGE_br_raw_2007_S1_I7128.nii",
+        "2006-03-20_09_00_00.0/I9/image.nii",
+    )
+    for file in files:
+        (tree / file).parent.mkdir(parents=True)
+        (tree / file).write_bytes(b"x")
+    dicom = tree / "2007-01-02_03_04_05.0" / "I77"
+    dicom.mkdir(parents=True)
+    (dicom / "a.dcm").write_bytes(b"x")
+    assert sorted(item.subject_id for item in find_scans((tmp_path / "ADNI",))) == [
+        "ADNI_011_S_0002_2005-08-26_06_36_14.0_I7128", "ADNI_011_S_0002_2006-03-20_09_00_00.0_I9",
+        "ADNI_011_S_0002_2007-01-02_03_04_05.0_I77",
+    ]  # fmt: skip
+
+
+def test_two_images_in_one_folder_of_a_download_tree_are_two_scans(tmp_path: Path) -> None:
+    folder = tmp_path / "ADNI" / "011_S_0002" / "MPRAGE" / "2005-08-26_06_36_14.0" / "S1"
+    folder.mkdir(parents=True)
+    for image in ("I1", "I2"):
+        (folder / f"ADNI_011_S_0002_MR_MPRAGE_{image}.nii").write_bytes(b"x")
+    assert len({item.subject_id for item in find_scans((tmp_path,))}) == 2
+
+
+def test_a_folder_called_after_a_moment_is_no_download_tree(tmp_path: Path) -> None:
+    backup = tmp_path / "home" / "alice" / "scans" / "2020-01-01_12_00_00"
+    for person in ("anna", "bert"):
+        (backup / person).mkdir(parents=True)
+        (backup / person / "T1.nii").write_bytes(b"x")
+    (backup / "carl.nii").write_bytes(b"x")
+    assert sorted(item.subject_id for item in find_scans((backup,))) == ["anna-T1", "bert-T1", "carl"]

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from typing import Any
 
 from adclip.clinical.columns import CellError, Range, parse_cell
-from adclip.clinical.dialects.base import Dialect, Rule, codes, to_date
+from adclip.clinical.dialects.base import Dialect, Rule, codes, count_e4, to_date
 from adclip.clinical.dialects.canonical import SOURCE
 from adclip.domain import Diagnosis
 
@@ -27,7 +28,8 @@ _YEARS = Range(-1, 40, "years")  # since baseline; screening comes shortly befor
 # DXSUM: what the code says of this visit, the state after the arrow.
 _DXCURREN = {"1": "CN", "2": "MCI", "3": "AD"}
 _DXCHANGE = {**_DXCURREN, "4": "MCI", "5": "AD", "6": "AD", "7": "CN", "8": "MCI", "9": "CN"}
-_READ_DXCURREN, _READ_DXCHANGE = codes("diagnosis", _DXCURREN), codes("diagnosis", _DXCHANGE)
+_READ_SEX = codes("sex", {"1": "M", "2": "F", "Male": "M", "Female": "F"})
+_READ_DXCURREN, READ_DXCHANGE = codes("diagnosis", _DXCURREN), codes("diagnosis", _DXCHANGE)
 # also the words, for tables to which somebody added a column of this name
 _READ_DIAGNOSIS = codes("diagnosis", {**_DXCURREN, "CN": "CN", "MCI": "MCI", "AD": "AD", "Dementia": "AD"})
 
@@ -80,11 +82,15 @@ def _age(baseline: str, years: float) -> float:
 
 def _to_registry_state(*cells: str) -> Diagnosis | None:
     """Read DXCURREN (ADNI1), DXCHANGE (ADNIGO, 2) and DIAGNOSIS (ADNI3), of which a row fills its own study's one."""
-    readers = (_READ_DXCURREN, _READ_DXCHANGE, _READ_DIAGNOSIS)
+    readers = (_READ_DXCURREN, READ_DXCHANGE, _READ_DIAGNOSIS)
     found = {read(cell) for cell, read in zip(cells, readers, strict=True) if cell}
     if len(found) > 1:
         raise CellError("codes that contradict each other", "keep the one of the visit's own study")
     return next(iter(found), None)
+
+
+def _of_registry(ptgender: str, _: str) -> Any:
+    return _READ_SEX(ptgender)
 
 
 def _to_source(fsversion: str) -> str | None:
@@ -97,16 +103,54 @@ _DX = "diagnosis at this visit: NL and SMC are CN, EMCI and LMCI are MCI, Dement
 _REGISTRY = "ADNI1's DXCURREN, ADNIGO and 2's DXCHANGE (4-9 are changes: the state arrived at), ADNI3's DIAGNOSIS"
 _UCSF = "measured by UCSF with FreeSurfer, left + right"
 
-ADNIMERGE = Dialect(
+# Columns that only ADNI's tables have beside the roster number and a visit code, which AIBL's have as well.
+_MARKS = (
+    "phase", "colprot", "origprot", "age", "pteducat", "ptethcat", "ptraccat", "ptmarry", "apoe4", "years_bl", "month_bl",
+    "examdate_bl", "fsversion", "imageuid", "icv", "ventricles", "hippocampus", "wholebrain", "entorhinal", "fusiform", "midtemp",
+)  # fmt: skip
+
+
+class _Adni(Dialect):
+    """`RID`, `VISCODE` and `PTGENDER` are ADNI's, unless a column of AIBL's demographics stands beside them."""
+
+    def fits(self, names: frozenset[str]) -> bool:
+        if super().fits(names):
+            return True
+        return {"rid", "viscode", "ptgender"} <= names and not names & {"ptdob", "siteid"}
+
+
+def _respell(name: str) -> str:
+    """Return ``dx_bl`` for ``dx.bl``: ADNI's package for R writes a point where the CSV has an underscore."""
+    return re.sub(r"\.bl$", "_bl", name)
+
+
+# ----------------------------------------------------------------------------------------------- names of scans
+
+# LONI: ADNI_011_S_0002_MR_MPRAGE_br_raw_..., in ADNI/011_S_0002/...; clinica: sub-ADNI011S0002_ses-M006_T1w
+_SITE_ID = re.compile(r"(?<![A-Za-z0-9])(\d{3})_S_(\d{4,5})(?![A-Za-z0-9])(?:_ses-([A-Za-z0-9]+))?", re.IGNORECASE)
+_CLINICA_ID = re.compile(r"(?<![A-Za-z0-9])ADNI(\d{3})S(\d{4,5})(?![A-Za-z0-9])(?:_ses-([A-Za-z0-9]+))?", re.IGNORECASE)
+
+
+def scan_key(name: str) -> tuple[str, str | None] | None:
+    """Return PTID and VISCODE of a scan's name: LONI's, which has no visit, or clinica's, which counts months."""
+    match = _SITE_ID.search(name) or _CLINICA_ID.search(name)
+    return (f"{match[1]}_S_{match[2]}", match[3] and to_viscode(match[3])) if match else None
+
+
+def to_viscode(session: str) -> str:
+    """Return ``bl`` and ``m06`` for clinica's sessions ``M000`` (``M00``) and ``M006``; others in lower case."""
+    match = re.fullmatch(r"M(\d+)", session, re.IGNORECASE)
+    if match is None:
+        return session.lower()
+    return f"m{int(match[1]):02d}" if int(match[1]) else "bl"
+
+
+ADNIMERGE = _Adni(
     name="ADNIMERGE",
     signatures=(
-        frozenset({"rid", "viscode", "ptgender", "dx"}),
-        frozenset({"rid", "viscode", "ptgender", "dx_bl"}),
-        frozenset({"ptid", "viscode", "dx"}),
-        frozenset({"ptid", "viscode", "dx_bl"}),
-        frozenset({"ptid", "viscode", "ptgender"}),
-        frozenset({"rid", "viscode", "dxchange"}),
-        frozenset({"rid", "viscode2", "diagnosis"}),
+        *(frozenset({"ptid", name}) for name in ("rid", "viscode", "viscode2", "examdate", "ptgender")),
+        *(frozenset({"rid", "viscode", name}) for name in _MARKS),
+        frozenset({"rid", "viscode2"}),
     ),
     rules=(
         Rule("subject_id", ("ptid",), "ADNI's id of the person, SITE_S_NUMBER"),
@@ -121,16 +165,21 @@ ADNIMERGE = Dialect(
              "AGE is the age at baseline; AGE + (EXAMDATE - EXAMDATE_bl)", "years", _age_by_dates),
         Rule("age_years", ("age", "viscode"), "AGE is the age at baseline: read on rows bl and sc only", "years",
              _age_at_baseline),
+        Rule("sex", ("ptgender", "viscode2"), "the registry's code: 1 = M, 2 = F", "code", _of_registry),
+        Rule("sex", ("ptgender", "phase"), "the registry's code: 1 = M, 2 = F", "code", _of_registry),
         Rule("sex", ("ptgender",), "Male or Female"),
         Rule("education_years", ("pteducat",), "years of education", "years"),
         Rule("apoe4_count", ("apoe4",), "number of e4 alleles", "alleles"),
+        Rule("apoe4_count", ("apgen1", "apgen2"), "number of 4s in the two alleles", "alleles", count_e4),
         Rule("mmse", ("mmse",), "MMSE of this visit", "points"),
+        Rule("mmse", ("mmscore",), "MMSE of this visit, as the registry has it", "points"),
+        Rule("cdr_global", ("cdglobal",), "global CDR of this visit, as the registry has it", "points"),
         Rule("diagnosis", ("dx", "dx_bl", "viscode"), f"{_DX}; on rows bl and sc without it, DX_bl", "",
              _to_state_or_baseline),
         Rule("diagnosis", ("dx",), _DX, "", to_state),
         Rule("diagnosis", ("dxcurren", "dxchange", "diagnosis"), _REGISTRY, "code", _to_registry_state),
         Rule("diagnosis", ("dxcurren", "dxchange"), _REGISTRY, "code", lambda *both: _to_registry_state(*both, "")),
-        Rule("diagnosis", ("dxchange",), _REGISTRY, "code", _READ_DXCHANGE),
+        Rule("diagnosis", ("dxchange",), _REGISTRY, "code", READ_DXCHANGE),
         Rule("diagnosis", ("diagnosis",), _REGISTRY, "code", _READ_DIAGNOSIS),
         Rule("diagnosis", ("dx_bl", "viscode"), "diagnosis at baseline: read on rows bl and sc only", "",
              _to_baseline_state),
@@ -167,4 +216,6 @@ ADNIMERGE = Dialect(
         r"ptethcat|ptraccat|ptmarry": "about the person, and no matter of a report",
         r"rid|colprot|origprot|site|siteid|phase|update_stamp|userdate2?|id": "for ADNI's own bookkeeping",
     },
+    scan_key=scan_key,
+    respell=_respell,
 )  # fmt: skip

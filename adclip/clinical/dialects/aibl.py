@@ -9,6 +9,7 @@ import re
 from datetime import date
 
 from adclip.clinical.columns import CellError
+from adclip.clinical.dialects.adni import READ_DXCHANGE, to_viscode
 from adclip.clinical.dialects.base import BIRTH_YEAR, Derived, Dialect, Rule, codes, count_e4, to_date
 
 # EXAMDATE stands in several files and may differ by days: the date of the MMSE is the visit's, that of the others serves
@@ -39,26 +40,29 @@ def _same(visit_date: str) -> str:
 
 _RID, _VISIT = "rid", "viscode"
 
+# LONI: AIBL_7_MR_MPRAGE_..., in AIBL/7/...; clinica: sub-AIBL7_ses-M018_T1w
+_SCAN = re.compile(r"(?<![A-Za-z0-9])AIBL[_/]?(\d+)(?![A-Za-z0-9])(?:_ses-([A-Za-z0-9]+))?", re.IGNORECASE)
+
+
+def scan_key(name: str) -> tuple[str, str | None] | None:
+    """Return RID and VISCODE of a scan's name: LONI's, which has no visit, or clinica's, which counts months."""
+    match = _SCAN.search(name)
+    return (str(int(match[1])), match[2] and to_viscode(match[2])) if match else None
+
+
 AIBL = Dialect(
     name="AIBL",
-    signatures=(
-        frozenset({_RID, _VISIT, "dxcurren"}),
-        frozenset({_RID, "ptdob"}),
-        frozenset({_RID, _VISIT, "mmscore"}),
-        frozenset({_RID, _VISIT, "cdglobal"}),
-        frozenset({_RID, "apgen1", "apgen2"}),
-        frozenset({_RID, "siteid", _VISIT}),
-    ),
+    signatures=(frozenset({_RID, "ptdob"}), frozenset({_RID, "apgen1", "apgen2"}), frozenset({_RID, _VISIT})),
     rules=(
         Rule("subject_id", (_RID,), "AIBL's number of the person"),
         # ADNI's registry tables have the same columns and codes, and a translated visit code beside the raw one.
         Rule("session_id", ("viscode2",), "visit code, translated"),
         Rule("session_id", (_VISIT,), "visit code: bl, m18, m36, m54"),
-        Rule("visit_date", ("examdate", "mmscore"), "date of the MMSE", "", lambda examdate, _: to_date(examdate)),
-        Rule(_DATE_OF_CDR, ("examdate", "cdglobal"), "date of the CDR: the visit's, if no MMSE gives one", "",
-             lambda examdate, _: to_date(examdate)),
-        Rule(_DATE_OF_TESTS, ("examdate", "ldeltotal"), "date of the tests: the visit's, if no MMSE gives one", "",
-             lambda examdate, _: to_date(examdate)),
+        # a date beside the year of birth is a visit's in any case: somebody has merged the files, with scores or without
+        Rule("visit_date", ("examdate",), "date of the visit", "", to_date, ("ptdob",)),
+        Rule("visit_date", ("examdate",), "date of the MMSE", "", to_date, ("mmscore",)),
+        Rule(_DATE_OF_CDR, ("examdate",), "date of the CDR: the visit's, if no MMSE gives one", "", to_date, ("cdglobal",)),
+        Rule(_DATE_OF_TESTS, ("examdate",), "date of the tests: the visit's, if no MMSE gives one", "", to_date, ("ldeltotal",)),
         Rule("sex", ("ptgender",), "1 = M, 2 = F", "code", codes("sex", {"1": "M", "2": "F"})),
         Rule(BIRTH_YEAR, ("ptdob",), "year of birth, /YYYY; no day and no month are given", "", _to_birth_year),
         Rule("apoe4_count", ("apgen1", "apgen2"), "number of 4s in the two alleles", "alleles", count_e4),
@@ -67,6 +71,7 @@ AIBL = Dialect(
         # clinica takes any other code for unknown. None is documented, so here one is an error that says how to declare it.
         Rule("diagnosis", ("dxcurren",), "1 = CN, 2 = MCI, 3 = AD", "code",
              codes("diagnosis", {"1": "CN", "2": "MCI", "3": "AD"})),
+        Rule("diagnosis", ("dxchange",), "codes of ADNI's registry, whose tables have the same columns", "code", READ_DXCHANGE),
     ),
     missing=frozenset({"-4", "-4.0"}),
     derived=(
@@ -85,4 +90,5 @@ AIBL = Dialect(
         r"ap(testdt|volume|vial|genotype|receive|ambtemp|resamp|usable)|.*blood.*": "about the sample, not the person",
         r"mh[a-z0-9]+|rct\d+|bat\d+|hmt\d+|axt\d+": "medical history or laboratory; no report uses it",
     },
+    scan_key=scan_key,
 )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -16,6 +16,7 @@ DAY, BIRTH_YEAR, AGE_AT_ENTRY = "_day", "_birth_year", "_age_at_entry"
 AUXILIARY = frozenset({DAY, BIRTH_YEAR, AGE_AT_ENTRY})
 
 Reader = Callable[..., Any]
+ScanKey = Callable[[str], "tuple[str, str | None] | None"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Rule:
     read : callable or None
         Takes the cells of `sources`, stripped, with declared missing codes already empty; returns the value or None, and
         raises `CellError`. None reads the one cell as the canonical column is read.
+    beside : tuple of str
+        Names of columns that must be there as well and are not read: they tell what file of a study it is.
     """
 
     column: str
@@ -42,6 +45,7 @@ class Rule:
     why: str
     unit: str = ""
     read: Reader | None = None
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,8 @@ class Dialect:
     name : str
         As people call it.
     signatures : tuple of frozenset of str
-        Names in lower case; a header that holds all of any one of them is of this dialect.
+        Names in lower case; a header that holds all of any one of them is of this dialect. No diagnosis and no score is among
+        them: a table must be known without the answers, which a new patient's lacks.
     rules : tuple of Rule
         In order of preference: the first whose sources are all there wins its column.
     missing : frozenset of str
@@ -90,6 +95,12 @@ class Dialect:
         Pattern of a column name in lower case -> what it holds and why no report reads it.
     canonical_names : bool
         Whether columns that bear a canonical name are read as such beside the rules.
+    scan_key : callable or None
+        For a study: takes the name of a scan's file or of a folder above it, without the ending, or an id made of them;
+        returns subject and session as the study's tables write them (the session None where the name has none), or None
+        for a name that is not the study's.
+    respell : callable or None
+        Takes a name in lower case; returns how the rules spell it, where another release of the study writes it otherwise.
     """
 
     name: str
@@ -101,6 +112,22 @@ class Dialect:
     definitions: Mapping[str, str] = field(default_factory=dict)
     unused: Mapping[str, str] = field(default_factory=dict)
     canonical_names: bool = True
+    scan_key: ScanKey | None = None
+    respell: Callable[[str], str] | None = None
+
+    def spell(self, names: Sequence[str]) -> list[str]:
+        """Return column names, in lower case, as the rules spell them.
+
+        R makes a name of its own of each that is none in R: ``M/F`` becomes ``M.F``, ``3rd ventricle`` ``X3rd.ventricle``.
+        A name that the rules know already stays, and so does one whose other spelling stands in the header as well.
+        """
+        known = {source for rule in self.rules for source in rule.sources}.union(*self.signatures)
+        made_by_r = {_made_by_r(name): name for name in sorted(known)}
+        found = []
+        for name in names:
+            other = name if name in known else made_by_r.get(name, self.respell(name) if self.respell else name)
+            found.append(name if other in names else other)
+        return found
 
     def fits(self, names: frozenset[str]) -> bool:
         """Whether a header of these names, in lower case, is of this dialect."""
@@ -112,6 +139,12 @@ class Dialect:
             if re.fullmatch(pattern, name.lower()):
                 return meaning
         return None
+
+
+def _made_by_r(name: str) -> str:
+    """Return what R's `make.names` makes of a column's name."""
+    made = re.sub(r"[^A-Za-z0-9._]", ".", name)
+    return made if re.match(r"[A-Za-z]|\.(?!\d)", made) else f"X{made}".lower()
 
 
 # ----------------------------------------------------------------------------------------------- readers that dialects share

@@ -16,6 +16,8 @@ _UNITS = {
     "cdr_global": "points",
 }
 SCORE = "score"  # not canonical: the auxiliary score of a task that has another than the MMSE
+# What a model is to find out. Nobody's answer depends on them, and `predict` stops at none of them.
+ANSWERS = frozenset({"diagnosis", "mmse", "cdr_global", SCORE})
 SOURCE = "volumes_source"  # not canonical: which program measured the volumes; `adclip preprocess --volumes` writes it
 
 

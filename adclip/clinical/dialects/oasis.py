@@ -20,6 +20,7 @@ from adclip.clinical.dialects.base import (
     Dialect,
     Reader,
     Rule,
+    ScanKey,
     codes,
     count_e4,
     number,
@@ -43,6 +44,28 @@ def _mr_id(study: str, part: int, column: str) -> Reader:
         if match is None:
             raise CellError(f"not an MRI id of the form {study}_NNNN_MRn")
         return parse_cell(column, match[part].upper())
+
+    return read
+
+
+# Folders and files of both studies: OAS1_0061_MR1_mpr-1_anon, OAS2_0001_MR2/RAW/mpr-1.nifti. clinica: sub-OASIS10061_ses-M000,
+# where M000 is MR1, the only session that it takes of OASIS-1; sub-OASIS20001_ses-MR2.
+_SCAN = re.compile(
+    r"(?<![A-Za-z0-9])OAS(?:IS)?([12])_?(\d{4})(?![A-Za-z0-9])(?:_(?:ses-)?(MR\d+|M\d+)(?![A-Za-z0-9]))?", re.IGNORECASE
+)
+
+
+def _scan_key(study: str) -> ScanKey:
+    """Return a reader of the names of scans of OASIS-1 or OASIS-2: subject, and session as the table has it."""
+
+    def read(name: str) -> tuple[str, str | None] | None:
+        match = _SCAN.search(name)
+        if match is None or match[1] != study:
+            return None
+        session = match[3] and match[3].upper()
+        if session and not session.startswith("MR"):
+            session = "MR1" if int(session[1:]) == 0 else session
+        return f"OAS{study}_{match[2]}", session
 
     return read
 
@@ -86,7 +109,9 @@ _DEFINITIONS = {
 
 OASIS_1 = Dialect(
     name="OASIS-1",
-    signatures=(frozenset({"id", "m/f", "etiv"}), frozenset({"id", "m/f", "nwbv"}), frozenset({"id", "m/f", "cdr"})),
+    signatures=tuple(
+        frozenset({"id", "m/f", name}) for name in ("etiv", "nwbv", "asf", "educ", "ses", "hand", "delay")
+    ),
     rules=(
         Rule("subject_id", ("id",), "OAS1_NNNN of the scan's id", read=_mr_id("OAS1", 1, "subject_id")),
         Rule("session_id", ("id",), "MRn of the scan's id", read=_mr_id("OAS1", 2, "session_id")),
@@ -99,6 +124,7 @@ OASIS_1 = Dialect(
         r"delay": "days between the two scans of people who were scanned twice; they are told apart by MR1 and MR2",
         **_SHARED_UNUSED,
     },
+    scan_key=_scan_key("1"),
 )
 
 OASIS_2 = Dialect(
@@ -119,9 +145,27 @@ OASIS_2 = Dialect(
         r"visit": "number of the visit; the session is MRn of the scan's id",
         **_SHARED_UNUSED,
     },
+    scan_key=_scan_key("2"),
 )
 
 # ----------------------------------------------------------------------------------------------- OASIS-3
+
+
+# OAS30001_MR_d0129 and OAS30001_Freesurfer53_d0129; files in them: sub-OAS30001_ses-d0129_T1w (older ones `sess-`). clinica:
+# sub-OAS30001_ses-M006, months since entry.
+_SCAN_3 = re.compile(
+    r"(?<![A-Za-z0-9])(OAS3\d{4})(?![A-Za-z0-9])(?:_(?:MR|Freesurfer\d*|sess?)[_-](d\d{4,5}|M\d+)(?![A-Za-z0-9]))?",
+    re.IGNORECASE,
+)
+
+
+def scan_key_3(name: str) -> tuple[str, str | None] | None:
+    """Return subject and session of a scan's name: ``d0129``, days since entry, or clinica's ``M006``, months in steps of six."""
+    match = _SCAN_3.search(name)
+    if match is None:
+        return None
+    session = match[2]
+    return match[1].upper(), session and (session.lower() if session[0] in "dD" else session.upper())
 
 
 def _session_day(cell: str) -> str | None:
@@ -178,9 +222,7 @@ _SEX_CODES = codes("sex", {"1": "M", "2": "F"})
 OASIS_3 = Dialect(
     name="OASIS-3",
     signatures=(
-        frozenset({"oasisid", "ageatentry"}), frozenset({"subject", "ageatentry"}),
-        frozenset({"oasisid", "days_to_visit"}), frozenset({"oasisid", "oasis_session_label"}),
-        frozenset({"subject", "mr_session"}), frozenset({"oasisid", "mr_session"}),
+        frozenset({"oasisid"}), frozenset({"subject", "ageatentry"}), frozenset({"subject", "mr_session"}),
     ),
     rules=(
         Rule("subject_id", ("oasisid",), "OASIS-3's id of the person"),
@@ -220,4 +262,5 @@ OASIS_3 = Dialect(
         r"(left|right|lh|rh)[-_].*|.*_volume|.*_thickness|.*vol": "another structure of FreeSurfer; no report uses it",
         r"centiloid.*|.*centiloid|.*suvr.*": "amyloid in PET; no report uses it",
     },
+    scan_key=scan_key_3,
 )  # fmt: skip
