@@ -31,7 +31,7 @@ from adclip.model.network import Network
 SHOWN = {"hippocampus, left": "hippocampus_left", "lateral ventricle, left": "ventricle_left",
          "temporal horn, left": "horn_left", "age, decades": "age"}  # fmt: skip
 WORST = 4
-TAUGHT = 500
+TAUGHT = 300
 
 
 @torch.inference_mode()
