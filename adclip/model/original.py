@@ -98,12 +98,15 @@ def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     The names are a file format; that networks have them too is a test. Written out, a file is checked without torch.
     """
     wide, patch = config.width, config.patch[0] * config.patch[1] * config.patch[2]
+    if config.stem:  # a patch is then cut of what the last level sees
+        patch = patch // 8 ** len(config.stem) * config.stem[-1]
     shapes: dict[str, tuple[int, ...]] = {
         VISION + "cls_token": (1, 1, wide),
         VISION + "patch_embedding.position_embeddings": (1, config.patches, wide),
     }
     linears = {VISION + "patch_embedding.patch_embeddings.1": (wide, patch)}
     norms = {VISION + "norm": wide}
+    _add_stem(config, shapes, norms)
     for number in range(config.depth):
         block = f"{VISION}blocks.{number}."
         norms |= {block + "norm1": wide, block + "norm2": wide}
@@ -121,6 +124,18 @@ def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     for name, size in norms.items():
         shapes |= {f"{name}.weight": (size,), f"{name}.bias": (size,)}
     return shapes
+
+
+def _add_stem(config: ModelConfig, shapes: dict[str, tuple[int, ...]], norms: dict[str, int]) -> None:
+    """Add the parameters of `adclip.model.patches.ConvStem`: twice a convolution, a normalisation and a GELU a level."""
+    before = 1
+    for level, here in enumerate(config.stem):
+        first = 6 * level
+        for layer, channels in ((first, before), (first + 3, here)):
+            name = f"{VISION}patch_embedding.stem.layers."
+            shapes[f"{name}{layer}.weight"] = (here, channels, 3, 3, 3)
+            norms[f"{name}{layer + 1}"] = here
+        before = here
 
 
 def _add_bert(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -142,6 +143,16 @@ def test_the_published_names_and_sizes_are_ours():
         network = Network(M3D_CLIP, None)
     assert {name: tuple(value.shape) for name, value in network.named_parameters()} == published
     assert sum(torch.Size(shape).numel() for shape in published.values()) == 198_052_609
+
+
+def test_names_and_sizes_of_a_stem_are_the_networks():
+    from adclip.config import SMALL
+    from adclip.model.original import expected_shapes
+
+    config = dataclasses.replace(SMALL, vocabulary=7)
+    with torch.device("meta"):
+        network = Network(config, None)
+    assert expected_shapes(config) == {name: tuple(value.shape) for name, value in network.named_parameters()}
 
 
 def test_sizes_come_from_the_file_and_its_config(base):
