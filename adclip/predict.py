@@ -185,9 +185,11 @@ def write_predictions(out: Path, predictions: list[Prediction]) -> None:
     """Write predictions.jsonl, and predictions.csv with one flat row for each scan."""
     write_text(out / JSON_LINES, "".join(json.dumps(item.to_dict()) + "\n" for item in predictions))
     rows = [flatten(narrow(item.to_dict())) for item in predictions]
-    header = list(dict.fromkeys(name for row in rows for name in row))
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    groups = {name.rpartition(".")[0] for name in names}  # one row has `volumes_only.CN`, another none of it
     text = io.StringIO()
-    writer = csv.DictWriter(text, header, restval="", lineterminator="\n")
+    header = [name for name in names if name not in groups]
+    writer = csv.DictWriter(text, header, restval="", extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: escape_cell(value) for name, value in row.items()} for row in rows)
     write_text(out / CSV, text.getvalue())

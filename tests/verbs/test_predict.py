@@ -136,6 +136,8 @@ def test_one_bad_scan_stops_nobody(config, tmp_path):
     assert len(lines) == 4 and sum("error" in json.loads(line) for line in lines) == 1
     rows = list(csv.DictReader((tmp_path / "out" / "predictions.csv").open()))
     assert len(rows) == 4 and {"probabilities.AD", "mmse.estimate", "flags"} <= set(rows[0])
+    # what the failed scan lacks as a whole is no column of its own beside those of its parts
+    assert not {name.rpartition(".")[0] for name in rows[0]} & set(rows[0])
     with pytest.raises(OutputError):
         predict(replace(config, out=tmp_path / "out"))
 
