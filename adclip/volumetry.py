@@ -162,6 +162,7 @@ def describe(found: Mapping[str, Any], visit: Visit | None) -> dict[str, dict[st
     icv = numbers.get(ICV)
     ranks = standings(numbers, visit.age_years, visit.sex, source)
     told: dict[str, dict[str, Any]] = {}
+    # more digits than a page shows: what is rounded twice may contradict the report
     for column, value in numbers.items():
         where = ranks.get(column)
         known = where if isinstance(where, Standing) else None
@@ -169,8 +170,8 @@ def describe(found: Mapping[str, Any], visit: Visit | None) -> dict[str, dict[st
         measured = measured if isinstance(measured, Mapping) else {}
         told[column] = {
             "mm3": value,
-            "icv_share": float(f"{value / icv:.4g}") if icv and column != ICV else None,
-            "centile": None if known is None else round(known.centile, 1),
+            "icv_share": float(f"{value / icv:.6g}") if icv and column != ICV else None,
+            "centile": None if known is None else round(known.centile, 3),
             "centile_beyond": None if known is None else known.beyond,
             "norms": None if known is None else known.norm_id,
             "bridged": None if known is None else known.bridged,
@@ -213,7 +214,7 @@ def _asymmetry(column: str, numbers: Mapping[str, float]) -> float | None:
     left, right = (numbers.get(f"{name}_{side}_mm3") for side in ("left", "right"))
     if left is None or right is None or left + right <= 0:
         return None
-    return round(100 * (right - left) / ((right + left) / 2), 2)
+    return round(100 * (right - left) / ((right + left) / 2), 4)
 
 
 def _numbers(found: Mapping[str, Any]) -> dict[str, float]:

@@ -79,7 +79,7 @@ def test_a_row_of_the_table_has_three_numbers_a_volume_at_most(raw_config, measu
     one, two = csv.DictReader((tmp_path / "out" / "predictions.csv").open())
     named = [name for name in one if name.startswith("volumes.")]
     assert one["volumes.hippocampus_mm3"] == "6200.0" and float(one["volumes.hippocampus_left_centile"]) < 50
-    assert float(one["volumes.hippocampus_asymmetry_percent"]) == pytest.approx(6.45)
+    assert float(one["volumes.hippocampus_asymmetry_percent"]) == pytest.approx(200 / 31, abs=1e-4)
     assert len(named) <= 2 * len(VOLUMES) + 3 and not any("error" in name or "norms" in name for name in named)
     assert two["status"] == "failed" and two["volumes.hippocampus_mm3"] == "" and "volumes" not in one
 
@@ -140,3 +140,15 @@ def test_the_shipped_segmenter_measures_on_the_way(raw_config, head, fake_brain)
     assert found.volumes["hippocampus_left_mm3"]["error_mm3"] > 0 and found.volumes["hippocampus_left_mm3"]["n"] > 10
     assert "estimated_volumes" in found.flags and "mm3" in found.report
     assert Predictor.from_checkpoint(raw_config.model, "cpu", volumes=False)(head).volumes is None
+
+
+def test_a_share_is_rounded_once_in_table_and_report():
+    from adclip.clinical.reports import render
+    from adclip.domain import Visit
+    from adclip.volume_lines import rows
+    from adclip.volumetry import describe
+
+    told = describe({"source": "x", "volumes": {"whole_brain_mm3": 858_470.0, "icv_mm3": 1_000_000.0}}, None)
+    assert told is not None and next(iter(rows(told))).cells[2] == "85.8"
+    visit = Visit(age_years=70.0, sex="F", whole_brain_mm3=858_470.0, icv_mm3=1_000_000.0)
+    assert "85.8 %" in render(visit, "clinical", "CN").text
