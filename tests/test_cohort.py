@@ -141,7 +141,7 @@ def test_a_script_without_a_main_guard_is_told_so(tmp_path: Path, guard: bool) -
         "    except Exception as error: print(error.remedy)\n"
     )
     (tmp_path / "script.py").write_text(script + ("if __name__ == '__main__': run()\n" if guard else "run()\n"))
-    done = subprocess.run([sys.executable, str(tmp_path / "script.py")], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, str(tmp_path / "script.py")], capture_output=True, text=True, timeout=600)
     assert ("[1, 2]" in done.stdout or "[2, 1]" in done.stdout) == guard, done.stderr
     assert ('if __name__ == "__main__"' in done.stdout) != guard
 

@@ -42,7 +42,7 @@ class Shell:
 
     def __call__(self, *words: str, **extra: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(self.line(*words), env=self.environment(**extra), cwd=self.folder, text=True,
-                              capture_output=True, timeout=120)  # fmt: skip
+                              capture_output=True, timeout=600)  # fmt: skip
 
     def line(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "adclip", "weights", *words]

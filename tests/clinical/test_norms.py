@@ -137,7 +137,7 @@ def test_standings_agree_with_the_source_at_every_year(real_data: Path, sex: str
 
 
 def test_a_cohort_is_placed_in_seconds() -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     for number in range(50_000):
         standing("ventricles_mm3", 20000.0 + number, 45 + number % 40, "F", DLMUSE)
-    assert time.perf_counter() - begin < 5  # 0.25 s on an idle core
+    assert time.process_time() - begin < 20  # about 0.25 s; the limit only catches a table that is read again for each person

@@ -675,7 +675,7 @@ def test_a_killed_process_loses_at_most_an_epoch(tiny_cohort, tiny_base, tmp_pat
                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)  # fmt: skip
 
     def wait_for_an_epoch(running: subprocess.Popen, out: Path) -> None:
-        until = time.monotonic() + 120
+        until = time.monotonic() + 600
         while not (out / "private" / "resume" / "state.safetensors").exists():
             assert time.monotonic() < until and running.poll() is None
             time.sleep(0.01)
@@ -689,8 +689,8 @@ def test_a_killed_process_loses_at_most_an_epoch(tiny_cohort, tiny_base, tmp_pat
         heard = second.stderr.readline()
         assert heard, "the second process did not wait"
     whole.send_signal(signal.SIGCONT)
-    assert whole.wait(timeout=200) == 0, whole.stderr.read()
-    told = second.communicate(timeout=200)[1]
+    assert whole.wait(timeout=600) == 0, whole.stderr.read()
+    told = second.communicate(timeout=600)[1]
     assert second.returncode == 0 and "finished already" in told
     out = tmp_path / "killed"
     running = start(out)
@@ -699,7 +699,7 @@ def test_a_killed_process_loses_at_most_an_epoch(tiny_cohort, tiny_base, tmp_pat
     running.wait()
     assert not (out / "adapter.json").exists()
     again = start(out)
-    told = again.communicate(timeout=200)[1]
+    told = again.communicate(timeout=600)[1]
     assert again.returncode == 0 and "resuming after epoch" in told
     for name in ("adapter.safetensors", "adapter.json", "private/metrics.jsonl", "private/last.safetensors"):
         assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name

@@ -506,15 +506,15 @@ def test_ctrl_c_ends_with_code_130_keeps_what_is_done_and_leaves_no_process(
         # a shell's background job ignores Ctrl-C, and so would whatever a test suite in it starts
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while len(list((tmp_path / "marks").iterdir())) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
     assert running.poll() is None and len(list((tmp_path / "marks").iterdir())) == 2, "two scans are being worked on"
     os.killpg(running.pid, signal.SIGINT)
-    _, said = running.communicate(timeout=30)
+    _, said = running.communicate(timeout=300)
     assert running.returncode == 130, said
     assert "Traceback" not in said and "run the same command again" in said
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline and _group_lives(running.pid):
         time.sleep(0.05)
     assert not _group_lives(running.pid)
