@@ -40,12 +40,11 @@ class ConvStem(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map (B, 1, D, H, W) to (B, channels, D / 2^levels, H / 2^levels, W / 2^levels)."""
-        # the layout that CPUs convolve fastest; measured 1.2 to 1.8 times
-        result: Tensor = self.layers(images.contiguous(memory_format=torch.channels_last_3d))
-        return result
+        return self.forward_levels(images)[-1]
 
     def forward_levels(self, images: Tensor) -> list[Tensor]:
         """Return what every level sees, finest first; the last is what `forward` returns."""
+        # the layout that CPUs convolve fastest; measured 1.2 to 1.8 times
         seen, found = images.contiguous(memory_format=torch.channels_last_3d), []
         for end in range(LAYERS_PER_LEVEL, len(self.layers) + 1, LAYERS_PER_LEVEL):
             seen = self.layers[end - LAYERS_PER_LEVEL : end](seen)

@@ -200,7 +200,7 @@ class Reading:
 
 @torch.inference_mode()
 def embed(network: torch.nn.Module, bank: Bank, places: list[tuple[int, int]], *, mirrored: bool) -> Tensor:
-    """Embed scans (N, E), in half precision: three times as fast on a CPU, and what a report is weighed against need not be finer."""
+    """Embed scans (N, E), in half precision: faster on a CPU (0.11 s for 0.18 s, measured), and fine enough to weigh a report against."""
     parts = []
     for start in range(0, len(places), 16):
         images = bank.images(places[start : start + 16], seed=int(mirrored))  # another scan of the person, too
