@@ -216,6 +216,8 @@ class ModelConfig(Settings):
         Patch size along D, H, W in voxels.
     stem : tuple of int
         Channels of the convolutional stem's levels, each of which halves the grid; empty (as in M3D-CLIP) for none.
+    close_up : tuple of int
+        Channels of the network that looks closer at both medial temporal lobes, at 2, 4, 8 ... mm; empty for none.
     width, depth, heads, mlp_width : int
         Of the image tower.
     text_width, text_depth, text_heads, text_mlp_width, vocabulary, text_positions : int
@@ -233,6 +235,7 @@ class ModelConfig(Settings):
     contract: InputContract
     patch: tuple[int, int, int] = (4, 16, 16)
     stem: tuple[int, ...] = ()
+    close_up: tuple[int, ...] = ()
     width: int = 768
     depth: int = 12
     heads: int = 12
@@ -255,6 +258,8 @@ class ModelConfig(Settings):
         for channels in self.stem:
             if channels % max(channels // 8, 1):
                 raise ConfigError.bad_value("stem", f"{channels} channels are no multiple of 8")
+        if len(self.close_up) == 1 or any(channels % 4 for channels in self.close_up):
+            raise ConfigError.bad_value("close_up", f"{self.close_up}: two numbers or more, multiples of 4, are needed")
         for width, heads in ((self.width, self.heads), (self.text_width, self.text_heads),
                              (self.embedding, self.fusion_heads)):  # fmt: skip
             if width % heads:
@@ -279,6 +284,7 @@ class ModelConfig(Settings):
         data["contract"] = InputContract.from_dict(data["contract"])
         data["patch"] = tuple(data["patch"])
         data["stem"] = tuple(data.get("stem", ()))
+        data["close_up"] = tuple(data.get("close_up", ()))
         return super().from_dict(data)
 
 
@@ -294,6 +300,7 @@ SMALL = ModelConfig(
     contract=InputContract(shape=(80, 96, 80), spacing_mm=(2.0, 2.0, 2.0), center_mm=(0.0, -17.0, 5.0)),
     patch=(8, 8, 8),
     stem=(24, 64, 128),
+    close_up=(24, 48, 64),
     width=128,
     depth=4,
     heads=4,

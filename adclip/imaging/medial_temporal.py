@@ -55,52 +55,12 @@ def build_network(classes: int = len(CLASSES), widths: tuple[int, ...] = WIDTHS)
     Returns
     -------
     torch.nn.Module
-        Maps (B, 1, 48, 64, 56) to class scores of the same grid: a 3D U-Net (Cicek et al. 2016,
-        doi:10.1007/978-3-319-46723-8_49) with sums for skips. It is told nothing of the place but by the edges of the box,
-        so that no prior can stand in for what a shrunken structure looks like.
+        An `adclip.unet.UNet` from (B, 1, 48, 64, 56) to class scores of the same grid. It is told nothing of the place but by
+        the edges of the box, so that no prior can stand in for what a shrunken structure looks like.
     """
-    from torch import nn
-    from torch.nn import functional
+    from adclip.unet import UNet
 
-    class Block(nn.Module):
-        def __init__(self, before: int, after: int, stride: int = 1) -> None:
-            super().__init__()
-            self.conv = nn.Conv3d(before, after, 3, stride=stride, padding=1, bias=False)
-            self.norm = nn.GroupNorm(after // 4, after)
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return functional.leaky_relu(self.norm(self.conv(x)), 0.05, inplace=True)
-
-    class Level(nn.Module):
-        """Down, around the coarser level, and up again."""
-
-        def __init__(self, above: int, here: int, rest: tuple[int, ...]) -> None:
-            super().__init__()
-            self.down = nn.Sequential(Block(above, here, stride=2), Block(here, here))
-            self.inner = Level(here, rest[0], rest[1:]) if rest else None
-            self.up = Block(here, here)
-            self.out = nn.Conv3d(here, above, 1)
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            low = self.down(x)
-            if self.inner is not None:
-                low = self.inner(low)
-            low = self.out(self.up(low))
-            return x + functional.interpolate(low, size=x.shape[2:], mode="trilinear", align_corners=False)
-
-    class Network(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.stem = Block(1, widths[0])
-            self.levels = Level(widths[0], widths[1], tuple(widths[2:]))
-            self.last = nn.Sequential(Block(widths[0], widths[0]), Block(widths[0], widths[0]))
-            self.head = nn.Conv3d(widths[0], classes, 1)
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            scores: torch.Tensor = self.head(self.last(self.levels(self.stem(x))))
-            return scores
-
-    return Network()
+    return UNet(1, classes, widths, last=2)
 
 
 def split_sides(box: NDArray[Any]) -> NDArray[Any]:

@@ -73,53 +73,23 @@ def build_network(classes: int = len(CLASSES), widths: tuple[int, ...] = WIDTHS)
     Returns
     -------
     torch.nn.Module
-        A 3D U-Net (Cicek et al. 2016, doi:10.1007/978-3-319-46723-8_49) with sums for skips, one convolution at full
-        resolution on either side, and group normalisation, so that a scan's result depends on no other scan. Its scores
-        are added to `prior`, the logarithm of how often a class lies at a place, which spares it learning where to look.
+        An `adclip.unet.UNet`, whose scores are added to `prior`, the logarithm of how often a class lies at a place, which
+        spares it learning where to look.
     """
     import torch
-    from torch import nn
     from torch.nn import functional
 
-    class Block(nn.Module):
-        def __init__(self, before: int, after: int, stride: int = 1) -> None:
-            super().__init__()
-            self.conv = nn.Conv3d(before, after, 3, stride=stride, padding=1, bias=False)
-            self.norm = nn.GroupNorm(after // 4, after)
+    from adclip.unet import UNet
 
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return functional.leaky_relu(self.norm(self.conv(x)), 0.05, inplace=True)
-
-    class Level(nn.Module):
-        """Down, around the coarser level, and up again."""
-
-        def __init__(self, above: int, here: int, rest: tuple[int, ...]) -> None:
-            super().__init__()
-            self.down = nn.Sequential(Block(above, here, stride=2), Block(here, here))
-            self.inner = Level(here, rest[0], rest[1:]) if rest else None
-            self.up = Block(here, here)
-            self.out = nn.Conv3d(here, above, 1)
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            low = self.down(x)
-            if self.inner is not None:
-                low = self.inner(low)
-            low = self.out(self.up(low))
-            return x + functional.interpolate(low, size=x.shape[2:], mode="trilinear", align_corners=False)
-
-    class Network(nn.Module):
+    class Network(UNet):
         prior: torch.Tensor
 
         def __init__(self) -> None:
-            super().__init__()
-            self.stem = Block(4, widths[0])
-            self.levels = Level(widths[0], widths[1], tuple(widths[2:]))
-            self.last = Block(widths[0], widths[0])
-            self.head = nn.Conv3d(widths[0], classes, 1)
+            super().__init__(4, classes, widths)
             self.register_buffer("prior", torch.zeros(1, classes, *PRIOR_SHAPE))
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            scores = self.head(self.last(self.levels(self.stem(x))))
+            scores = super().forward(x)
             return scores + functional.interpolate(self.prior, size=x.shape[2:], mode="trilinear", align_corners=False)
 
     return Network()

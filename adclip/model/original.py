@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ VISION, TEXT = "vision_encoder.", "language_encoder."
 # A buffer that older transformers saved with BERT; it holds 0, 1, 2, ... and nothing is lost with it.
 IGNORED = frozenset({"language_encoder.embeddings.position_ids"})
 BERT_HEAD_WIDTH = 64  # of every published BERT size (Devlin et al. 2019, arXiv:1810.04805; Turc et al. 2019)
+CLOSE_UP_CLASSES = 9  # of `adclip.model.close_up`
 # The box in MNI space that every grid of this layout covers, along D, H, W in mm.
 BOX_MM = tuple(n * s for n, s in zip(M3D_CLIP.contract.shape, M3D_CLIP.contract.spacing_mm, strict=True))
 
@@ -107,6 +109,7 @@ def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     linears = {VISION + "patch_embedding.patch_embeddings.1": (wide, patch)}
     norms = {VISION + "norm": wide}
     _add_stem(config, shapes, norms)
+    _add_close_up(config, shapes, norms)
     for number in range(config.depth):
         block = f"{VISION}blocks.{number}."
         norms |= {block + "norm1": wide, block + "norm2": wide}
@@ -136,6 +139,27 @@ def _add_stem(config: ModelConfig, shapes: dict[str, tuple[int, ...]], norms: di
             shapes[f"{name}{layer}.weight"] = (here, channels, 3, 3, 3)
             norms[f"{name}{layer + 1}"] = here
         before = here
+
+
+def _add_close_up(config: ModelConfig, shapes: dict[str, tuple[int, ...]], norms: dict[str, int]) -> None:
+    """Add the parameters of `adclip.model.close_up.CloseUp`: an `adclip.unet.UNet` and a projection."""
+    if not config.close_up:
+        return
+    start, widths = f"{VISION}patch_embedding.close_up.", config.close_up
+    blocks = {"stem": (1, widths[0]), "last": (widths[0], widths[0])}
+    points = {"head": (widths[0], CLOSE_UP_CLASSES)}
+    level = "levels."
+    for above, here in pairwise(widths):
+        blocks |= {f"{level}down.0": (above, here), f"{level}down.1": (here, here), f"{level}up": (here, here)}
+        points[f"{level}out"] = (here, above)
+        level += "inner."
+    for name, (before, after) in blocks.items():
+        shapes[f"{start}network.{name}.conv.weight"] = (after, before, 3, 3, 3)
+        norms[f"{start}network.{name}.norm"] = after
+    for name, (before, after) in points.items():
+        shapes[f"{start}network.{name}.weight"] = (after, before, 1, 1, 1)
+        shapes[f"{start}network.{name}.bias"] = (after,)
+    shapes[f"{start}project.weight"] = (config.width, CLOSE_UP_CLASSES)
 
 
 def _add_bert(

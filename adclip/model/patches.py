@@ -7,6 +7,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from adclip.config import ModelConfig
+from adclip.model.close_up import CloseUp
 
 LAYERS_PER_LEVEL = 6  # of `ConvStem`: twice a convolution, a normalisation and a GELU
 
@@ -55,12 +56,13 @@ class ConvStem(nn.Module):
 class PatchEmbedding(nn.Module):
     """Cut a volume into patches, flatten each in the order (d, h, w, channel), project, add positions.
 
-    With a stem, its output is cut instead.
+    With a stem, its output is cut instead. A closer look adds what it sees.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.stem = ConvStem(config.stem) if config.stem else None
+        self.close_up = CloseUp(config) if config.close_up else None
         d, h, w = (size // 2 ** len(config.stem) for size in config.patch)
         self.cells = (d, h, w)
         voxels = d * h * w * (config.stem[-1] if config.stem else 1)
@@ -72,10 +74,11 @@ class PatchEmbedding(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Map (B, 1, D, H, W) to (B, patches, width)."""
         images = images.to(self.position_embeddings.dtype)
-        return self.embed(images if self.stem is None else self.stem(images))
+        tokens = self.embed(images if self.stem is None else self.stem(images))
+        return tokens if self.close_up is None else tokens + self.close_up(images)
 
     def embed(self, seen: Tensor) -> Tensor:
-        """Map what the stem made of scans, or the scans themselves, to (B, patches, width)."""
+        """Map what the stem made of scans, or the scans themselves, to (B, patches, width), without the closer look."""
         d, h, w = self.cells
         patches = rearrange(seen, "b c (d pd) (h ph) (w pw) -> b (d h w) (pd ph pw c)", pd=d, ph=h, pw=w)
         tokens: Tensor = self.patch_embeddings[1](patches) + self.position_embeddings

@@ -1,11 +1,14 @@
 """Train the image tower of the builtin base on the people of `make_label_bank.py`, with the text tower that `--text` names.
 
-    torchrun --nproc-per-node 2 examples/builtin/train_image_tower.py --labels LABELS --bank bank --out base --text adclip/assets/builtin --minutes 40
+    torchrun --nproc-per-node 2 examples/builtin/train_image_tower.py --labels LABELS --bank bank --out base --text adclip/assets/builtin \\
+        --close-up close_up --minutes 40
 
 Beside the objectives of fine-tuning (report candidates and bare-phrase candidates) the tower is told what the
 simulation knows and a scanner does not: how much of each 8 mm cell and of each patch a region fills, every volume, the age and the
 severity; the medial temporal lobe counts most. The heads for these are thrown away afterwards. The text tower stays as it is here;
-`train_reports.py` teaches it. Each process paints its own scans and averages gradients with the others. Nothing here has seen a patient.
+`train_reports.py` teaches it. The closer look is that of `train_close_up.py` and stays as it
+is too. With `--tower` the image tower of a base is gone on with. Each process paints its own scans and averages gradients with the
+others. Nothing here has seen a patient.
 """
 
 # %%
@@ -27,9 +30,10 @@ import numpy as np
 import torch
 import torch.distributed as dist
 import torch.nn.functional as functional
-from bank import NAMES, TARGET_WEIGHTS, TARGETS, Bank, Place, mirror, to_patches, to_visit
+from bank import LEAST_MM3, NAMES, TARGET_WEIGHTS, TARGETS, Bank, Place, mirror, to_patches, to_visit
+from make_label_bank import SPACING_MM
 from painter import Painter
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from adclip.clinical.reports import bare_phrase, fields_of, render
@@ -55,7 +59,9 @@ Batch = tuple[Tensor, Tensor, Tensor, list[Place]]
 class Trainer:
     """The network with the heads that only training has."""
 
-    def __init__(self, bank: Bank, text: Path, learning_rate: float, seed: int) -> None:
+    def __init__(
+        self, bank: Bank, text: Path, close_up: Path, tower: Path | None, learning_rate: float, seed: int
+    ) -> None:
         torch.manual_seed(seed)
         self.bank = bank
         self.base = read_base(str(text))
@@ -63,9 +69,18 @@ class Trainer:
         taught = load_network(self.base, None)
         self.network: Network = build_network(config, None)
         state = {name: value for name, value in taught.state_dict().items() if not name.startswith("vision_encoder.")}
+        if tower is not None:
+            earlier = load_network(read_base(str(tower)), None).state_dict()
+            state |= {name: value for name, value in earlier.items() if name.startswith("vision_encoder.")}
         self.network.load_state_dict(state, strict=False)
+        looks = self.network.vision_encoder.patch_embedding.close_up
+        assert looks is not None
+        looks.network.load_state_dict(load_file(close_up / "close_up.safetensors"))
+        if tower is not None:
+            nn.init.zeros_(looks.project.weight)
         self.network.train().requires_grad_(True)
         self.network.language_encoder.requires_grad_(False)
+        looks.network.requires_grad_(False)
         self.network.mm_language_proj.requires_grad_(False)
         with torch.no_grad():
             self.phrases = self.network.encode_text(tokenize([bare_phrase(x) for x in LABELS], self.base.tokenizer))
@@ -102,11 +117,12 @@ class Trainer:
         with torch.autocast("cpu", torch.bfloat16):
             levels = embedding.stem.forward_levels(images)
             cells = self.cell_head(levels[CELL_LEVEL]).float()
+            looked = None if stem_only else embedding.close_up(images)
         each = functional.binary_cross_entropy_with_logits(cells, filled, reduction="none") * each_weight
         parts = {"cells": 10 * (self.region_weights[:, None, None, None] * each).mean()}
         if stem_only:
             return parts
-        tokens = embedding.embed(levels[-1].float())  # attention in half precision is slower here
+        tokens = embedding.embed(levels[-1].float()) + looked.float()  # attention in half precision is slower here
         states = tower.encode(tokens[:, self.inside] if hurried else tokens)
         patches = self.patch_head(states.patches)
         image = functional.normalize(self.network.mm_vision_proj(states.cls.float()), dim=-1)
@@ -175,18 +191,21 @@ class Trainer:
         """Correlation with the truth on people made of the heads left out: from the embedding, and from the sum of cells."""
         self.network.eval()
         places = self.bank.test[:: max(1, len(self.bank.test) // count)]
-        told, sums, wanted = [], [], []
+        told, sums, looked, wanted = [], [], [], []
         for place in places:
             images = self.bank.images([place], seed=1)
             tower = self.network.vision_encoder
             levels = tower.patch_embedding.stem.forward_levels(images)
-            cls = tower.encode(tower.patch_embedding.embed(levels[-1]), with_patches=False).cls
+            cls = tower.encode(tower.patch_embedding(images), with_patches=False).cls
             image = functional.normalize(self.network.mm_vision_proj(cls), dim=-1)
             told.append(self.embedding_head(image * math.sqrt(image.shape[-1]))[0].numpy())
             sums.append(torch.sigmoid(self.cell_head(levels[CELL_LEVEL]))[0].sum(dim=(1, 2, 3)).numpy())
+            right, left = tower.patch_embedding.close_up.tell_apart(images).sum(dim=(2, 3, 4)).numpy()
+            looked.append([left[6], right[6], left[7], right[7], left[5], right[5]])
             wanted.append(self.bank.targets(place))
         self.network.train()
         a, b, c = np.array(told), np.log(np.array(sums) + 0.1), np.array(wanted)
+        closer = np.log(np.array(looked) * SPACING_MM**3 + LEAST_MM3)
         chosen = (
             "hippocampus_left",
             "hippocampus_right",
@@ -197,6 +216,7 @@ class Trainer:
         )
         found = {name: round(float(np.corrcoef(a[:, i], c[:, i])[0, 1]), 3)
                  for i, name in enumerate(TARGETS) if name in (*chosen, "age", "severity", "mmse", "whole_brain")}  # fmt: skip
+        found |= {f"closer_{NAMES[i]}": round(float(np.corrcoef(closer[:, i], c[:, i])[0, 1]), 3) for i in (0, 1, 2, 4)}
         return found | {f"cells_{name}": round(float(np.corrcoef(b[:, i], c[:, i])[0, 1]), 3)
                         for i, name in enumerate(NAMES) if name in chosen[:4]}  # fmt: skip
 
@@ -238,6 +258,14 @@ def read_processor() -> str:
     return names[0] if names else platform.processor()
 
 
+def _earlier_stages(tower: Path | None) -> list[dict[str, Any]]:
+    """What is told of how the image tower came about that is gone on with."""
+    if tower is None:
+        return []
+    stages = json.loads((tower / "base.json").read_text(encoding="utf-8"))["training"]
+    return [stage for stage in stages if not stage["script"].endswith("train_reports.py")]
+
+
 def save_base(network: Network, out: Path, revision: str, stages: list[dict[str, Any]]) -> None:
     """Write the base weights, their hash and sizes, and how they came about."""
     out.mkdir(parents=True, exist_ok=True)
@@ -258,6 +286,8 @@ def main() -> None:
     parser.add_argument("--bank", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--text", type=Path, required=True, help="base whose text tower and vocabulary are taken")
+    parser.add_argument("--close-up", type=Path, required=True, help="folder that train_close_up.py wrote")
+    parser.add_argument("--tower", type=Path, help="base whose image tower is gone on with")
     parser.add_argument("--minutes", type=float, default=40)
     parser.add_argument("--batch-size", type=int, default=3, help="of each process")
     parser.add_argument("--learning-rate", type=float, default=1e-3)
@@ -269,7 +299,7 @@ def main() -> None:
     if "RANK" in os.environ:
         dist.init_process_group("gloo", timeout=timedelta(minutes=10))
     bank = Bank(options.bank, Painter(options.labels / "meta"))
-    trainer = Trainer(bank, options.text, options.learning_rate, options.seed)
+    trainer = Trainer(bank, options.text, options.close_up, options.tower, options.learning_rate, options.seed)
     rng = np.random.default_rng([options.seed, rank])
     feed = Feed(bank, rng)
     log = (options.bank / f"train-{options.seed}.jsonl").open("a", encoding="utf-8", buffering=1) if rank == 0 else None
@@ -284,7 +314,9 @@ def main() -> None:
             log.write(json.dumps(history[-1]) + "\n")
             run = describe_run("train_image_tower.py", bank, minutes, step, history)
             run["scans_a_step"] = options.batch_size * int(os.environ.get("WORLD_SIZE", "1"))
-            save_base(trainer.network, options.out, options.revision, [run])
+            stages = _earlier_stages(options.tower)
+            looks = json.loads((options.close_up / "close_up.json").read_text(encoding="utf-8"))
+            save_base(trainer.network, options.out, options.revision, [*stages, looks, run])
 
     while True:
         progress = torch.tensor((time.monotonic() - start) / 60 / options.minutes)
@@ -297,7 +329,7 @@ def main() -> None:
         parts = trainer.step(
             feed.batch(options.batch_size),
             rng,
-            stem_only=float(progress) < STEM_UNTIL,
+            stem_only=options.tower is None and float(progress) < STEM_UNTIL,
             with_text=late,
             hurried=not late,
         )

@@ -1,0 +1,105 @@
+"""A closer look at both medial temporal lobes, for image towers whose patches are larger than a hippocampus is wide."""
+
+from __future__ import annotations
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional
+
+from adclip.config import ModelConfig
+from adclip.domain import InputContract
+from adclip.unet import UNet
+
+# The right side's box in MNI millimetres, first and last voxel centres along D (up), H (to the back) and W (to the middle). It is
+# the box of the segmenter's medial temporal networks, in steps of 2 mm; see `imaging.medial_temporal` for how it was chosen.
+SPACING_MM = 2.0
+UP_MM, BACK_MM, IN_MM = (-44.0, 10.0), (10.0, -52.0), (49.0, 3.0)
+SHAPE = (28, 32, 24)
+# What is told apart, in this order.
+CLASSES = (
+    "other", "cortex", "white matter", "csf", "lateral ventricle", "inferior lateral ventricle", "hippocampus", "amygdala",
+    "deep grey matter",
+)  # fmt: skip
+GAIN = 10.0  # brings the shares of a patch, most of them a tenth and less, to the size of other token parts
+
+
+class CloseUp(nn.Module):
+    """Tell the tissues and structures of both medial temporal lobes apart, and each patch how much of what it holds.
+
+    The volume of a small structure is the sum over its voxels. A tower of a few layers that is only taught sums finds the
+    voxels slowly; a network that was taught the voxels hands it the parts of the sum, where they lie. Both sides go through
+    the same weights, the left one mirrored.
+
+    Parameters
+    ----------
+    config : ModelConfig
+        `close_up` has the network's channels; the contract may have another spacing than the box.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.contract, self.patch, self.token_grid = config.contract, config.patch, config.token_grid
+        self.network = UNet(1, len(CLASSES), config.close_up)
+        self.project = nn.Linear(len(CLASSES), config.width, bias=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map scans (B, 1, D, H, W) to what is added to the patch tokens, (B, patches, width)."""
+        shares = self.share_out(self.tell_apart(images))
+        tokens: Tensor = self.project((GAIN * shares).to(self.project.weight.dtype))
+        return tokens
+
+    def cut_sides(self, images: Tensor) -> Tensor:
+        """Cut both boxes out of scans (B, 1, D, H, W): (2 B, 1, 28, 32, 24), right sides first, left ones mirrored."""
+        grids = [_sampling_grid(self.contract, side, images.device) for side in (1.0, -1.0)]
+        sides = [
+            functional.grid_sample(images.float(), grid.expand(len(images), -1, -1, -1, -1), align_corners=False)
+            for grid in grids
+        ]
+        return torch.cat(sides)
+
+    def tell_apart(self, images: Tensor) -> Tensor:
+        """Return the probability of each of `CLASSES`, (2 B, 9, 28, 32, 24), in the order of `cut_sides`."""
+        sides = self.cut_sides(images).to(self.project.weight.dtype)
+        # the layout that CPUs convolve fastest
+        scores = self.network(sides.contiguous(memory_format=torch.channels_last_3d))
+        return torch.softmax(scores.float(), dim=1)
+
+    def share_out(self, probabilities: Tensor) -> Tensor:
+        """Return the share of each patch that each class fills inside the boxes, (B, patches, 9)."""
+        total = torch.zeros(())
+        for side, part in zip((1.0, -1.0), probabilities.chunk(2), strict=True):
+            total = total.to(part.device)
+            d, h, w = (axis.to(part.device) for axis in self._membership(side))
+            total = total + torch.einsum("bcdhw,dx,hy,wz->bxyzc", part, d, h, w)
+        patch_mm3 = 1.0
+        for count, size in zip(self.patch, self.contract.spacing_mm, strict=True):
+            patch_mm3 *= count * size
+        return rearrange(total, "b x y z c -> b (x y z) c") * (SPACING_MM**3 / patch_mm3)
+
+    def _membership(self, side: float) -> tuple[Tensor, Tensor, Tensor]:
+        """For D, H and W the patch that each plane of the box lies in, as ones in (planes, patches)."""
+        planes = []
+        places = _places(self.contract, side)
+        for place, count, patches in zip(places, self.patch, self.token_grid, strict=True):
+            number = torch.floor((place + 0.5) / count)
+            planes.append((number[:, None] == torch.arange(patches)).float())
+        return planes[0], planes[1], planes[2]
+
+
+def _places(contract: InputContract, side: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Return where the planes of a side's box lie, in voxels of the contract's grid along D, H and W."""
+    (up, back, inward), affine = (UP_MM, BACK_MM, IN_MM), contract.affine_xyz
+    x, y, z = ((torch.linspace(*span, count, dtype=torch.float64) * sign - affine[axis, 3]) / affine[axis, axis]
+               for axis, span, count, sign in ((0, inward, SHAPE[2], side), (1, back, SHAPE[1], 1.0), (2, up, SHAPE[0], 1.0)))  # fmt: skip
+    # the network's order: H and W run against Y and X
+    columns, rows, _ = contract.shape_xyz
+    return z, rows - 1 - y, columns - 1 - x
+
+
+def _sampling_grid(contract: InputContract, side: float, device: torch.device) -> Tensor:
+    """Return where `grid_sample` reads a side's box: (1, 28, 32, 24, 3)."""
+    sizes = contract.shape
+    d, h, w = ((2 * place + 1) / size - 1 for place, size in zip(_places(contract, side), sizes, strict=True))
+    axes = torch.meshgrid(d, h, w, indexing="ij")
+    return torch.stack(axes[::-1], dim=-1)[None].float().to(device)

@@ -1,0 +1,104 @@
+"""The closer look at both medial temporal lobes: where it looks, sides, volumes, names."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from adclip.config import SMALL, ModelConfig
+from adclip.domain import InputContract
+from adclip.errors import ConfigError
+from adclip.imaging import medial_temporal
+from adclip.imaging.grid import to_model_order
+from adclip.model import close_up
+from adclip.model.build import build_network
+from adclip.model.close_up import CloseUp
+from adclip.model.original import expected_shapes
+
+CONFIG = dataclasses.replace(SMALL, stem=(), close_up=(8, 12), vocabulary=64)
+OTHER_GRID = dataclasses.replace(
+    CONFIG, contract=InputContract(shape=(64, 80, 72), spacing_mm=(2.6, 2.5, 2.4), center_mm=(0.0, -16.0, 4.0))
+)
+
+
+def place_of(x: float, y: float, z: float, contract: InputContract) -> tuple[int, int, int]:
+    """Index (D, H, W) of the voxel at a place in MNI millimetres, by way of the one axis switch."""
+    column, row, plane = (
+        round((mm - contract.affine_xyz[a, 3]) / contract.affine_xyz[a, a]) for a, mm in enumerate((x, y, z))
+    )
+    grid = torch.zeros(contract.shape_xyz)
+    grid[column, row, plane] = 1
+    d, h, w = (int(i) for i in torch.nonzero(torch.from_numpy(to_model_order(grid.numpy())))[0])
+    return d, h, w
+
+
+def test_the_box_is_where_the_segmenter_looks_and_tells_the_same_classes_apart() -> None:
+    assert close_up.CLASSES == medial_temporal.CLASSES
+    low = medial_temporal.BOX.affine_xyz[:3, 3]
+    high = low + [size - 1 for size in medial_temporal.BOX.shape_xyz]
+    for axis, span in enumerate((close_up.IN_MM, close_up.BACK_MM, close_up.UP_MM)):
+        assert high[axis] - 1 <= max(span) <= high[axis]
+        if axis:  # along X the other side's box has the other end
+            assert low[axis] <= min(span) <= low[axis] + 1
+
+
+@pytest.mark.parametrize(("x", "side", "column"), [(31.0, 0, 9), (-31.0, 1, 9), (3.0, 0, 23), (-49.0, 1, 0)])
+def test_a_voxel_of_the_scan_is_found_on_its_own_side(x: float, side: int, column: int) -> None:
+    images = torch.zeros(1, 1, *CONFIG.contract.shape)
+    images[(0, 0, *place_of(x, -22.0, -18.0, CONFIG.contract))] = 1
+    sides = CloseUp(CONFIG).cut_sides(images)
+    assert sides.shape == (2, 1, *close_up.SHAPE)
+    assert torch.nonzero(sides > 0.5).tolist() == [[side, 0, 13, 16, column]]
+    assert sides.sum().item() == pytest.approx(1, abs=1e-4)
+
+
+def test_a_mirrored_head_gives_the_same_tokens_on_the_other_side() -> None:
+    torch.manual_seed(0)
+    looks = CloseUp(CONFIG).eval()
+    images = torch.rand(2, 1, *CONFIG.contract.shape)
+    with torch.inference_mode():
+        grid = looks(images).reshape(2, *CONFIG.token_grid, CONFIG.width)
+        mirrored = looks(images.flip(-1)).reshape(2, *CONFIG.token_grid, CONFIG.width)
+    torch.testing.assert_close(mirrored.flip(3), grid, atol=2e-5, rtol=1e-4)
+    assert (grid.abs().amax(-1) > 0).sum().item() < grid[..., 0].numel() / 4  # patches outside the boxes get nothing
+
+
+@pytest.mark.parametrize("config", [CONFIG, OTHER_GRID])
+def test_the_patches_shares_add_up_to_the_volume_that_was_told(config: ModelConfig) -> None:
+    looks = CloseUp(config)
+    told = torch.zeros(2, 9, *close_up.SHAPE)
+    told[0, 6, 3:9, 10:20, 5:11] = 1.0
+    told[1, 6, 3:9, 10:20, 5:8] = 0.5
+    shares = looks.share_out(told)
+    patch_mm3 = torch.tensor([a * b for a, b in zip(config.patch, config.contract.spacing_mm, strict=True)]).prod()
+    assert shares.shape == (1, config.patches, 9)
+    assert (shares[..., 6].sum() * patch_mm3).item() == pytest.approx((360 + 90) * 8.0, rel=1e-4)
+    assert shares[..., :6].abs().max() == 0 and shares.max() <= 1.001
+    wide = shares[0, :, 6].reshape(config.token_grid)
+    right, left = wide[..., : wide.shape[-1] // 2].sum(), wide[..., wide.shape[-1] // 2 :].sum()
+    assert (right / left).item() == pytest.approx(4, rel=1e-4)  # the patient's right comes first along W
+
+
+@pytest.mark.parametrize("config", [CONFIG, dataclasses.replace(SMALL, close_up=(24, 48, 64), vocabulary=64)])
+def test_the_names_of_the_file_are_those_of_the_network(config: ModelConfig) -> None:
+    network = build_network(config, None)
+    assert {name: tuple(value.shape) for name, value in network.named_parameters()} == expected_shapes(config)
+    assert ModelConfig.from_dict(config.to_dict()) == config
+
+
+def test_what_lies_in_the_box_changes_the_embedding_by_way_of_the_closer_look() -> None:
+    torch.manual_seed(0)
+    network = build_network(CONFIG, None)
+    plain = build_network(dataclasses.replace(CONFIG, close_up=()), None)
+    plain.load_state_dict(network.state_dict(), strict=False)
+    images = torch.rand(1, 1, *CONFIG.contract.shape)
+    with torch.inference_mode():
+        assert (network.encode_image(images) - plain.encode_image(images)).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("widths", [(8,), (8, 10)])
+def test_channels_that_make_no_network_are_refused(widths: tuple[int, ...]) -> None:
+    with pytest.raises(ConfigError, match="close_up"):
+        dataclasses.replace(CONFIG, close_up=widths)
