@@ -10,9 +10,9 @@ from typing import ClassVar
 
 from adclip.config import PredictConfig
 from adclip.domain import Prediction
-from adclip.imaging.derivatives import PreparedScan
+from adclip.imaging.derivatives.files import PreparedScan
 from adclip.imaging.prepare import prepare_scan
-from adclip.predict import predict
+from adclip.verbs.predict import predict
 
 SOURCE = "adclip segmenter 0123456789ab"
 VOLUMES = {

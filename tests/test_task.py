@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from adclip.clinical.canonical import write_canonical
-from adclip.clinical.lint import _Rules as Rules
-from adclip.clinical.lint import find_leaks
-from adclip.clinical.report_texts import ReportText
 from adclip.clinical.reports import candidates, parse
-from adclip.clinical.table import read_tables
+from adclip.clinical.reports.lint import _Rules as Rules
+from adclip.clinical.reports.lint import find_leaks
+from adclip.clinical.reports.report_texts import ReportText
+from adclip.clinical.tables.canonical import write_canonical
+from adclip.clinical.tables.table import read_tables
 from adclip.config import FinetuneConfig, SynthesizeReportsConfig, TableOptions
 from adclip.domain import Visit
 from adclip.errors import ConfigError, TableError

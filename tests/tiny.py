@@ -19,8 +19,8 @@ from adclip.domain import Diagnosis, InputContract, ScanItem, Visit
 from adclip.model.bases import BUILTIN_FOLDER, read_base
 from adclip.model.build import build_network
 from adclip.model.network import Network
-from adclip.training.dataset import QUANTUM, Cohort
-from adclip.training.scoring import Reader
+from adclip.prediction.dataset import QUANTUM, Cohort
+from adclip.prediction.scoring import Reader
 
 LABELS = ("CN", "MCI", "AD")
 CONTRACT = InputContract(shape=(32, 40, 32), spacing_mm=(5.0, 5.0, 5.0), center_mm=(0.0, -17.0, 5.0))
@@ -101,7 +101,7 @@ def make_visit(number: int, label: int, rng: np.random.Generator) -> Visit:
 
 def make_cohort(count: int = 12) -> Cohort:
     """Return a cohort in memory; the classes take turns and the last MMSE is unknown."""
-    from adclip.imaging.grid import to_model_order
+    from adclip.imaging.steps.grid import to_model_order
 
     rng = np.random.default_rng(0)
     visits, images = [], []
@@ -132,7 +132,7 @@ def write_table(path: Path, visits: Sequence[Visit], **changed: str) -> Path:
 
 def write_cohort(folder: Path, subjects: int = 21) -> list[Visit]:
     """Write derivatives and `table.csv`; every fifth person comes twice."""
-    from adclip.imaging.derivatives import PreparedScan, quantise, write_dataset_description, write_derivative
+    from adclip.imaging.derivatives.files import PreparedScan, quantise, write_dataset_description, write_derivative
 
     rng = np.random.default_rng(1)
     visits: list[Visit] = []
@@ -169,9 +169,9 @@ def base_network(folder: Path, prompts: PromptConfig = PROMPTS) -> Network:
 def write_template_derivative(folder: Path) -> Path:
     """Write the template's brain as a derivative on the builtin model's grid."""
     from adclip.config import SMALL
-    from adclip.imaging.derivatives import PreparedScan, quantise, write_derivative
-    from adclip.imaging.grid import to_grid
-    from adclip.imaging.templates import read_template
+    from adclip.imaging.derivatives.files import PreparedScan, quantise, write_derivative
+    from adclip.imaging.steps.grid import to_grid
+    from adclip.imaging.steps.templates import read_template
 
     t1, affine = read_template()
     image = to_grid(t1, affine, np.eye(4), SMALL.contract)

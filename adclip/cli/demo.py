@@ -30,7 +30,7 @@ def demo_command(
     config = DemoConfig(out=out, subjects=subjects, epochs=epochs, device=device, seed=seed, overwrite=overwrite)
     session = session_of(ctx)
     with session.working() as on_event:
-        from adclip.demo import demo
+        from adclip.verbs.demo import demo
 
         result = demo(config, on_event)
     session.show([tables.as_record(result)], _draw)

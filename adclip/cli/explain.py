@@ -73,7 +73,7 @@ def explain_command(
     )
     session = session_of(ctx)
     with session.working() as on_event:
-        from adclip.explain import explain
+        from adclip.verbs.explain import explain
 
         result = explain(config, on_event)
     session.show([tables.as_record(item) for item in result.explanations], _draw)

@@ -234,13 +234,13 @@ def finetune_command(
     session = session_of(ctx)
     if dry_run:
         with session.working() as on_event:
-            from adclip.finetune import plan
+            from adclip.verbs.finetune import plan
 
             found = plan(config, on_event)
         session.show([tables.as_record(found)], _draw_plan)
         return
     with session.working() as on_event:
-        from adclip.finetune import finetune
+        from adclip.verbs.finetune import finetune
 
         result = finetune(config, on_event)
     session.show([tables.as_record(result)], _draw)

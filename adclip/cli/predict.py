@@ -67,7 +67,7 @@ def predict_command(
     )
     session = session_of(ctx)
     with session.working() as on_event:
-        from adclip.predict import predict
+        from adclip.verbs.predict import predict
 
         result = predict(config, on_event)
     session.show([tables.as_record(item) for item in result.predictions], tables.draw_predictions)

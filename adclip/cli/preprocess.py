@@ -75,8 +75,8 @@ def preprocess_command(
         _show_plan(session, config)
         return
     with session.working() as on_event:
-        from adclip.events import Step
-        from adclip.preprocess import preprocess
+        from adclip.runtime.events import Step
+        from adclip.verbs.preprocess import preprocess
 
         result = preprocess(config, on_event)
         on_event(Step(f"numbers in {config.out / 'status.tsv'}, pictures in {config.out / 'qc.html'}"))
@@ -87,8 +87,8 @@ def preprocess_command(
 
 def _show_plan(session: Session, config: PreprocessConfig) -> None:
     with session.working() as on_event:
-        from adclip.events import Step
-        from adclip.preprocess import plan
+        from adclip.runtime.events import Step
+        from adclip.verbs.preprocess import plan
 
         found = plan(config, on_event)
         left = sum(row.status == "to do" for row in found.rows)

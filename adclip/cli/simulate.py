@@ -122,7 +122,7 @@ def simulate_command(
     )
     session = session_of(ctx)
     with session.working() as on_event:
-        from adclip.simulate import simulate
+        from adclip.verbs.simulate import simulate
 
         result = simulate(config, on_event)
     session.show([tables.as_record(result)], lambda records: _draw(records, config))

@@ -107,7 +107,7 @@ def synthesize_reports_command(
         seed=seed,
     )
     with session.working() as on_event:
-        from adclip.synthesize_reports import synthesize_reports
+        from adclip.verbs.synthesize_reports import synthesize_reports
 
         result = synthesize_reports(config, on_event)
     if explain_columns:
@@ -174,7 +174,7 @@ def _draw_meanings(records: Sequence[tables.Record]) -> None:
 
 def _lint(session: Session, path: Path, task: Path | None) -> None:
     with session.working():
-        from adclip.clinical.lint import lint_reports
+        from adclip.clinical.reports.lint import lint_reports
         from adclip.task import read_task
 
         result = lint_reports(path, read_task(task))

@@ -53,7 +53,7 @@ def weights_command(
     )
     session = session_of(ctx)
     with session.working() as on_event:
-        from adclip.weights import weights
+        from adclip.verbs.weights import weights
 
         result = weights(config, on_event)
     session.show(result.to_dicts(), _draw)

@@ -13,24 +13,24 @@ from numpy.typing import NDArray
 
 from adclip.domain import FloatArray, InputContract, ReadOptions, ScanItem, Volume
 from adclip.errors import ScanError
-from adclip.imaging.bias import COARSE_MM, correct_bias
-from adclip.imaging.brain import STRIPPED, SkullStripper, find_stripped_mask
-from adclip.imaging.derivative_names import derivative_path
-from adclip.imaging.derivatives import (
+from adclip.imaging.derivatives.files import (
     PreparedScan,
     quantise,
     read_derivative,
     write_dataset_description,
     write_derivative,
 )
-from adclip.imaging.files import read_volume
-from adclip.imaging.grid import to_grid
-from adclip.imaging.level import level
-from adclip.imaging.limits import limits_version
-from adclip.imaging.modality import refuse_other_than_t1
-from adclip.imaging.quality import measure_quality
-from adclip.imaging.register import Alignment, align
-from adclip.imaging.source import Source, check_unchanged, hash_source, stamp_of
+from adclip.imaging.derivatives.names import derivative_path
+from adclip.imaging.quality.limits import limits_version
+from adclip.imaging.quality.modality import refuse_other_than_t1
+from adclip.imaging.quality.verdict import measure_quality
+from adclip.imaging.sources.files import read_volume
+from adclip.imaging.sources.source import Source, check_unchanged, hash_source, stamp_of
+from adclip.imaging.steps.bias import COARSE_MM, correct_bias
+from adclip.imaging.steps.brain import STRIPPED, SkullStripper, find_stripped_mask
+from adclip.imaging.steps.grid import to_grid
+from adclip.imaging.steps.level import level
+from adclip.imaging.steps.register import Alignment, align
 
 __all__ = ["PreparedScan", "derivative_path", "prepare_scan", "write_dataset_description", "write_derivative"]
 
@@ -138,7 +138,7 @@ def prepare_scan(
         flags.append(f"qc_{quality.verdict}")
     volumes: Mapping[str, Any] = {}
     if measure:
-        from adclip.imaging.volumes import measure_volumes
+        from adclip.imaging.volumes.measure import measure_volumes
 
         with log.step("volumes", {}) as parameters:
             measured = measure_volumes(head, affine, head_mask, scan_to_mni).to_dict()

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from adclip.errors import WeightsError
-from adclip.events import Advanced, OnEvent, Started
 from adclip.model.bases import BASE_RECORD, ORIGINAL_CONFIG, VOCABULARY
-from adclip.paths import atomic_path
+from adclip.runtime.events import Advanced, OnEvent, Started
+from adclip.runtime.paths import atomic_path
 
 CHUNK = 1 << 20
 

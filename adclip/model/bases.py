@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from adclip.config import M3D_CLIP, ModelConfig
 from adclip.errors import AdclipError, CheckpointError, WeightsError
-from adclip.paths import data_folder, write_text
+from adclip.runtime.paths import data_folder, write_text
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -18,7 +18,7 @@ from adclip.domain import InputContract
 from adclip.errors import CheckpointError
 from adclip.model.bases import BASE_RECORD, KNOWN, find_base, read_base, store
 from adclip.model.record import ADAPTER_RECORD, BASELINE_RECORD, AdapterRecord, model_folder, read_record
-from adclip.paths import atomic_path, write_bytes, write_text
+from adclip.runtime.paths import atomic_path, write_bytes, write_text
 
 if TYPE_CHECKING:
     import torch

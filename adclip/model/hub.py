@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from adclip.errors import WeightsError
-from adclip.events import Advanced, OnEvent, Started
+from adclip.runtime.events import Advanced, OnEvent, Started
 
 _COMMIT, _SHA256, _SHA1 = re.compile(r"[0-9a-f]{40}"), re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
 _LFS_POINTER = b"version https://git-lfs"

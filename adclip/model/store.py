@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from adclip.errors import CheckpointError, OutputError, WeightsError
-from adclip.events import OnEvent
 from adclip.model.archive import is_archive, name_in, names_in, pack, unpack
 from adclip.model.bases import (
     BASE_RECORD,
@@ -28,7 +27,8 @@ from adclip.model.checkpoint import ADAPTER_WEIGHTS, CARD
 from adclip.model.hub import download, read_listing
 from adclip.model.inventory import StoredBase, describe, verify
 from adclip.model.record import ADAPTER_RECORD, read_record
-from adclip.paths import check_id, check_place, write_text
+from adclip.runtime.events import OnEvent
+from adclip.runtime.paths import check_id, check_place, write_text
 
 SHAREABLE = (ADAPTER_WEIGHTS, ADAPTER_RECORD, CARD)  # contract: what of a RUN may leave
 

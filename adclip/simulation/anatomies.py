@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adclip.domain import FloatArray, InputContract
-from adclip.imaging.anatomy import REGION_CODES, average_onto, read_anatomy
+from adclip.imaging.volumes.anatomy import REGION_CODES, average_onto, read_anatomy
 from adclip.simulation.surroundings import draw_surroundings
 from adclip.simulation.tissues import BRAIN_TISSUES, FOLDED, TISSUES, tissue_of_code
 

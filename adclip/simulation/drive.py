@@ -124,7 +124,7 @@ def responses(path: Path | None) -> NDArray[np.float64]:
 
 
 def _cortex_and_fluid(head: Head) -> tuple[FloatArray, FloatArray]:
-    from adclip.imaging.anatomy import average_onto, read_anatomy
+    from adclip.imaging.volumes.anatomy import average_onto, read_anatomy
 
     if head.outside is None:  # the template knows probabilities, and its labels have no CSF in the sulci
         anatomy = read_anatomy()

@@ -49,7 +49,7 @@ def measure_scan(
     WeightsError
         If the shipped segmenter is absent or altered.
     """
-    from adclip.imaging.volumes import measure_volumes
+    from adclip.imaging.volumes.measure import measure_volumes
 
     found = measure_volumes(np.asarray(image, dtype=np.float32), affine, mask, scan_to_mni).to_dict()
     return {"source": f"{found.pop('method')} {found.pop('version')}", **found}
@@ -57,14 +57,14 @@ def measure_scan(
 
 def segmenter_name() -> str:
     """Return the source that measured volumes will name; part of what decides a cohort's bytes."""
-    from adclip.imaging.volumes import measured_by
+    from adclip.imaging.volumes.measure import measured_by
 
     return measured_by()
 
 
 def measured_rows(records: Sequence[VisitRecord]) -> list[list[str]]:
     """Return header and rows of `measured.tsv`: every visit, as found, plausible or not."""
-    from adclip.imaging.volumes import FIELDS
+    from adclip.imaging.volumes.measure import FIELDS
 
     rows = [["subject_id", "session_id", *FIELDS, "volumes_source"]]
     for record in records:

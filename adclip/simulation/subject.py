@@ -13,7 +13,7 @@ import numpy as np
 
 from adclip.config import SimulateConfig
 from adclip.domain import InputContract, ScanItem, Visit
-from adclip.paths import write_text
+from adclip.runtime.paths import write_text
 from adclip.simulation.measured import segmenter_name
 from adclip.simulation.scale import MUSE_PER_LABEL
 from adclip.version import __version__
@@ -34,7 +34,7 @@ _NOT_DECISIVE = {"out", "subjects", "workers", "overwrite"}
 
 def cohort_fingerprint(config: SimulateConfig, contract: InputContract, sources: tuple[Path, ...]) -> str:
     """Return the SHA-256 of everything that decides a subject's bytes; the number of subjects does not."""
-    from adclip.imaging.files import file_sha256
+    from adclip.imaging.sources.files import file_sha256
 
     settings = {key: value for key, value in asdict(config).items() if key not in _NOT_DECISIVE}
     settings["labels"] = [file_sha256(path) for path in sources]
@@ -194,9 +194,9 @@ class SubjectWork:
 def _write_derivative(
     config: SimulateConfig, contract: InputContract, item: ScanItem, made: Derivative, measured: dict[str, Any]
 ) -> list[Path]:
-    from adclip.imaging.derivative_names import mask_path, sidecar_path
-    from adclip.imaging.derivatives import PreparedScan, quantise, write_derivative
-    from adclip.imaging.files import MNI, write_nifti
+    from adclip.imaging.derivatives.files import PreparedScan, quantise, write_derivative
+    from adclip.imaging.derivatives.names import mask_path, sidecar_path
+    from adclip.imaging.sources.files import MNI, write_nifti
 
     steps = [{"name": "simulate", "parameters": {"seed": config.seed}, "seconds": 0.0}]
     prepared = PreparedScan(
@@ -209,7 +209,7 @@ def _write_derivative(
 
 
 def _write_head(config: SimulateConfig, item: ScanItem, head: Any, scanner: Scanner) -> list[Path]:
-    from adclip.imaging.files import write_nifti
+    from adclip.imaging.sources.files import write_nifti
 
     folder = config.out / f"sub-{item.subject_id}" / (f"ses-{item.session_id}" if item.session_id else "") / "anat"
     suffix = "ct" if config.contrast == "ct" else "T1w"

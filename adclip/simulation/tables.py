@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from adclip.domain import Diagnosis, Visit
-from adclip.paths import write_text
+from adclip.runtime.paths import write_text
 from adclip.simulation.adnimerge import to_adnimerge
 from adclip.simulation.measured import measured_rows, with_measured
 from adclip.simulation.population import Person

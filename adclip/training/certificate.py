@@ -9,11 +9,11 @@ from typing import Any
 import torch
 import torch.nn.functional as functional
 
-from adclip.clinical.people import count_people, person_of
-from adclip.clinical.splits import prove_disjoint
+from adclip.clinical.scans.splits import prove_disjoint
+from adclip.clinical.tables.people import count_people, person_of
 from adclip.domain import InputContract, Visit
 from adclip.errors import LeakError
-from adclip.training.dataset import QUANTUM, Cohort
+from adclip.prediction.dataset import QUANTUM, Cohort
 
 # Correlation of what two scans have beyond the mean of the cohort, in cells of about 10 mm. The most alike of
 # different people: 0.42 among 59 IXI, 0.60 among 200 simulated heads of one template. The same scan again: with noise 0.998 and

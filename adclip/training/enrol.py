@@ -6,25 +6,25 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
-from adclip.clinical.manifest import Example, Manifest, build_manifest, with_last_diagnosis
-from adclip.clinical.people import count_people, person_of
 from adclip.clinical.reports import usable_fields
-from adclip.clinical.splits import PARTS, Split, prove_disjoint, require_every_class, split_by_subject, thin_out
-from adclip.clinical.table import read_tables
-from adclip.clinical.volumes_baseline import to_measured
+from adclip.clinical.scans.manifest import Example, Manifest, build_manifest, with_last_diagnosis
+from adclip.clinical.scans.splits import PARTS, Split, prove_disjoint, require_every_class, split_by_subject, thin_out
+from adclip.clinical.tables.people import count_people, person_of
+from adclip.clinical.tables.table import read_tables
 from adclip.config import FinetuneConfig, ModelConfig, parse_fold
 from adclip.domain import Visit
 from adclip.errors import CheckpointError, ConfigError, ScanError, TableError
-from adclip.events import OnEvent, Warned
-from adclip.imaging.find import find_scans, read_sidecar, without_failed
-from adclip.imaging.origins import find_origins
+from adclip.imaging.sources.find import find_scans, read_sidecar, without_failed
+from adclip.imaging.sources.origins import find_origins
 from adclip.model.bases import BaseWeights, read_base
 from adclip.model.record import FEW_SUBJECTS
+from adclip.prediction.volumes_baseline import to_measured
+from adclip.prediction.volumetry import still_counts
+from adclip.runtime.events import OnEvent, Warned
 from adclip.task import Task, read_task
 from adclip.training.history import check_tensorboard
 from adclip.training.run_folder import hash_text, relevant
 from adclip.version import __version__
-from adclip.volumetry import still_counts
 
 # What a run lacks without a part.
 _EMPTY = {

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from adclip.errors import DeviceMemoryError, TrainingError, is_memory_error
-from adclip.events import Advanced, OnEvent, Started, Step, Warned
 from adclip.model.prompts import adapter_state, ours, pretrained
+from adclip.prediction.dataset import Cohort
+from adclip.prediction.scoring import Wording
+from adclip.runtime.events import Advanced, OnEvent, Started, Step, Warned
 from adclip.training.augment import Augment
-from adclip.training.dataset import Cohort
 from adclip.training.resume import Progress, State, read_state, write_state
-from adclip.training.scoring import Wording
 
 WARM_UP = 0.1  # share of all steps
 GRADIENT_NORM = 1.0

@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from adclip.errors import OutputError
-from adclip.paths import write_bytes
+from adclip.runtime.paths import write_bytes
 
 
 @dataclass

@@ -17,13 +17,13 @@ from typing import Any
 
 from adclip.config import FinetuneConfig
 from adclip.errors import OutputError
-from adclip.events import OnEvent, Warned
+from adclip.evaluation.plots import PLOTS
 from adclip.model.checkpoint import ADAPTER_WEIGHTS, CARD, check_weights
 from adclip.model.record import ADAPTER_RECORD, BASELINE_RECORD, AdapterRecord, read_record
-from adclip.paths import check_place, remove_leftovers, shown, write_text
+from adclip.runtime.events import OnEvent, Warned
+from adclip.runtime.paths import check_place, remove_leftovers, shown, write_text
 from adclip.task import ALZHEIMER, read_task
 from adclip.training.history import EVENTS
-from adclip.training.plots import PLOTS
 from adclip.training.resume import read_fingerprint, read_state
 
 PRIVATE, SETTINGS, LOCK = "private", "config.toml", ".lock"

@@ -12,12 +12,12 @@ from real_scans import say
 
 from adclip.config import SMALL
 from adclip.domain import ScanItem
-from adclip.imaging.derivative_names import figure_path
-from adclip.imaging.derivatives import PreparedScan, write_dataset_description, write_derivative
-from adclip.imaging.limits import LIMITS
-from adclip.imaging.publish import PAGE, publish
-from adclip.imaging.status import ScanRow, StatusTable
-from adclip.paths import write_bytes
+from adclip.imaging.derivatives.files import PreparedScan, write_dataset_description, write_derivative
+from adclip.imaging.derivatives.names import figure_path
+from adclip.imaging.derivatives.publish import PAGE, publish
+from adclip.imaging.derivatives.status import ScanRow, StatusTable
+from adclip.imaging.quality.limits import LIMITS
+from adclip.runtime.paths import write_bytes
 
 PICTURE = b"\xff\xd8" + bytes(30_000)
 

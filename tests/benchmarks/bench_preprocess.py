@@ -28,7 +28,7 @@ from real_scans import clock, say
 
 from adclip.domain import ScanItem
 from adclip.imaging import prepare
-from adclip.imaging.brain import DeepbetStripper
+from adclip.imaging.steps.brain import DeepbetStripper
 from adclip.model.checkpoint import read_contract
 
 PARTS = ("steps", "cold", "cohort")

@@ -12,9 +12,9 @@ from real_scans import ixi, markdown, oasis, say, trio
 
 from adclip.config import SMALL
 from adclip.domain import ScanItem
-from adclip.imaging.brain import DeepbetStripper
-from adclip.imaging.limits import LIMITS
 from adclip.imaging.prepare import prepare_scan
+from adclip.imaging.quality.limits import LIMITS
+from adclip.imaging.steps.brain import DeepbetStripper
 
 
 def main() -> None:

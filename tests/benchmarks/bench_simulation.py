@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from real_scans import ixi, markdown, oasis, peak_gb, say, spread, trio
 
 from adclip.config import PreprocessConfig, SimulateConfig
-from adclip.metrics import auc, bootstrap_interval, pearson_r
-from adclip.preprocess import preprocess
-from adclip.simulate import simulate
+from adclip.evaluation.metrics import auc, bootstrap_interval, pearson_r
+from adclip.verbs.preprocess import preprocess
+from adclip.verbs.simulate import simulate
 
 GROUPS = ("CN", "MCI", "AD")
 CORNER = 8  # voxels of the blocks in which only air is looked at

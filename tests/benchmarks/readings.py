@@ -31,7 +31,7 @@ from scipy import stats
 
 import adclip
 from adclip.domain import Visit
-from adclip.imaging import volumes
+from adclip.imaging.volumes.measure import measure as volumes
 
 Floats = NDArray[np.float64]
 ASSETS = Path(adclip.__file__).parent / "assets"
@@ -101,7 +101,7 @@ class Model:
         return adclip.load_base(self.predictor.record.base["name"], precision="fp32", contract=self.contract)
 
     def prepared(self, head: Head) -> Any:
-        from adclip.imaging.derivatives import PreparedScan
+        from adclip.imaging.derivatives.files import PreparedScan
 
         image = head.image(self.contract)
         return PreparedScan(image, image > 0, head.scan_to_mni, qc={"verdict": "pass"})
@@ -114,7 +114,7 @@ class Model:
             prepared = self.prepared(head)
             answer = self.predictor.answer(prepared, None)
             calibration = self.predictor.record.calibration
-            from adclip.answer import to_probabilities
+            from adclip.prediction.answer import to_probabilities
 
             image = self.predictor.to_image(prepared)
             with torch.inference_mode():
@@ -257,7 +257,7 @@ def common_options(description: str | None) -> argparse.ArgumentParser:
 
 def build() -> str:
     """Return which code and which segmenter are measured."""
-    from adclip.imaging.segmenter import segmenter_version
+    from adclip.imaging.volumes.segmenter import segmenter_version
 
     version = getattr(volumes, "volumes_version", segmenter_version)  # of all networks, where there are several
     return f"adclip at {Path(adclip.__file__).parent.parent}, segmenter {version()}"

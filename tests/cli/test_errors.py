@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from adclip.errors import DeviceError, MissingPackageError, ScanError, TableError, WeightsError
-from adclip.events import Failed
+from adclip.runtime.events import Failed
 
 
 def lines_of(ran):

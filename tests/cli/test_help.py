@@ -33,7 +33,15 @@ def test_help_imports_nothing_heavy():
 
 def test_help_of_a_command_imports_no_verb():
     loaded = modules_after("predict", "--help")
-    assert not loaded & {"torch", "transformers", "pandas", "scipy", "nibabel", "adclip.predict", "adclip.inference"}
+    assert not loaded & {
+        "torch",
+        "transformers",
+        "pandas",
+        "scipy",
+        "nibabel",
+        "adclip.verbs.predict",
+        "adclip.prediction.predictor",
+    }
 
 
 def test_importing_adclip_is_cheap():

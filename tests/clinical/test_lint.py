@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adclip.clinical.knowledge import BY_TEXT, KNOWLEDGE_VERSION
-from adclip.clinical.lint import LEAK_KINDS, Finding, find_leaks, lint_reports
-from adclip.clinical.report_texts import ReportText
 from adclip.clinical.reports import render
+from adclip.clinical.reports.knowledge import BY_TEXT, KNOWLEDGE_VERSION
+from adclip.clinical.reports.lint import LEAK_KINDS, Finding, find_leaks, lint_reports
+from adclip.clinical.reports.report_texts import ReportText
 from adclip.config import REPORT_STYLES, SynthesizeReportsConfig
 from adclip.domain import Diagnosis, Visit
 from adclip.errors import TableError
-from adclip.synthesize_reports import synthesize_reports
+from adclip.verbs.synthesize_reports import synthesize_reports
 
 
 def kinds(text: str, *ids: str) -> set[str]:

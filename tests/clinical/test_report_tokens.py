@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from adclip.clinical.knowledge import BY_TEXT
 from adclip.clinical.reports import render, traced
+from adclip.clinical.reports.knowledge import BY_TEXT
 from adclip.clinical.reports.sentences import SENTENCES, UNAVAILABLE_NAMES
 from adclip.config import LAST_TEXT_TOKEN, REPORT_STYLES
 from adclip.domain import Visit

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adclip.clinical.baseline import MetadataBaseline
-from adclip.clinical.canonical import write_canonical
 from adclip.clinical.reports import render, traced
-from adclip.clinical.segmentations import find_segmentation
-from adclip.clinical.table import read_table
-from adclip.clinical.volumes_baseline import Case, Measured, VolumesBaseline, to_measured, volumes_of
+from adclip.clinical.tables.canonical import write_canonical
+from adclip.clinical.tables.segmentations import find_segmentation
+from adclip.clinical.tables.table import read_table
 from adclip.domain import Visit
 from adclip.errors import InputError
-from adclip.metrics import auc
+from adclip.evaluation.metrics import auc
+from adclip.prediction.metadata_baseline import MetadataBaseline
+from adclip.prediction.volumes_baseline import Case, Measured, VolumesBaseline, to_measured, volumes_of
 
 CLASSES = ("CN", "MCI", "AD")
 OWN, OTHER = "adclip segmenter 1a2b3c4d5e6f", "DLMUSE"
@@ -66,7 +66,7 @@ def test_it_separates_unseen_people_in_the_right_direction(fitted):
 
 def test_it_is_fitted_on_one_score_with_the_metadata_baselines_rules(fitted):
     """One column, same penalty, same prior: the two answer the same question of the same number."""
-    from adclip.clinical.normative_score import medial_temporal_score
+    from adclip.clinical.norms.normative_score import medial_temporal_score
 
     cases, labels = people()
     scores = [medial_temporal_score(c.measured[0].volumes, c.age_years, c.sex, OWN).value for c in cases]

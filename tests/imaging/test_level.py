@@ -12,10 +12,10 @@ from phantoms import FakeStripper, make_head, save
 
 from adclip.config import SMALL
 from adclip.domain import ScanItem, Volume
-from adclip.imaging.brain import DeepbetStripper
-from adclip.imaging.files import read_volume
-from adclip.imaging.level import level
 from adclip.imaging.prepare import prepare_scan
+from adclip.imaging.sources.files import read_volume
+from adclip.imaging.steps.brain import DeepbetStripper
+from adclip.imaging.steps.level import level
 from adclip.model.checkpoint import read_contract
 
 CONTRACT = SMALL.contract

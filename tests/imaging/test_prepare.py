@@ -12,14 +12,14 @@ from phantoms import FakeStripper, make_head, save, turn
 from adclip.config import SMALL
 from adclip.domain import ScanItem, Volume
 from adclip.errors import ScanError
-from adclip.imaging.bias import correct_bias
-from adclip.imaging.brain import DeepbetStripper, find_stripped_mask
-from adclip.imaging.derivative_names import mask_path, sidecar_path, xfm_path
-from adclip.imaging.derivatives import read_derivative, write_derivative
-from adclip.imaging.files import find_scans, read_volume
+from adclip.imaging.derivatives.files import read_derivative, write_derivative
+from adclip.imaging.derivatives.names import mask_path, sidecar_path, xfm_path
 from adclip.imaging.prepare import prepare_scan, write_dataset_description
-from adclip.imaging.register import register_affine
-from adclip.imaging.templates import read_template
+from adclip.imaging.sources.files import find_scans, read_volume
+from adclip.imaging.steps.bias import correct_bias
+from adclip.imaging.steps.brain import DeepbetStripper, find_stripped_mask
+from adclip.imaging.steps.register import register_affine
+from adclip.imaging.steps.templates import read_template
 
 CONTRACT = SMALL.contract
 

@@ -17,13 +17,12 @@ from filelock import FileLock
 from adclip.config import SMALL
 from adclip.domain import RESEARCH_NOTICE, ScanItem
 from adclip.errors import ScanError
-from adclip.imaging import publish as publish_module
-from adclip.imaging import run_book, status
-from adclip.imaging.derivative_names import sidecar_path
-from adclip.imaging.derivatives import PreparedScan, write_dataset_description, write_derivative
-from adclip.imaging.publish import PAGE, VOLUMES, publish
-from adclip.imaging.run_book import RunBook
-from adclip.imaging.status import COLUMNS, DICTIONARY_FILE, LOCK_FILE, STATUS_FILE, ScanRow, StatusTable
+from adclip.imaging.derivatives.files import PreparedScan, run_book, status, write_dataset_description, write_derivative
+from adclip.imaging.derivatives.files import publish as publish_module
+from adclip.imaging.derivatives.names import sidecar_path
+from adclip.imaging.derivatives.publish import PAGE, VOLUMES, publish
+from adclip.imaging.derivatives.run_book import RunBook
+from adclip.imaging.derivatives.status import COLUMNS, DICTIONARY_FILE, LOCK_FILE, STATUS_FILE, ScanRow, StatusTable
 
 
 def failed(who: str, scan: str = "", error: str = "bad", hint: str = "look") -> ScanRow:

@@ -13,13 +13,13 @@ from nibabel.orientations import axcodes2ornt
 
 from adclip.config import SMALL, SimulateConfig
 from adclip.errors import ConfigError, ScanError
-from adclip.imaging.anatomy import read_anatomy
-from adclip.simulate import simulate
+from adclip.imaging.volumes.anatomy import read_anatomy
 from adclip.simulation import label_maps, parcels
 from adclip.simulation.anatomies import read_head
 from adclip.simulation.brains import grid_points, grow_brain
 from adclip.simulation.label_maps import name_of, prepare_label_map, read_label_maps, read_labels
 from adclip.simulation.population import draw_person
+from adclip.verbs.simulate import simulate
 
 STEP = 2  # of the maps made here, mm
 SCALP = 507

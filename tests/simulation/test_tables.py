@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adclip.clinical.table import read_tables
+from adclip.clinical.tables.table import read_tables
 from adclip.domain import Diagnosis
 from adclip.simulation.adnimerge import ASSAY_LIMITS
 from adclip.simulation.population import draw_course

@@ -9,9 +9,9 @@ import torch
 from tiny import CONTRACT, LABELS, make_cohort
 
 from adclip.errors import LeakError
+from adclip.prediction.dataset import QUANTUM
+from adclip.prediction.scoring import report_texts
 from adclip.training.certificate import certify, most_alike
-from adclip.training.dataset import QUANTUM
-from adclip.training.scoring import report_texts
 
 PARTS = {"train": list(range(8)), "validation": [8], "calibration": [9, 10], "test": [11]}
 

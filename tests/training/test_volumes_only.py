@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from tiny import LABELS, finetune_config
 
-from adclip.clinical.table import read_table
-from adclip.clinical.volumes_baseline import VolumesBaseline
+from adclip.clinical.tables.table import read_table
 from adclip.config import FinetuneConfig
 from adclip.domain import ScanItem
-from adclip.finetune import FinetuneResult, finetune
-from adclip.imaging.derivatives import update_sidecar
-from adclip.imaging.volumes import measured_by
+from adclip.imaging.derivatives.files import update_sidecar
+from adclip.imaging.volumes.measure import measured_by
 from adclip.model.record import read_record
+from adclip.prediction.volumes_baseline import VolumesBaseline
+from adclip.verbs.finetune import FinetuneResult, finetune
 
 OWN = measured_by()  # volumes of another segmenter in a sidecar do not count
 HIPPOCAMPUS = ("hippocampus_left_mm3", "hippocampus_right_mm3")
@@ -104,7 +104,7 @@ def test_only_training_scans_taught_it(finished):
 
 def test_other_volumes_in_the_sidecars_are_another_run(finished, measured, tmp_path):
     """A model must not pass for finished when what its baseline learned from has changed."""
-    from adclip.events import ignore
+    from adclip.runtime.events import ignore
     from adclip.training.enrol import enrol
 
     config, _ = finished

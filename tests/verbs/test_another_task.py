@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from tiny import write_cohort
 
-from adclip.inference import Predictor
 from adclip.model.record import read_record
+from adclip.prediction.predictor import Predictor
 
 TASK = """
 name = "parkinson"

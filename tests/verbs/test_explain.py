@@ -15,13 +15,13 @@ from tiny import CONFIG, CONTRACT, LABELS
 sys.path.insert(0, str(Path(__file__).parents[1] / "imaging"))
 from phantoms import FakeStripper, make_head, save, turn
 
-from adclip import attribution
 from adclip.config import ExplainConfig, PredictConfig
 from adclip.errors import ConfigError, OutputError
-from adclip.explain import explain
-from adclip.imaging.figures import PageSection, draw_overlay, render_page
-from adclip.imaging.regions import mask_ratio, region_maps, share_by_region, template_image
-from adclip.predict import predict
+from adclip.imaging.volumes.regions import mask_ratio, region_maps, share_by_region, template_image
+from adclip.prediction import attribution
+from adclip.prediction.figures import PageSection, draw_overlay, render_page
+from adclip.verbs.explain import explain
+from adclip.verbs.predict import predict
 
 NAME = "sub-{0}/ses-01/anat/sub-{0}_ses-01_space-MNI152NLin2009aSym_desc-preproc_T1w.nii.gz"
 
@@ -101,7 +101,7 @@ def test_the_map_lies_on_the_scan_and_left_stays_left(tmp_path, monkeypatch, tin
     scan_to_mni[:3, 3] = (6, -10, 12)
     array, affine, _ = make_head(scan_to_mni, spacing=3.0)
     scan = save(tmp_path / "sub-x_T1w.nii.gz", array, affine, codes, np.int16)
-    monkeypatch.setattr("adclip.imaging.brain.DeepbetStripper", lambda _device: FakeStripper())
+    monkeypatch.setattr("adclip.imaging.steps.brain.DeepbetStripper", lambda _device: FakeStripper())
     planted = np.zeros(CONFIG.token_grid)
     planted[1, 2, 2] = 1.0  # a patch left of the middle: x from -40 to 0
     real = attribution.attribute

@@ -20,8 +20,8 @@ import torch
 from safetensors.torch import load_file
 from tiny import CONTRACT, LABELS, PROMPTS, finetune_config, write_table
 
-from adclip.clinical.splits import Split
-from adclip.clinical.table import read_table
+from adclip.clinical.scans.splits import Split
+from adclip.clinical.tables.table import read_table
 from adclip.config import PromptConfig
 from adclip.errors import (
     EXIT_INPUT,
@@ -37,13 +37,13 @@ from adclip.errors import (
     TrainingError,
     WeightsError,
 )
-from adclip.events import Advanced, Step, Warned
-from adclip.finetune import finetune, plan
-from adclip.inference import Predictor
 from adclip.model.bases import read_base
 from adclip.model.checkpoint import load_model
 from adclip.model.record import LAST_DIAGNOSIS_NOTICE, read_record
+from adclip.prediction.predictor import Predictor
+from adclip.runtime.events import Advanced, Step, Warned
 from adclip.training.run_folder import RunFolder
+from adclip.verbs.finetune import finetune, plan
 
 FILES = {
     "adapter.json", "adapter.safetensors", "README.md", "private/config.toml", "private/metrics.jsonl",
@@ -344,8 +344,8 @@ def test_a_baseline_replaces_a_model_only_when_told_to(tiny_run, one_epoch):
 @pytest.mark.parametrize("where", ["measure", "plots", "last", "weights", "card", "end"])
 def test_killed_between_training_and_the_end(tiny_run, tiny_base, tiny_cohort, tmp_path, monkeypatch, where):
     """What is written after the last epoch is written again, to the same bytes."""
+    from adclip.evaluation import measure, plots
     from adclip.model import checkpoint
-    from adclip.training import measure, plots
 
     module, name = {
         "measure": (measure, "plot_answers"), "plots": (plots, "write_bytes"),
@@ -825,7 +825,7 @@ def test_sets_and_intervals_are_measured_too(one_epoch):
 
 
 def test_prediction_sets_are_counted_as_they_are_given():
-    from adclip.training.measure import _measure_sets
+    from adclip.evaluation.measure import _measure_sets
 
     shares = np.array([[0.7, 0.2, 0.1], [0.4, 0.35, 0.25], [0.1, 0.1, 0.8], [0.34, 0.33, 0.33]])
     found = _measure_sets(shares, [0, 1, 0, 2], [0.3, 0.3, 0.3, 0.9], ["a", "b", "c", "d"], 0)

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from tiny import LABELS, finetune_config, write_table
 
-from adclip.clinical.splits import Split
-from adclip.clinical.table import read_table
+from adclip.clinical.scans.splits import Split
+from adclip.clinical.tables.table import read_table
 from adclip.errors import CheckpointError
-from adclip.finetune import finetune
-from adclip.inference import Predictor
-from adclip.metrics import brier, ece
+from adclip.evaluation.calibrate import Answers, calibrate, fit_temperature, to_probabilities
+from adclip.evaluation.metrics import brier, ece
 from adclip.model.record import read_record
-from adclip.training.calibrate import Answers, calibrate, fit_temperature, to_probabilities
+from adclip.prediction.predictor import Predictor
+from adclip.verbs.finetune import finetune
 
 SCAN = "sub-{0}/ses-01/anat/sub-{0}_ses-01_space-MNI152NLin2009aSym_desc-preproc_T1w.nii.gz"
 

@@ -13,17 +13,17 @@ import pytest
 import torch
 from tiny import LABELS, write_table
 
-from adclip.answer import Answer, to_probabilities
 from adclip.clinical.reports import render
-from adclip.clinical.table import read_table
+from adclip.clinical.tables.table import read_table
 from adclip.config import PredictConfig
 from adclip.domain import BUILTIN_NOTICE, RESEARCH_NOTICE, Prediction, ScanItem
 from adclip.errors import CheckpointError, OutputError, ScanError, TableError
-from adclip.events import Failed, Warned
-from adclip.inference import Predictor
 from adclip.model.checkpoint import load_model
-from adclip.predict import predict
-from adclip.training.scoring import Reader
+from adclip.prediction.answer import Answer, to_probabilities
+from adclip.prediction.predictor import Predictor
+from adclip.prediction.scoring import Reader
+from adclip.runtime.events import Failed, Warned
+from adclip.verbs.predict import predict
 
 NAME = "sub-{0}/ses-01/anat/sub-{0}_ses-01_space-MNI152NLin2009aSym_desc-preproc_T1w.nii.gz"
 
@@ -156,7 +156,7 @@ def test_a_wrong_model_is_told_before_any_scan_is_read(config, tmp_path):
 
 
 def test_a_spreadsheet_reads_no_formula(tmp_path):
-    from adclip.predict import write_predictions
+    from adclip.verbs.predict import write_predictions
 
     write_predictions(tmp_path, [Prediction(scan="=cmd()", status="failed", error="+x", hint="-y")])
     (row,) = csv.DictReader((tmp_path / "predictions.csv").open())

@@ -25,15 +25,15 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "imaging"))
 from dicoms import write_series
 from phantoms import FakeStripper, make_head, save, texture
 
-from adclip import derivation
 from adclip.config import SMALL, PreprocessConfig
 from adclip.domain import RESEARCH_NOTICE
 from adclip.errors import ConfigError, DeviceMemoryError, MissingPackageError, OutputError, ScanError
-from adclip.events import Event, Failed, Step, Warned
-from adclip.imaging.find import find_scans
+from adclip.imaging.derivatives.status import STATUS_FILE
 from adclip.imaging.formats import convert
-from adclip.imaging.status import STATUS_FILE
-from adclip.preprocess import plan, preprocess
+from adclip.imaging.sources.find import find_scans
+from adclip.prediction import derivation
+from adclip.runtime.events import Event, Failed, Step, Warned
+from adclip.verbs.preprocess import plan, preprocess
 
 
 @pytest.fixture(autouse=True)
@@ -63,9 +63,9 @@ def heads(tmp_path_factory: pytest.TempPathFactory) -> Path:
 SITECUSTOMIZE = """
 import os, pathlib, time
 import numpy as np
-from adclip import derivation
-from adclip.imaging.derivatives import PreparedScan
-from adclip.imaging.files import read_volume, scan_sha256
+from adclip.prediction import derivation
+from adclip.imaging.derivatives.files import PreparedScan
+from adclip.imaging.sources.files import read_volume, scan_sha256
 
 def prepare(item, contract, stripper, options, **_):
     volume = read_volume(item.path, options)

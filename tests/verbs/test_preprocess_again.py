@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "imaging"))
 from phantoms import make_head, save
 
 from adclip.config import SMALL, PreprocessConfig
-from adclip.preprocess import preprocess
+from adclip.verbs.preprocess import preprocess
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,8 @@ from adclip.clinical.reports import parse
 from adclip.config import SynthesizeReportsConfig
 from adclip.domain import RESEARCH_NOTICE
 from adclip.errors import ConfigError, OutputError, TableError
-from adclip.events import Advanced, Started, Warned
-from adclip.synthesize_reports import synthesize_reports
+from adclip.runtime.events import Advanced, Started, Warned
+from adclip.verbs.synthesize_reports import synthesize_reports
 
 TABLE = """subject_id,session_id,diagnosis,mmse,hippocampus_left_mm3,hippocampus_right_mm3,ventricles_mm3,age
 S1,bl,AD,21,2600,2610,61230,77

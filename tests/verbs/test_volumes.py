@@ -13,9 +13,9 @@ from measured import SOURCE, VOLUMES, answer, found_for, with_training
 from tiny import CONTRACT
 
 from adclip import Predictor
-from adclip.answer import CAUTION_FLAGS
 from adclip.domain import ScanItem, Visit
-from adclip.imaging.derivatives import PreparedScan, write_dataset_description, write_derivative
+from adclip.imaging.derivatives.files import PreparedScan, write_dataset_description, write_derivative
+from adclip.prediction.answer import CAUTION_FLAGS
 
 ANSWER = ("probabilities", "scores", "scan_only", "metadata_only", "mmse", "report")
 

@@ -13,8 +13,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from adclip.clinical.knowledge import KNOWLEDGE_VERSION
 from adclip.clinical.reports import clinical, paper
+from adclip.clinical.reports.knowledge import KNOWLEDGE_VERSION
 from adclip.clinical.reports.readings import CLINICAL_FIELDS, measure
 from adclip.clinical.reports.spans import KNOWLEDGE, Span
 from adclip.config import check_style

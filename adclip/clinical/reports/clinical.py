@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from adclip.clinical.knowledge import BY_TEXT, Statement, statements
+from adclip.clinical.reports.knowledge import BY_TEXT, Statement, statements
 from adclip.clinical.reports.readings import (
     BIOMARKERS,
     CLINICAL_FIELDS,

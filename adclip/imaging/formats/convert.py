@@ -16,7 +16,7 @@ import numpy as np
 from adclip.domain import FloatArray
 from adclip.errors import MissingPackageError, ScanError
 from adclip.imaging.formats.dicom import DicomSeries
-from adclip.paths import private_folder
+from adclip.runtime.paths import private_folder
 
 TIMEOUT_S = 180  # 200 slices take a third of a second; compressed ones on a slow disk some seconds
 AGREE_SHARE = 0.1  # of a voxel: how far dcm2niix's corners may lie from those of the headers

@@ -1,0 +1,126 @@
+"""What a derivatives folder shows as a whole: the quality page and the table of volumes, made from the files in it.
+
+Both are made anew from every scan's own files, so that runs that share a folder - shards of a job array, say - end with
+the same pages as one run over everything.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+from adclip.domain import RESEARCH_NOTICE, ScanItem
+from adclip.imaging.derivatives.names import derivative_path, figure_path
+from adclip.imaging.derivatives.qc_page import QcEntry, render_qc_page
+from adclip.imaging.derivatives.status import StatusTable, locked
+from adclip.imaging.sources.find import read_sidecar
+from adclip.runtime.paths import atomic_path, write_text
+
+PAGE = "qc.html"
+VOLUMES, VOLUMES_ABOUT = "volumes.tsv", "volumes.json"
+VOLUME_COLUMNS = (
+    "icv_mm3", "whole_brain_mm3", "ventricles_mm3", "hippocampus_mm3", "hippocampus_left_mm3", "hippocampus_right_mm3",
+    "entorhinal_mm3", "fusiform_mm3", "middle_temporal_mm3",
+    "amygdala_mm3", "amygdala_left_mm3", "amygdala_right_mm3", "inferior_lateral_ventricle_mm3",
+    "inferior_lateral_ventricle_left_mm3", "inferior_lateral_ventricle_right_mm3",
+)  # fmt: skip
+_TRIES = 2  # pages made in vain while others work; the next time they wait
+
+
+class _OutdatedError(Exception):
+    """Somebody entered a row while the pages were made."""
+
+
+def publish(out: Path) -> None:
+    """Write `qc.html`, and `volumes.tsv` with `volumes.json` where any scan has volumes.
+
+    The pages are made without holding up the runs that share the folder; if one of them enters a row meanwhile, they are
+    made again, at last with the lock held.
+    """
+    table = StatusTable(out)
+    for _ in range(_TRIES):
+        stamp = table.stamp()
+        pages = _make_pages(out, table.rows())
+        with (
+            suppress(_OutdatedError),
+            ExitStack() as lock,
+            ExitStack() as files,
+        ):  # taken last, the lock is given back last
+            for name, text in pages.items():
+                files.enter_context(atomic_path(out / name)).write_text(text, encoding="utf-8")
+            lock.enter_context(locked(out))
+            if table.stamp() == stamp:
+                return
+            raise _OutdatedError
+    with locked(out):
+        for name, text in _make_pages(out, table.rows()).items():
+            write_text(out / name, text)
+
+
+def _make_pages(out: Path, rows: list[dict[str, str]]) -> dict[str, str]:
+    """Return the text of every page by its name."""
+    read = [(row, *_read(out, row)) for row in rows]
+    pages = {PAGE: render_qc_page([_entry(out, row, item, sidecar) for row, item, sidecar in read])}
+    measured = [(item, sidecar["Volumes"]) for _, item, sidecar in read if sidecar.get("Volumes")]
+    if measured or (out / VOLUMES).is_file():  # an old one may hold rows of scans that are refused now
+        pages |= _describe_volumes(measured)
+    return pages
+
+
+def _read(out: Path, row: Mapping[str, str]) -> tuple[ScanItem, dict[str, Any]]:
+    session = row["session_id"]
+    item = ScanItem(Path(row["scan"]), row["subject_id"], None if session == "n/a" else session)
+    sidecar = read_sidecar(derivative_path(out, item)) if row["status"] == "done" else None
+    return item, sidecar or {}
+
+
+def _entry(out: Path, row: Mapping[str, str], item: ScanItem, sidecar: Mapping[str, Any]) -> QcEntry:
+    picture = figure_path(out, item)
+    qc = sidecar.get("QC", {})
+    return QcEntry(
+        subject_id=item.subject_id,
+        session_id=item.session_id,
+        scan_name=item.path.name,
+        verdict=str(qc.get("verdict", "failed")),
+        reasons=tuple(qc.get("reasons", ())),
+        numbers={name: value for name, value in qc.items() if isinstance(value, int | float) or value is None},
+        flags=tuple(sidecar.get("Flags", ())),
+        override=qc.get("override"),
+        picture=picture.read_bytes() if sidecar and picture.is_file() else None,
+        error=_text(row.get("error")),
+        hint=_text(row.get("hint")),
+    )
+
+
+def _text(cell: str | None) -> str | None:
+    return None if cell in (None, "n/a") else cell
+
+
+def _describe_volumes(measured: list[tuple[ScanItem, Mapping[str, Any]]]) -> dict[str, str]:
+    """Return a table that `--meta` and `--table` read as it is, and the dictionary that says what its numbers are worth."""
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
+    writer.writerow(["subject_id", "session_id", *VOLUME_COLUMNS, "volumes_source"])
+    sources: dict[str, Any] = {}
+    for item, found in measured:
+        numbers = [_number(found["volumes"].get(name)) for name in VOLUME_COLUMNS]
+        writer.writerow([item.subject_id, item.session_id or "n/a", *numbers, found["source"]])
+        sources[found["source"]] = {key: found[key] for key in ("definitions", "measured_error") if key in found}
+    about = {
+        "Notice": RESEARCH_NOTICE,
+        **{
+            name: {"Description": name.removesuffix("_mm3").replace("_", " "), "Units": "mm3"}
+            for name in VOLUME_COLUMNS
+        },
+        "volumes_source": {"Description": "what measured the volumes of this row", "Levels": sources},
+    }
+    return {VOLUMES: text.getvalue(), VOLUMES_ABOUT: json.dumps(about, indent=2, sort_keys=True) + "\n"}
+
+
+def _number(value: object) -> str:
+    return f"{value:.1f}" if isinstance(value, int | float) else "n/a"

@@ -1,0 +1,261 @@
+"""What the volumes alone would say: a logistic regression on one number, the medial temporal norm score.
+
+The volumes come from one program: those of the table's row, or those that stand in the sidecar of the preprocessed scan. Which of
+them, which structures and whether as share of the head is decided once, by what most training scans have, and stored.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from adclip.clinical.columns import are_plausible
+from adclip.clinical.norms.normative_score import (
+    AS_MEASURED,
+    DIRECTION,
+    HIPPOCAMPUS,
+    SCORE_ID,
+    SHARE,
+    NormScore,
+    medial_temporal_score,
+)
+from adclip.clinical.norms.norms import scale_of
+from adclip.domain import SEGMENTER, Visit
+from adclip.errors import InputError
+from adclip.prediction.metadata_baseline import fit_logistic
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Volumes of one scan by one program.
+
+    Parameters
+    ----------
+    source : str
+        The program, as in `Visit.volumes_source`.
+    volumes : mapping of str to float
+        mm3, under the names of `adclip.clinical.columns`.
+    """
+
+    source: str
+    volumes: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One training scan: age in years, sex, and what each program measured on it."""
+
+    age_years: float | None
+    sex: str | None
+    measured: tuple[Measured, ...]
+
+    @classmethod
+    def of(cls, visit: Visit, beside: Measured | None = None) -> Case:
+        """Gather the volumes of a visit's row and of its derivative's sidecar.
+
+        Of one program they are not merged: the sidecar's stand for both, because it has all that adclip measured and a table
+        of it may have less.
+        """
+        listed = volumes_of(visit)
+        twice = listed is not None and beside is not None and listed.source == beside.source
+        found = (None if twice else listed, beside)
+        return cls(visit.age_years, visit.sex, tuple(one for one in found if one is not None))
+
+
+def volumes_of(visit: Visit) -> Measured | None:
+    """Return the volumes of a table's row, None where it has none or does not say who measured them."""
+    listed = {name: value for name, value in vars(visit).items() if name.endswith("_mm3") and value is not None}
+    listed |= dict(visit.further_volumes or ())
+    return Measured(visit.volumes_source, listed) if visit.volumes_source and listed else None
+
+
+def to_measured(found: object) -> Measured | None:
+    """Return what stands under `Volumes` in a sidecar; None where that is nothing usable, or no adult brain's."""
+    if not isinstance(found, Mapping):
+        return None
+    source, volumes = found.get("source"), found.get("volumes")
+    if not isinstance(source, str) or not isinstance(volumes, Mapping):
+        return None
+    numbers = {
+        str(name): float(value)
+        for name, value in volumes.items()
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    }
+    return Measured(source, numbers) if numbers and are_plausible(numbers) else None
+
+
+@dataclass(frozen=True)
+class VolumesBaseline:
+    """Regularised multinomial logistic regression on the medial temporal norm score.
+
+    Parameters
+    ----------
+    class_order : tuple of str
+        Names of the K classes.
+    program : str
+        Whose volumes: `DLMUSE`, or `adclip segmenter` in any calibrated version.
+    basis : str
+        `share of icv` or `as measured`, see `adclip.clinical.norms.normative_score`.
+    structures : tuple of str
+        Of the score.
+    mean, scale : float
+        Of the score in training.
+    coefficients, intercepts : tuple of float
+        K each, for the standardised score and classes equally common.
+    scans : int
+        Training scans that had the volumes.
+    """
+
+    class_order: tuple[str, ...]
+    program: str
+    basis: str
+    structures: tuple[str, ...]
+    mean: float
+    scale: float
+    coefficients: tuple[float, ...]
+    intercepts: tuple[float, ...]
+    scans: int
+
+    @classmethod
+    def fit(cls, cases: Sequence[Case], labels: Sequence[str], class_order: Sequence[str]) -> VolumesBaseline | None:
+        """Fit to the training scans whose score is known.
+
+        Parameters
+        ----------
+        cases : sequence of Case
+            N training scans.
+        labels : sequence of str
+            N class names.
+        class_order : sequence of str
+            The classes.
+
+        Returns
+        -------
+        VolumesBaseline or None
+            None where a class has no scan with a score, or all scores are the same.
+
+        Notes
+        -----
+        Penalty and treatment of the training shares are those of `MetadataBaseline`, so the answers can be compared.
+        """
+        classes = tuple(str(name) for name in class_order)
+        kind = _commonest(cases)
+        if kind is None:
+            return None
+        scores = [_score(case, *kind) for case in cases]
+        rows = [(score, str(label)) for score, label in zip(scores, labels, strict=True) if score is not None]
+        if {label for _, label in rows} != set(classes) or len(classes) < 2:
+            return None
+        values = np.array([score for score, _ in rows])
+        mean, scale = float(values.mean()), float(values.std())
+        if not scale > 0:
+            return None
+        target = np.array([classes.index(label) for _, label in rows])
+        coefficients, intercepts = fit_logistic(((values - mean) / scale)[:, None], target, len(classes))
+        return cls(
+            classes, *kind, mean, scale, tuple(float(x) for x in coefficients[:, 0]), tuple(float(x) for x in intercepts),
+            len(rows),
+        )  # fmt: skip
+
+    def predict(
+        self, volumes: Mapping[str, float], age_years: float | None, sex: str | None, source: str | None
+    ) -> dict[str, float] | None:
+        """Return class -> probability, classes equally common beforehand.
+
+        Parameters
+        ----------
+        volumes : mapping of str to float
+            What one program measured on the scan, mm3.
+        age_years : float or None
+            At the scan.
+        sex : str or None
+            F or M; needed where the basis is `as measured`.
+        source : str or None
+            The program; volumes of another than in training get no answer.
+
+        Returns
+        -------
+        dict or None
+            None without the score: other program, a structure or the head missing, no age, or one outside the norms.
+        """
+        if source is None:
+            return None
+        return self.predict_case(Case(age_years, sex, (Measured(source, volumes),)))
+
+    def predict_case(self, case: Case) -> dict[str, float] | None:
+        """Return class -> probability by whichever of a scan's volumes are the program's; None without them."""
+        score = _score(case, self.program, self.basis, self.structures)
+        if score is None:
+            return None
+        logits = np.array(self.coefficients) * (score - self.mean) / self.scale + np.array(self.intercepts)
+        weights = np.exp(logits - logits.max())
+        return dict(zip(self.class_order, (float(x) for x in weights / weights.sum()), strict=True))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types: group-level numbers only."""
+        lists = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
+        return {"score": SCORE_ID, **lists}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> VolumesBaseline:
+        """Rebuild from `to_dict`.
+
+        Raises
+        ------
+        InputError
+            If keys or sizes do not fit together, or the score is another one.
+        """
+        damaged = InputError("the stored volumes baseline is damaged", "train again")
+        try:
+            built = cls(
+                tuple(str(name) for name in data["class_order"]), str(data["program"]), str(data["basis"]),
+                tuple(str(name) for name in data["structures"]), float(data["mean"]), float(data["scale"]),
+                tuple(float(x) for x in data["coefficients"]), tuple(float(x) for x in data["intercepts"]),
+                int(data["scans"]),
+            )  # fmt: skip
+        except (KeyError, TypeError, ValueError):
+            raise damaged from None
+        numbers = (built.mean, built.scale, *built.coefficients, *built.intercepts)
+        if (
+            data.get("score") != SCORE_ID
+            or built.basis not in (SHARE, AS_MEASURED)
+            or HIPPOCAMPUS not in built.structures
+            or not set(built.structures) <= set(DIRECTION)
+            or {len(built.coefficients), len(built.intercepts)} != {len(built.class_order)}
+            or not all(map(math.isfinite, numbers))
+            or built.scale <= 0
+        ):
+            raise damaged
+        return built
+
+
+def _commonest(cases: Sequence[Case]) -> tuple[str, str, tuple[str, ...]] | None:
+    """Return program, basis and structures of the score that most scans have.
+
+    Between equals the volumes that adclip measures itself go first, as prediction always has them, then the richer score.
+    """
+    found: Counter[tuple[str, str, tuple[str, ...]]] = Counter()
+    for case in cases:
+        for one in case.measured:
+            score = medial_temporal_score(one.volumes, case.age_years, case.sex, one.source)
+            program = scale_of(one.source)
+            if isinstance(score, NormScore) and program is not None:
+                found[program, score.basis, tuple(score.parts)] += 1
+    return max(
+        found, key=lambda kind: (found[kind], kind[0] == SEGMENTER, kind[1] == SHARE, len(kind[2])), default=None
+    )
+
+
+def _score(case: Case, program: str, basis: str, structures: Sequence[str]) -> float | None:
+    """Return the score of a scan by one program's volumes, None where it cannot be computed as asked."""
+    for one in case.measured:
+        if scale_of(one.source) == program:
+            found = medial_temporal_score(one.volumes, case.age_years, case.sex, one.source, structures, basis)
+            if isinstance(found, NormScore):
+                return found.value
+    return None

@@ -1,0 +1,299 @@
+"""`adclip finetune`: a cohort of preprocessed scans and their table to a RUN folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adclip.config import FinetuneConfig
+from adclip.domain import RESEARCH_NOTICE
+from adclip.runtime.events import OnEvent, Step, Warned, ignore
+from adclip.runtime.paths import write_text
+from adclip.task import Task
+from adclip.version import __version__
+
+if TYPE_CHECKING:
+    from adclip.model.record import AdapterRecord
+    from adclip.training.enrol import Enrolment
+    from adclip.training.methods import Fitted, Material
+    from adclip.training.run_folder import RunFolder
+
+LIBRARIES = ("torch", "transformers", "nibabel", "numpy")
+# Settings that a RUN tells of its training; paths and devices are not among them.
+RECORDED = (
+    "method", "recipe", "diagnosis_policy", "from_scratch", "objective", "label_policy", "seed", "fold", "train_size", "batch_size", "learning_rate",
+    "weight_decay", "pretrained_rate", "alpha", "bare_weight", "contrast_weight", "report_dropout", "field_dropout", "memory", "patience",
+    "augment", "flip", "precision",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FinetuneResult:
+    """What a finished run measured.
+
+    Parameters
+    ----------
+    out : Path
+        The RUN folder.
+    metrics : dict
+        Name -> value, low, high, n on the test subjects, with a report.
+    baselines : dict
+        `scan_only`, `metadata_only`, `volumes_only` and `majority` -> the same on the same subjects, where there are any.
+    differences : dict
+        The same groups -> metrics of the model less theirs, each with the interval of the difference.
+    epochs_run, best_epoch : int
+    history : list of dict
+        Losses of each epoch.
+    notice : str
+    """
+
+    out: Path
+    metrics: dict[str, Any]
+    baselines: dict[str, Any]
+    differences: dict[str, Any]
+    epochs_run: int
+    best_epoch: int
+    history: list[dict[str, float]]
+    notice: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {**vars(self), "out": str(self.out)}
+
+
+def finetune(config: FinetuneConfig, on_event: OnEvent = ignore) -> FinetuneResult:
+    """Prompt-tune a base model on a cohort, calibrate it, measure it, and write a RUN folder.
+
+    A run that was stopped goes on; one that has ended with the same settings, scans and rows is not repeated.
+
+    Parameters
+    ----------
+    config : FinetuneConfig
+    on_event : callable
+        Told of every step.
+
+    Returns
+    -------
+    FinetuneResult
+
+    Raises
+    ------
+    InputError
+        If scans, table or output folder cannot be used.
+    """
+    from adclip.model.bases import remember
+    from adclip.training.enrol import enrol
+    from adclip.training.history import read_history
+    from adclip.training.run_folder import RunFolder
+
+    config = config.resolved()
+    folder = RunFolder(config)
+    folder.check()
+    enrolled = enrol(config, on_event)
+    fingerprint = enrolled.fingerprint(config)
+    with folder.held(fingerprint, on_event):
+        record = folder.finished(fingerprint)
+        if record is None:
+            remember(enrolled.base)
+            folder.begin(enrolled.split.to_tsv(), enrolled.scans_to_tsv())
+            return _train(config, folder, enrolled, fingerprint, on_event)
+        on_event(Step(f"{config.out}: finished already with these settings, scans and rows; nothing is left to do"))
+        return _to_result(config, record, read_history(folder.private))
+
+
+def _to_result(config: FinetuneConfig, record: AdapterRecord, history: list[dict[str, float]]) -> FinetuneResult:
+    metrics, baselines, differences = record.by_group()
+    training = record.training
+    return FinetuneResult(
+        config.out, metrics, baselines, differences, training["epochs"], training["best_epoch"], history, record.notice
+    )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a fine-tuning would do.
+
+    Parameters
+    ----------
+    subjects, scans : dict
+        Part -> how many.
+    minutes, memory_gb, seconds_per_step : float
+        By one step that was timed here; see `adclip.training.rehearse`.
+    """
+
+    subjects: dict[str, int]
+    scans: dict[str, int]
+    minutes: float
+    memory_gb: float
+    seconds_per_step: float
+    notice: str = RESEARCH_NOTICE
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return dict(vars(self))
+
+
+def plan(config: FinetuneConfig, on_event: OnEvent = ignore) -> Plan:
+    """Say what `finetune` would do with the same settings, time one step, and write nothing."""
+    from adclip.prediction.dataset import read_cohort
+    from adclip.training.enrol import enrol
+    from adclip.training.methods import Material
+    from adclip.training.rehearse import rehearse
+    from adclip.training.run_folder import RunFolder
+
+    config = config.resolved()
+    RunFolder(config).check()
+    enrolled = enrol(config, on_event)
+    task = enrolled.task
+    of = enrolled.examples_of_parts()
+    batch = of["train"][: config.batch_size]
+    cohort = read_cohort(batch, enrolled.base.config.contract, task, ignore, keep=False)
+    places = {part: list(range(len(batch))) if part == "train" else [] for part in of}
+    cost = rehearse(
+        Material(config, enrolled.base, task, cohort, places, _middle_of(task), ""),
+        len(of["train"]),
+        len(of["validation"]),
+    )
+    return Plan(
+        {part: len(theirs) for part, theirs in enrolled.subjects.items()},
+        {part: len(examples) for part, examples in of.items()},
+        cost.minutes,
+        cost.memory_gb,
+        cost.seconds_per_step,
+    )
+
+
+def _train(
+    config: FinetuneConfig, folder: RunFolder, enrolled: Enrolment, fingerprint: str, on_event: OnEvent
+) -> FinetuneResult:
+    import numpy as np
+
+    from adclip.evaluation.measure import measure
+    from adclip.evaluation.plots import plot_history
+    from adclip.model.checkpoint import save_adapter, save_baseline, write_tensors
+    from adclip.model.device import choose_device
+    from adclip.prediction.dataset import read_cohort
+    from adclip.prediction.scoring import report_texts
+    from adclip.training.certificate import certify
+    from adclip.training.methods import Material, fit
+    from adclip.training.run_folder import CERTIFICATE, LAST
+
+    base, task = enrolled.base, enrolled.task
+    cohort = read_cohort(enrolled.manifest.examples, base.config.contract, task, on_event)
+    places = {part: cohort.indices_of(set(theirs)) for part, theirs in enrolled.subjects.items()}
+    certificate = certify(
+        cohort,
+        places,
+        lambda visit: report_texts(visit, task.classes, config.style, reports=config.reports, task=task),
+        base.config.contract,
+    )
+    write_text(folder.private / CERTIFICATE, json.dumps(certificate, indent=2) + "\n")
+    known = cohort.mmse[places["train"]].numpy()
+    known = known[~np.isnan(known)]
+    if len(known) < 2:
+        on_event(
+            Warned(str(config.tables[0]), f"no {task.score} of the training subjects is known; none will be estimated")
+        )
+    scaling = (float(known.mean()), float(known.std() or 1.0)) if len(known) > 1 else _middle_of(task)
+    if config.objective == "paper":
+        scaling = (0.0, 1.0)  # the published loss is on raw points
+
+    cohort = cohort.where_it_fits(choose_device(config.device))
+    material = Material(config, base, task, cohort, places, scaling, fingerprint)
+    fitted = fit(material, folder.state, on_event)
+    plot_history(folder.private / "plots", fitted.progress.history, fitted.progress.best_epoch)
+    on_event(Step("calibrating, and measuring the test subjects"))
+    record = _record_of(material, enrolled, fitted, known_scores=len(known))
+    metrics = measure(
+        record,
+        cohort,
+        places["test"],
+        fitted.answers(places["test"]),
+        config.out,
+        config.seed,
+        float(known.mean()) if len(known) else None,
+    )
+    record = dataclasses.replace(record, metrics=metrics)
+    if fitted.state is None:
+        folder.make_room()
+        save_baseline(config.out, record)
+    else:
+        if fitted.last is not None:
+            write_tensors(folder.private / LAST, fitted.last)
+        save_adapter(config.out, fitted.state, record, folder.make_room)
+    folder.end()
+    return _to_result(config, record, fitted.progress.history)
+
+
+def _record_of(material: Material, enrolled: Enrolment, fitted: Fitted, *, known_scores: int) -> AdapterRecord:
+    """Calibrate what was learned, and gather what the RUN says of itself but for the test subjects' numbers."""
+    from adclip.clinical.reports import template_version
+    from adclip.clinical.tables.people import person_of
+    from adclip.evaluation.calibrate import calibrate
+    from adclip.evaluation.measure import count_subjects, reads_report, shares_of
+    from adclip.model.record import AdapterRecord
+    from adclip.prediction.metadata_baseline import MetadataBaseline
+    from adclip.prediction.volumes_baseline import VolumesBaseline
+    from adclip.training.fit_gate import find_limit
+
+    config, base, task, cohort, places = (
+        material.config,
+        material.base,
+        material.task,
+        material.cohort,
+        material.parts,
+    )
+    has_score = fitted.prompts.mmse_token and known_scores > 1
+    # repeated visits of one person are not exchangeable: one visit each
+    ids = {place: person_of(cohort.visits[place].subject_id) for place in places["calibration"]}
+    once = list({person: place for place, person in reversed(ids.items())}.values())
+    told = [reads_report(cohort.visits[place], config.style, task, reports=config.reports) for place in once]
+    prior = shares_of(cohort, places["train"], task.classes)
+    calibration = dataclasses.replace(
+        calibrate(fitted.answers(once), cohort.labels[once], cohort.mmse[once], told, tuple(prior.values())),
+        gate_limit=find_limit(fitted.distances(once)) if once else None,
+    )
+    train = [cohort.visits[place] for place in places["train"]]
+    truth = [str(visit.diagnosis) for visit in train]
+    baseline = MetadataBaseline.fit(train, truth, task.classes, task.columns)
+    by_volumes = VolumesBaseline.fit([cohort.case(place) for place in places["train"]], truth, task.classes)
+    return AdapterRecord(
+        base={"name": base.name, "revision": base.revision, "sha256": base.sha256},
+        model=base.config,
+        prompts=fitted.prompts,
+        labels=task.classes,
+        phrases=dict(task.phrases),
+        task=task,
+        style=config.style,
+        mmse_mean=material.mmse_stats[0] if has_score else None,
+        mmse_sd=material.mmse_stats[1] if has_score else None,
+        calibration=calibration,
+        metadata_baseline=baseline.to_dict(),
+        volumes_baseline=None if by_volumes is None else by_volumes.to_dict(),
+        prior=prior,
+        training={
+            **{name: getattr(config, name) for name in RECORDED},
+            "epochs": fitted.progress.epoch,
+            "best_epoch": fitted.progress.best_epoch,
+            "counts": {part: count_subjects(cohort, places[part], task.classes) for part in places},
+            "volumes_sources": sorted({visit.volumes_source for visit in train if visit.volumes_source}),
+            "trainable_parameters": fitted.trained,
+            "split_sha256": enrolled.split.sha256,
+            "fingerprint": material.fingerprint,
+        },
+        metrics={},
+        adclip_version=__version__,
+        libraries={name: importlib.metadata.version(name) for name in LIBRARIES},
+        template_version=template_version(config.style),
+        reports=config.reports,
+    )
+
+
+def _middle_of(task: Task) -> tuple[float, float]:
+    """Return a mean and a standard deviation for a score that nobody's value is known of: towards its upper end."""
+    low, high = task.score_range
+    return low + 0.9 * (high - low), 0.1 * (high - low)
