@@ -6,7 +6,8 @@ import inspect
 from pathlib import Path
 from typing import Any
 
-from adclip.cli.commands import COMMANDS, LazyCommand
+from adclip.cli.catalog import COMMANDS
+from adclip.cli.commands import LazyCommand
 from adclip.cli.main import PROLOGUE
 
 PAGE = Path(__file__).parent / "reference" / "cli.md"

@@ -11,7 +11,7 @@ from pathlib import Path
 import typer
 import typer.core
 
-from adclip.cli.commands import COMMANDS, EXAMPLE, LazyCommand
+from adclip.cli.catalog import COMMANDS, EXAMPLE
 from adclip.errors import (
     EXIT_DEFECT,
     EXIT_INPUT,
@@ -110,8 +110,8 @@ def _near_option(option: str, command: typer.core.TyperCommand | typer.core.Type
     others = {
         name
         for one in command.commands.values()
-        if isinstance(one, LazyCommand)
-        for p in one.load().params
+        if (load := getattr(one, "load", None)) is not None
+        for p in load().params
         for name in p.opts
     }
     near = option if option in others else _nearest(option, own | others)

@@ -7,7 +7,7 @@ from typing import Annotated, cast
 
 import typer
 
-from adclip.cli.commands import parse_with
+from adclip.cli.parsing import parse_with
 from adclip.cli.session import Session
 from adclip.cli.settings import read_settings
 from adclip.config import DIAGNOSIS_POLICIES, PRECISIONS, REPORT_STYLES
@@ -107,7 +107,8 @@ def _set(ctx: typer.Context, param: typer.CallbackParam, value: bool) -> bool:
 def _use_settings(ctx: typer.Context, value: Path | None) -> Path | None:
     """Put the config file beneath flags and environment, as the parser's own defaults."""
     if not ctx.resilient_parsing:
-        ctx.default_map = read_settings(value, ctx.command)
+        others = getattr(ctx.parent.command, "commands", {}) if ctx.parent else {}
+        ctx.default_map = read_settings(value, ctx.command, others)
     return value
 
 

@@ -22,8 +22,7 @@ from adclip.imaging.derivatives.files import (
 )
 from adclip.imaging.derivatives.names import derivative_path
 from adclip.imaging.quality.limits import limits_version
-from adclip.imaging.quality.modality import refuse_other_than_t1
-from adclip.imaging.quality.verdict import measure_quality
+from adclip.imaging.quality.verdict import measure_quality, refuse_other_than_t1
 from adclip.imaging.sources.files import read_volume
 from adclip.imaging.sources.source import Source, check_unchanged, hash_source, stamp_of
 from adclip.imaging.steps.bias import COARSE_MM, correct_bias

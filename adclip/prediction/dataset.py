@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from adclip.clinical.measured import Case, Measured
 from adclip.clinical.scans.manifest import Example
 from adclip.domain import InputContract, Visit
 from adclip.errors import ScanError
 from adclip.imaging.prepare import prepare_scan
 from adclip.imaging.steps.grid import to_model_order
 from adclip.prediction.volume_cache import read_volumes
-from adclip.prediction.volumes_baseline import Case, Measured
 from adclip.runtime.events import Advanced, OnEvent, Started
 from adclip.task import Task
 

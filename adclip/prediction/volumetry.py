@@ -201,7 +201,8 @@ def ask_baseline(
     mapping of str to float, or None
         Class -> probability; None without the volumes and the age that it needs.
     """
-    from adclip.prediction.volumes_baseline import Case, VolumesBaseline, to_measured
+    from adclip.clinical.measured import Case, to_measured
+    from adclip.prediction.volumes_baseline import VolumesBaseline
 
     if stored is None:
         return None

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adclip.clinical.columns import are_plausible, to_further
 from adclip.domain import FloatArray, Visit
-
-if TYPE_CHECKING:
-    from adclip.simulation.tables import VisitRecord
+from adclip.simulation.visits import VisitRecord
 
 VOLUMES = tuple(field.name for field in fields(Visit) if field.name.endswith("_mm3"))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# MMSE = 33.87 - 4.31 exp(0.372 s) + noise, rounded and cut at 30: with the severities of `population.SEVERITY` it gives the
+# MMSE = 33.87 - 4.31 exp(0.372 s) + noise, rounded and cut at 30: with the severities of `groups.SEVERITY` it gives the
 # published means and standard deviations (Qiu et al. 2022) to 0.05 points.
 MMSE_CURVE = (33.87, 4.31, 0.372)
 MMSE_NOISE, MMSE_LASTING = 1.04, 0.7  # standard deviation at s = 0; share of its variance that stays with a person

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from adclip.simulation.brains import Brain
     from adclip.simulation.derivative import Derivative
     from adclip.simulation.population import Person
-    from adclip.simulation.tables import VisitRecord
+    from adclip.simulation.visits import VisitRecord
 
 RECIPE = 4  # raised whenever the same seed would give other bytes
 RECORDS = ".simulation"  # one JSON file a subject, written when the subject is whole: what a stopped run goes on from
@@ -56,7 +56,7 @@ def record_path(out: Path, index: int) -> Path:
 
 def read_record(out: Path, index: int, fingerprint: str) -> list[VisitRecord] | None:
     """Return the visits of a subject that is finished and whole, or None."""
-    from adclip.simulation.tables import VisitRecord
+    from adclip.simulation.visits import VisitRecord
 
     try:
         content = json.loads(record_path(out, index).read_text(encoding="utf-8"))
@@ -69,7 +69,8 @@ def read_record(out: Path, index: int, fingerprint: str) -> list[VisitRecord] | 
 
 def read_true_visits(out: Path) -> list[Visit]:
     """Return all visits of a finished cohort with nothing missing, in the order of its tables."""
-    from adclip.simulation.tables import VisitRecord, to_visit
+    from adclip.simulation.tables import to_visit
+    from adclip.simulation.visits import VisitRecord
 
     records = (json.loads(path.read_text(encoding="utf-8")) for path in sorted((out / RECORDS).glob("sim*.json")))
     return [to_visit(VisitRecord.from_dict(visit)) for record in records for visit in record["visits"]]
@@ -101,7 +102,8 @@ class SubjectWork:
         from adclip.simulation.acquisition import draw_scanners
         from adclip.simulation.paint import LOOKS
         from adclip.simulation.population import draw_course
-        from adclip.simulation.tables import VisitRecord, is_dropped
+        from adclip.simulation.tables import is_dropped
+        from adclip.simulation.visits import VisitRecord
 
         config = self._config
         threads = torch.get_num_threads()

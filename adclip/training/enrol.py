@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
+from adclip.clinical.measured import to_measured
 from adclip.clinical.reports import usable_fields
 from adclip.clinical.scans.manifest import Example, Manifest, build_manifest, with_last_diagnosis
 from adclip.clinical.scans.splits import PARTS, Split, prove_disjoint, require_every_class, split_by_subject, thin_out
@@ -18,7 +19,6 @@ from adclip.imaging.sources.find import find_scans, read_sidecar, without_failed
 from adclip.imaging.sources.origins import find_origins
 from adclip.model.bases import BaseWeights, read_base
 from adclip.model.record import FEW_SUBJECTS
-from adclip.prediction.volumes_baseline import to_measured
 from adclip.prediction.volumetry import still_counts
 from adclip.runtime.events import OnEvent, Warned
 from adclip.task import Task, read_task

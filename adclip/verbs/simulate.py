@@ -18,7 +18,7 @@ from adclip.runtime.machine import choose_workers
 from adclip.runtime.paths import claim_folder, remove_leftovers, write_text
 
 if TYPE_CHECKING:
-    from adclip.simulation.tables import VisitRecord
+    from adclip.simulation.visits import VisitRecord
 
 SIMULATED_NOTICE = f"Simulated heads with known truth; no real person. {RESEARCH_NOTICE}"
 TABLE, ADNIMERGE, PARTICIPANTS, TRUTH, ORACLE = (

@@ -10,7 +10,8 @@ import sys
 
 import pytest
 
-from adclip.cli.commands import COMMANDS, LazyCommand
+from adclip.cli.catalog import COMMANDS
+from adclip.cli.commands import LazyCommand
 
 HEAVY = (
     "torch", "transformers", "monai", "numpy", "pandas", "scipy", "sklearn", "nibabel", "nilearn", "matplotlib",

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from adclip.clinical.measured import Case, Measured, to_measured, volumes_of
 from adclip.clinical.reports import render, traced
 from adclip.clinical.tables.canonical import write_canonical
 from adclip.clinical.tables.segmentations import find_segmentation
@@ -17,7 +18,7 @@ from adclip.domain import Visit
 from adclip.errors import InputError
 from adclip.evaluation.metrics import auc
 from adclip.prediction.metadata_baseline import MetadataBaseline
-from adclip.prediction.volumes_baseline import Case, Measured, VolumesBaseline, to_measured, volumes_of
+from adclip.prediction.volumes_baseline import VolumesBaseline
 
 CLASSES = ("CN", "MCI", "AD")
 OWN, OTHER = "adclip segmenter 1a2b3c4d5e6f", "DLMUSE"

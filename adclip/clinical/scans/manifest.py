@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from adclip.clinical.measured import Measured
 from adclip.clinical.scans.diagnoses import last_diagnosis
 from adclip.clinical.scans.matching import match_rows
 from adclip.clinical.scans.scan_names import session_of
@@ -15,7 +16,6 @@ from adclip.clinical.tables.people import check_told_apart, count_people, person
 from adclip.clinical.tables.table import Table
 from adclip.domain import ScanItem, Visit
 from adclip.errors import LeakError, ScanError, TableError
-from adclip.prediction.volumes_baseline import Measured
 
 NO_ROW = "no row in the table"
 NO_DIAGNOSIS = "no diagnosis at this visit"

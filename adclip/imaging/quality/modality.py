@@ -11,18 +11,12 @@ only where the first one shows no T1 contrast.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from adclip.domain import InputContract, Volume
-from adclip.errors import ScanError
 from adclip.imaging.quality.measurements import Bools, measure_alignment, measure_tissue
 from adclip.imaging.steps.grid import to_grid
-
-if TYPE_CHECKING:
-    from adclip.imaging.quality.verdict import Quality
 
 Numbers = Mapping[str, float | None]
 T1, T2, FLAIR, PD = "t1", "t2_like", "flair_like", "pd_like"
@@ -86,20 +80,6 @@ def recognise(
         if (inverted.get("template_overlap") or 0) > (numbers.get("template_overlap") or 0):
             numbers = inverted
     return _name(numbers)
-
-
-def refuse_other_than_t1(path: Path | str, quality: Quality) -> None:
-    """Stop with a message that says what the image seems to be.
-
-    Raises
-    ------
-    ScanError
-        If `quality.modality` is anything but `t1`.
-    """
-    if quality.modality == NO_HEAD:
-        raise ScanError.not_a_head(path)
-    if quality.modality != T1:
-        raise ScanError.not_t1(path, WHAT.get(quality.modality, quality.modality))
 
 
 def _name(numbers: Numbers) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from adclip.domain import FloatArray, InputContract, Volume
+from adclip.errors import ScanError
 from adclip.imaging.quality.limits import LIMITS
 from adclip.imaging.quality.measurements import (
     Bools,
@@ -17,7 +19,7 @@ from adclip.imaging.quality.measurements import (
     measure_noise,
     measure_tissue,
 )
-from adclip.imaging.quality.modality import recognise
+from adclip.imaging.quality.modality import NO_HEAD, T1, WHAT, recognise
 
 # What the reader of the file flags: a matrix that nobody filled in, and directions that the user declared.
 PLACEHOLDER, DECLARED = "orientation_doubtful", "orientation_declared"
@@ -109,6 +111,20 @@ def measure_quality(
     verdict, reasons = judge(numbers, left_right)
     modality = recognise(numbers, contract, volume, scan_mask)
     return Quality(numbers, left_right, modality, verdict, reasons)
+
+
+def refuse_other_than_t1(path: Path | str, quality: Quality) -> None:
+    """Stop with a message that says what the image seems to be.
+
+    Raises
+    ------
+    ScanError
+        If `quality.modality` is anything but `t1`.
+    """
+    if quality.modality == NO_HEAD:
+        raise ScanError.not_a_head(path)
+    if quality.modality != T1:
+        raise ScanError.not_t1(path, WHAT.get(quality.modality, quality.modality))
 
 
 def judge(numbers: Mapping[str, float | None], left_right: str = "header") -> tuple[str, tuple[str, ...]]:

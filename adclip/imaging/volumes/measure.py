@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from adclip.domain import SEGMENTER, FloatArray
 from adclip.errors import WeightsError
 from adclip.imaging.steps.grid import to_grid
-from adclip.imaging.volumes.measure import medial_temporal
+from adclip.imaging.volumes import medial_temporal
 from adclip.imaging.volumes.medial_temporal import networks_version, segment_medial_temporal, sum_structures
 from adclip.imaging.volumes.segmenter import BOX, CLASSES, REMEDY, load_segmenter, segment, segmenter_version
 
