@@ -21,8 +21,7 @@ from adclip.imaging.derivatives.qc_picture import draw_qc
 from adclip.imaging.derivatives.status import ScanRow
 from adclip.imaging.prepare import PreparedScan, prepare_scan
 from adclip.imaging.quality.verdict import override_verdict
-from adclip.imaging.sources.find import read_sidecar
-from adclip.imaging.sources.folders import is_our_dataset
+from adclip.imaging.sources.ours import is_our_dataset, read_sidecar
 from adclip.imaging.sources.source import Source, hash_source
 from adclip.imaging.steps.brain import DeepbetStripper, SkullStripper
 from adclip.prediction.volumetry import NEED_RAW_SCAN, find_volumes, still_counts

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from adclip.domain import Prediction, ReadOptions, ScanItem, ScoreEstimate, Visit
+from adclip.errors import ScanError
 from adclip.prediction.answer import STATUS_OF_VERDICT, Answer, likeliest, said_of, with_flags
 from adclip.runtime.paths import shown
 from adclip.task import ALZHEIMER, Task
@@ -278,11 +279,15 @@ class Predictor:
 
 
 def to_item(scan: Path | str) -> ScanItem:
-    """Return the one scan at a path."""
-    from adclip.errors import ScanError
-    from adclip.imaging.sources.find import find_scans
+    """Return the one scan at a path: a file as it is named; of a folder or a list the one scan that it holds."""
+    from adclip.imaging.sources.find import LISTS, find_scans
+    from adclip.imaging.sources.item import name_scan
+    from adclip.runtime.paths import is_folder
 
-    items = find_scans((Path(scan),))
+    path = Path(scan)
+    if not is_folder(path) and path.suffix.lower() not in LISTS:
+        return name_scan(path).item
+    items = find_scans((path,))
     if len(items) != 1:
         raise ScanError(f"{scan}: holds {len(items)} scans", "give one scan file, or use adclip.verbs.predict for many")
     return items[0]

@@ -15,8 +15,9 @@ from adclip.clinical.tables.table import read_tables
 from adclip.config import FinetuneConfig, ModelConfig, parse_fold
 from adclip.domain import Visit
 from adclip.errors import CheckpointError, ConfigError, ScanError, TableError
-from adclip.imaging.sources.find import find_scans, read_sidecar, without_failed
+from adclip.imaging.sources.find import find_scans
 from adclip.imaging.sources.origins import find_origins
+from adclip.imaging.sources.ours import read_sidecar, without_failed
 from adclip.model.bases import BaseWeights, read_base
 from adclip.model.record import FEW_SUBJECTS
 from adclip.prediction.volumetry import still_counts

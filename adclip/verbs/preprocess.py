@@ -16,7 +16,8 @@ from adclip.imaging.derivatives.status import ScanRow
 from adclip.imaging.derivatives.withdraw import withdraw
 from adclip.imaging.sources.files import check_scan
 from adclip.imaging.sources.find import find_scans
-from adclip.imaging.sources.folders import holds_raw, is_our_dataset
+from adclip.imaging.sources.folders import holds_raw
+from adclip.imaging.sources.ours import is_our_dataset
 from adclip.imaging.steps.brain import SkullStripper
 from adclip.prediction.derivation import ScanWork, to_row
 from adclip.runtime.cohort import run_each

@@ -31,7 +31,7 @@ from scipy import stats
 
 import adclip
 from adclip.domain import Visit
-from adclip.imaging.volumes.measure import measure as volumes
+from adclip.imaging.volumes import measure as volumes
 
 Floats = NDArray[np.float64]
 ASSETS = Path(adclip.__file__).parent / "assets"
@@ -48,7 +48,7 @@ def segmenter_key(*, weights_only: bool = False) -> str:
     code = Path(volumes.__file__).parent
     files = [path for path in sorted((ASSETS / "segmenter").iterdir()) if path.suffix in (".json", ".safetensors")]
     files = [path for path in files if not (weights_only and path.name == "accuracy.json")]
-    for path in [*files, *(code / name for name in ("volumes.py", "segmenter.py", "medial_temporal.py"))]:
+    for path in [*files, *(code / name for name in ("measure.py", "segmenter.py", "medial_temporal.py"))]:
         if path.is_file():
             digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:12]

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from prepared_heads import AMYGDALA, HIPPOCAMPUS, INFERIOR_HORN, Head
 from scipy import ndimage
 
-from adclip.imaging.volumes.measure import measure as volumes
+from adclip.imaging.volumes import measure as volumes
 from adclip.imaging.volumes.segmenter import BOX, CLASSES, segment
 
 try:
-    from adclip.imaging.volumes.measure import medial_temporal
+    from adclip.imaging.volumes import medial_temporal
 except ImportError:  # builds before the fine networks
     medial_temporal = None  # type: ignore[assignment]
 

@@ -11,7 +11,7 @@ import pytest
 
 from adclip.config import SMALL
 from adclip.domain import RESEARCH_NOTICE, SourceGrid, Volume
-from adclip.imaging.derivatives.files import qc_page
+from adclip.imaging.derivatives import qc_page
 from adclip.imaging.derivatives.qc_page import QcEntry, render_qc_page
 from adclip.imaging.derivatives.qc_picture import MASK_COLOR, draw_qc
 from adclip.imaging.quality.limits import LIMITS

@@ -17,8 +17,9 @@ from filelock import FileLock
 from adclip.config import SMALL
 from adclip.domain import RESEARCH_NOTICE, ScanItem
 from adclip.errors import ScanError
-from adclip.imaging.derivatives.files import PreparedScan, run_book, status, write_dataset_description, write_derivative
-from adclip.imaging.derivatives.files import publish as publish_module
+from adclip.imaging.derivatives import publish as publish_module
+from adclip.imaging.derivatives import run_book, status
+from adclip.imaging.derivatives.files import PreparedScan, write_dataset_description, write_derivative
 from adclip.imaging.derivatives.names import sidecar_path
 from adclip.imaging.derivatives.publish import PAGE, VOLUMES, publish
 from adclip.imaging.derivatives.run_book import RunBook

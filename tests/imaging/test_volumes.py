@@ -14,14 +14,13 @@ from phantoms import make_head
 
 from adclip.errors import WeightsError
 from adclip.imaging.steps.grid import to_grid
+from adclip.imaging.volumes import medial_temporal, segmenter
 from adclip.imaging.volumes.anatomy import REGION_CODES, read_anatomy
 from adclip.imaging.volumes.measure import (
     FIELDS,
     VolumeEstimate,
     measure_volumes,
-    medial_temporal,
     read_accuracy,
-    segmenter,
     to_muse_scale,
     to_segmenter_box,
     volumes_version,
@@ -35,7 +34,7 @@ from adclip.imaging.volumes.medial_temporal import (
 )
 from adclip.imaging.volumes.segmenter import BOX, CLASSES, join_halves, load_segmenter, split_halves
 
-ASSETS = Path(segmenter.__file__).parent.parent / "assets" / "segmenter"
+ASSETS = Path(segmenter.__file__).parents[2] / "assets" / "segmenter"
 
 
 @pytest.fixture(scope="module")
@@ -221,7 +220,7 @@ def test_every_label_map_was_measured_by_a_network_that_never_saw_it() -> None:
 
 
 def test_the_version_changes_with_the_calibration_and_not_with_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    from adclip.imaging.volumes.measure import measure as volumes
+    from adclip.imaging.volumes import measure as volumes
 
     record = json.loads(json.dumps(read_accuracy()))
     monkeypatch.setattr(volumes, "read_accuracy", lambda: record)
@@ -232,7 +231,7 @@ def test_the_version_changes_with_the_calibration_and_not_with_the_error(monkeyp
 
 
 def test_an_error_of_other_networks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from adclip.imaging.volumes.measure import measure as volumes
+    from adclip.imaging.volumes import measure as volumes
 
     folder = tmp_path / "assets" / "segmenter"
     folder.mkdir(parents=True)

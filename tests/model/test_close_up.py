@@ -11,7 +11,7 @@ from adclip.config import SMALL, ModelConfig
 from adclip.domain import InputContract
 from adclip.errors import ConfigError
 from adclip.imaging.steps.grid import to_model_order
-from adclip.imaging.volumes.measure import medial_temporal
+from adclip.imaging.volumes import medial_temporal
 from adclip.model import close_up
 from adclip.model.build import build_network
 from adclip.model.close_up import CloseUp

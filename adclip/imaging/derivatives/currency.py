@@ -12,7 +12,7 @@ from typing import Any
 from adclip.domain import InputContract, ReadOptions, ScanItem
 from adclip.imaging.derivatives.names import derivative_path
 from adclip.imaging.quality.limits import limits_version
-from adclip.imaging.sources.find import read_sidecar
+from adclip.imaging.sources.ours import read_sidecar
 from adclip.imaging.steps.brain import STRIPPED, SkullStripper
 
 RECIPE = 3  # raised whenever the same scan would give other numbers, so that old derivatives are made again

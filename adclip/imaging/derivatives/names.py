@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from adclip.domain import TEMPLATE_SPACE, ScanItem
-from adclip.imaging.sources.find import PREPROC_SUFFIX
+from adclip.imaging.sources.ours import PREPROC_SUFFIX
 from adclip.runtime.paths import check_id
 
 

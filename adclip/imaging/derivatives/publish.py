@@ -18,7 +18,7 @@ from adclip.domain import RESEARCH_NOTICE, ScanItem
 from adclip.imaging.derivatives.names import derivative_path, figure_path
 from adclip.imaging.derivatives.qc_page import QcEntry, render_qc_page
 from adclip.imaging.derivatives.status import StatusTable, locked
-from adclip.imaging.sources.find import read_sidecar
+from adclip.imaging.sources.ours import read_sidecar
 from adclip.runtime.paths import atomic_path, write_text
 
 PAGE = "qc.html"

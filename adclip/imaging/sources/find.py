@@ -2,47 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from adclip.domain import ScanItem
 from adclip.errors import InputError, ScanError, TableError
-from adclip.imaging.formats.names import format_of, pair_of, strip_ending
-from adclip.imaging.sources.folders import (
-    BIDS_NAME,
-    GENERATOR,
-    PREPROC_SUFFIX,
-    choose_runs,
-    is_freesurfer,
-    is_our_dataset,
-    is_our_record,
-    list_scans,
-)
+from adclip.imaging.formats.names import format_of, pair_of
+from adclip.imaging.sources.folders import choose_runs, is_freesurfer, list_scans
+from adclip.imaging.sources.item import NamedScan, absolute, clean_id, name_scan
+from adclip.imaging.sources.ours import PREPROC_SUFFIX, is_our_dataset
 from adclip.imaging.sources.scan_list import read_list
 from adclip.runtime.paths import is_folder
 
-__all__ = ["GENERATOR", "PREPROC_SUFFIX", "clean_id", "find_scans", "is_our_dataset", "read_sidecar"]
-
 RUN_CHOSEN = "run_chosen"
 
-_TABLES = (".csv", ".tsv")
-# LONI's image archive: PROJECT/SUBJECT/DESCRIPTION/2005-08-26_06_36_14.0/I7128, with files or one image below
-_ACQUIRED, _IMAGE = re.compile(r"\d{4}-\d\d-\d\d_\d\d_\d\d_\d\d(\.\d+)?"), re.compile(r"[IS]\d+")
+LISTS = (".csv", ".tsv")
 _SHOWN = 3  # names in a note; the count stands before them
-
-
-@dataclass(frozen=True)
-class _Named:
-    """A scan and where its ids come from."""
-
-    item: ScanItem
-    folders: tuple[str, ...] = ()  # may be put before the id where ids repeat; none for ids that count
-    line: tuple[Path, int] | None = None  # of the table that gives the ids
 
 
 def find_scans(inputs: tuple[Path, ...]) -> list[ScanItem]:
@@ -82,45 +60,19 @@ def find_scans(inputs: tuple[Path, ...]) -> list[ScanItem]:
     FreeSurfer subject only its whole head, and in no folder a file whose name ends with mask, segmentation or another
     contrast.
     """
-    found: dict[str, _Named] = {}
+    found: dict[str, NamedScan] = {}
     for given in inputs:
-        named: Iterator[_Named]
+        named: Iterator[NamedScan]
         if is_folder(given):
             named = iter(_in_folder(given))
-        elif given.suffix.lower() in _TABLES:
+        elif given.suffix.lower() in LISTS:
             named = _in_table(given)
         else:
-            named = iter([_to_item(given)])
+            named = iter([name_scan(given)])
         for one in named:
             key = _identity(one.item.path)
             found[key] = _join(found[key], one) if key in found else one
     return _with_unique_ids(list(found.values()))
-
-
-def read_sidecar(scan: Path) -> dict[str, object] | None:
-    """Return the sidecar of a scan that adclip preprocessed, or None if it is not one."""
-    if not scan.name.endswith(PREPROC_SUFFIX):
-        return None
-    try:
-        sidecar = json.loads(scan.with_name(scan.name.removesuffix(".nii.gz") + ".json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return sidecar if isinstance(sidecar, dict) and is_our_record(sidecar) else None
-
-
-def without_failed(items: list[ScanItem]) -> list[ScanItem]:
-    """Leave out derivatives whose quality verdict is `fail`: what is wrong with them would be learnt as well."""
-
-    def failed(item: ScanItem) -> bool:
-        flags = (read_sidecar(item.path) or {}).get("Flags")
-        return isinstance(flags, list) and "qc_fail" in flags
-
-    return [item for item in items if not failed(item)]
-
-
-def clean_id(text: str) -> str:
-    """Return `text` with everything outside `[A-Za-z0-9._-]` replaced by `-`, at most 64 characters."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip(".-_")[:64] or "scan"
 
 
 def _identity(path: Path) -> str:
@@ -133,7 +85,7 @@ def _identity(path: Path) -> str:
         return str(path)
 
 
-def _join(first: _Named, second: _Named) -> _Named:
+def _join(first: NamedScan, second: NamedScan) -> NamedScan:
     """Make one of a scan that was found twice: ids of a table count, and two of them may not differ."""
     notes = tuple(dict.fromkeys(first.item.notes + second.item.notes))
     ids = [(one.item.subject_id, one.item.session_id) for one in (first, second)]
@@ -143,70 +95,7 @@ def _join(first: _Named, second: _Named) -> _Named:
     return replace(kept, item=replace(kept.item, notes=notes))
 
 
-def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path))  # noqa: PTH100  unlike Path.absolute it makes away with `..`
-
-
-# ----------------------------------------------------------------------------------------------- names
-
-
-def _to_item(path: Path, subject_id: str = "", session_id: str | None = None, root: Path | None = None) -> _Named:
-    sidecar = read_sidecar(path)
-    folders: tuple[str, ...] = ()
-    counts = True  # whether others may know the person by this id
-    if subject_id:
-        pass
-    elif sidecar is not None and isinstance(sidecar.get("SubjectID"), str):
-        session = sidecar.get("SessionID")
-        subject_id, session_id = str(sidecar["SubjectID"]), session if isinstance(session, str) else None
-    elif match := BIDS_NAME.match(path.name):
-        subject_id, session_id = match["sub"], match["ses"]
-    elif archived := _from_archive(path):
-        counts, subject_id, folders = False, archived, path.parent.parts
-    elif is_freesurfer(path):
-        subject_id, session_id, folders = _from_folder(path.parent.parent, root)
-    elif is_folder(path):
-        subject_id, session_id, folders = _from_folder(path, root)
-    else:
-        counts = False
-        # `IXI013-HH-1212_T1.nii.gz` is a scan of IXI013-HH-1212: the contrast is no part of who it is
-        plain = strip_ending(path.name)
-        subject_id = re.sub(r"[._-]T1w?$", "", plain, flags=re.IGNORECASE) or plain
-        folders = path.parent.parts
-    clean = clean_id(subject_id), clean_id(session_id) if session_id else None
-    notes = []
-    if counts and not folders and clean != (subject_id, session_id or None):
-        was, now = ("/".join(filter(None, ids)) for ids in ((subject_id, session_id), clean))
-        notes = [f"`{was}` goes by `{now}` here: ids may use only letters, digits, `.`, `_`, `-`, up to 64"]
-    return _Named(ScanItem(path, *clean, preprocessed=sidecar is not None, notes=tuple(notes)), folders)
-
-
-def _from_archive(path: Path) -> str | None:
-    """Return project, subject, moment and image of a scan in LONI's download tree: the last folder's name alone says none of it.
-
-    A folder called after a moment alone is anybody's, a backup say; the folders above it are then nobody's name.
-    """
-    folders = _absolute(path).parts
-    for place in range(len(folders) - 1, 3, -1):
-        below = strip_ending(folders[place + 1]) if place + 1 < len(folders) else ""
-        if _ACQUIRED.fullmatch(folders[place]) and _IMAGE.fullmatch(below):
-            image = re.search(r"_(I\d+)$", strip_ending(path.name))
-            return "_".join((folders[place - 3], folders[place - 2], folders[place], image[1] if image else below))
-    return None
-
-
-def _from_folder(folder: Path, root: Path | None) -> tuple[str, str | None, tuple[str, ...]]:
-    """Return subject, session and the folders above, by BIDS names from `root` downwards, else by the folder's name."""
-    folder = _absolute(folder)
-    parts = folder.relative_to(_absolute(root).parent).parts if root is not None else (folder.name,)
-    subject = next((match[1] for part in reversed(parts) if (match := re.match(r"sub-([^_]+)", part))), None)
-    if subject is None:
-        return folder.name, None, folder.parent.parts
-    session = next((match[1] for part in reversed(parts) if (match := re.search(r"(?:^|_)ses-([^_]+)", part))), None)
-    return subject, session, ()
-
-
-def _in_folder(folder: Path) -> list[_Named]:
+def _in_folder(folder: Path) -> list[NamedScan]:
     try:
         listing = list_scans(folder)
     except OSError:
@@ -214,13 +103,13 @@ def _in_folder(folder: Path) -> list[_Named]:
     ours, unfinished = is_our_dataset(folder), []
     result = []
     for path, others in choose_runs(listing.scans).items():
-        named = _to_item(path, root=folder)
+        named = name_scan(path, root=folder)
         if ours and not named.item.preprocessed:
             if path.name.endswith(PREPROC_SUFFIX):
                 unfinished.append(path)
             continue
         if is_freesurfer(path):
-            note = f"FreeSurfer subject {_absolute(path).parent.parent.name}: reading mri/{path.name}"
+            note = f"FreeSurfer subject {absolute(path).parent.parent.name}: reading mri/{path.name}"
             if path.name == "T1.mgz":
                 note += ", whose intensities FreeSurfer has normalised"
             named = _noted(named, note)
@@ -235,7 +124,7 @@ def _in_folder(folder: Path) -> list[_Named]:
     return [_noted(result[0], *notes), *result[1:]]
 
 
-def _noted(named: _Named, *notes: str) -> _Named:
+def _noted(named: NamedScan, *notes: str) -> NamedScan:
     return replace(named, item=replace(named.item, notes=(*named.item.notes, *notes)))
 
 
@@ -245,11 +134,11 @@ def _say_left_out(folder: Path, why: str, paths: list[Path]) -> str:
     return f"left out {len(paths)} file{'s' * (len(paths) > 1)} {why}: {', '.join(shown)}{more}"
 
 
-def _in_table(path: Path) -> Iterator[_Named]:
+def _in_table(path: Path) -> Iterator[NamedScan]:
     rows = read_list(path)
     nobody = len(rows) > 1 and not any(row.subject_id for row in rows)
     for number, row in enumerate(rows):
-        named = _to_item(row.scan, row.subject_id, row.session_id)
+        named = name_scan(row.scan, row.subject_id, row.session_id)
         if nobody and number == 0:
             named = _noted(
                 named, f"{path.name}: no column of subject ids; its {len(rows)} scans go by the names of their files"
@@ -260,7 +149,7 @@ def _in_table(path: Path) -> Iterator[_Named]:
 # ----------------------------------------------------------------------------------------------- unique ids
 
 
-def _with_unique_ids(found: list[_Named]) -> list[ScanItem]:
+def _with_unique_ids(found: list[NamedScan]) -> list[ScanItem]:
     result = []
     taken: dict[tuple[str, str | None], ScanItem] = {}
     for item in _grow(found):
@@ -277,7 +166,7 @@ def _with_unique_ids(found: list[_Named]) -> list[ScanItem]:
     return result
 
 
-def _grow(found: list[_Named]) -> list[ScanItem]:
+def _grow(found: list[NamedScan]) -> list[ScanItem]:
     """Put folder names before plain ids that repeat, as many as it takes to tell them apart."""
     names = [one.item.subject_id for one in found]
     for depth in range(1, max((len(one.folders) for one in found), default=0) + 1):

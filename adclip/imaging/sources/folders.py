@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -10,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adclip.imaging.formats.names import NIFTI, format_of, is_dicom, pair_of, strip_ending
+from adclip.imaging.sources.ours import PREPROC_SUFFIX, is_our_dataset
 
-GENERATOR = "adclip"
-PREPROC_SUFFIX = "_desc-preproc_T1w.nii.gz"
 BIDS_NAME = re.compile(r"sub-(?P<sub>[^_/]+)(?:_ses-(?P<ses>[^_/]+))?(?:_|$)")
 # In the order of choice: conformed and otherwise untouched; normalised to white matter 110; averaged and not conformed.
 FREESURFER_IMAGES = ("orig.mgz", "T1.mgz", "rawavg.mgz")
@@ -127,21 +125,6 @@ def freesurfer_image(folder: Path) -> Path | None:
 def is_freesurfer(path: Path) -> bool:
     """Tell whether a file is one of FreeSurfer's whole-head images at its place, `SUBJECT/mri/orig.mgz`."""
     return path.name in FREESURFER_IMAGES and path.parent.name == "mri"
-
-
-def is_our_dataset(folder: Path) -> bool:
-    """Tell whether a folder is a derivatives dataset that adclip made."""
-    try:
-        record = json.loads((folder / "dataset_description.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(record, dict) and is_our_record(record)
-
-
-def is_our_record(record: dict[str, object]) -> bool:
-    """Tell whether a dataset description or sidecar names adclip as its maker."""
-    generators = record.get("GeneratedBy")
-    return isinstance(generators, list) and any(isinstance(g, dict) and g.get("Name") == GENERATOR for g in generators)
 
 
 # ----------------------------------------------------------------------------------------------- walking

@@ -8,7 +8,7 @@ from pathlib import Path
 from adclip.domain import ScanItem
 from adclip.errors import AdclipError
 from adclip.imaging.sources.files import scan_sha256
-from adclip.imaging.sources.find import read_sidecar
+from adclip.imaging.sources.ours import read_sidecar
 
 
 def find_origins(items: Iterable[ScanItem], named: Iterable[Path]) -> dict[Path, tuple[Path, ...]]:
