@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from adclip.model.record import FEW_SUBJECTS, Calibration
+from adclip.prediction.answer import to_probabilities
 from adclip.prediction.dataset import Cohort
 from adclip.prediction.scoring import Reader, score_batch
 
@@ -82,20 +83,6 @@ def fit_temperature(
 
     best = minimize_scalar(loss, bounds=(np.log(0.1), np.log(20.0)), method="bounded")
     return float(np.exp(best.x))
-
-
-def to_probabilities(
-    scores: NDArray[np.float64], temperature: float, shares: Sequence[float] | None = None
-) -> NDArray[np.float64]:
-    """Softmax of scores (N, K) over temperature, for classes equally common; for a study's `shares` (K,) their logarithms are added.
-
-    They are added before dividing, so that which class is the likeliest does not hang on the temperature.
-    """
-    from scipy.special import softmax
-
-    prior = 0.0 if shares is None else np.log(shares)
-    result: NDArray[np.float64] = softmax((scores + prior) / temperature, axis=1)
-    return result
 
 
 def calibrate(

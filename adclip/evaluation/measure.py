@@ -12,10 +12,11 @@ import numpy as np
 from adclip.clinical.reports import usable_fields
 from adclip.clinical.tables.people import person_of
 from adclip.domain import FloatArray, Visit
-from adclip.evaluation.calibrate import Answers, to_probabilities
+from adclip.evaluation.calibrate import Answers
 from adclip.evaluation.metrics import Judged, compare, put_back, summarise, summarise_mean
 from adclip.evaluation.plots import plot_answers
 from adclip.model.record import LESS, AdapterRecord
+from adclip.prediction.answer import to_probabilities
 from adclip.prediction.dataset import Cohort
 from adclip.prediction.metadata_baseline import MetadataBaseline
 from adclip.prediction.volumes_baseline import VolumesBaseline

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from adclip.config import M3D_CLIP, ModelConfig
 from adclip.errors import AdclipError, CheckpointError, WeightsError
+from adclip.runtime.hashing import file_sha256
 from adclip.runtime.paths import data_folder, write_text
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def read_original(place: Path) -> BaseWeights:
     return BaseWeights(
         place.resolve().name if place.is_dir() else place.stem,
         "unknown",
-        hash_file(weights),
+        file_sha256(weights),
         weights,
         vocabulary if vocabulary.is_file() else None,
         layout.config,
@@ -220,12 +220,6 @@ def find_weights(place: Path) -> Path:
         raise WeightsError.several_files(place, [path.name for path in found])
     pickled = [path for pattern in ("*.bin", "*.pt", "*.pth") for path in place.glob(pattern)]
     raise WeightsError.pickled(pickled[0]) if pickled else WeightsError.no_weights(place)
-
-
-def hash_file(path: Path) -> str:
-    """Return the SHA-256 of a file as hex."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def stored() -> Iterator[str]:

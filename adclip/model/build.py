@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from adclip.config import ModelConfig, PromptConfig
 from adclip.domain import InputContract
 from adclip.errors import CheckpointError, WeightsError
-from adclip.model.bases import BaseWeights, hash_file
+from adclip.model.bases import BaseWeights
 from adclip.model.network import Network
 from adclip.model.original import IGNORED, TEXT
 from adclip.model.prompts import freeze_base, is_adapter, is_added, lower_frozen, ours
 from adclip.model.text import build_bert
+from adclip.runtime.hashing import file_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,7 +88,7 @@ def check_hash(base: BaseWeights) -> None:
     """Raise WeightsError unless the weights are there and are the ones recorded."""
     if not base.weights.is_file():
         raise WeightsError.no_weights(base.weights)
-    if not base.hashed and hash_file(base.weights) != base.sha256:
+    if not base.hashed and file_sha256(base.weights) != base.sha256:
         raise WeightsError.hash_differs(base.weights)
 
 

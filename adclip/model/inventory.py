@@ -7,15 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from adclip.errors import CheckpointError, WeightsError
-from adclip.model.bases import (
-    BASE_RECORD,
-    BUILTIN_FOLDER,
-    KNOWN,
-    hash_file,
-    read_base,
-    read_base_record,
-    stored,
-)
+from adclip.model.bases import BASE_RECORD, BUILTIN_FOLDER, KNOWN, read_base, read_base_record, stored
+from adclip.runtime.hashing import file_sha256
 
 
 @dataclass(frozen=True)
@@ -86,7 +79,7 @@ def verify(name: str) -> StoredBase:
         path = base.folder / Path(file).name
         if not path.is_file():
             raise WeightsError.no_weights(path)
-        if hash_file(path) != sha256:
+        if file_sha256(path) != sha256:
             raise WeightsError.hash_differs(path)
     found = {base.prefix + key: shape for key, shape in read_shapes(base.weights).items()}
     wanted = expected_shapes(base.config)

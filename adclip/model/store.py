@@ -17,7 +17,6 @@ from adclip.model.bases import (
     VOCABULARY,
     BaseWeights,
     find_weights,
-    hash_file,
     read_base,
     read_base_record,
     read_recorded,
@@ -28,6 +27,7 @@ from adclip.model.hub import download, read_listing
 from adclip.model.inventory import StoredBase, describe, verify
 from adclip.model.record import ADAPTER_RECORD, read_record
 from adclip.runtime.events import OnEvent
+from adclip.runtime.hashing import file_sha256
 from adclip.runtime.paths import check_id, check_place, write_text
 
 SHAREABLE = (ADAPTER_WEIGHTS, ADAPTER_RECORD, CARD)  # contract: what of a RUN may leave
@@ -67,7 +67,7 @@ def fetch(name: str, revision: str | None, on_event: OnEvent, *, overwrite: bool
         part.mkdir(parents=True, exist_ok=True)
         for file in listing.files:
             download(listing, file, part / Path(file.name).name, on_event)
-        found = hash_file(part / listing.files[0].name)
+        found = file_sha256(part / listing.files[0].name)
         if pinned is not None and revision in (None, pinned.revision) and pinned.sha256 != found:
             raise WeightsError.changed_upstream(name, pinned.sha256, found)
         write_record(part, name, listing.revision, known.repository, listing.licence or known.licence)
@@ -123,7 +123,7 @@ def write_record(folder: Path, name: str, revision: str, source: str, licence: s
 
     weights, config_file = find_weights(folder), folder / ORIGINAL_CONFIG
     layout = read_layout(weights, config_file if config_file.is_file() else None)
-    files = {path.name: hash_file(path) for path in sorted(folder.iterdir()) if path.name != BASE_RECORD}
+    files = {path.name: file_sha256(path) for path in sorted(folder.iterdir()) if path.name != BASE_RECORD}
     record = {
         "name": name,
         "revision": revision,
@@ -165,7 +165,7 @@ def _check_record(part: Path, base: BaseWeights) -> None:
     record = read_base_record(part)
     for file, sha256 in {base.weights.name: base.sha256, **(record.get("files") or {})}.items():
         path = part / Path(file).name
-        if not path.is_file() or hash_file(path) != sha256:
+        if not path.is_file() or file_sha256(path) != sha256:
             raise WeightsError.hash_differs(path.name)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from adclip.domain import Prediction
 
@@ -77,10 +80,10 @@ def said_of(answer: Answer, calibration: Calibration) -> Said:
     A road that they taught nothing about borrows nothing from the other: its probabilities are those of the raw scores, which
     `not_calibrated` says, and it has no prediction set.
     """
-    scan_only = to_probabilities(answer.bare, calibration.scan_only_temperature)
+    scan_only = name_probabilities(answer.bare, calibration.scan_only_temperature)
     probabilities, threshold = scan_only, calibration.scan_only_set_threshold
     if answer.used_report:
-        probabilities = to_probabilities(answer.scores, calibration.temperature)
+        probabilities = name_probabilities(answer.scores, calibration.temperature)
         threshold = calibration.set_threshold
     fitted = calibration.is_fitted(with_report=answer.used_report)
     flags: tuple[str, ...] = () if fitted else (NOT_CALIBRATED,)
@@ -89,13 +92,24 @@ def said_of(answer: Answer, calibration: Calibration) -> Said:
     return Said(probabilities, scan_only, to_prediction_set(probabilities, threshold if fitted else None), flags)
 
 
-def to_probabilities(scores: Mapping[str, float], temperature: float) -> dict[str, float]:
+def name_probabilities(scores: Mapping[str, float], temperature: float) -> dict[str, float]:
     """Softmax of named scores over temperature."""
-    import numpy as np
+    row = np.array([list(scores.values())], dtype=np.float64)
+    return dict(zip(scores, to_probabilities(row, temperature)[0].tolist(), strict=True))
 
-    values = np.array(list(scores.values()), dtype=np.float64) / temperature
-    weights = np.exp(values - values.max())
-    return {name: float(weight) for name, weight in zip(scores, weights / weights.sum(), strict=True)}
+
+def to_probabilities(
+    scores: NDArray[np.float64], temperature: float, shares: Sequence[float] | None = None
+) -> NDArray[np.float64]:
+    """Softmax of scores (N, K) over temperature, for classes equally common; for a study's `shares` (K,) their logarithms are added.
+
+    They are added before dividing, so that which class is the likeliest does not hang on the temperature.
+    """
+    prior = 0.0 if shares is None else np.log(shares)
+    values = (scores + prior) / temperature
+    weights = np.exp(values - values.max(axis=1, keepdims=True))
+    result: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
+    return result
 
 
 def to_prediction_set(probabilities: Mapping[str, float], threshold: float | None) -> tuple[str, ...] | None:

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adclip.errors import AdclipError, ConfigError, ScanError
-from adclip.imaging.sources.files import file_sha256, read_voxels
+from adclip.imaging.sources.files import read_voxels
 from adclip.imaging.steps.register import register_affine
 from adclip.imaging.volumes.anatomy import REGION_CODES
+from adclip.runtime.hashing import file_sha256
 from adclip.runtime.paths import cache_folder, write_bytes
 from adclip.simulation.parcels import carry_parcels
 from adclip.simulation.tissues import paint_plainly

@@ -34,7 +34,7 @@ _NOT_DECISIVE = {"out", "subjects", "workers", "overwrite"}
 
 def cohort_fingerprint(config: SimulateConfig, contract: InputContract, sources: tuple[Path, ...]) -> str:
     """Return the SHA-256 of everything that decides a subject's bytes; the number of subjects does not."""
-    from adclip.imaging.sources.files import file_sha256
+    from adclip.runtime.hashing import file_sha256
 
     settings = {key: value for key, value in asdict(config).items() if key not in _NOT_DECISIVE}
     settings["labels"] = [file_sha256(path) for path in sources]

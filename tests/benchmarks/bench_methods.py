@@ -135,8 +135,9 @@ def answer_others(job: tuple[str, str]) -> str:
 
     from adclip.clinical.scans.manifest import build_manifest
     from adclip.clinical.tables.table import read_table
-    from adclip.evaluation.calibrate import answer, to_probabilities
+    from adclip.evaluation.calibrate import answer
     from adclip.imaging.sources.find import find_scans
+    from adclip.prediction.answer import to_probabilities
     from adclip.prediction.dataset import read_cohort
     from adclip.prediction.predictor import Predictor
     from adclip.runtime.events import ignore
@@ -192,7 +193,7 @@ def shuffled_rows(cohort: Path, run: Path, what: str, seed: int, table: Path | N
     from adclip.clinical.scans.splits import Split
     from adclip.clinical.tables.table import read_table
     from adclip.imaging.sources.find import find_scans
-    from adclip.prediction.answer import to_probabilities
+    from adclip.prediction.answer import name_probabilities
     from adclip.prediction.dataset import read_cohort
     from adclip.prediction.predictor import Predictor
     from adclip.runtime.events import ignore
@@ -210,8 +211,8 @@ def shuffled_rows(cohort: Path, run: Path, what: str, seed: int, table: Path | N
         with torch.inference_mode():
             answer = predictor.to_answer(predictor.score(data.image_batch([scan], predictor.device), visit), visit)
         calibration = predictor.record.calibration
-        found = (to_probabilities(answer.scores, calibration.temperature) if answer.used_report
-                 else to_probabilities(answer.bare, calibration.scan_only_temperature))  # fmt: skip
+        found = (name_probabilities(answer.scores, calibration.temperature) if answer.used_report
+                 else name_probabilities(answer.bare, calibration.scan_only_temperature))  # fmt: skip
         rows.append({"subject_id": example.visit.subject_id, "diagnosis": str(example.visit.diagnosis),
                      "p": [found[label] for label in ("CN", "MCI", "AD")], "mmse": "n/a", "mmse_estimate": "n/a"})  # fmt: skip
     return rows

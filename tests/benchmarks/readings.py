@@ -114,14 +114,14 @@ class Model:
             prepared = self.prepared(head)
             answer = self.predictor.answer(prepared, None)
             calibration = self.predictor.record.calibration
-            from adclip.prediction.answer import to_probabilities
+            from adclip.prediction.answer import name_probabilities
 
             image = self.predictor.to_image(prepared)
             with torch.inference_mode():
                 tuned = self.predictor.reader.network.encode_image(image)
             return {
-                "raw": to_probabilities(answer.bare, 1.0),
-                "told": to_probabilities(answer.bare, calibration.scan_only_temperature),
+                "raw": name_probabilities(answer.bare, 1.0),
+                "told": name_probabilities(answer.bare, calibration.scan_only_temperature),
                 "mmse": answer.mmse_points,
                 "base": self.base().encode_image(image)[0].double().tolist(),
                 "tuned": tuned[0].double().tolist(),

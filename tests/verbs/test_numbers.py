@@ -16,9 +16,10 @@ from tiny import LABELS, finetune_config, write_table
 from adclip.clinical.scans.splits import Split
 from adclip.clinical.tables.table import read_table
 from adclip.errors import CheckpointError
-from adclip.evaluation.calibrate import Answers, calibrate, fit_temperature, to_probabilities
+from adclip.evaluation.calibrate import Answers, calibrate, fit_temperature
 from adclip.evaluation.metrics import brier, ece
 from adclip.model.record import read_record
+from adclip.prediction.answer import to_probabilities
 from adclip.prediction.predictor import Predictor
 from adclip.verbs.finetune import finetune
 

@@ -19,7 +19,7 @@ from adclip.config import PredictConfig
 from adclip.domain import BUILTIN_NOTICE, RESEARCH_NOTICE, Prediction, ScanItem
 from adclip.errors import CheckpointError, OutputError, ScanError, TableError
 from adclip.model.checkpoint import load_model
-from adclip.prediction.answer import Answer, to_probabilities
+from adclip.prediction.answer import Answer, name_probabilities
 from adclip.prediction.predictor import Predictor
 from adclip.prediction.scoring import Reader
 from adclip.runtime.events import Failed, Warned
@@ -208,8 +208,8 @@ def test_a_folder_of_many_is_no_single_scan(predictor, tiny_cohort):
 
 
 def test_probabilities_of_scores():
-    assert to_probabilities({"a": 2000.0, "b": -2000.0}, 0.5) == {"a": 1.0, "b": 0.0}
-    assert to_probabilities({"a": 1.0, "b": 1.0}, 3.0) == {"a": 0.5, "b": 0.5}
+    assert name_probabilities({"a": 2000.0, "b": -2000.0}, 0.5) == {"a": 1.0, "b": 0.0}
+    assert name_probabilities({"a": 1.0, "b": 1.0}, 3.0) == {"a": 0.5, "b": 0.5}
 
 
 # ------------------------------------------------------------------------------------------------ the builtin model

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from adclip.clinical.tables.people import check_told_apart, count_people, person
 from adclip.clinical.tables.table import Table
 from adclip.domain import ScanItem, Visit
 from adclip.errors import LeakError, ScanError, TableError
+from adclip.runtime.hashing import file_sha256
 
 NO_ROW = "no row in the table"
 NO_DIAGNOSIS = "no diagnosis at this visit"
@@ -130,7 +130,7 @@ def build_manifest(
             continue
         visit = table.rows[number]
         visit = replace(visit, subject_id=visit.subject_id or item.subject_id)
-        example = Example(item, visit, _hash_file(item))
+        example = Example(item, visit, _hash_scan(item))
         owner = owners.setdefault(example.sha256, example)
         if person_of(owner.visit.subject_id) != person_of(visit.subject_id):
             raise LeakError.same_image(owner.item.path.name, item.path.name)
@@ -206,9 +206,8 @@ def _why_not(table: Table, number: int | None, joined: dict[int, list[ScanItem]]
     return None
 
 
-def _hash_file(item: ScanItem) -> str:
+def _hash_scan(item: ScanItem) -> str:
     try:
-        with item.path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return file_sha256(item.path)
     except FileNotFoundError:
         raise ScanError.missing(item.path) from None

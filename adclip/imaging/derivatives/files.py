@@ -24,8 +24,9 @@ from adclip.domain import (
 from adclip.errors import ScanError
 from adclip.imaging.derivatives.currency import RECIPE, as_list, as_mapping, brain_method, fingerprint
 from adclip.imaging.derivatives.names import derivative_path, figure_path, mask_path, sidecar_path, xfm_path
-from adclip.imaging.sources.files import INT16_MAX, MNI, file_sha256, write_nifti
+from adclip.imaging.sources.files import INT16_MAX, MNI, write_nifti
 from adclip.imaging.sources.ours import GENERATOR, read_sidecar
+from adclip.runtime.hashing import file_sha256
 from adclip.runtime.paths import write_text
 from adclip.version import __version__
 

@@ -11,8 +11,9 @@ from adclip.imaging.derivatives.currency import RECIPE
 from adclip.imaging.derivatives.names import derivative_path, sidecar_path
 from adclip.imaging.formats.dicom import series_files
 from adclip.imaging.formats.names import kind_of
-from adclip.imaging.sources.files import file_sha256, scan_sha256
+from adclip.imaging.sources.files import scan_sha256
 from adclip.imaging.sources.ours import read_sidecar
+from adclip.runtime.hashing import file_sha256
 
 
 def withdraw(out: Path, item: ScanItem, *, anew: bool) -> bool:

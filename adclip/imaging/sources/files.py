@@ -25,6 +25,7 @@ from adclip.imaging.formats.stored import StoredImage
 from adclip.imaging.formats.stream import Source, open_source
 from adclip.imaging.formats.values import check_values, to_float
 from adclip.imaging.sources.find import find_scans
+from adclip.runtime.hashing import file_sha256
 from adclip.runtime.paths import write_bytes
 
 __all__ = [
@@ -177,12 +178,6 @@ def write_nifti(
     if scaled:
         struct.pack_into("<f", data, _SCL_SLOPE_OFFSET, 1.0 / INT16_MAX)
     write_bytes(path, gzip.compress(bytes(data), compresslevel=1, mtime=0) if path.suffix == ".gz" else bytes(data))
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes as 64 hex digits."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def scan_sha256(path: Path, options: ReadOptions = _DEFAULT) -> str:
