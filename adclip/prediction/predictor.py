@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from adclip.domain import Prediction, ReadOptions, ScanItem, ScoreEstimate, Visit
-from adclip.errors import ScanError
 from adclip.prediction.answer import STATUS_OF_VERDICT, Answer, likeliest, said_of, with_flags
+from adclip.prediction.inputs import read_visit, to_item
 from adclip.runtime.paths import shown
-from adclip.task import ALZHEIMER, Task
 from adclip.version import __version__
 
 if TYPE_CHECKING:
@@ -276,30 +275,3 @@ class Predictor:
         if visit is None or self.record.metadata_baseline is None:
             return None
         return MetadataBaseline.from_dict(self.record.metadata_baseline).predict(visit)
-
-
-def to_item(scan: Path | str) -> ScanItem:
-    """Return the one scan at a path: a file as it is named; of a folder or a list the one scan that it holds."""
-    from adclip.imaging.sources.find import LISTS, find_scans
-    from adclip.imaging.sources.item import name_scan
-    from adclip.runtime.paths import is_folder
-
-    path = Path(scan)
-    if not is_folder(path) and path.suffix.lower() not in LISTS:
-        return name_scan(path).item
-    items = find_scans((path,))
-    if len(items) != 1:
-        raise ScanError(f"{scan}: holds {len(items)} scans", "give one scan file, or use adclip.verbs.predict for many")
-    return items[0]
-
-
-def read_visit(table: Path | str, task: Task = ALZHEIMER) -> Visit:
-    """Return the only row of a table."""
-    from adclip.clinical.tables.table import read_tables
-    from adclip.config import TableOptions
-    from adclip.errors import TableError
-
-    rows: list[Any] = list(read_tables((Path(table),), TableOptions(task=task, answers=False)).rows)
-    if len(rows) != 1:
-        raise TableError.no_rows(table, f"{len(rows)} rows, one is needed here")
-    return rows[0]

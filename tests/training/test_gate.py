@@ -69,6 +69,6 @@ def test_a_scan_far_away_is_flagged(tiny_run, tiny_cohort):
 
 
 def predictor_item(scan):
-    from adclip.prediction.predictor import to_item
+    from adclip.prediction.inputs import to_item
 
     return to_item(scan)
