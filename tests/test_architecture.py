@@ -144,3 +144,13 @@ def test_verbs_are_found_where_they_stood_before():
     subprocess.run([sys.executable, "-c", "\n".join(script.format(name) for name in names)], check=True)
     with pytest.raises(ModuleNotFoundError):
         importlib.import_module("adclip.prophesy")
+
+
+def test_pre_commit_checks_what_ci_checks(repository):
+    """Every tool that `.ci/run` calls from its environment, but pip, is a hook with the same words."""
+    text = (repository / ".ci" / "run").read_text(encoding="utf-8")
+    lines = [line.removeprefix(".venv/bin/") for line in text.splitlines() if line.startswith(".venv/bin/")]
+    wanted = {line for line in lines if not line.startswith("pip ")}
+    hooks = (repository / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    entries = {line.partition("entry: ")[2] for line in hooks.splitlines() if "entry: " in line}
+    assert len(wanted) >= 4 and entries == wanted
