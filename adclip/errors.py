@@ -684,9 +684,9 @@ class CheckpointError(InputError):
         )
 
     @classmethod
-    def other_template(cls, style: str, found: str, known: str) -> CheckpointError:
+    def other_template(cls, style: str, found: str, known: Iterable[str]) -> CheckpointError:
         return cls(
-            f"the model reads reports of style {style}, version {found}; this adclip writes version {known}",
+            f"the model reads reports of style {style}, version {found}; this adclip writes version {', '.join(known)}",
             "train again with `adclip finetune`, or install the adclip version named in adapter.json",
         )
 

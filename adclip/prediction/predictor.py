@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from adclip.domain import Prediction, ReadOptions, ScanItem, ScoreEstimate, Visit
+from adclip.domain import Prediction, ReadOptions, Report, ScanItem, ScoreEstimate, Visit
 from adclip.prediction.answer import STATUS_OF_VERDICT, Answer, likeliest, said_of, with_flags
 from adclip.prediction.inputs import read_visit, to_item
 from adclip.runtime.paths import shown
@@ -42,15 +42,15 @@ class Predictor:
     """
 
     def __init__(self, model: LoadedModel, device: str, volumes: bool = True) -> None:
-        from adclip.clinical.reports import template_version
+        from adclip.clinical.reports import template_versions
         from adclip.errors import CheckpointError
         from adclip.model.device import choose_device
         from adclip.model.network import TextTokens
         from adclip.prediction.scoring import Reader
 
-        written = template_version(model.record.style)
-        if written != model.record.template_version:
-            raise CheckpointError.other_template(model.record.style, model.record.template_version, written)
+        known = template_versions(model.record.style)
+        if model.record.template_version not in known:
+            raise CheckpointError.other_template(model.record.style, model.record.template_version, known)
         self.device = choose_device(device)
         self.record = model.record
         self.identity = model.identity
@@ -59,9 +59,9 @@ class Predictor:
         network = model.network.to(self.device)
         texts = model.class_texts
         kept = None if texts is None else TextTokens(texts.tokens.to(self.device), texts.words.to(self.device))
-        self.reader: Reader = Reader(
-            network, model.tokenizer, self.record.labels, self.record.style, kept, self.record.reports, self.record.task
-        )
+        record = self.record
+        self.reader: Reader = Reader(network, model.tokenizer, record.labels, record.style, kept, record.reports, record.task,
+                                     record.template_version)  # fmt: skip
         self._stripper: SkullStripper | None = None
 
     @classmethod
@@ -177,11 +177,8 @@ class Predictor:
 
     def to_answer(self, scores: Scores, visit: Visit | None) -> Answer:
         """Give the numbers of one scan their names."""
-        from adclip.clinical.reports import fields_of, render
-
         used = bool(visit and self.reader.fields(visit))
-        keep = self.record.task.keep(fields_of(self.record.style))
-        report = render(visit, self.record.style, None, keep).text if visit and used else None
+        report = self._report_of(visit).text if visit and used else None
         # without a usable field the report candidates are the bare phrases, so the first line serves both cases
         named = dict(zip(self.labels, scores.report[0].tolist(), strict=True))
         bare = dict(zip(self.labels, scores.bare[0].tolist(), strict=True))
@@ -241,6 +238,13 @@ class Predictor:
         )
         return with_flags(prediction, flags)
 
+    def _report_of(self, visit: Visit) -> Report:
+        """Write what the network reads of a visit, in the version it was taught on, without a label phrase."""
+        from adclip.clinical.reports import fields_of, render
+
+        keep = self.record.task.keep(fields_of(self.record.style))
+        return render(visit, self.record.style, None, keep, version=self.record.template_version)
+
     def _was_taught_volumes(self) -> bool:
         """Whether volumes varied among the training visits, so that reports told of them; True where the record does not say."""
         known = self.record.metadata_baseline
@@ -248,14 +252,13 @@ class Predictor:
 
     def _flags_of_volumes(self, told: Visit | None) -> list[str]:
         """Say what is to be known of the volumes in the report, if there are any."""
-        from adclip.clinical.reports import fields_of, render
         from adclip.clinical.reports.readings import BRIDGED
         from adclip.prediction.volumetry import foreign_flag
 
         if told is None or not any(column.endswith("_mm3") for column in self.reader.fields(told)):
             return []
         foreign = foreign_flag(told.volumes_source, self.record.training.get("volumes_sources") or [])
-        said = render(told, self.record.style, None, self.record.task.keep(fields_of(self.record.style))).flags
+        said = self._report_of(told).flags
         return [*([foreign] if foreign else []), *(flag for flag in said if flag in ("estimated_volumes", BRIDGED))]
 
     def _score(self, answer: Answer, visit: Visit | None) -> ScoreEstimate | None:

@@ -41,13 +41,14 @@ def report_texts(
     *,
     reports: bool = True,
     task: Task = ALZHEIMER,
+    version: str | None = None,
 ) -> list[str]:
     """Return one candidate report per class: the same sentences, another label phrase; with nothing usable, the bare phrases."""
     fields = frozenset(task.usable(usable_fields(visit, style))) if reports else frozenset()
     kept = fields if keep is None else fields & keep
     if not kept:
         return [bare_phrase(label, task.phrases) for label in labels]
-    return [report.text for report in candidates(visit, style, labels, kept, phrasing, task.phrases)]
+    return [report.text for report in candidates(visit, style, labels, kept, phrasing, task.phrases, version)]
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ class Reader:
         Whether the model reads reports at all.
     task : Task
         Phrases of the classes, and the columns that reports may use.
+    version : str or None
+        Version of the style's words that the model reads; None the newest, as a model reads that learns now.
     """
 
     network: Network
@@ -77,6 +80,7 @@ class Reader:
     class_texts: TextTokens | None = None
     with_reports: bool = True
     task: Task = ALZHEIMER
+    version: str | None = None
 
     def fields(self, visit: Visit) -> tuple[str, ...]:
         """Return the columns of a visit that this model's reports use."""
@@ -102,7 +106,16 @@ class Reader:
 
     def report_texts(self, visit: Visit, keep: frozenset[str] | None = None, phrasing: int = 0) -> list[str]:
         """Return the candidate reports of a visit; see the function of this name."""
-        return report_texts(visit, self.labels, self.style, keep, phrasing, reports=self.with_reports, task=self.task)
+        return report_texts(
+            visit,
+            self.labels,
+            self.style,
+            keep,
+            phrasing,
+            reports=self.with_reports,
+            task=self.task,
+            version=self.version,
+        )
 
     def bare(self) -> TextTokens:
         """Encode the bare phrases: shared by all scans."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 from adclip.clinical.measured import to_measured
-from adclip.clinical.reports import usable_fields
+from adclip.clinical.reports import template_version, usable_fields
 from adclip.clinical.scans.manifest import Example, Manifest, build_manifest, with_last_diagnosis
 from adclip.clinical.scans.splits import PARTS, Split, prove_disjoint, require_every_class, split_by_subject, thin_out
 from adclip.clinical.tables.people import count_people, person_of
@@ -59,12 +59,13 @@ class Enrolment:
         return {part: self.split.part(part) for part in PARTS}
 
     def fingerprint(self, config: FinetuneConfig) -> str:
-        """Return the hash of everything that decides a run's result: settings, task, people, rows, scans, base, version."""
+        """Return the hash of everything that decides a run's result: settings, task, people, rows, words of reports, scans, base, version."""
         rows = [asdict(replace(example.visit, scan=None)) for example in self.manifest.examples]
         vocabulary = sorted(self.base.tokenizer.get_vocab().items())
         told = [
             __version__,
             relevant(config),
+            template_version(config.style),
             self.task.to_dict(),
             self.split.to_tsv(),
             [

@@ -52,7 +52,7 @@ class SynthesizeResult:
     by_diagnosis : dict of str to int
         Records by the class in their label phrase; visits by diagnosis where no reports were written.
     missing : dict of str to int
-        Canonical column -> visits whose report says ``Data unavailable`` for it.
+        Canonical column -> visits whose report cannot say it.
     flagged : dict of str to int
         Flag -> reports that carry it, such as a standing left out for lack of norms.
     skipped : int

@@ -8,19 +8,22 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from tiny import LABELS, write_table
 
-from adclip.clinical.reports import render
+from adclip import Predictor
+from adclip.clinical.reports import render, template_version
 from adclip.clinical.tables.table import read_table
 from adclip.config import PredictConfig
-from adclip.domain import BUILTIN_NOTICE, RESEARCH_NOTICE, Prediction, ScanItem
+from adclip.domain import BUILTIN_NOTICE, RESEARCH_NOTICE, Prediction, ScanItem, Visit
 from adclip.errors import CheckpointError, OutputError, ScanError, TableError
 from adclip.model.checkpoint import load_model
+from adclip.model.record import model_folder, read_record
+from adclip.model.text import tokenize
 from adclip.prediction.answer import Answer, name_probabilities
-from adclip.prediction.predictor import Predictor
 from adclip.prediction.scoring import Reader
 from adclip.runtime.events import Failed, Warned
 from adclip.verbs.predict import predict
@@ -248,6 +251,49 @@ def test_a_model_of_another_template_is_not_fed_with_this_one(config, tiny_run, 
     (run / "adapter.json").write_text(json.dumps(record | {"template_version": "0"}))
     with pytest.raises(CheckpointError, match="version 0"):
         answers(replace(config, model=str(run)))
+
+
+def words_read(run: str, visit: Visit, scan: Path, monkeypatch) -> tuple[list[str], Prediction]:
+    """Return the texts that the network is given for one scan, and the answer."""
+    texts: list[str] = []
+
+    def listen(given, *rest):
+        texts.extend(given)
+        return tokenize(given, *rest)
+
+    monkeypatch.setattr("adclip.prediction.scoring.tokenize", listen)
+    found = Predictor.from_checkpoint(run, "cpu")(scan, visit)
+    return texts, found
+
+
+def test_each_model_reads_the_version_that_it_was_taught_on(config, tiny_run, visits, tmp_path, monkeypatch):
+    """Exactly its words, old or new, whatever is newest; the answers differ because the words do."""
+    visit = replace(visits[1], education_years=None, icv_mm3=None)
+    old = tmp_path / "old"
+    shutil.copytree(tiny_run, old)
+    record = json.loads((old / "adapter.json").read_text())
+    assert record["template_version"] == template_version("clinical") == "2"  # it was fine-tuned just now
+    (old / "adapter.json").write_text(json.dumps(record | {"template_version": "1"}))
+    scan = config.inputs[0]
+    answered = {}
+    for run, version in ((old, "1"), (tiny_run, "2")):
+        texts, answered[version] = words_read(str(run), visit, scan, monkeypatch)
+        assert texts == [render(visit, "clinical", label, version=version).text for label in LABELS]
+        assert answered[version].report == render(visit, "clinical", None, version=version).text
+    assert "Data unavailable: education, intracranial volume, entorhinal cortex" in answered["1"].report
+    assert "unavailable" not in answered["2"].report
+    assert answered["1"].scan_only == answered["2"].scan_only
+    assert answered["1"].scores != answered["2"].scores
+
+
+def test_the_builtin_model_reads_the_version_of_its_record(tmp_path, monkeypatch):
+    from tiny import write_template_derivative
+
+    version = read_record(model_folder("builtin")).template_version
+    visit = Visit(age_years=74.0, sex="F", ventricles_mm3=41000.0)
+    texts, found = words_read("builtin", visit, write_template_derivative(tmp_path), monkeypatch)
+    assert texts == [render(visit, "clinical", label, version=version).text for label in LABELS]
+    assert found.report == render(visit, "clinical", None, version=version).text
 
 
 def test_two_tables_are_joined_to_the_scans(config, visits, tmp_path):

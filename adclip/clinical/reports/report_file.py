@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from adclip.clinical.reports import Span, fields_of, traced
+from adclip.clinical.reports import Span, fields_of, traced, usable_fields
 from adclip.config import SynthesizeReportsConfig
 from adclip.domain import RESEARCH_NOTICE, Report, Visit
 from adclip.runtime.events import Advanced, OnEvent, Started, Step
@@ -21,7 +21,8 @@ from adclip.task import Task
 
 TASK = "writing reports"
 _COLUMNS = (
-    "subject_id", "session_id", "label", "text", "style", "template_version", "fields", "flags", "synthetic", "notice",
+    "subject_id", "session_id", "label", "text", "style", "template_version", "fields", "missing", "flags", "synthetic",
+    "notice",
 )  # fmt: skip
 _PREVIEWS = 3
 
@@ -86,11 +87,17 @@ def _records(visit: Visit, config: SynthesizeReportsConfig, task: Task, phrasing
         labels = (visit.diagnosis if config.mode == "train" else None,)
     for label in labels:
         traces = traced(visit, config.style, label, task.keep(fields_of(config.style)), phrasing, task.phrases)
-        yield _to_record(visit, *traces)
+        yield _to_record(visit, *traces, _missing(visit, config.style, task))
 
 
-def _to_record(visit: Visit, report: Report, spans: Sequence[Span]) -> dict[str, Any]:
-    """Return one record: the report, whose it is, and where each number came from."""
+def _missing(visit: Visit, style: str, task: Task) -> list[str]:
+    """Return the columns that a report of this task could say and the visit cannot supply: for people, since no text may tell."""
+    known = {*usable_fields(visit, style)}
+    return [column for column in task.usable(fields_of(style)) if column not in known]
+
+
+def _to_record(visit: Visit, report: Report, spans: Sequence[Span], missing: list[str]) -> dict[str, Any]:
+    """Return one record: the report, whose it is, where each number came from, and what there was none of."""
     return {
         "subject_id": visit.subject_id or None,
         "session_id": visit.session_id,
@@ -99,6 +106,7 @@ def _to_record(visit: Visit, report: Report, spans: Sequence[Span]) -> dict[str,
         "style": report.style,
         "template_version": report.template_version,
         "fields": [span._asdict() | {"sources": list(span.sources)} for span in spans],
+        "missing": missing,
         "flags": list(report.flags),
         "synthetic": True,
         "notice": RESEARCH_NOTICE,
@@ -120,6 +128,7 @@ def _csv_writer(stream: TextIO) -> Any:
         cells = {
             **record,
             "fields": json.dumps(record["fields"]),
+            "missing": ";".join(record["missing"]),
             "flags": ";".join(record["flags"]),
             "synthetic": "true",
         }
