@@ -58,6 +58,20 @@ def test_words_of_a_diagnosis_are_found(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("\uff21lzheimer\u2019s disease", "diagnosis_word"),  # a letter of full width, as some Asian keyboards write it
+        ("\uff2d\uff23\uff29", "diagnosis_word"),
+        ("a photo with diagnosis of \uff21\uff24", "diagnosis_word"),
+        ("\uff2d\uff2d\uff33\uff25", "score_name"),
+        ("27\uff0f30", "score_value"),
+    ],
+)
+def test_other_letters_of_the_same_look_hide_nothing(text: str, kind: str) -> None:
+    assert kinds(f"Hippocampal Vol: 5210.00. {text}") == {kind}
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "adding a can of paint", "The scan was added to the adenoma series.", "NCBI build", "cnidarian", "ADC map", "T1 in MNI space",

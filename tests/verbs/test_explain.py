@@ -66,6 +66,21 @@ def test_every_file_is_there_and_says_what_it_is(config, result):
         assert (config.out / one.files["figure"]).read_bytes()[:4] == b"\x89PNG"
 
 
+def brain_of(derivative: Path) -> np.ndarray:
+    """Read the mask beside a derivative."""
+    return nib.load(str(derivative).replace("desc-preproc_T1w", "desc-brain_mask")).get_fdata() > 0
+
+
+def test_there_is_no_relevance_outside_of_the_brain(config, result):
+    """A patch reaches over the edge of the brain, and a map drawn there would point at nothing."""
+    for one, scan in zip(result.explanations, config.inputs, strict=True):
+        brain = brain_of(scan)
+        assert not brain.all()
+        for name in {one.files["mni"], one.files["heatmap"]}:
+            heat = nib.load(config.out / name).get_fdata()
+            assert heat.shape == brain.shape and heat[~brain].max() == 0 < heat[brain].max()
+
+
 def test_the_page_loads_nothing_from_elsewhere(result):
     page = result.page.read_text()
     assert "http://" not in page and "https://" not in page and "<script src" not in page

@@ -112,6 +112,47 @@ def test_a_row_without_a_usable_field_gives_no_report(config, tmp_path):
     assert found.mmse.known == 12
 
 
+def changed_run(tiny_run, tmp_path, **calibration: float) -> str:
+    """Copy a RUN folder, with other numbers from the calibration."""
+    run = shutil.copytree(tiny_run, tmp_path / "changed")
+    record = json.loads((run / "adapter.json").read_text())
+    record["calibration"] |= calibration
+    (run / "adapter.json").write_text(json.dumps(record))
+    return str(run)
+
+
+def test_each_road_has_its_own_threshold_and_temperature(config, tiny_run, tmp_path):
+    """Far apart, so that a number taken from the other road shows: with a report sets are whole and answers sharp."""
+    run = changed_run(tiny_run, tmp_path, set_threshold=0.0, scan_only_set_threshold=0.99, temperature=0.1,
+                      study_temperature=0.1, scan_only_temperature=20.0, scan_only_study_temperature=20.0)  # fmt: skip
+    told = answers(replace(config, model=run, out=tmp_path / "out"))
+    bare = answers(replace(config, model=run, meta=None))
+    for one, two in zip(told, bare, strict=True):
+        assert one.report and one.prediction_set == LABELS and two.prediction_set == (two.diagnosis,)
+        assert one.probabilities == pytest.approx(name_probabilities(one.scores, 0.1))
+        assert two.probabilities == two.scan_only == pytest.approx(name_probabilities(two.scores, 20.0))
+        assert one.scan_only == pytest.approx(two.scan_only, abs=1e-6)
+    lines = [json.loads(line) for line in (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()]
+    assert [(line["prediction_set"], line["scan_only"]) for line in lines] == [
+        (list(one.prediction_set), one.scan_only) for one in told
+    ]
+
+
+@pytest.mark.parametrize("column", ["age_years", "hippocampus_mm3"])
+def test_a_missing_cell_is_read_as_the_median_of_training(config, visits, tiny_run, tmp_path, column):
+    """What the metadata alone say of a person whose cell is empty is what they say of one in the middle."""
+    stored = json.loads((tiny_run / "adapter.json").read_text())["metadata_baseline"]
+    middle = stored["medians"][stored["columns"].index(column)]
+    cell = middle * visits[1].icv_mm3 if column.endswith("_mm3") else middle
+    empty, filled = (
+        answers(replace(config, meta=write_table(tmp_path / f"{name}.csv", visits, **{column: text})))
+        for name, text in (("empty", ""), ("filled", repr(cell)))
+    )
+    for one, two, known in zip(empty, filled, answers(config), strict=True):
+        assert one.metadata_only == pytest.approx(two.metadata_only)
+        assert one.metadata_only != pytest.approx(known.metadata_only)
+
+
 def test_neighbours_and_order_change_nothing(config):
     together = answers(config)
     assert answers(replace(config, inputs=config.inputs[1:2]))[0] == together[1]
