@@ -128,12 +128,12 @@ class Predictor:
             from adclip.imaging.steps.brain import DeepbetStripper
 
             self._stripper = DeepbetStripper(str(self.device))
-        found = find_volumes(item) if self.volumes else {}
-        measure = self.volumes and not found
+        of_table = find_volumes(item) if self.volumes else None
+        measure = self.volumes and of_table is None
         prepared = prepare_scan(item, self.record.model.contract, self._stripper, options, measure=measure)
         if not self.volumes or (item.preprocessed and not still_counts(prepared.volumes)):
-            prepared = replace(prepared, volumes={})
-        return replace(prepared, volumes=found) if found else prepared
+            prepared = replace(prepared, volumes=None)
+        return prepared if of_table is None else replace(prepared, volumes=of_table)
 
     def complete(self, prepared: PreparedScan, visit: Visit | None) -> Visit | None:
         """Return what the report is written from: the row of the table, and the scan's volumes where it has none.
@@ -142,9 +142,9 @@ class Predictor:
         """
         from adclip.prediction.volumetry import may_be_told, with_volumes
 
-        known = self.record.training.get("volumes_sources") or []
-        told = self._was_taught_volumes() and may_be_told(prepared.volumes.get("source"), known)
-        return with_volumes(visit, prepared.volumes) if told else visit
+        learned_from = self.record.training.get("volumes_sources") or []
+        may = self._was_taught_volumes() and may_be_told(prepared.volumes, learned_from)
+        return with_volumes(visit, prepared.volumes) if may else visit
 
     def to_image(self, prepared: PreparedScan) -> Tensor:
         """Return the scan as the network takes it: (1, 1, D, H, W) in [0, 1] on the device."""
@@ -193,14 +193,9 @@ class Predictor:
 
     def to_prediction(self, item: ScanItem, prepared: PreparedScan, visit: Visit | None, answer: Answer) -> Prediction:
         """Numbers to the record of the contract; `visit` is the row of the table."""
-        from adclip.prediction.volumetry import (
-            IMPLAUSIBLE,
-            NEED_RAW_SCAN,
-            ask_baseline,
-            describe,
-            is_plausible,
-            volumes_of,
-        )
+        from adclip.clinical.columns import are_plausible
+        from adclip.clinical.measured import volumes_of
+        from adclip.prediction.volumetry import IMPLAUSIBLE, NEED_RAW_SCAN, ask_baseline, describe
 
         said = said_of(answer, self.record.calibration)
         flags = [*prepared.flags, *said.flags]
@@ -209,17 +204,19 @@ class Predictor:
         elif not answer.used_report:
             flags.append("no_report")
         flags += self._flags_of_volumes(self.complete(prepared, visit))
-        if prepared.volumes and not is_plausible(prepared.volumes):
+        volumes = prepared.volumes
+        if volumes is not None and not are_plausible(volumes.mm3):
             flags.append(IMPLAUSIBLE)
-        volumes = prepared.volumes or volumes_of(visit)
-        if self.volumes and item.preprocessed and not volumes:
+        if volumes is None and visit is not None:
+            volumes = volumes_of(visit)
+        if self.volumes and item.preprocessed and volumes is None:
             flags.append(NEED_RAW_SCAN)
         metadata_only = self._metadata_only(visit)
         if metadata_only and {likeliest(said.scan_only), likeliest(metadata_only)} == {self.labels[0], self.labels[-1]}:
             flags.append("scan_and_metadata_disagree")
         prediction = Prediction(
             scan=shown(item.path),
-            status=STATUS_OF_VERDICT[str(prepared.qc.get("verdict", "pass"))],
+            status=STATUS_OF_VERDICT[prepared.qc.verdict or "pass"],
             subject_id=(visit.subject_id if visit and visit.subject_id else item.subject_id) or None,
             session_id=item.session_id or (visit.session_id if visit else None),
             diagnosis=likeliest(said.probabilities),
@@ -231,7 +228,7 @@ class Predictor:
             metadata_only=metadata_only,
             volumes_only=ask_baseline(self.record.volumes_baseline, prepared.volumes, visit),
             volumes=describe(volumes, visit),
-            volumes_source=volumes.get("source"),
+            volumes_source=None if volumes is None else volumes.source,
             flags=(),
             report=answer.report,
             model=self.identity,

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
+from adclip.brain_volumes import BrainVolumes
 from adclip.config import SMALL
 from adclip.domain import RESEARCH_NOTICE, ScanItem
 from adclip.errors import ScanError
@@ -24,6 +25,7 @@ from adclip.imaging.derivatives.names import sidecar_path
 from adclip.imaging.derivatives.publish import PAGE, VOLUMES, publish
 from adclip.imaging.derivatives.run_book import RunBook
 from adclip.imaging.derivatives.status import COLUMNS, DICTIONARY_FILE, LOCK_FILE, STATUS_FILE, ScanRow, StatusTable
+from adclip.imaging.records.quality import Quality
 
 
 def failed(who: str, scan: str = "", error: str = "bad", hint: str = "look") -> ScanRow:
@@ -45,7 +47,7 @@ def test_no_folder_of_a_person_reaches_the_table_or_the_page(tmp_path: Path) -> 
 
 
 def test_the_table_stays_a_plain_table_and_its_dictionary_carries_the_notice(tmp_path: Path) -> None:
-    qc = {"verdict": "pass", "modality": "t1", "left_right": "header", "snr": 40.0}
+    qc = Quality({"snr": 40.0}, "header", "t1", "pass")
     StatusTable(tmp_path).add(ScanRow("a.nii", "a", None, "done", 3.0, qc), failed("b"))
     with (tmp_path / STATUS_FILE).open() as stream:
         rows = list(csv.DictReader(stream, delimiter="\t"))
@@ -105,8 +107,8 @@ def test_pages_are_made_without_the_lock_and_hold_rows_entered_meanwhile(
 def test_volumes_of_a_scan_that_was_refused_later_leave_the_table(tmp_path: Path) -> None:
     write_dataset_description(tmp_path)
     image = np.zeros(SMALL.contract.shape_xyz, dtype=np.float32)
-    found = {"source": "x", "volumes": {"icv_mm3": 1.5e6}}
-    prepared = PreparedScan(image, image > 0, np.eye(4), qc={"verdict": "pass"}, volumes=found)
+    found = BrainVolumes("x", {"icv_mm3": 1.5e6})
+    prepared = PreparedScan(image, image > 0, np.eye(4), qc=Quality(verdict="pass"), volumes=found)
     target = write_derivative(prepared, ScanItem(Path("a.nii"), "a"), tmp_path, SMALL.contract)
     StatusTable(tmp_path).add(ScanRow("a.nii", "a", None, "done", qc=prepared.qc))
     publish(tmp_path)

@@ -14,6 +14,7 @@ from typing import Any
 
 from adclip.domain import RESEARCH_NOTICE
 from adclip.imaging.quality.limits import LIMITS
+from adclip.imaging.records.quality import Quality
 from adclip.runtime.paths import without_folders, write_text
 
 STATUS_FILE = "status.tsv"
@@ -54,8 +55,8 @@ class ScanRow:
         `done`; `kept` where a whole earlier result was kept, or the scan is a derivative already; `failed`.
     seconds : float
         Time spent.
-    qc : mapping
-        Quality numbers, `verdict` and `reasons`.
+    qc : Quality
+        Numbers, verdict and reasons.
     flags : tuple of str
         See `PreparedScan.flags`.
     error, hint : str or None
@@ -67,7 +68,7 @@ class ScanRow:
     session_id: str | None
     status: str
     seconds: float = 0.0
-    qc: Mapping[str, Any] = field(default_factory=dict)
+    qc: Quality = field(default_factory=Quality)
     flags: tuple[str, ...] = ()
     error: str | None = None
     hint: str | None = None
@@ -80,7 +81,7 @@ class ScanRow:
             "session_id": self.session_id,
             "status": self.status,
             "seconds": round(self.seconds, 1),
-            **self.qc,
+            **self.qc.to_dict(),
             "flags": list(self.flags),
             "notice": RESEARCH_NOTICE,
         }

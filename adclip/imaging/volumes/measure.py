@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from adclip.brain_volumes import BrainVolumes
 from adclip.domain import SEGMENTER, FloatArray
 from adclip.errors import WeightsError
 from adclip.imaging.steps.grid import to_grid
@@ -75,15 +76,14 @@ class VolumeEstimate:
     method: str
     version: str
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types: the volumes, what they sum, and their measured error."""
-        return {
-            "method": self.method,
-            "version": self.version,
-            "volumes": {name: round(float(getattr(self, name)), 1) for name in FIELDS},
-            "definitions": dict(DEFINITIONS),
-            "measured_error": read_accuracy(),
-        }
+    def to_record(self) -> BrainVolumes:
+        """Return the volumes, in tenths of a mm3, as a sidecar keeps them: with what they sum, and their measured error."""
+        return BrainVolumes(
+            source=f"{self.method} {self.version}",
+            mm3={name: round(float(getattr(self, name)), 1) for name in FIELDS},
+            definitions=dict(DEFINITIONS),
+            measured_error=read_accuracy(),
+        )
 
 
 def measure_volumes(
