@@ -38,9 +38,9 @@ def test_no_folder_of_a_person_reaches_the_table_or_the_page(tmp_path: Path) -> 
     StatusTable(tmp_path).add(failed("a", scan, error, f"look at `{tmp_path}/private/b.nii`, not at {scan}"))
     publish(tmp_path)
     (row,) = StatusTable(tmp_path).rows()
-    assert row["scan"] == "a.hdr"
-    assert row["error"] == "a.img: half a pair; table.csv line 3 and x.csv disagree"
-    assert row["hint"] == "look at `b.nii`, not at a.hdr"
+    assert row.item.path == Path("a.hdr")
+    assert row.error == "a.img: half a pair; table.csv line 3 and x.csv disagree"
+    assert row.hint == "look at `b.nii`, not at a.hdr"
     for name in (STATUS_FILE, PAGE):
         text = (tmp_path / name).read_text()
         assert "jane" not in text and str(tmp_path) not in text
@@ -77,7 +77,7 @@ def test_a_row_waits_for_the_lock_and_says_so(
         lock.release()
         writing.join(20)
     assert "waiting for another run" in caplog.text
-    assert [row["subject_id"] for row in StatusTable(tmp_path).rows()] == ["a"]
+    assert [row.item.subject_id for row in StatusTable(tmp_path).rows()] == ["a"]
 
 
 @pytest.mark.parametrize("late", [0, 1, 5])
@@ -99,7 +99,7 @@ def test_pages_are_made_without_the_lock_and_hold_rows_entered_meanwhile(
     monkeypatch.setattr(publish_module, "render_qc_page", render)
     publish(tmp_path)
     page = (tmp_path / PAGE).read_text()
-    assert all(row["subject_id"] in page for row in table.rows())
+    assert all(row.item.subject_id in page for row in table.rows())
     assert len(rendered) == min(late, publish_module._TRIES) + 1
     assert not list(tmp_path.rglob("*.part.*"))
 
@@ -143,5 +143,5 @@ def test_failures_wait_for_something_to_keep_them_with(tmp_path: Path) -> None:
         book.enter(1, failed("b"), ScanError.constant("b.nii"))
         assert not out.exists()
         book.enter(0, ScanRow("a.nii", "a", None, "done"), None)
-    assert [row["subject_id"] for row in StatusTable(out).rows()] == ["a", "b"]
+    assert [row.item.subject_id for row in StatusTable(out).rows()] == ["a", "b"]
     assert [row.subject_id for row in book.rows()] == ["a", "b"]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from adclip.brain_volumes import BrainVolumes
 from adclip.domain import RESEARCH_NOTICE, ScanItem
 from adclip.imaging.derivatives.names import derivative_path, figure_path
 from adclip.imaging.derivatives.qc_page import QcEntry, render_qc_page
-from adclip.imaging.derivatives.status import StatusTable, locked
+from adclip.imaging.derivatives.status import StatusRow, StatusTable, locked
 from adclip.imaging.records.quality import Quality
 from adclip.imaging.records.sidecar import Sidecar
 from adclip.imaging.sources.ours import read_sidecar
@@ -65,25 +64,20 @@ def publish(out: Path) -> None:
             write_text(out / name, text)
 
 
-def _make_pages(out: Path, rows: list[dict[str, str]]) -> dict[str, str]:
+def _make_pages(out: Path, rows: list[StatusRow]) -> dict[str, str]:
     """Return the text of every page by its name."""
-    read = [(row, *_read(out, row)) for row in rows]
-    pages = {PAGE: render_qc_page([_entry(out, row, item, sidecar) for row, item, sidecar in read])}
+    read = [(row, read_sidecar(derivative_path(out, row.item)) if row.is_done else None) for row in rows]
+    pages = {PAGE: render_qc_page([_entry(out, row, sidecar) for row, sidecar in read])}
     measured = [
-        (item, sidecar.volumes) for _, item, sidecar in read if sidecar is not None and sidecar.volumes is not None
+        (row.item, sidecar.volumes) for row, sidecar in read if sidecar is not None and sidecar.volumes is not None
     ]
     if measured or (out / VOLUMES).is_file():  # an old one may hold rows of scans that are refused now
         pages |= _describe_volumes(measured)
     return pages
 
 
-def _read(out: Path, row: Mapping[str, str]) -> tuple[ScanItem, Sidecar | None]:
-    session = row["session_id"]
-    item = ScanItem(Path(row["scan"]), row["subject_id"], None if session == "n/a" else session)
-    return item, read_sidecar(derivative_path(out, item)) if row["status"] == "done" else None
-
-
-def _entry(out: Path, row: Mapping[str, str], item: ScanItem, sidecar: Sidecar | None) -> QcEntry:
+def _entry(out: Path, row: StatusRow, sidecar: Sidecar | None) -> QcEntry:
+    item = row.item
     picture = figure_path(out, item)
     qc = Quality() if sidecar is None else sidecar.qc
     return QcEntry(
@@ -96,13 +90,9 @@ def _entry(out: Path, row: Mapping[str, str], item: ScanItem, sidecar: Sidecar |
         flags=() if sidecar is None else sidecar.flags,
         override=None if qc.override is None else qc.override.to_dict(),
         picture=picture.read_bytes() if sidecar is not None and picture.is_file() else None,
-        error=_text(row.get("error")),
-        hint=_text(row.get("hint")),
+        error=row.error,
+        hint=row.hint,
     )
-
-
-def _text(cell: str | None) -> str | None:
-    return None if cell in (None, "n/a") else cell
 
 
 def _describe_volumes(measured: list[tuple[ScanItem, BrainVolumes]]) -> dict[str, str]:
