@@ -70,9 +70,10 @@ def measure(
     known = [task.score_of(visit) for visit in visits]
     everyone = _judge(record, cohort, places, answers, told)
     full, scan = everyone[MODEL], everyone["scan_only"]
-    if record.training.get("method") == "metadata":
+    if record.training.method == "metadata":
         del everyone["scan_only"]  # the regression on metadata sees no scan, so it has no answer from one
-    majority = max(record.training["counts"]["train"], key=record.training["counts"]["train"].get)
+    trained_on = record.training.counts["train"]
+    majority = max(trained_on, key=lambda label: trained_on[label])
     numbers = [labels.index(name) for name in truth]
     metrics: dict[str, Any] = {}
     groups: dict[str, dict[str, Any]] = {}
@@ -140,10 +141,11 @@ def _judge(
     # as `predict` does it: without a word in the report the answer is that of the scan alone
     full, full_study = (np.where(with_report, both["report"], both["scan"]) for both in (equal, study))
     found = {MODEL: Judged(full, full_study, mmse), "scan_only": Judged(equal["scan"], study["scan"])}
-    baseline = MetadataBaseline.from_dict(record.metadata_baseline or {})
+    stored = record.metadata_baseline
+    baseline = MetadataBaseline.from_dict({} if stored is None else stored.content)
     rows = {"metadata_only": [baseline.predict(cohort.visits[place]) for place in places]}
     if record.volumes_baseline is not None:
-        by_volumes = VolumesBaseline.from_dict(record.volumes_baseline)
+        by_volumes = VolumesBaseline.from_dict(record.volumes_baseline.content)
         rows["volumes_only"] = [by_volumes.predict_case(cohort.case(place)) for place in places]
     even = dict.fromkeys(labels, 1 / len(labels))
     for kind, answered in rows.items():

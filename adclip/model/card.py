@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from adclip.model.record import FEW_SUBJECTS
+from adclip.model.record_parts import Number
 
 if TYPE_CHECKING:
     from adclip.model.record import AdapterRecord, Calibration
@@ -30,7 +31,7 @@ PREDICTING = ("prompt", "lora", "full")
 
 def render_card(record: AdapterRecord) -> str:
     """Return the Markdown text of a model card; every number in it comes from `record`."""
-    method = record.training.get("method", "prompt")
+    method = record.training.method
     base = record.base
     return f"""# adclip {"adapter" if method in PREDICTING else "baseline"}
 
@@ -77,7 +78,7 @@ def _use(method: str) -> str:
 
 
 def _counts(record: AdapterRecord) -> str:
-    counts: dict[str, dict[str, int]] = record.training.get("counts", {})
+    counts = record.training.counts
     rows: list[list[Any]] = [
         ["part", *next(iter(counts.values()), {})],
         *([part, *sizes.values()] for part, sizes in counts.items()),
@@ -92,13 +93,13 @@ def _labels(record: AdapterRecord) -> str:
 
 
 def _training(record: AdapterRecord) -> str:
-    told = record.training
-    words = [f"Recipe `{told.get('recipe', 'default')}`", f"objective `{told.get('objective', 'candidates')}`"]
-    if told.get("trainable_parameters"):
-        words.append(f"{told['trainable_parameters']:,} trained parameters")
-    if told.get("best_epoch"):
-        words.append(f"epoch {told['best_epoch']} of {told['epochs']} kept")
-    return ", ".join([*words, f"seed {told.get('seed')}"]) + "."
+    training = record.training
+    words = [f"Recipe `{training.recipe}`", f"objective `{training.objective}`"]
+    if training.trainable_parameters:
+        words.append(f"{training.trainable_parameters:,} trained parameters")
+    if training.best_epoch:
+        words.append(f"epoch {training.best_epoch} of {training.epochs} kept")
+    return ", ".join([*words, f"seed {training.seed}"]) + "."
 
 
 def _measured(record: AdapterRecord) -> str:
@@ -109,7 +110,7 @@ def _measured(record: AdapterRecord) -> str:
     rows = [["number", "value", *groups, "n"]]
     for name, value in own.items():
         others = [_cell(beside[group].get(name)) for group in groups]
-        rows.append([f"`{name}`", _cell(value), *others, str(value.get("n"))])
+        rows.append([f"`{name}`", _cell(value), *others, str(Number.from_dict(value).scans)])
     words = {"score": record.task.score, "volumes": _volumes(record)}
     meaning = ", ".join(f"`{group}` {GROUPS[group].format(**words)}" for group in groups)
     read = _EARLIER if record.prior is None else _reading(record)
@@ -167,21 +168,25 @@ def _if_not(record: AdapterRecord) -> str:
 
 def _volumes(record: AdapterRecord) -> str:
     """Say which volumes the norm score is made of."""
-    told = record.volumes_baseline or {}
-    structures = " and ".join(str(name).replace("_", " ") for name in told.get("structures", ()))
-    return f"{structures} by {told.get('program')} ({told.get('basis')}) against norms for age"
+    baseline = record.volumes_baseline
+    if baseline is None:
+        return ""
+    structures = " and ".join(name.replace("_", " ") for name in baseline.structures)
+    return f"{structures} by {baseline.program} ({baseline.basis}) against norms for age"
 
 
 def _cell(metric: dict[str, Any] | None, sign: str = "") -> str:
     if metric is None:
         return ""
-    if metric.get("value") is None:
+    number = Number.from_dict(metric)
+    if number.value is None:
         return "not defined"
-    ends = [metric.get("low"), metric.get("high")]
-    interval = "" if None in ends else f" ({ends[0]:{sign}.3f} to {ends[1]:{sign}.3f})"
-    if metric.get("note"):
-        interval = f" (no interval: {metric['note']})"
-    return f"{metric['value']:{sign}.3f}{interval}"
+    interval = ""
+    if number.note:
+        interval = f" (no interval: {number.note})"
+    elif number.low is not None and number.high is not None:
+        interval = f" ({number.low:{sign}.3f} to {number.high:{sign}.3f})"
+    return f"{number.value:{sign}.3f}{interval}"
 
 
 def _calibration(record: AdapterRecord) -> str:

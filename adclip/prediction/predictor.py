@@ -142,7 +142,7 @@ class Predictor:
         """
         from adclip.prediction.volumetry import may_be_told, with_volumes
 
-        learned_from = self.record.training.get("volumes_sources") or []
+        learned_from = self.record.training.volumes_sources or ()
         may = self._was_taught_volumes() and may_be_told(prepared.volumes, learned_from)
         return with_volumes(visit, prepared.volumes) if may else visit
 
@@ -240,8 +240,8 @@ class Predictor:
 
     def _was_taught_volumes(self) -> bool:
         """Whether volumes varied among the training visits, so that reports told of them; True where the record does not say."""
-        known = self.record.metadata_baseline
-        return self.record.reports and (known is None or any(column.endswith("_mm3") for column in known["columns"]))
+        baseline = self.record.metadata_baseline
+        return self.record.reports and (baseline is None or baseline.reads_volumes_of_table)
 
     def _flags_of_volumes(self, told: Visit | None) -> list[str]:
         """Say what is to be known of the volumes in the report, if there are any."""
@@ -251,7 +251,7 @@ class Predictor:
 
         if told is None or not any(column.endswith("_mm3") for column in self.reader.fields(told)):
             return []
-        foreign = foreign_flag(told.volumes_source, self.record.training.get("volumes_sources") or [])
+        foreign = foreign_flag(told.volumes_source, self.record.training.volumes_sources or ())
         said = render(told, self.record.style, None, self.record.task.keep(fields_of(self.record.style))).flags
         return [*([foreign] if foreign else []), *(flag for flag in said if flag in ("estimated_volumes", BRIDGED))]
 
@@ -271,4 +271,4 @@ class Predictor:
 
         if visit is None or self.record.metadata_baseline is None:
             return None
-        return MetadataBaseline.from_dict(self.record.metadata_baseline).predict(visit)
+        return MetadataBaseline.from_dict(self.record.metadata_baseline.content).predict(visit)

@@ -13,6 +13,7 @@ from adclip.clinical.norms.normative_score import standings
 from adclip.clinical.norms.norms import Standing, scale_of
 from adclip.domain import SEGMENTER, ScanItem, Visit
 from adclip.errors import TableError
+from adclip.model.record_parts import StoredBaseline
 
 NEED_RAW_SCAN = "volumes_need_raw_scan"  # volumes were asked for, and only a derivative without them was given
 IMPLAUSIBLE = "volumes_not_plausible"  # measured, and not reported: no adult brain has such volumes
@@ -158,14 +159,14 @@ def describe(volumes: BrainVolumes | None, visit: Visit | None) -> dict[str, dic
 
 
 def ask_baseline(
-    stored: Mapping[str, Any] | None, volumes: BrainVolumes | None, visit: Visit | None
+    stored: StoredBaseline | None, volumes: BrainVolumes | None, visit: Visit | None
 ) -> Mapping[str, float] | None:
     """Return what the volumes alone say, by the baseline that is stored with a model.
 
     Parameters
     ----------
-    stored : mapping or None
-        As in `adapter.json`; None for a model without one.
+    stored : StoredBaseline or None
+        Of `adapter.json`; None for a model without one.
     volumes : BrainVolumes or None
         Of the scan.
     visit : Visit or None
@@ -181,7 +182,7 @@ def ask_baseline(
 
     if stored is None:
         return None
-    return VolumesBaseline.from_dict(stored).predict_case(Case.of(visit or Visit(), usable(volumes)))
+    return VolumesBaseline.from_dict(stored.content).predict_case(Case.of(visit or Visit(), usable(volumes)))
 
 
 def _asymmetry(column: str, numbers: Mapping[str, float]) -> float | None:

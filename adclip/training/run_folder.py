@@ -140,7 +140,7 @@ class RunFolder:
         record = read_record(self.out, name)
         if name == ADAPTER_RECORD:
             check_weights(self.out)
-        if record.training.get("fingerprint") != fingerprint:
+        if record.training.fingerprint != fingerprint:
             return None
         self._forget_state()  # of a run that was killed at its very end
         return record
@@ -225,15 +225,15 @@ class RunFolder:
 
     def _changed_settings(self) -> list[str] | None:
         """Return how the settings differ from those written here, a line each; None where none are or can be read."""
-        theirs = self._settings()
-        if theirs is None:
+        there = self._settings()
+        if there is None:
             return None
-        mine = tomllib.loads(_to_toml(self.config))["finetune"]
-        names = sorted((set(theirs) | set(mine)) - _IRRELEVANT)
+        now = tomllib.loads(_to_toml(self.config))["finetune"]
+        names = sorted((set(there) | set(now)) - _IRRELEVANT)
         return [
-            f"{name} {theirs.get(name, 'unset')} there, {mine.get(name, 'unset')} now"
+            f"{name} {there.get(name, 'unset')} there, {now.get(name, 'unset')} now"
             for name in names
-            if theirs.get(name) != mine.get(name)
+            if there.get(name) != now.get(name)
         ]
 
 

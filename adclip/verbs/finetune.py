@@ -107,10 +107,8 @@ def finetune(config: FinetuneConfig, on_event: OnEvent = ignore) -> FinetuneResu
 
 def _to_result(config: FinetuneConfig, record: AdapterRecord, history: list[dict[str, float]]) -> FinetuneResult:
     metrics, baselines, differences = record.by_group()
-    training = record.training
-    return FinetuneResult(
-        config.out, metrics, baselines, differences, training["epochs"], training["best_epoch"], history, record.notice
-    )
+    epochs, best_epoch = record.training.epochs or 0, record.training.best_epoch or 0
+    return FinetuneResult(config.out, metrics, baselines, differences, epochs, best_epoch, history, record.notice)
 
 
 @dataclass(frozen=True)
@@ -236,6 +234,7 @@ def _record_of(material: Material, enrolled: Enrolment, fitted: Fitted, *, known
     from adclip.evaluation.calibrate import calibrate
     from adclip.evaluation.measure import count_subjects, reads_report, shares_of
     from adclip.model.record import AdapterRecord
+    from adclip.model.record_parts import StoredBaseline, Training
     from adclip.prediction.metadata_baseline import MetadataBaseline
     from adclip.prediction.volumes_baseline import VolumesBaseline
     from adclip.training.fit_gate import find_limit
@@ -272,19 +271,19 @@ def _record_of(material: Material, enrolled: Enrolment, fitted: Fitted, *, known
         mmse_mean=material.mmse_stats[0] if has_score else None,
         mmse_sd=material.mmse_stats[1] if has_score else None,
         calibration=calibration,
-        metadata_baseline=baseline.to_dict(),
-        volumes_baseline=None if by_volumes is None else by_volumes.to_dict(),
+        metadata_baseline=StoredBaseline.from_dict(baseline.to_dict()),
+        volumes_baseline=None if by_volumes is None else StoredBaseline.from_dict(by_volumes.to_dict()),
         prior=prior,
-        training={
-            **{name: getattr(config, name) for name in RECORDED},
-            "epochs": fitted.progress.epoch,
-            "best_epoch": fitted.progress.best_epoch,
-            "counts": {part: count_subjects(cohort, places[part], task.classes) for part in places},
-            "volumes_sources": sorted({visit.volumes_source for visit in train if visit.volumes_source}),
-            "trainable_parameters": fitted.trained,
-            "split_sha256": enrolled.split.sha256,
-            "fingerprint": material.fingerprint,
-        },
+        training=Training(
+            settings={name: getattr(config, name) for name in RECORDED},
+            epochs=fitted.progress.epoch,
+            best_epoch=fitted.progress.best_epoch,
+            counts={part: count_subjects(cohort, places[part], task.classes) for part in places},
+            volumes_sources=tuple(sorted({visit.volumes_source for visit in train if visit.volumes_source})),
+            trainable_parameters=fitted.trained,
+            split_sha256=enrolled.split.sha256,
+            fingerprint=material.fingerprint,
+        ),
         metrics={},
         adclip_version=__version__,
         libraries={name: importlib.metadata.version(name) for name in LIBRARIES},

@@ -103,8 +103,8 @@ def test_only_training_scans_taught_it(finished):
     record = read_record(config.out)
     assert record.volumes_baseline is not None
     lines = (config.out / "private" / "scans.tsv").read_text().splitlines()[1:]
-    assert record.volumes_baseline["scans"] == sum(line.split("\t")[2] == "train" for line in lines)
-    assert "p0" not in json.dumps(record.volumes_baseline)  # of the group, nobody's
+    assert record.volumes_baseline.content["scans"] == sum(line.split("\t")[2] == "train" for line in lines)
+    assert "p0" not in json.dumps(record.volumes_baseline.to_dict())  # of the group, nobody's
 
 
 def test_other_volumes_in_the_sidecars_are_another_run(finished, measured, tmp_path):
@@ -157,5 +157,5 @@ def test_volumes_of_a_dlmuse_table_count_as_they_stand(tiny_cohort, tiny_base, t
     result = finetune(config)
     stored = read_record(config.out).volumes_baseline
     assert stored is not None
-    assert (stored["program"], stored["structures"]) == ("DLMUSE", ["hippocampus"])
+    assert (stored.program, stored.structures) == ("DLMUSE", ("hippocampus",))
     assert result.baselines["volumes_only"]["balanced_accuracy"]["value"] > 0.6
