@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from adclip.domain import Prediction, ReadOptions, ScanItem, ScoreEstimate, Visit
-from adclip.prediction.answer import STATUS_OF_VERDICT, Answer, likeliest, said_of, with_flags
+from adclip.prediction.answer import STATUS_OF_VERDICT, Answer, calibrated, likeliest, with_flags
 from adclip.prediction.inputs import read_visit, to_item
 from adclip.runtime.paths import shown
 from adclip.version import __version__
@@ -171,9 +171,9 @@ class Predictor:
         """Score one scan without gradients; `visit` is the row of the table."""
         import torch
 
-        told = self.complete(prepared, visit)
+        completed = self.complete(prepared, visit)
         with torch.inference_mode():
-            return self.to_answer(self.score(self.to_image(prepared), told), told)
+            return self.to_answer(self.score(self.to_image(prepared), completed), completed)
 
     def to_answer(self, scores: Scores, visit: Visit | None) -> Answer:
         """Give the numbers of one scan their names."""
@@ -197,8 +197,8 @@ class Predictor:
         from adclip.clinical.measured import volumes_of
         from adclip.prediction.volumetry import IMPLAUSIBLE, NEED_RAW_SCAN, ask_baseline, describe
 
-        said = said_of(answer, self.record.calibration)
-        flags = [*prepared.flags, *said.flags]
+        result = calibrated(answer, self.record.calibration)
+        flags = [*prepared.flags, *result.flags]
         if visit is None:
             flags.append("no_metadata")
         elif not answer.used_report:
@@ -212,19 +212,22 @@ class Predictor:
         if self.volumes and item.preprocessed and volumes is None:
             flags.append(NEED_RAW_SCAN)
         metadata_only = self._metadata_only(visit)
-        if metadata_only and {likeliest(said.scan_only), likeliest(metadata_only)} == {self.labels[0], self.labels[-1]}:
+        if metadata_only and {likeliest(result.scan_only), likeliest(metadata_only)} == {
+            self.labels[0],
+            self.labels[-1],
+        }:
             flags.append("scan_and_metadata_disagree")
         prediction = Prediction(
             scan=shown(item.path),
             status=STATUS_OF_VERDICT[prepared.qc.verdict or "pass"],
             subject_id=(visit.subject_id if visit and visit.subject_id else item.subject_id) or None,
             session_id=item.session_id or (visit.session_id if visit else None),
-            diagnosis=likeliest(said.probabilities),
+            diagnosis=likeliest(result.probabilities),
             scores=answer.scores,
-            probabilities=said.probabilities,
-            prediction_set=said.prediction_set,
+            probabilities=result.probabilities,
+            prediction_set=result.prediction_set,
             mmse=self._score(answer, visit),
-            scan_only=said.scan_only,
+            scan_only=result.scan_only,
             metadata_only=metadata_only,
             volumes_only=ask_baseline(self.record.volumes_baseline, prepared.volumes, visit),
             volumes=describe(volumes, visit),
@@ -243,17 +246,20 @@ class Predictor:
         baseline = self.record.metadata_baseline
         return self.record.reports and (baseline is None or baseline.reads_volumes_of_table)
 
-    def _flags_of_volumes(self, told: Visit | None) -> list[str]:
+    def _flags_of_volumes(self, completed: Visit | None) -> list[str]:
         """Say what is to be known of the volumes in the report, if there are any."""
         from adclip.clinical.reports import fields_of, render
         from adclip.clinical.reports.readings import BRIDGED
         from adclip.prediction.volumetry import foreign_flag
 
-        if told is None or not any(column.endswith("_mm3") for column in self.reader.fields(told)):
+        if completed is None or not any(column.endswith("_mm3") for column in self.reader.fields(completed)):
             return []
-        foreign = foreign_flag(told.volumes_source, self.record.training.volumes_sources or ())
-        said = render(told, self.record.style, None, self.record.task.keep(fields_of(self.record.style))).flags
-        return [*([foreign] if foreign else []), *(flag for flag in said if flag in ("estimated_volumes", BRIDGED))]
+        foreign = foreign_flag(completed.volumes_source, self.record.training.volumes_sources or ())
+        report = render(completed, self.record.style, None, self.record.task.keep(fields_of(self.record.style)))
+        return [
+            *([foreign] if foreign else []),
+            *(flag for flag in report.flags if flag in ("estimated_volumes", BRIDGED)),
+        ]
 
     def _score(self, answer: Answer, visit: Visit | None) -> ScoreEstimate | None:
         if answer.mmse_points is None:

@@ -21,7 +21,7 @@ from adclip.model.checkpoint import load_model, read_contract, save_adapter, wit
 from adclip.model.device import choose_device
 from adclip.model.prompts import adapter_state, is_adapter
 from adclip.model.record import LAST_DIAGNOSIS_NOTICE, AdapterRecord, Calibration, model_folder, read_record
-from adclip.model.record_parts import Training
+from adclip.model.record_parts import StoredBaseline, Training
 from adclip.model.text import tokenize
 
 SAVED_KEYS = {
@@ -303,3 +303,26 @@ def test_what_is_no_model_is_told_apart(tmp_path):
     refused(tmp_path / "run", "not an adclip model folder")
     (tmp_path / "run" / "private" / "config.toml").write_text("")
     refused(tmp_path / "run", "an unfinished run")
+
+
+# ------------------------------------------------------------------------------------------------ parts of the record
+
+
+def test_how_a_model_was_trained_is_read_and_written_word_for_word():
+    content = json.loads((model_folder("builtin") / "adapter.json").read_text(encoding="utf-8"))
+    training = Training.from_dict(content["training"])
+    assert json.dumps(training.to_dict()) == json.dumps(content["training"])
+    assert training.epochs == content["training"]["epochs"] and training.method == content["training"]["method"]
+    assert training.volumes_sources == tuple(content["training"]["volumes_sources"])
+    earlier = {"seed": 3, "colour": "red", "fold": None, "epochs": 2}
+    training = Training.from_dict(earlier)
+    assert training.to_dict() == earlier and training.volumes_sources is None and training.method == "prompt"
+    stored = StoredBaseline.from_dict(content["metadata_baseline"])
+    assert stored.to_dict() == content["metadata_baseline"] and stored.reads_volumes_of_table
+
+
+def test_a_record_without_a_word_on_the_baseline_is_damaged(folder):
+    data = json.loads((folder / "adapter.json").read_text())
+    del data["metadata_baseline"]
+    (folder / "adapter.json").write_text(json.dumps(data))
+    refused(folder, "not readable")
