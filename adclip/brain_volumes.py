@@ -76,7 +76,7 @@ class BrainVolumes:
             return None
         content = _as_mapping(data)
         volumes = content.get("volumes")
-        known = {"source", "table", "volumes", "definitions", "measured_error"}
+        keys = {"source", "table", "volumes", "definitions", "measured_error"}
         numbers = {str(name): float(value) for name, value in _as_mapping(volumes).items() if _is_volume(value)}
         return cls(
             source=_as_text(content.get("source")),
@@ -85,7 +85,7 @@ class BrainVolumes:
             definitions=content["definitions"] if isinstance(content.get("definitions"), dict) else None,
             measured_error=content["measured_error"] if isinstance(content.get("measured_error"), dict) else None,
             is_whole=isinstance(volumes, dict) and len(numbers) == len(volumes),
-            further={name: value for name, value in content.items() if name not in known},
+            further={name: value for name, value in content.items() if name not in keys},
         )
 
 

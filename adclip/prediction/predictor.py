@@ -267,10 +267,10 @@ class Predictor:
         task = self.record.task
         lowest, highest = task.score_range
         points = min(max(answer.mmse_points, lowest), highest)
-        half, known = self.record.calibration.mmse_half_width, task.score_of(visit) if visit else None
+        half, points_of_row = self.record.calibration.mmse_half_width, task.score_of(visit) if visit else None
         if half is None:
-            return ScoreEstimate(points, known=known)
-        return ScoreEstimate(points, max(points - half, lowest), min(points + half, highest), known)
+            return ScoreEstimate(points, known=points_of_row)
+        return ScoreEstimate(points, max(points - half, lowest), min(points + half, highest), points_of_row)
 
     def _metadata_only(self, visit: Visit | None) -> Mapping[str, float] | None:
         from adclip.prediction.metadata_baseline import MetadataBaseline

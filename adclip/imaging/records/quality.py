@@ -68,9 +68,9 @@ class Quality:
             "verdict": self.verdict,
             "reasons": None if self.verdict is None else list(self.reasons),
         }
-        told = {name: value for name, value in words.items() if value is not None}
+        stated = {name: value for name, value in words.items() if value is not None}
         override = {} if self.override is None else {"override": self.override.to_dict()}
-        return {**self.numbers, **told, **self.further, **override}
+        return {**self.numbers, **stated, **self.further, **override}
 
     @classmethod
     def from_dict(cls, data: object) -> Quality:
