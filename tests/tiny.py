@@ -133,6 +133,7 @@ def write_table(path: Path, visits: Sequence[Visit], **changed: str) -> Path:
 def write_cohort(folder: Path, subjects: int = 21) -> list[Visit]:
     """Write derivatives and `table.csv`; every fifth person comes twice."""
     from adclip.imaging.derivatives.files import PreparedScan, quantise, write_dataset_description, write_derivative
+    from adclip.imaging.records.quality import Quality
 
     rng = np.random.default_rng(1)
     visits: list[Visit] = []
@@ -141,7 +142,7 @@ def write_cohort(folder: Path, subjects: int = 21) -> list[Visit]:
         for session in ("01", "02") if number % 5 == 0 else ("01",):
             visit = replace(first, session_id=session)
             image = quantise(paint(number % 3, rng))
-            prepared = PreparedScan(image, image > 0, np.eye(4), qc={"verdict": "pass"})
+            prepared = PreparedScan(image, image > 0, np.eye(4), qc=Quality(verdict="pass"))
             write_derivative(prepared, ScanItem(Path(), visit.subject_id, session), folder, CONTRACT)
             visits.append(visit)
     write_dataset_description(folder)
@@ -170,11 +171,12 @@ def write_template_derivative(folder: Path) -> Path:
     """Write the template's brain as a derivative on the builtin model's grid."""
     from adclip.config import SMALL
     from adclip.imaging.derivatives.files import PreparedScan, quantise, write_derivative
+    from adclip.imaging.records.quality import Quality
     from adclip.imaging.steps.grid import to_grid
     from adclip.imaging.steps.templates import read_template
 
     t1, affine = read_template()
     image = to_grid(t1, affine, np.eye(4), SMALL.contract)
     image = quantise(image / image.max())
-    prepared = PreparedScan(image, image > 0, np.eye(4), qc={"verdict": "pass"})
+    prepared = PreparedScan(image, image > 0, np.eye(4), qc=Quality(verdict="pass"))
     return write_derivative(prepared, ScanItem(Path(), "template"), folder, SMALL.contract)

@@ -65,60 +65,64 @@ def measure(
     visits = [cohort.visits[place] for place in places]
     truth = [labels[int(cohort.labels[place])] for place in places]
     subjects = [person_of(visit.subject_id) for visit in visits]
-    told = [reads_report(visit, record.style, record.task, reports=record.reports) for visit in visits]
+    has_report = [reads_report(visit, record.style, record.task, reports=record.reports) for visit in visits]
     mmse = None if record.mmse_mean is None or answers.mmse is None else [float(x) for x in answers.mmse]
-    known = [task.score_of(visit) for visit in visits]
-    everyone = _judge(record, cohort, places, answers, told)
+    true_scores = [task.score_of(visit) for visit in visits]
+    everyone = _judge(record, cohort, places, answers, has_report)
     full, scan = everyone[MODEL], everyone["scan_only"]
-    if record.training.get("method") == "metadata":
+    if record.training.method == "metadata":
         del everyone["scan_only"]  # the regression on metadata sees no scan, so it has no answer from one
-    majority = max(record.training["counts"]["train"], key=record.training["counts"]["train"].get)
+    trained_on = record.training.counts["train"]
+    majority = max(trained_on, key=lambda label: trained_on[label])
     numbers = [labels.index(name) for name in truth]
     metrics: dict[str, Any] = {}
     groups: dict[str, dict[str, Any]] = {}
-    for group, one in everyone.items():
-        scores = (known, mmse) if group == MODEL else (None, None)
-        found = summarise(
-            truth, one.equal, labels, subjects, scores[0], scores[1], seed, majority=majority, score_name=task.score_key,
-            as_in_study=one.study,
+    for group, judged in everyone.items():
+        scores = (true_scores, mmse) if group == MODEL else (None, None)
+        numbers_of_group = summarise(
+            truth, judged.equal, labels, subjects, scores[0], scores[1], seed, majority=majority, score_name=task.score_key,
+            as_in_study=judged.study,
         )  # fmt: skip
-        own = {name: value for name, value in found.items() if not name.startswith(MAJORITY)}
+        own = {name: value for name, value in numbers_of_group.items() if not name.startswith(MAJORITY)}
         if group == MODEL:
-            metrics, groups["majority"] = own, {n.removeprefix(MAJORITY): found[n] for n in found if n not in own}
+            metrics, groups["majority"] = (
+                own,
+                {n.removeprefix(MAJORITY): numbers_of_group[n] for n in numbers_of_group if n not in own},
+            )
         else:
             groups[group] = own
-    thresholds = [calibration.set_threshold if one else calibration.scan_only_set_threshold for one in told]
+    thresholds = [calibration.set_threshold if one else calibration.scan_only_set_threshold for one in has_report]
     metrics |= _measure_sets(full.equal, numbers, thresholds, subjects, seed)
     if mmse is not None and calibration.mmse_half_width is not None:
         within = [
             None if k is None else float(abs(k - m) <= calibration.mmse_half_width)
-            for k, m in zip(known, mmse, strict=True)
+            for k, m in zip(true_scores, mmse, strict=True)
         ]
         metrics[f"{task.score_key}_coverage"] = summarise_mean(within, subjects, seed=seed)
     if usual_score is not None and f"{task.score_key}_mae" in metrics:
-        away = [None if score is None else abs(score - usual_score) for score in known]
+        away = [None if score is None else abs(score - usual_score) for score in true_scores]
         groups["majority"][f"{task.score_key}_mae"] = summarise_mean(away, subjects, None, seed)
     usual = np.tile(np.eye(len(labels))[labels.index(majority)], (len(truth), 1))
     rivals = everyone | {
         "majority": Judged(usual, usual, np.full(len(truth), np.nan if usual_score is None else usual_score))
     }
     order = [group for group in (*everyone, "majority") if group != MODEL]
-    points = np.array([np.nan if score is None else score for score in known], dtype=float)
+    points = np.array([np.nan if score is None else score for score in true_scores], dtype=float)
     for group in order:
         metrics |= {f"{group}.{name}": value for name, value in groups[group].items()}
     for group in order:
-        found = compare(
+        differences = compare(
             full, rivals[group], np.array(numbers), labels, subjects, points, seed, names=tuple(groups[group]),
             score_name=task.score_key,
         )  # fmt: skip
-        metrics |= {f"{LESS}{group}.{name}": value for name, value in found.items()}
-    _write_predictions(out, record, visits, truth, known, mmse, everyone | {"scan_only": scan})
-    plot_answers(out / "private" / "plots", task, numbers, full.equal, full.study, known, mmse)
+        metrics |= {f"{LESS}{group}.{name}": value for name, value in differences.items()}
+    _write_predictions(out, record, visits, truth, true_scores, mmse, everyone | {"scan_only": scan})
+    plot_answers(out / "private" / "plots", task, numbers, full.equal, full.study, true_scores, mmse)
     return metrics
 
 
 def _judge(
-    record: AdapterRecord, cohort: Cohort, places: Sequence[int], answers: Answers, told: Sequence[bool]
+    record: AdapterRecord, cohort: Cohort, places: Sequence[int], answers: Answers, has_report: Sequence[bool]
 ) -> dict[str, Judged]:
     """Return the answers of the model and of whoever stands beside it, for classes equally common and as in the study.
 
@@ -135,22 +139,23 @@ def _judge(
     }
     equal = {name: to_probabilities(scores, one) for name, (scores, one, _) in roads.items()}
     study = {name: to_probabilities(scores, two or one, shares) for name, (scores, one, two) in roads.items()}
-    with_report = np.array(told)[:, None]
+    with_report = np.array(has_report)[:, None]
     mmse = None if record.mmse_mean is None else answers.mmse
     # as `predict` does it: without a word in the report the answer is that of the scan alone
     full, full_study = (np.where(with_report, both["report"], both["scan"]) for both in (equal, study))
-    found = {MODEL: Judged(full, full_study, mmse), "scan_only": Judged(equal["scan"], study["scan"])}
-    baseline = MetadataBaseline.from_dict(record.metadata_baseline or {})
+    judged = {MODEL: Judged(full, full_study, mmse), "scan_only": Judged(equal["scan"], study["scan"])}
+    stored = record.metadata_baseline
+    baseline = MetadataBaseline.from_dict({} if stored is None else stored.content)
     rows = {"metadata_only": [baseline.predict(cohort.visits[place]) for place in places]}
     if record.volumes_baseline is not None:
-        by_volumes = VolumesBaseline.from_dict(record.volumes_baseline)
+        by_volumes = VolumesBaseline.from_dict(record.volumes_baseline.content)
         rows["volumes_only"] = [by_volumes.predict_case(cohort.case(place)) for place in places]
     even = dict.fromkeys(labels, 1 / len(labels))
     for kind, answered in rows.items():
         if any(row is not None for row in answered):
             table = np.array([[(row or even)[label] for label in labels] for row in answered])
-            found[kind] = Judged(table, put_back(table, shares))
-    return found
+            judged[kind] = Judged(table, put_back(table, shares))
+    return judged
 
 
 def _write_predictions(
@@ -158,7 +163,7 @@ def _write_predictions(
     record: AdapterRecord,
     visits: Sequence[Visit],
     truth: Sequence[str],
-    known: Sequence[float | None],
+    true_scores: Sequence[float | None],
     mmse: Sequence[float] | None,
     everyone: dict[str, Judged],
 ) -> None:
@@ -169,7 +174,7 @@ def _write_predictions(
     header = ["subject_id", "session_id", "diagnosis"]
     header += [f"{kind}_{label}" for kind in tables for label in labels]
     lines = ["\t".join([*header, key, f"{key}_estimate"])]
-    for row, (visit, score) in enumerate(zip(visits, known, strict=True)):
+    for row, (visit, score) in enumerate(zip(visits, true_scores, strict=True)):
         cells = [visit.subject_id, visit.session_id or "n/a", truth[row]]
         cells += [f"{number:.6f}" for table in tables.values() for number in table[row]]
         cells += ["n/a" if score is None else f"{score:g}", f"{mmse[row]:.3f}" if mmse else "n/a"]
@@ -206,11 +211,11 @@ def count_subjects(cohort: Cohort, places: Sequence[int], labels: Sequence[str])
     first: dict[str, str] = {}
     for place in places:
         first.setdefault(person_of(cohort.visits[place].subject_id), labels[int(cohort.labels[place])])
-    found = Counter(first.values())
-    return {label: found.get(label, 0) for label in labels}
+    subjects = Counter(first.values())
+    return {label: subjects.get(label, 0) for label in labels}
 
 
 def shares_of(cohort: Cohort, places: Sequence[int], labels: Sequence[str]) -> dict[str, float]:
     """Return the share of each class among the scans at `places`, as the training objective counts them."""
-    found = Counter(int(cohort.labels[place]) for place in places)
-    return {label: found[index] / len(places) for index, label in enumerate(labels)}
+    scans = Counter(int(cohort.labels[place]) for place in places)
+    return {label: scans[index] / len(places) for index, label in enumerate(labels)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from adclip.brain_volumes import BrainVolumes
 from adclip.domain import FloatArray, InputContract, ReadOptions, ScanItem, Volume
 from adclip.errors import ScanError
 from adclip.imaging.derivatives.files import (
@@ -23,6 +24,7 @@ from adclip.imaging.derivatives.files import (
 from adclip.imaging.derivatives.names import derivative_path
 from adclip.imaging.quality.limits import limits_version
 from adclip.imaging.quality.verdict import measure_quality, refuse_other_than_t1
+from adclip.imaging.records.sidecar import StepTaken
 from adclip.imaging.sources.files import read_volume
 from adclip.imaging.sources.source import Source, check_unchanged, hash_source, stamp_of
 from adclip.imaging.steps.bias import COARSE_MM, correct_bias
@@ -135,21 +137,20 @@ def prepare_scan(
             refuse_other_than_t1(item.path, quality)
     if quality.verdict != "pass":
         flags.append(f"qc_{quality.verdict}")
-    volumes: Mapping[str, Any] = {}
+    volumes: BrainVolumes | None = None
     if measure:
         from adclip.imaging.volumes.measure import measure_volumes
 
         with log.step("volumes", {}) as parameters:
-            measured = measure_volumes(head, affine, head_mask, scan_to_mni).to_dict()
-            parameters["method"] = f"{measured.pop('method')} {measured.pop('version')}"
-            volumes = {"source": parameters["method"], **measured}
+            volumes = measure_volumes(head, affine, head_mask, scan_to_mni).to_record()
+            parameters["method"] = volumes.source
     return PreparedScan(
         image=image,
         mask=grid_mask,
         scan_to_mni=scan_to_mni,
         source=volume.source,
         volume=volume,
-        qc=quality.to_dict(),
+        qc=quality,
         flags=tuple(dict.fromkeys(flags)),
         steps=tuple(log.steps),
         source_sha256=source.sha256,
@@ -219,10 +220,10 @@ class _StepLog:
     """Collects what was done, with which parameters, and how long it took."""
 
     def __init__(self) -> None:
-        self.steps: list[Mapping[str, Any]] = []
+        self.steps: list[StepTaken] = []
 
     @contextmanager
     def step(self, name: str, parameters: dict[str, Any]) -> Iterator[dict[str, Any]]:
         began = time.perf_counter()
         yield parameters
-        self.steps.append({"name": name, "parameters": parameters, "seconds": round(time.perf_counter() - began, 3)})
+        self.steps.append(StepTaken(name, parameters, round(time.perf_counter() - began, 3)))

@@ -55,8 +55,8 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Said:
-    """An answer as it is told.
+class CalibratedAnswer:
+    """An answer as a person gets it.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ class Said:
     flags: tuple[str, ...]
 
 
-def said_of(answer: Answer, calibration: Calibration) -> Said:
+def calibrated(answer: Answer, calibration: Calibration) -> CalibratedAnswer:
     """Apply what the calibration subjects taught for the answer's own road: with a report, or the scan alone.
 
     A road that they taught nothing about borrows nothing from the other: its probabilities are those of the raw scores, which
@@ -89,7 +89,8 @@ def said_of(answer: Answer, calibration: Calibration) -> Said:
     flags: tuple[str, ...] = () if fitted else (NOT_CALIBRATED,)
     if answer.distance is not None and calibration.gate_limit and answer.distance > calibration.gate_limit:
         flags = ("unlike_training_scans", *flags)
-    return Said(probabilities, scan_only, to_prediction_set(probabilities, threshold if fitted else None), flags)
+    prediction_set = to_prediction_set(probabilities, threshold if fitted else None)
+    return CalibratedAnswer(probabilities, scan_only, prediction_set, flags)
 
 
 def name_probabilities(scores: Mapping[str, float], temperature: float) -> dict[str, float]:

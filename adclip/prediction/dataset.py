@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adclip.clinical.measured import Case, Measured
+from adclip.brain_volumes import BrainVolumes
+from adclip.clinical.measured import Case
 from adclip.clinical.scans.manifest import Example
 from adclip.domain import InputContract, Visit
 from adclip.errors import ScanError
@@ -37,7 +38,7 @@ class Cohort:
         Index into the class order.
     mmse : Tensor (N,), float32
         The task's auxiliary score, the MMSE by default: points, NaN where unknown.
-    measured : tuple of Measured or None
+    measured : tuple of BrainVolumes or None
         Volumes of each scan's sidecar; empty if nobody looked.
     """
 
@@ -45,7 +46,7 @@ class Cohort:
     images: Tensor
     labels: Tensor
     mmse: Tensor
-    measured: tuple[Measured | None, ...] = ()
+    measured: tuple[BrainVolumes | None, ...] = ()
 
     def case(self, place: int) -> Case:
         """Return what is known of a scan's volumes, by its row and by its sidecar."""

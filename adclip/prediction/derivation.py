@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,15 +11,16 @@ from adclip.domain import InputContract, ReadOptions, ScanItem
 from adclip.imaging.derivatives.currency import is_current, read_whole
 from adclip.imaging.derivatives.files import (
     read_derivative,
-    update_sidecar,
     write_dataset_description,
     write_derivative,
+    write_sidecar,
 )
 from adclip.imaging.derivatives.names import derivative_path, figure_path
 from adclip.imaging.derivatives.qc_picture import draw_qc
 from adclip.imaging.derivatives.status import ScanRow
 from adclip.imaging.prepare import PreparedScan, prepare_scan
 from adclip.imaging.quality.verdict import override_verdict
+from adclip.imaging.records.sidecar import Sidecar
 from adclip.imaging.sources.ours import is_our_dataset, read_sidecar
 from adclip.imaging.sources.source import Source, hash_source
 from adclip.imaging.steps.brain import DeepbetStripper, SkullStripper
@@ -65,18 +65,18 @@ class ScanWork:
         finished = self._still_holds(item, source)
         return self._do(item, source, earlier) if finished is None else self._keep(item, finished)
 
-    def find_finished(self, item: ScanItem) -> dict[str, Any] | None:
+    def find_finished(self, item: ScanItem) -> Sidecar | None:
         """Return the sidecar of an earlier result that still holds."""
         if read_sidecar(derivative_path(self._config.out, item)) is None:
             return None
         return self._still_holds(item, hash_source(item.path, self.options))
 
-    def _still_holds(self, item: ScanItem, source: Source) -> dict[str, Any] | None:
+    def _still_holds(self, item: ScanItem, source: Source) -> Sidecar | None:
         """Return the sidecar of a whole set of files made of the same bytes in the same way, volumes included."""
         finished = None if self._config.overwrite else read_whole(self._config.out, item)
         if finished is None or not is_current(finished, source.sha256, self._contract, self.options, self._stripper):
             return None
-        if self._config.volumes and not still_counts(_mapping(finished.get("Volumes"))) and not find_volumes(item):
+        if self._config.volumes and not still_counts(finished.volumes) and find_volumes(item) is None:
             return None  # none, or measured by another segmenter
         return finished
 
@@ -84,35 +84,38 @@ class ScanWork:
         """Keep a derivative where it is, or copy it here from another folder; nothing is computed again."""
         out = self._config.out
         prepared = read_derivative(item, self._contract)
-        origin = read_sidecar(item.path) or {}
+        origin = read_sidecar(item.path) or Sidecar()
         notes: tuple[str, ...] = (TAKEN_OVER,)
-        if self._config.volumes and not still_counts(prepared.volumes) and not find_volumes(item):
-            prepared = replace(prepared, volumes={})  # of another segmenter: not comparable with what is measured today
+        of_table = find_volumes(item) if self._config.volumes else None
+        if self._config.volumes and not still_counts(prepared.volumes) and of_table is None:
+            prepared = replace(
+                prepared, volumes=None
+            )  # of another segmenter: not comparable with what is measured today
             _log.warning("%s: volumes are measured on the raw scan only; give it instead of its derivative", item.path)
             notes = (TAKEN_OVER, NEED_RAW_SCAN)
         if item.path.resolve() == derivative_path(out, item).resolve():
             return self._keep(item, origin, notes=notes)
         there = read_sidecar(derivative_path(out, item))
-        if not self._config.overwrite and _same_result(origin, read_whole(out, item)):
-            return self._keep(item, _merge(there or {}, origin), before=there, notes=notes)
+        if there is not None and not self._config.overwrite and _same_result(origin, read_whole(out, item)):
+            return self._keep(item, _merge(there, origin), before=there, notes=notes)
         prepared = replace(prepared, flags=tuple(dict.fromkeys((*prepared.flags, TAKEN_OVER))))
-        if found := find_volumes(item) if self._config.volumes else {}:
-            prepared = replace(prepared, volumes=found)
+        if of_table is not None:
+            prepared = replace(prepared, volumes=of_table)
         row = self._write(item, _judge(prepared, self._verdict(item, there, prepared.source_sha256)), origin)
         return replace(row, flags=tuple(dict.fromkeys((*row.flags, *notes))))
 
-    def _do(self, item: ScanItem, source: Source | None, earlier: Mapping[str, Any] | None) -> ScanRow:
+    def _do(self, item: ScanItem, source: Source | None, earlier: Sidecar | None) -> ScanRow:
         verdict = self._verdict(item, earlier, source.sha256 if source else "")
-        found = find_volumes(item) if self._config.volumes else {}
+        of_table = find_volumes(item) if self._config.volumes else None
         prepared = prepare_scan(
             item, self._contract, self._stripper, self.options,
-            measure=self._config.volumes and not found, any_modality=verdict is not None, source=source,
+            measure=self._config.volumes and of_table is None, any_modality=verdict is not None, source=source,
         )  # fmt: skip
-        if found:
-            prepared = replace(prepared, volumes=found)
+        if of_table is not None:
+            prepared = replace(prepared, volumes=of_table)
         return self._write(item, _judge(prepared, verdict))
 
-    def _write(self, item: ScanItem, prepared: PreparedScan, origin: Mapping[str, Any] | None = None) -> ScanRow:
+    def _write(self, item: ScanItem, prepared: PreparedScan, origin: Sidecar | None = None) -> ScanRow:
         out = self._config.out
         if not is_our_dataset(out):
             write_dataset_description(out)
@@ -126,32 +129,32 @@ class ScanWork:
     def _keep(
         self,
         item: ScanItem,
-        sidecar: Mapping[str, Any],
-        before: Mapping[str, Any] | None = None,
+        sidecar: Sidecar,
+        before: Sidecar | None = None,
         notes: tuple[str, ...] = (),
     ) -> ScanRow:
         """Keep a finished scan, with a new word on its verdict or new volumes beside it; `before` is what the disk holds."""
-        after = dict(sidecar)
+        before = before or sidecar
+        after = sidecar
         verdict = self._override(item)
-        if verdict is not None and _overridden(after) != verdict:
-            qc, flags = override_verdict(_mapping(after.get("QC")), after.get("Flags", ()), verdict)
-            after |= {"QC": qc, "Flags": list(flags)}
+        if verdict is not None and after.qc.overridden_to != verdict:
+            qc, flags = override_verdict(after.qc, after.flags, verdict)
+            after = replace(after, qc=qc, flags=flags)
         if self._config.volumes:
-            if found := find_volumes(item):
-                after["Volumes"] = found
-            elif not still_counts(_mapping(after.get("Volumes"))):
-                after.pop("Volumes", None)
-        if after != (sidecar if before is None else before):
-            update_sidecar(self._config.out, item, after)
-        flags = tuple(dict.fromkeys((*after.get("Flags", ()), *notes)))
-        return to_row(item, "kept", qc=after.get("QC", {}), flags=flags)
+            if (of_table := find_volumes(item)) is not None:
+                after = replace(after, volumes=of_table)
+            elif not still_counts(after.volumes):
+                after = replace(after, volumes=before.volumes)  # what somebody measured earlier is not thrown away
+        if after.to_dict() != before.to_dict():
+            write_sidecar(derivative_path(self._config.out, item), after)
+        return to_row(item, "kept", qc=after.qc, flags=tuple(dict.fromkeys((*after.flags, *notes))))
 
-    def _verdict(self, item: ScanItem, earlier: Mapping[str, Any] | None, source_sha256: str) -> str | None:
+    def _verdict(self, item: ScanItem, earlier: Sidecar | None, source_sha256: str) -> str | None:
         """Return what the user says of a scan now, or said of the same bytes in an earlier run."""
         now = self._override(item)
-        if now is not None or earlier is None or earlier.get("SourceSHA256") != source_sha256:
+        if now is not None or earlier is None or earlier.source_sha256 != source_sha256:
             return now  # nobody has looked at other bytes yet
-        return _overridden(earlier)
+        return earlier.qc.overridden_to
 
     def _override(self, item: ScanItem) -> str | None:
         session = self._overrides.get((item.subject_id, item.session_id))
@@ -173,26 +176,16 @@ def _judge(prepared: PreparedScan, verdict: str | None) -> PreparedScan:
     return replace(prepared, qc=qc, flags=flags)
 
 
-def _overridden(sidecar: Mapping[str, Any]) -> str | None:
-    verdict = _mapping(_mapping(sidecar.get("QC")).get("override")).get("to")
-    return verdict if isinstance(verdict, str) else None
-
-
-def _same_result(origin: Mapping[str, Any], there: Mapping[str, Any] | None) -> bool:
+def _same_result(origin: Sidecar, there: Sidecar | None) -> bool:
     """Say whether two derivatives were made of one scan in one way; simulated ones, made of none, never are the same."""
-    names = ("SourceSHA256", "Fingerprint")
-    return there is not None and all(origin.get(name) and origin.get(name) == there.get(name) for name in names)
+    if there is None or not origin.source_sha256 or not origin.fingerprint:
+        return False
+    return (origin.source_sha256, origin.fingerprint) == (there.source_sha256, there.fingerprint)
 
 
-def _merge(there: Mapping[str, Any], origin: Mapping[str, Any]) -> dict[str, Any]:
+def _merge(there: Sidecar, origin: Sidecar) -> Sidecar:
     """Return the sidecar that is there with the origin's verdict and volumes, unless the user judged the scan there."""
-    merged = dict(there)
-    if _overridden(there) is None and origin.get("QC") != there.get("QC"):
-        merged |= {"QC": origin.get("QC", {}), "Flags": list(dict.fromkeys((*origin.get("Flags", ()), TAKEN_OVER)))}
-    if origin.get("Volumes"):
-        merged["Volumes"] = origin["Volumes"]
-    return merged
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+    merged = there
+    if there.qc.overridden_to is None and origin.qc != there.qc:
+        merged = replace(merged, qc=origin.qc, flags=tuple(dict.fromkeys((*origin.flags, TAKEN_OVER))))
+    return merged if origin.volumes is None else replace(merged, volumes=origin.volumes)

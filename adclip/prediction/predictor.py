@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from adclip.domain import Prediction, ReadOptions, Report, ScanItem, ScoreEstimate, Visit
-from adclip.prediction.answer import STATUS_OF_VERDICT, Answer, likeliest, said_of, with_flags
+from adclip.prediction.answer import STATUS_OF_VERDICT, Answer, calibrated, likeliest, with_flags
 from adclip.prediction.inputs import read_visit, to_item
 from adclip.runtime.paths import shown
 from adclip.version import __version__
@@ -128,12 +128,12 @@ class Predictor:
             from adclip.imaging.steps.brain import DeepbetStripper
 
             self._stripper = DeepbetStripper(str(self.device))
-        found = find_volumes(item) if self.volumes else {}
-        measure = self.volumes and not found
+        of_table = find_volumes(item) if self.volumes else None
+        measure = self.volumes and of_table is None
         prepared = prepare_scan(item, self.record.model.contract, self._stripper, options, measure=measure)
         if not self.volumes or (item.preprocessed and not still_counts(prepared.volumes)):
-            prepared = replace(prepared, volumes={})
-        return replace(prepared, volumes=found) if found else prepared
+            prepared = replace(prepared, volumes=None)
+        return prepared if of_table is None else replace(prepared, volumes=of_table)
 
     def complete(self, prepared: PreparedScan, visit: Visit | None) -> Visit | None:
         """Return what the report is written from: the row of the table, and the scan's volumes where it has none.
@@ -142,9 +142,9 @@ class Predictor:
         """
         from adclip.prediction.volumetry import may_be_told, with_volumes
 
-        known = self.record.training.get("volumes_sources") or []
-        told = self._was_taught_volumes() and may_be_told(prepared.volumes.get("source"), known)
-        return with_volumes(visit, prepared.volumes) if told else visit
+        learned_from = self.record.training.volumes_sources or ()
+        may = self._was_taught_volumes() and may_be_told(prepared.volumes, learned_from)
+        return with_volumes(visit, prepared.volumes) if may else visit
 
     def to_image(self, prepared: PreparedScan) -> Tensor:
         """Return the scan as the network takes it: (1, 1, D, H, W) in [0, 1] on the device."""
@@ -171,9 +171,9 @@ class Predictor:
         """Score one scan without gradients; `visit` is the row of the table."""
         import torch
 
-        told = self.complete(prepared, visit)
+        completed = self.complete(prepared, visit)
         with torch.inference_mode():
-            return self.to_answer(self.score(self.to_image(prepared), told), told)
+            return self.to_answer(self.score(self.to_image(prepared), completed), completed)
 
     def to_answer(self, scores: Scores, visit: Visit | None) -> Answer:
         """Give the numbers of one scan their names."""
@@ -190,45 +190,45 @@ class Predictor:
 
     def to_prediction(self, item: ScanItem, prepared: PreparedScan, visit: Visit | None, answer: Answer) -> Prediction:
         """Numbers to the record of the contract; `visit` is the row of the table."""
-        from adclip.prediction.volumetry import (
-            IMPLAUSIBLE,
-            NEED_RAW_SCAN,
-            ask_baseline,
-            describe,
-            is_plausible,
-            volumes_of,
-        )
+        from adclip.clinical.columns import are_plausible
+        from adclip.clinical.measured import volumes_of
+        from adclip.prediction.volumetry import IMPLAUSIBLE, NEED_RAW_SCAN, ask_baseline, describe
 
-        said = said_of(answer, self.record.calibration)
-        flags = [*prepared.flags, *said.flags]
+        result = calibrated(answer, self.record.calibration)
+        flags = [*prepared.flags, *result.flags]
         if visit is None:
             flags.append("no_metadata")
         elif not answer.used_report:
             flags.append("no_report")
         flags += self._flags_of_volumes(self.complete(prepared, visit))
-        if prepared.volumes and not is_plausible(prepared.volumes):
+        volumes = prepared.volumes
+        if volumes is not None and not are_plausible(volumes.mm3):
             flags.append(IMPLAUSIBLE)
-        volumes = prepared.volumes or volumes_of(visit)
-        if self.volumes and item.preprocessed and not volumes:
+        if volumes is None and visit is not None:
+            volumes = volumes_of(visit)
+        if self.volumes and item.preprocessed and volumes is None:
             flags.append(NEED_RAW_SCAN)
         metadata_only = self._metadata_only(visit)
-        if metadata_only and {likeliest(said.scan_only), likeliest(metadata_only)} == {self.labels[0], self.labels[-1]}:
+        if metadata_only and {likeliest(result.scan_only), likeliest(metadata_only)} == {
+            self.labels[0],
+            self.labels[-1],
+        }:
             flags.append("scan_and_metadata_disagree")
         prediction = Prediction(
             scan=shown(item.path),
-            status=STATUS_OF_VERDICT[str(prepared.qc.get("verdict", "pass"))],
+            status=STATUS_OF_VERDICT[prepared.qc.verdict or "pass"],
             subject_id=(visit.subject_id if visit and visit.subject_id else item.subject_id) or None,
             session_id=item.session_id or (visit.session_id if visit else None),
-            diagnosis=likeliest(said.probabilities),
+            diagnosis=likeliest(result.probabilities),
             scores=answer.scores,
-            probabilities=said.probabilities,
-            prediction_set=said.prediction_set,
+            probabilities=result.probabilities,
+            prediction_set=result.prediction_set,
             mmse=self._score(answer, visit),
-            scan_only=said.scan_only,
+            scan_only=result.scan_only,
             metadata_only=metadata_only,
             volumes_only=ask_baseline(self.record.volumes_baseline, prepared.volumes, visit),
             volumes=describe(volumes, visit),
-            volumes_source=volumes.get("source"),
+            volumes_source=None if volumes is None else volumes.source,
             flags=(),
             report=answer.report,
             model=self.identity,
@@ -247,19 +247,19 @@ class Predictor:
 
     def _was_taught_volumes(self) -> bool:
         """Whether volumes varied among the training visits, so that reports told of them; True where the record does not say."""
-        known = self.record.metadata_baseline
-        return self.record.reports and (known is None or any(column.endswith("_mm3") for column in known["columns"]))
+        baseline = self.record.metadata_baseline
+        return self.record.reports and (baseline is None or baseline.reads_volumes_of_table)
 
-    def _flags_of_volumes(self, told: Visit | None) -> list[str]:
+    def _flags_of_volumes(self, completed: Visit | None) -> list[str]:
         """Say what is to be known of the volumes in the report, if there are any."""
         from adclip.clinical.reports.readings import BRIDGED
         from adclip.prediction.volumetry import foreign_flag
 
-        if told is None or not any(column.endswith("_mm3") for column in self.reader.fields(told)):
+        if completed is None or not any(column.endswith("_mm3") for column in self.reader.fields(completed)):
             return []
-        foreign = foreign_flag(told.volumes_source, self.record.training.get("volumes_sources") or [])
-        said = self._report_of(told).flags
-        return [*([foreign] if foreign else []), *(flag for flag in said if flag in ("estimated_volumes", BRIDGED))]
+        foreign = foreign_flag(completed.volumes_source, self.record.training.volumes_sources or ())
+        flags = self._report_of(completed).flags
+        return [*([foreign] if foreign else []), *(flag for flag in flags if flag in ("estimated_volumes", BRIDGED))]
 
     def _score(self, answer: Answer, visit: Visit | None) -> ScoreEstimate | None:
         if answer.mmse_points is None:
@@ -267,14 +267,14 @@ class Predictor:
         task = self.record.task
         lowest, highest = task.score_range
         points = min(max(answer.mmse_points, lowest), highest)
-        half, known = self.record.calibration.mmse_half_width, task.score_of(visit) if visit else None
+        half, points_of_row = self.record.calibration.mmse_half_width, task.score_of(visit) if visit else None
         if half is None:
-            return ScoreEstimate(points, known=known)
-        return ScoreEstimate(points, max(points - half, lowest), min(points + half, highest), known)
+            return ScoreEstimate(points, known=points_of_row)
+        return ScoreEstimate(points, max(points - half, lowest), min(points + half, highest), points_of_row)
 
     def _metadata_only(self, visit: Visit | None) -> Mapping[str, float] | None:
         from adclip.prediction.metadata_baseline import MetadataBaseline
 
         if visit is None or self.record.metadata_baseline is None:
             return None
-        return MetadataBaseline.from_dict(self.record.metadata_baseline).predict(visit)
+        return MetadataBaseline.from_dict(self.record.metadata_baseline.content).predict(visit)

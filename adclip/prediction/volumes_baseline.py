@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from adclip.clinical.measured import Case, Measured
+from adclip.brain_volumes import BrainVolumes
+from adclip.clinical.measured import Case
 from adclip.clinical.norms.normative_score import (
     AS_MEASURED,
     DIRECTION,
@@ -126,7 +127,7 @@ class VolumesBaseline:
         """
         if source is None:
             return None
-        return self.predict_case(Case(age_years, sex, (Measured(source, volumes),)))
+        return self.predict_case(Case(age_years, sex, (BrainVolumes(source, volumes),)))
 
     def predict_case(self, case: Case) -> dict[str, float] | None:
         """Return class -> probability by whichever of a scan's volumes are the program's; None without them."""
@@ -180,23 +181,23 @@ def _commonest(cases: Sequence[Case]) -> tuple[str, str, tuple[str, ...]] | None
 
     Between equals the volumes that adclip measures itself go first, as prediction always has them, then the richer score.
     """
-    found: Counter[tuple[str, str, tuple[str, ...]]] = Counter()
+    scans: Counter[tuple[str, str, tuple[str, ...]]] = Counter()
     for case in cases:
-        for one in case.measured:
-            score = medial_temporal_score(one.volumes, case.age_years, case.sex, one.source)
-            program = scale_of(one.source)
+        for volumes in case.measured:
+            score = medial_temporal_score(volumes.mm3, case.age_years, case.sex, volumes.source)
+            program = scale_of(volumes.source)
             if isinstance(score, NormScore) and program is not None:
-                found[program, score.basis, tuple(score.parts)] += 1
+                scans[program, score.basis, tuple(score.parts)] += 1
     return max(
-        found, key=lambda kind: (found[kind], kind[0] == SEGMENTER, kind[1] == SHARE, len(kind[2])), default=None
+        scans, key=lambda kind: (scans[kind], kind[0] == SEGMENTER, kind[1] == SHARE, len(kind[2])), default=None
     )
 
 
 def _score(case: Case, program: str, basis: str, structures: Sequence[str]) -> float | None:
     """Return the score of a scan by one program's volumes, None where it cannot be computed as asked."""
-    for one in case.measured:
-        if scale_of(one.source) == program:
-            found = medial_temporal_score(one.volumes, case.age_years, case.sex, one.source, structures, basis)
-            if isinstance(found, NormScore):
-                return found.value
+    for volumes in case.measured:
+        if scale_of(volumes.source) == program:
+            score = medial_temporal_score(volumes.mm3, case.age_years, case.sex, volumes.source, structures, basis)
+            if isinstance(score, NormScore):
+                return score.value
     return None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from adclip.brain_volumes import BrainVolumes
 from adclip.config import SimulateConfig
 from adclip.domain import InputContract, ScanItem, Visit
 from adclip.runtime.paths import write_text
@@ -126,7 +127,7 @@ class SubjectWork:
                         person=person, volumes_mm3=brain.volumes_mm3, scan=written[0].relative_to(config.out).as_posix(),
                         site=scanner.site, scanner=scanner.name, field_strength_t=scanner.field_strength_t,
                         anatomy=source.name.partition(".")[0] if source else "template",
-                        measured={key: measured[key] for key in ("source", "volumes")} if measured else None,
+                        measured=None if measured is None else BrainVolumes(measured.source, measured.mm3),
                     )
                 )  # fmt: skip
         finally:
@@ -157,14 +158,14 @@ class SubjectWork:
 
     def _write_visit(
         self, person: Person, source: Path | None, scanner: Scanner, index: int, number: int
-    ) -> tuple[Brain, list[Path], dict[str, Any]]:
+    ) -> tuple[Brain, list[Path], BrainVolumes | None]:
         from adclip.simulation import derivative, heads
         from adclip.simulation.brains import grow_brain, head_size
         from adclip.simulation.measured import measure_scan
         from adclip.simulation.paint import LOOKS, draw_ct_style, draw_style
 
         config = self._config
-        measured: dict[str, Any] = {}
+        measured: BrainVolumes | None = None
         rng = self._rng(index, SCAN, number)
         if config.contrast == "ct":
             style = draw_ct_style(rng)
@@ -194,17 +195,18 @@ class SubjectWork:
 
 
 def _write_derivative(
-    config: SimulateConfig, contract: InputContract, item: ScanItem, made: Derivative, measured: dict[str, Any]
+    config: SimulateConfig, contract: InputContract, item: ScanItem, made: Derivative, measured: BrainVolumes | None
 ) -> list[Path]:
     from adclip.imaging.derivatives.files import PreparedScan, quantise, write_derivative
     from adclip.imaging.derivatives.names import mask_path, sidecar_path
+    from adclip.imaging.records.sidecar import StepTaken
     from adclip.imaging.sources.files import MNI, write_nifti
 
-    steps = [{"name": "simulate", "parameters": {"seed": config.seed}, "seconds": 0.0}]
+    steps = (StepTaken("simulate", {"seed": config.seed}),)
     prepared = PreparedScan(
         quantise(made.image), made.mask, np.eye(4), flags=("simulated",), steps=steps, volumes=measured
     )
-    scan = write_derivative(prepared, item, config.out, contract, with_xfm=False, extra={"Simulated": True})
+    scan = write_derivative(prepared, item, config.out, contract, with_xfm=False, simulated=True)
     changed = scan.with_name(f"{item.stem}_space-MNI152NLin2009aSym_desc-changed_mask.nii.gz")
     write_nifti(changed, made.changed.astype(np.uint8), contract.affine_xyz, np.uint8, space_code=MNI)
     return [scan, mask_path(scan), sidecar_path(scan), changed]

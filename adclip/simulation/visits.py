@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from adclip.brain_volumes import BrainVolumes
 from adclip.simulation.population import Person
 
 
@@ -25,8 +26,8 @@ class VisitRecord:
         Tesla.
     anatomy : str
         Name of the head that the person was made of.
-    measured : dict or None
-        What the shipped segmenter found in the scan: `source` and `volumes`, see `measured.measure_scan`.
+    measured : BrainVolumes or None
+        What the shipped segmenter found in the scan: source and volumes alone, see `measured.measure_scan`.
     """
 
     person: Person
@@ -36,16 +37,18 @@ class VisitRecord:
     scanner: str
     field_strength_t: float
     anatomy: str
-    measured: dict[str, Any] | None = None
+    measured: BrainVolumes | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""
-        return {**vars(self), "person": self.person.to_dict()}
+        measured = None if self.measured is None else self.measured.to_dict()
+        return {**vars(self), "person": self.person.to_dict(), "measured": measured}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> VisitRecord:
         """Rebuild from `to_dict`."""
-        return cls(**{**data, "person": Person.from_dict(data["person"])})
+        measured = BrainVolumes.from_dict(data.get("measured"))
+        return cls(**{**data, "person": Person.from_dict(data["person"]), "measured": measured})
 
     @property
     def number(self) -> int:

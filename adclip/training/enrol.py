@@ -6,7 +6,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
-from adclip.clinical.measured import to_measured
+from adclip.brain_volumes import BrainVolumes
+from adclip.clinical.measured import usable
 from adclip.clinical.reports import template_version, usable_fields
 from adclip.clinical.scans.manifest import Example, Manifest, build_manifest, with_last_diagnosis
 from adclip.clinical.scans.splits import PARTS, Split, prove_disjoint, require_every_class, split_by_subject, thin_out
@@ -62,19 +63,19 @@ class Enrolment:
         """Return the hash of everything that decides a run's result: settings, task, people, rows, words of reports, scans, base, version."""
         rows = [asdict(replace(example.visit, scan=None)) for example in self.manifest.examples]
         vocabulary = sorted(self.base.tokenizer.get_vocab().items())
-        told = [
+        decides = [
             __version__,
             relevant(config),
             template_version(config.style),
             self.task.to_dict(),
             self.split.to_tsv(),
             [
-                [example.sha256, row, example.measured and asdict(example.measured)]
+                [example.sha256, row, _source_and_volumes(example)]
                 for example, row in zip(self.manifest.examples, rows, strict=True)
             ],
             [self.base.sha256, vocabulary],
         ]
-        return hash_text(json.dumps(told, sort_keys=True))
+        return hash_text(json.dumps(decides, sort_keys=True))
 
     def scans_to_tsv(self) -> str:
         """Return the text of `scans.tsv`: which file was in which part, by its hash."""
@@ -88,10 +89,10 @@ class Enrolment:
 
     def examples_of_parts(self) -> dict[str, list[Example]]:
         """Return the scans of each part."""
-        of = {subject: part for part, theirs in self.subjects.items() for subject in theirs}
+        part_of = {subject: part for part, members in self.subjects.items() for subject in members}
         examples: dict[str, list[Example]] = {part: [] for part in self.subjects}
         for example in self.manifest.examples:
-            if (part := of.get(example.visit.subject_id)) is not None:
+            if (part := part_of.get(example.visit.subject_id)) is not None:
                 examples[part].append(example)
         return examples
 
@@ -161,8 +162,8 @@ def _divide(visits: Sequence[Visit], config: FinetuneConfig, on_event: OnEvent) 
         raise TableError.unreadable(config.splits, "not UTF-8 text") from None
     given, subjects = Split.from_tsv(text, config.splits), {visit.subject_id for visit in visits}
     split = given.over(subjects)
-    known = {person_of(subject) for subject in given.assignment}
-    if absent := sum(person_of(subject) not in known for subject in subjects):
+    assigned = {person_of(subject) for subject in given.assignment}
+    if absent := sum(person_of(subject) not in assigned for subject in subjects):
         on_event(Warned(str(config.splits), f"{absent} subjects of the table are not in it, and not used"))
     require_every_class(visits, split, "choose another --splits, or leave it out to have one drawn")
     return split
@@ -178,24 +179,26 @@ def _shares(config: FinetuneConfig) -> dict[str, float]:
 
 def _gather(config: FinetuneConfig, on_event: OnEvent) -> Manifest:
     """Find the scans, join them with their rows, and say what was left out."""
-    found = find_scans((config.scans,))
-    if raw := next((item for item in found if not item.preprocessed), None):
+    scans = find_scans((config.scans,))
+    if raw := next((item for item in scans if not item.preprocessed), None):
         raise ScanError.not_preprocessed(raw.path)
     table = read_tables(config.tables, config.table_options, need=("diagnosis",))
     for hint in (*table.hints, *table.notes):
         on_event(Warned(str(table.path), hint))
-    items = without_failed(found)
+    items = without_failed(scans)
     if not items:
         raise ScanError.all_failed_quality(config.scans)
-    if left_out := len(found) - len(items):
+    if left_out := len(scans) - len(items):
         on_event(Warned(str(config.scans), f"{left_out} left out: quality verdict fail (see qc.html there)"))
     manifest = _with_volumes(build_manifest(items, table, find_origins(items, table.scans_of_nobody)))
     for note in manifest.notes:
         on_event(Warned(str(table.path), note))
     for reason, count in manifest.skipped_by_reason.items():
         on_event(Warned(str(table.path), f"{count} left out: {reason}"))
-    usable = read_task(config.task).usable
-    if config.reports and not any(usable(usable_fields(one.visit, config.style)) for one in manifest.examples):
+    usable_columns = read_task(config.task).usable
+    if config.reports and not any(
+        usable_columns(usable_fields(example.visit, config.style)) for example in manifest.examples
+    ):
         on_event(Warned(str(table.path), f"no column that the style {config.style} reports; training on scans alone"))
     if config.label_policy == "subject-last":
         manifest, changed = with_last_diagnosis(manifest, table)
@@ -205,7 +208,15 @@ def _gather(config: FinetuneConfig, on_event: OnEvent) -> Manifest:
 
 def _with_volumes(manifest: Manifest) -> Manifest:
     """Add the volumes that stand in the scans' sidecars and still count, as prediction takes them."""
-    told = [(read_sidecar(example.item.path) or {}).get("Volumes") for example in manifest.examples]
-    found = [to_measured(one if isinstance(one, dict) and still_counts(one) else None) for one in told]
-    pairs = zip(manifest.examples, found, strict=True)
-    return replace(manifest, examples=tuple(replace(example, measured=measured) for example, measured in pairs))
+
+    def measured(example: Example) -> BrainVolumes | None:
+        sidecar = read_sidecar(example.item.path)
+        return usable(sidecar.volumes) if sidecar is not None and still_counts(sidecar.volumes) else None
+
+    examples = tuple(replace(example, measured=measured(example)) for example in manifest.examples)
+    return replace(manifest, examples=examples)
+
+
+def _source_and_volumes(example: Example) -> dict[str, object] | None:
+    volumes = example.measured
+    return None if volumes is None else {"source": volumes.source, "volumes": dict(volumes.mm3)}

@@ -140,7 +140,7 @@ class RunFolder:
         record = read_record(self.out, name)
         if name == ADAPTER_RECORD:
             check_weights(self.out)
-        if record.training.get("fingerprint") != fingerprint:
+        if record.training.fingerprint != fingerprint:
             return None
         self._forget_state()  # of a run that was killed at its very end
         return record
@@ -165,14 +165,14 @@ class RunFolder:
             _remove_if_empty(self.private / EARLIER / name)
 
     def _take_up(self, fingerprint: str) -> None:
-        found = read_fingerprint(self.state)
-        if found == fingerprint:
+        unfinished = read_fingerprint(self.state)
+        if unfinished == fingerprint:
             return
         if self.config.overwrite:
             self._clear()
-        elif found == "":
+        elif unfinished == "":
             read_state(self.state, fingerprint)  # says that it is damaged
-        elif found is not None:
+        elif unfinished is not None:
             raise OutputError.other_settings(self.out, self._changed_settings() or [])
         elif self.is_finished and self.finished(fingerprint) is None:
             raise OutputError.exists(self.out)
@@ -195,10 +195,10 @@ class RunFolder:
     def _own_files(self, folder: Path) -> list[Path]:
         """Return the files below a private folder that a run has written, by their names."""
         scores = {ALZHEIMER.score_key, read_task(self.config.task).score_key}
-        found = [folder / name for name in _FILES]
-        found += [folder / "plots" / f"{name}.png" for name in (*PLOTS, *sorted(scores))]
-        found += sorted((folder / EVENTS).glob("events.out.*"))
-        return [path for path in found if path.is_file()]
+        paths = [folder / name for name in _FILES]
+        paths += [folder / "plots" / f"{name}.png" for name in (*PLOTS, *sorted(scores))]
+        paths += sorted((folder / EVENTS).glob("events.out.*"))
+        return [path for path in paths if path.is_file()]
 
     def _forget_state(self) -> None:
         self.state.unlink(missing_ok=True)
@@ -217,23 +217,23 @@ class RunFolder:
     def _settings(self) -> dict[str, Any] | None:
         """Return the settings that a run has written here; None where there are none."""
         try:
-            told = tomllib.loads((self.private / SETTINGS).read_text(encoding="utf-8"))
+            content = tomllib.loads((self.private / SETTINGS).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        found = told.get("finetune", told)  # earlier versions had no table
-        return found if isinstance(found, dict) and {"epochs", "seed", "method"} <= set(found) else None
+        settings = content.get("finetune", content)  # earlier versions had no table
+        return settings if isinstance(settings, dict) and {"epochs", "seed", "method"} <= set(settings) else None
 
     def _changed_settings(self) -> list[str] | None:
         """Return how the settings differ from those written here, a line each; None where none are or can be read."""
-        theirs = self._settings()
-        if theirs is None:
+        there = self._settings()
+        if there is None:
             return None
-        mine = tomllib.loads(_to_toml(self.config))["finetune"]
-        names = sorted((set(theirs) | set(mine)) - _IRRELEVANT)
+        now = tomllib.loads(_to_toml(self.config))["finetune"]
+        names = sorted((set(there) | set(now)) - _IRRELEVANT)
         return [
-            f"{name} {theirs.get(name, 'unset')} there, {mine.get(name, 'unset')} now"
+            f"{name} {there.get(name, 'unset')} there, {now.get(name, 'unset')} now"
             for name in names
-            if theirs.get(name) != mine.get(name)
+            if there.get(name) != now.get(name)
         ]
 
 

@@ -106,11 +106,8 @@ def finetune(config: FinetuneConfig, on_event: OnEvent = ignore) -> FinetuneResu
 
 
 def _to_result(config: FinetuneConfig, record: AdapterRecord, history: list[dict[str, float]]) -> FinetuneResult:
-    metrics, baselines, differences = record.by_group()
-    training = record.training
-    return FinetuneResult(
-        config.out, metrics, baselines, differences, training["epochs"], training["best_epoch"], history, record.notice
-    )
+    epochs, best_epoch = record.training.epochs or 0, record.training.best_epoch or 0
+    return FinetuneResult(config.out, *record.by_group(), epochs, best_epoch, history, record.notice)
 
 
 @dataclass(frozen=True)
@@ -159,7 +156,7 @@ def plan(config: FinetuneConfig, on_event: OnEvent = ignore) -> Plan:
         len(of["validation"]),
     )
     return Plan(
-        {part: len(theirs) for part, theirs in enrolled.subjects.items()},
+        {part: len(members) for part, members in enrolled.subjects.items()},
         {part: len(examples) for part, examples in of.items()},
         cost.minutes,
         cost.memory_gb,
@@ -184,7 +181,7 @@ def _train(
 
     base, task = enrolled.base, enrolled.task
     cohort = read_cohort(enrolled.manifest.examples, base.config.contract, task, on_event)
-    places = {part: cohort.indices_of(set(theirs)) for part, theirs in enrolled.subjects.items()}
+    places = {part: cohort.indices_of(set(members)) for part, members in enrolled.subjects.items()}
     certificate = certify(
         cohort,
         places,
@@ -192,13 +189,16 @@ def _train(
         base.config.contract,
     )
     write_text(folder.private / CERTIFICATE, json.dumps(certificate, indent=2) + "\n")
-    known = cohort.mmse[places["train"]].numpy()
-    known = known[~np.isnan(known)]
-    if len(known) < 2:
+    true_scores = cohort.mmse[places["train"]].numpy()
+    true_scores = true_scores[~np.isnan(true_scores)]
+    if len(true_scores) < 2:
         on_event(
-            Warned(str(config.tables[0]), f"no {task.score} of the training subjects is known; none will be estimated")
+            Warned(
+                str(config.tables[0]),
+                f"no {task.score} of the training subjects is known; none will be estimated",
+            )
         )
-    scaling = (float(known.mean()), float(known.std() or 1.0)) if len(known) > 1 else _middle_of(task)
+    scaling = (float(true_scores.mean()), float(true_scores.std() or 1.0)) if len(true_scores) > 1 else _middle_of(task)
     if config.objective == "paper":
         scaling = (0.0, 1.0)  # the published loss is on raw points
 
@@ -207,7 +207,7 @@ def _train(
     fitted = fit(material, folder.state, on_event)
     plot_history(folder.private / "plots", fitted.progress.history, fitted.progress.best_epoch)
     on_event(Step("calibrating, and measuring the test subjects"))
-    record = _record_of(material, enrolled, fitted, known_scores=len(known))
+    record = _record_of(material, enrolled, fitted, known_scores=len(true_scores))
     metrics = measure(
         record,
         cohort,
@@ -215,7 +215,7 @@ def _train(
         fitted.answers(places["test"]),
         config.out,
         config.seed,
-        float(known.mean()) if len(known) else None,
+        float(true_scores.mean()) if len(true_scores) else None,
     )
     record = dataclasses.replace(record, metrics=metrics)
     if fitted.state is None:
@@ -236,6 +236,7 @@ def _record_of(material: Material, enrolled: Enrolment, fitted: Fitted, *, known
     from adclip.evaluation.calibrate import calibrate
     from adclip.evaluation.measure import count_subjects, reads_report, shares_of
     from adclip.model.record import AdapterRecord
+    from adclip.model.record_parts import StoredBaseline, Training
     from adclip.prediction.metadata_baseline import MetadataBaseline
     from adclip.prediction.volumes_baseline import VolumesBaseline
     from adclip.training.fit_gate import find_limit
@@ -251,10 +252,10 @@ def _record_of(material: Material, enrolled: Enrolment, fitted: Fitted, *, known
     # repeated visits of one person are not exchangeable: one visit each
     ids = {place: person_of(cohort.visits[place].subject_id) for place in places["calibration"]}
     once = list({person: place for place, person in reversed(ids.items())}.values())
-    told = [reads_report(cohort.visits[place], config.style, task, reports=config.reports) for place in once]
+    has_report = [reads_report(cohort.visits[place], config.style, task, reports=config.reports) for place in once]
     prior = shares_of(cohort, places["train"], task.classes)
     calibration = dataclasses.replace(
-        calibrate(fitted.answers(once), cohort.labels[once], cohort.mmse[once], told, tuple(prior.values())),
+        calibrate(fitted.answers(once), cohort.labels[once], cohort.mmse[once], has_report, tuple(prior.values())),
         gate_limit=find_limit(fitted.distances(once)) if once else None,
     )
     train = [cohort.visits[place] for place in places["train"]]
@@ -272,19 +273,19 @@ def _record_of(material: Material, enrolled: Enrolment, fitted: Fitted, *, known
         mmse_mean=material.mmse_stats[0] if has_score else None,
         mmse_sd=material.mmse_stats[1] if has_score else None,
         calibration=calibration,
-        metadata_baseline=baseline.to_dict(),
-        volumes_baseline=None if by_volumes is None else by_volumes.to_dict(),
+        metadata_baseline=StoredBaseline.from_dict(baseline.to_dict()),
+        volumes_baseline=None if by_volumes is None else StoredBaseline.from_dict(by_volumes.to_dict()),
         prior=prior,
-        training={
-            **{name: getattr(config, name) for name in RECORDED},
-            "epochs": fitted.progress.epoch,
-            "best_epoch": fitted.progress.best_epoch,
-            "counts": {part: count_subjects(cohort, places[part], task.classes) for part in places},
-            "volumes_sources": sorted({visit.volumes_source for visit in train if visit.volumes_source}),
-            "trainable_parameters": fitted.trained,
-            "split_sha256": enrolled.split.sha256,
-            "fingerprint": material.fingerprint,
-        },
+        training=Training(
+            settings={name: getattr(config, name) for name in RECORDED},
+            epochs=fitted.progress.epoch,
+            best_epoch=fitted.progress.best_epoch,
+            counts={part: count_subjects(cohort, places[part], task.classes) for part in places},
+            volumes_sources=tuple(sorted({visit.volumes_source for visit in train if visit.volumes_source})),
+            trainable_parameters=fitted.trained,
+            split_sha256=enrolled.split.sha256,
+            fingerprint=material.fingerprint,
+        ),
         metrics={},
         adclip_version=__version__,
         libraries={name: importlib.metadata.version(name) for name in LIBRARIES},

@@ -119,7 +119,7 @@ def main() -> None:
             began = time.process_time()
             try:
                 prepared = prepare_scan(ScanItem(path, "x"), SMALL.contract, stripper, any_modality=True)
-                answer = f"{prepared.qc['modality']}, {prepared.qc['verdict']}"
+                answer = f"{prepared.qc.modality}, {prepared.qc.verdict}"
             except ScanError as error:
                 answer = "refused: " + error.problem.removeprefix(f"{path}: ")
             seen[kind][answer] += 1

@@ -28,8 +28,8 @@ def main() -> None:
         for path in paths:
             prepared = prepare_scan(ScanItem(path, "x"), SMALL.contract, stripper, any_modality=True)
             found[name].append(prepared.qc)
-            seconds += [step["seconds"] for step in prepared.steps if step["name"] == "quality"]
-            sys.stderr.write(f"{path.name} {prepared.qc['verdict']} {' '.join(prepared.qc['reasons'])}\n")
+            seconds += [step.seconds for step in prepared.steps if step.name == "quality"]
+            sys.stderr.write(f"{path.name} {prepared.qc.verdict} {' '.join(prepared.qc.reasons)}\n")
     rows = []
     for limit in LIMITS:
         row = [f"`{limit.name}`"]

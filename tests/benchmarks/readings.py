@@ -102,9 +102,10 @@ class Model:
 
     def prepared(self, head: Head) -> Any:
         from adclip.imaging.derivatives.files import PreparedScan
+        from adclip.imaging.records.quality import Quality
 
         image = head.image(self.contract)
-        return PreparedScan(image, image > 0, head.scan_to_mni, qc={"verdict": "pass"})
+        return PreparedScan(image, image > 0, head.scan_to_mni, qc=Quality(verdict="pass"))
 
     def reading(self, head: Head) -> Reading:
         """Scan only."""

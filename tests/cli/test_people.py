@@ -13,6 +13,7 @@ from tiny import CONTRACT, LABELS, paint
 from adclip.clinical.tables.people import person_of
 from adclip.domain import ScanItem
 from adclip.imaging.derivatives.files import PreparedScan, quantise, write_dataset_description, write_derivative
+from adclip.imaging.records.quality import Quality
 
 # fmt: off
 TWINS = (
@@ -33,7 +34,7 @@ def cohort(tmp_path):
         scans = {}
         for number, name in enumerate(names):
             image = quantise(paint(number % 3, rng))
-            prepared = PreparedScan(image, image > 0, np.eye(4), qc={"verdict": "pass"})
+            prepared = PreparedScan(image, image > 0, np.eye(4), qc=Quality(verdict="pass"))
             scans[name] = write_derivative(prepared, ScanItem(Path(), name), tmp_path / "scans", CONTRACT)
         write_dataset_description(tmp_path / "scans")
         return scans

@@ -97,9 +97,9 @@ def test_the_prepared_scan_keeps_its_promises_and_its_derivative_gives_the_same_
     assert prepared.image.dtype == np.float32
     assert prepared.image.min() >= 0 and 0.9 < prepared.image.max() <= 1
     assert not prepared.image[~prepared.mask].any()
-    assert prepared.qc["verdict"] == "pass", prepared.qc
+    assert prepared.qc.verdict == "pass", prepared.qc
     assert distance_mm(truth(), prepared.scan_to_mni) < 1.5
-    assert [step["name"] for step in prepared.steps] == [
+    assert [step.name for step in prepared.steps] == [
         "read",
         "level",
         "brain",
@@ -162,8 +162,8 @@ def test_real_heads_align_and_storage_changes_nothing(name: str, real_data: Path
     stripper = DeepbetStripper("cpu")
     path = real_data / name
     one = prepare_scan(ScanItem(path, "x"), CONTRACT, stripper)
-    assert one.qc["verdict"] == "pass"
-    assert one.qc["template_overlap"] > 0.95
+    assert one.qc.verdict == "pass"
+    assert one.qc.numbers["template_overlap"] > 0.95
     volume = read_volume(path)
     other = save(tmp_path / "other.nii", volume.array, volume.affine, "SLP", np.float64)
     two = prepare_scan(ScanItem(other, "x"), CONTRACT, stripper)
@@ -175,4 +175,4 @@ def test_real_stripped_scans_need_no_stripper(real_data: Path) -> None:
     for path in sorted((real_data / "oasis1_stripped").glob("*.nii.gz")):
         prepared = prepare_scan(ScanItem(path, "x"), CONTRACT, None)
         assert "already_stripped" in prepared.flags
-        assert prepared.qc["template_overlap"] > 0.9
+        assert prepared.qc.numbers["template_overlap"] > 0.9

@@ -18,6 +18,7 @@ from adclip.imaging.volumes import medial_temporal, segmenter
 from adclip.imaging.volumes.anatomy import REGION_CODES, read_anatomy
 from adclip.imaging.volumes.measure import (
     FIELDS,
+    METHOD,
     VolumeEstimate,
     measure_volumes,
     read_accuracy,
@@ -181,13 +182,13 @@ def test_outputs_state_an_error_that_was_measured_with_these_weights(template_vo
     record = read_accuracy()
     assert record["segmenter_sha256"] == load_segmenter().record["sha256"]
     assert set(record["volumes"]) == set(FIELDS)
-    told = json.loads(json.dumps(template_volumes.to_dict()))
+    told = json.loads(json.dumps(template_volumes.to_record().to_dict()))
     assert told["measured_error"]["n"] == record["n"] == 59
     assert set(told["volumes"]) == set(told["definitions"]) == set(FIELDS)
-    assert told["version"] == volumes_version()
+    assert told["source"] == f"{METHOD} {volumes_version()}"
     assert volumes_version().startswith(load_segmenter().version[:4] + load_networks().version[:4])
     assert record["medial_temporal_sha256"] == load_networks().record["sha256"]
-    assert replace(template_volumes, icv_mm3=1.0).to_dict()["volumes"]["icv_mm3"] == 1.0
+    assert replace(template_volumes, icv_mm3=1.0).to_record().mm3["icv_mm3"] == 1.0
 
 
 def test_the_records_say_what_the_networks_were_made_of() -> None:

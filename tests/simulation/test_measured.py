@@ -81,12 +81,15 @@ def test_scans_are_measured_in_the_persons_own_millimetres(
 
 
 def test_a_sidecar_of_a_derivative_holds_what_predict_looks_for(tmp_path: Path, segmenter: Segmenter) -> None:
+    from adclip.brain_volumes import BrainVolumes
     from adclip.prediction.volumetry import still_counts
 
     simulate(cohort(tmp_path / "a", 1, preprocessed=True))
     (path,) = (tmp_path / "a").glob("sub-*/anat/*_T1w.json")
     volumes = json.loads(path.read_text())["Volumes"]
-    assert set(volumes) == {"source", "volumes", "definitions", "measured_error"} and still_counts(volumes)
+    assert set(volumes) == {"source", "volumes", "definitions", "measured_error"} and still_counts(
+        BrainVolumes.from_dict(volumes)
+    )
     (row,) = rows_of(tmp_path / "a" / MEASURED)
     assert {name: f"{volumes['volumes'][name]:.1f}" for name in FIELDS} == {name: row[name] for name in FIELDS}
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from adclip.clinical.measured import Measured
+from adclip.brain_volumes import BrainVolumes
 from adclip.clinical.scans.diagnoses import last_diagnosis
 from adclip.clinical.scans.matching import match_rows
 from adclip.clinical.scans.scan_names import session_of
@@ -35,14 +35,14 @@ class Example:
         Its row; `subject_id` is always filled and is the unit of splitting.
     sha256 : str
         Of the bytes of the file.
-    measured : Measured or None
+    measured : BrainVolumes or None
         Volumes that its sidecar holds.
     """
 
     item: ScanItem
     visit: Visit
     sha256: str
-    measured: Measured | None = None
+    measured: BrainVolumes | None = None
 
 
 @dataclass(frozen=True)

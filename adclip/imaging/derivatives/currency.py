@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from adclip.domain import InputContract, ReadOptions, ScanItem
 from adclip.imaging.derivatives.names import derivative_path
 from adclip.imaging.quality.limits import limits_version
+from adclip.imaging.records.sidecar import Sidecar
 from adclip.imaging.sources.ours import read_sidecar
 from adclip.imaging.steps.brain import STRIPPED, SkullStripper
 
@@ -48,24 +47,23 @@ def fingerprint(source_sha256: str, contract: InputContract, options: ReadOption
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 
-def read_whole(out: Path, item: ScanItem) -> dict[str, Any] | None:
+def read_whole(out: Path, item: ScanItem) -> Sidecar | None:
     """Return the sidecar of a derivative whose files all stand there in the size that was written, or None.
 
     Sizes tell an emptied or cut file in microseconds; the sidecar's SHA-256 are for whoever wants to know it exactly.
     """
     sidecar = read_sidecar(derivative_path(out, item))
-    files = as_mapping((sidecar or {}).get("Files"))
-    if sidecar is None or not {"image", "mask", "xfm", "figure"} <= files.keys():
+    if sidecar is None or not {"image", "mask", "xfm", "figure"} <= sidecar.files.keys():
         return None
-    for entry in map(as_mapping, files.values()):
-        path = out / str(entry.get("path"))
-        if not path.is_file() or path.stat().st_size != entry.get("bytes"):
+    for made in sidecar.files.values():
+        path = out / made.path
+        if not path.is_file() or path.stat().st_size != made.size:
             return None
     return sidecar
 
 
 def is_current(
-    sidecar: Mapping[str, Any],
+    sidecar: Sidecar,
     source_sha256: str,
     contract: InputContract,
     options: ReadOptions,
@@ -75,24 +73,7 @@ def is_current(
 
     The stripper counts only where one was used.
     """
-    if sidecar.get("SourceSHA256") != source_sha256:
+    if sidecar.source_sha256 != source_sha256:
         return False
-    brain = brain_method(as_list(sidecar.get("Steps")))
-    now = brain if brain == STRIPPED else stripper.name
-    return bool(sidecar.get("Fingerprint") == fingerprint(source_sha256, contract, options, now))
-
-
-def brain_method(steps: Sequence[object]) -> str:
-    """Return how the brain was found, from the recorded steps."""
-    found = (as_mapping(step) for step in steps)
-    return next((str(as_mapping(s.get("parameters")).get("method")) for s in found if s.get("name") == "brain"), "")
-
-
-def as_mapping(value: object) -> Mapping[str, Any]:
-    """Return a value of a sidecar if it is an object, else an empty one."""
-    return value if isinstance(value, dict) else {}
-
-
-def as_list(value: object) -> list[Any]:
-    """Return a value of a sidecar if it is a list, else an empty one."""
-    return value if isinstance(value, list) else []
+    brain = STRIPPED if sidecar.brain_method == STRIPPED else stripper.name
+    return sidecar.fingerprint == fingerprint(source_sha256, contract, options, brain)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from adclip.brain_volumes import BrainVolumes
 from adclip.domain import (
     RESEARCH_NOTICE,
-    TEMPLATE_SPACE,
     FloatArray,
     InputContract,
     ReadOptions,
@@ -22,10 +21,12 @@ from adclip.domain import (
     Volume,
 )
 from adclip.errors import ScanError
-from adclip.imaging.derivatives.currency import RECIPE, as_list, as_mapping, brain_method, fingerprint
+from adclip.imaging.derivatives.currency import RECIPE, fingerprint
 from adclip.imaging.derivatives.names import derivative_path, figure_path, mask_path, sidecar_path, xfm_path
+from adclip.imaging.records.quality import Quality
+from adclip.imaging.records.sidecar import GENERATOR, FileMade, Sidecar, StepTaken, brain_method
 from adclip.imaging.sources.files import INT16_MAX, MNI, write_nifti
-from adclip.imaging.sources.ours import GENERATOR, read_sidecar
+from adclip.imaging.sources.ours import read_sidecar
 from adclip.runtime.hashing import file_sha256
 from adclip.runtime.paths import write_text
 from adclip.version import __version__
@@ -47,19 +48,18 @@ class PreparedScan:
         Grid of the scan file; None when only the derivative is at hand.
     volume : Volume or None
         The scan itself; None when only the derivative is at hand.
-    qc : dict
-        Quality numbers, `verdict` and `reasons`, see `adclip.imaging.quality.verdict`; empty for simulated derivatives.
+    qc : Quality
+        Numbers, verdict and reasons, see `adclip.imaging.quality.verdict`; empty for simulated derivatives.
     flags : tuple of str
         What a reader of the result should know, for example `qc_warn`, `already_stripped`.
-    steps : tuple of dict
-        `name`, `parameters`, `seconds` of every step, in order.
+    steps : tuple of StepTaken
+        In order.
     source_sha256 : str
         Of the source file's bytes.
     geometry : mapping
         How the file's geometry was read, see `Volume.facts`.
-    volumes : mapping
-        Structure volumes under their canonical column names, with `source` and what is known of their error; empty where
-        none were asked for.
+    volumes : BrainVolumes or None
+        None where none were asked for.
     """
 
     image: FloatArray
@@ -67,12 +67,12 @@ class PreparedScan:
     scan_to_mni: FloatArray
     source: SourceGrid | None = None
     volume: Volume | None = None
-    qc: Mapping[str, Any] = field(default_factory=dict)
+    qc: Quality = field(default_factory=Quality)
     flags: tuple[str, ...] = ()
-    steps: Sequence[Mapping[str, Any]] = ()
+    steps: tuple[StepTaken, ...] = ()
     source_sha256: str = ""
-    geometry: Mapping[str, Any] = field(default_factory=dict)
-    volumes: Mapping[str, Any] = field(default_factory=dict)
+    geometry: Mapping[str, object] = field(default_factory=dict)
+    volumes: BrainVolumes | None = None
 
 
 def quantise(image: FloatArray) -> FloatArray:
@@ -89,8 +89,8 @@ def write_derivative(
     with_mask: bool = True,
     with_xfm: bool = True,
     options: ReadOptions | None = None,
-    extra: Mapping[str, Any] | None = None,
-    origin: Mapping[str, Any] | None = None,
+    simulated: bool = False,
+    origin: Sidecar | None = None,
 ) -> Path:
     """Write one preprocessed scan with mask, affine and sidecar.
 
@@ -108,9 +108,9 @@ def write_derivative(
         Whether those files are written; a simulated derivative may have neither.
     options : ReadOptions or None
         How the file was read, for the fingerprint.
-    extra : mapping or None
-        Further sidecar fields.
-    origin : mapping or None
+    simulated : bool
+        Whether it was made of no scan.
+    origin : Sidecar or None
         Sidecar of the derivative that `prepared` was read from. Who made it, with which recipe, from what and how is
         copied word by word: nothing was computed here.
 
@@ -139,20 +139,16 @@ def write_derivative(
             ("figure", figure_path(out, item), figure_path(out, item).is_file()),
         ) if written
     }  # fmt: skip
-    made = _describe(prepared, contract, options or ReadOptions()) if origin is None else dict(origin)
-    made.pop("Volumes", None)
-    sidecar = {
-        **made,
-        "SubjectID": item.subject_id,  # the name alone is ambiguous where an id holds `_`, as ADNI's do
-        "SessionID": item.session_id,
-        "QC": dict(prepared.qc),
-        "Flags": list(prepared.flags),
-        **({"Volumes": dict(prepared.volumes)} if prepared.volumes else {}),
-        "Files": {name: _describe_file(path, out) for name, path in files.items()},
-        "Notice": RESEARCH_NOTICE,
-        **(extra or {}),
-    }
-    write_text(sidecar_path(target), json.dumps(sidecar, indent=2) + "\n")
+    sidecar = replace(
+        _describe(prepared, contract, options or ReadOptions(), simulated) if origin is None else origin.copied(),
+        subject_id=item.subject_id,
+        session_id=item.session_id,
+        qc=prepared.qc,
+        flags=prepared.flags,
+        volumes=prepared.volumes,
+        files={name: _describe_file(path, out) for name, path in files.items()},
+    )
+    write_sidecar(target, sidecar)
     return target
 
 
@@ -172,27 +168,25 @@ def read_derivative(item: ScanItem, contract: InputContract) -> PreparedScan:
     stored, affine = read_voxels(item.path)
     if stored.shape != contract.shape_xyz or not np.allclose(affine, contract.affine_xyz, atol=1e-3):
         raise ScanError.wrong_grid(item.path, tuple(stored.shape), contract.shape_xyz)
-    if sidecar.get("InputContract") != contract.to_dict():
+    if sidecar.contract != contract:
         raise ScanError.wrong_contract(item.path)
     image = quantise(stored)
     return PreparedScan(
         image=image,
         mask=_read_mask(item.path, image),
-        scan_to_mni=np.asarray(sidecar.get("ScanToMNI", np.eye(4).tolist()), dtype=np.float64),
-        qc=as_mapping(sidecar.get("QC")),
-        flags=tuple(str(flag) for flag in as_list(sidecar.get("Flags"))),
-        steps=tuple(as_mapping(step) for step in as_list(sidecar.get("Steps"))),
-        source_sha256=str(sidecar.get("SourceSHA256", "")),
-        geometry=as_mapping(sidecar.get("SourceGeometry")),
-        volumes=as_mapping(sidecar.get("Volumes")),
+        scan_to_mni=np.eye(4) if sidecar.scan_to_mni is None else np.asarray(sidecar.scan_to_mni, dtype=np.float64),
+        qc=sidecar.qc,
+        flags=sidecar.flags,
+        steps=sidecar.steps,
+        source_sha256=sidecar.source_sha256,
+        geometry=sidecar.geometry,
+        volumes=sidecar.volumes,
     )
 
 
-def update_sidecar(out: Path, item: ScanItem, changes: Mapping[str, Any]) -> None:
-    """Put other values into the sidecar of a finished derivative; its image stays as it is."""
-    target = derivative_path(out, item)
-    sidecar = {**(read_sidecar(target) or {}), **changes}
-    write_text(sidecar_path(target), json.dumps(sidecar, indent=2) + "\n")
+def write_sidecar(scan: Path, sidecar: Sidecar) -> None:
+    """Write the sidecar of a preprocessed scan, new or with other values; the scan stays as it is."""
+    write_text(sidecar_path(scan), json.dumps(sidecar.to_dict(), indent=2) + "\n")
 
 
 def write_dataset_description(out: Path, name: str = "adclip preprocessed T1 scans") -> None:
@@ -207,25 +201,24 @@ def write_dataset_description(out: Path, name: str = "adclip preprocessed T1 sca
     write_text(out / "dataset_description.json", json.dumps(record, indent=2) + "\n")
 
 
-def _describe(prepared: PreparedScan, contract: InputContract, options: ReadOptions) -> dict[str, Any]:
-    """Return the sidecar's fields about who made a derivative, of what, and how."""
+def _describe(prepared: PreparedScan, contract: InputContract, options: ReadOptions, simulated: bool) -> Sidecar:
+    """Return what a sidecar says of who made a derivative, of what, and how."""
     brain = brain_method(prepared.steps)
-    return {
-        "GeneratedBy": [{"Name": GENERATOR, "Version": __version__, "Recipe": RECIPE}],
-        "SpatialReference": TEMPLATE_SPACE,
-        "SkullStripped": True,
-        "Units": "arbitrary, 0 to 1",
-        "SourceSHA256": prepared.source_sha256,
-        "Fingerprint": fingerprint(prepared.source_sha256, contract, options, brain),
-        "SourceGeometry": dict(prepared.geometry),
-        "InputContract": contract.to_dict(),
-        "Steps": [dict(step) for step in prepared.steps],
-        "ScanToMNI": np.asarray(prepared.scan_to_mni).tolist(),
-    }
+    return Sidecar(
+        version=__version__,
+        recipe=RECIPE,
+        source_sha256=prepared.source_sha256,
+        fingerprint=fingerprint(prepared.source_sha256, contract, options, brain),
+        geometry=prepared.geometry,
+        contract=contract,
+        steps=tuple(prepared.steps),
+        scan_to_mni=np.asarray(prepared.scan_to_mni).tolist(),
+        simulated=simulated,
+    )
 
 
-def _describe_file(path: Path, out: Path) -> dict[str, Any]:
-    return {"path": path.relative_to(out).as_posix(), "bytes": path.stat().st_size, "sha256": file_sha256(path)}
+def _describe_file(path: Path, out: Path) -> FileMade:
+    return FileMade(path.relative_to(out).as_posix(), path.stat().st_size, file_sha256(path))
 
 
 def _read_mask(scan: Path, image: FloatArray) -> NDArray[np.bool_]:

@@ -9,15 +9,17 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+from adclip.brain_volumes import BrainVolumes
 from adclip.domain import RESEARCH_NOTICE, ScanItem
 from adclip.imaging.derivatives.names import derivative_path, figure_path
 from adclip.imaging.derivatives.qc_page import QcEntry, render_qc_page
-from adclip.imaging.derivatives.status import StatusTable, locked
+from adclip.imaging.derivatives.status import StatusRow, StatusTable, locked
+from adclip.imaging.records.quality import Quality
+from adclip.imaging.records.sidecar import Sidecar
 from adclip.imaging.sources.ours import read_sidecar
 from adclip.runtime.paths import atomic_path, write_text
 
@@ -62,55 +64,49 @@ def publish(out: Path) -> None:
             write_text(out / name, text)
 
 
-def _make_pages(out: Path, rows: list[dict[str, str]]) -> dict[str, str]:
+def _make_pages(out: Path, rows: list[StatusRow]) -> dict[str, str]:
     """Return the text of every page by its name."""
-    read = [(row, *_read(out, row)) for row in rows]
-    pages = {PAGE: render_qc_page([_entry(out, row, item, sidecar) for row, item, sidecar in read])}
-    measured = [(item, sidecar["Volumes"]) for _, item, sidecar in read if sidecar.get("Volumes")]
+    read = [(row, read_sidecar(derivative_path(out, row.item)) if row.is_done else None) for row in rows]
+    pages = {PAGE: render_qc_page([_entry(out, row, sidecar) for row, sidecar in read])}
+    measured = [
+        (row.item, sidecar.volumes) for row, sidecar in read if sidecar is not None and sidecar.volumes is not None
+    ]
     if measured or (out / VOLUMES).is_file():  # an old one may hold rows of scans that are refused now
         pages |= _describe_volumes(measured)
     return pages
 
 
-def _read(out: Path, row: Mapping[str, str]) -> tuple[ScanItem, dict[str, Any]]:
-    session = row["session_id"]
-    item = ScanItem(Path(row["scan"]), row["subject_id"], None if session == "n/a" else session)
-    sidecar = read_sidecar(derivative_path(out, item)) if row["status"] == "done" else None
-    return item, sidecar or {}
-
-
-def _entry(out: Path, row: Mapping[str, str], item: ScanItem, sidecar: Mapping[str, Any]) -> QcEntry:
+def _entry(out: Path, row: StatusRow, sidecar: Sidecar | None) -> QcEntry:
+    item = row.item
     picture = figure_path(out, item)
-    qc = sidecar.get("QC", {})
+    qc = Quality() if sidecar is None else sidecar.qc
     return QcEntry(
         subject_id=item.subject_id,
         session_id=item.session_id,
         scan_name=item.path.name,
-        verdict=str(qc.get("verdict", "failed")),
-        reasons=tuple(qc.get("reasons", ())),
-        numbers={name: value for name, value in qc.items() if isinstance(value, int | float) or value is None},
-        flags=tuple(sidecar.get("Flags", ())),
-        override=qc.get("override"),
-        picture=picture.read_bytes() if sidecar and picture.is_file() else None,
-        error=_text(row.get("error")),
-        hint=_text(row.get("hint")),
+        verdict=qc.verdict or "failed",
+        reasons=qc.reasons,
+        numbers=qc.numbers,
+        flags=() if sidecar is None else sidecar.flags,
+        override=None if qc.override is None else qc.override.to_dict(),
+        picture=picture.read_bytes() if sidecar is not None and picture.is_file() else None,
+        error=row.error,
+        hint=row.hint,
     )
 
 
-def _text(cell: str | None) -> str | None:
-    return None if cell in (None, "n/a") else cell
-
-
-def _describe_volumes(measured: list[tuple[ScanItem, Mapping[str, Any]]]) -> dict[str, str]:
+def _describe_volumes(measured: list[tuple[ScanItem, BrainVolumes]]) -> dict[str, str]:
     """Return a table that `--meta` and `--table` read as it is, and the dictionary that says what its numbers are worth."""
     text = io.StringIO()
     writer = csv.writer(text, delimiter="\t", lineterminator="\n")
     writer.writerow(["subject_id", "session_id", *VOLUME_COLUMNS, "volumes_source"])
     sources: dict[str, Any] = {}
-    for item, found in measured:
-        numbers = [_number(found["volumes"].get(name)) for name in VOLUME_COLUMNS]
-        writer.writerow([item.subject_id, item.session_id or "n/a", *numbers, found["source"]])
-        sources[found["source"]] = {key: found[key] for key in ("definitions", "measured_error") if key in found}
+    for item, volumes in measured:
+        numbers = [_number(volumes.mm3.get(name)) for name in VOLUME_COLUMNS]
+        source = volumes.source or "n/a"
+        writer.writerow([item.subject_id, item.session_id or "n/a", *numbers, source])
+        worth = {"definitions": volumes.definitions, "measured_error": volumes.measured_error}
+        sources[source] = {name: value for name, value in worth.items() if value is not None}
     about = {
         "Notice": RESEARCH_NOTICE,
         **{
@@ -122,5 +118,5 @@ def _describe_volumes(measured: list[tuple[ScanItem, Mapping[str, Any]]]) -> dic
     return {VOLUMES: text.getvalue(), VOLUMES_ABOUT: json.dumps(about, indent=2, sort_keys=True) + "\n"}
 
 
-def _number(value: object) -> str:
-    return f"{value:.1f}" if isinstance(value, int | float) else "n/a"
+def _number(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.1f}"

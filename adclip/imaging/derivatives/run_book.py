@@ -54,9 +54,8 @@ class RunBook:
         if error is not None:
             self.errors.append(error)
             self._on_event(Failed(row.scan, error.problem, error.remedy))
-        elif row.qc.get("verdict") in ("warn", "fail"):
-            reasons = ", ".join(row.qc.get("reasons", ()))
-            self._on_event(Warned(row.scan, f"quality {row.qc['verdict']}: {reasons}"))
+        elif row.qc.verdict in ("warn", "fail"):
+            self._on_event(Warned(row.scan, f"quality {row.qc.verdict}: {', '.join(row.qc.reasons)}"))
         self.writes = self.writes or error is None
         if time.monotonic() >= self._next:
             self._write()

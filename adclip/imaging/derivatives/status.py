@@ -12,13 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from adclip.domain import RESEARCH_NOTICE
+from adclip.domain import RESEARCH_NOTICE, ScanItem
 from adclip.imaging.quality.limits import LIMITS
+from adclip.imaging.records.quality import Quality
 from adclip.runtime.paths import without_folders, write_text
 
 STATUS_FILE = "status.tsv"
 DICTIONARY_FILE = "status.json"
 LOCK_FILE = ".adclip.lock"
+NOT_KNOWN = "n/a"  # BIDS: how a TSV says "nothing"
 COLUMNS = (
     "scan", "subject_id", "session_id", "status", "verdict", "reasons", "seconds", *(limit.name for limit in LIMITS),
     "left_right", "modality", "flags", "error", "hint",
@@ -54,8 +56,8 @@ class ScanRow:
         `done`; `kept` where a whole earlier result was kept, or the scan is a derivative already; `failed`.
     seconds : float
         Time spent.
-    qc : mapping
-        Quality numbers, `verdict` and `reasons`.
+    qc : Quality
+        Numbers, verdict and reasons.
     flags : tuple of str
         See `PreparedScan.flags`.
     error, hint : str or None
@@ -67,7 +69,7 @@ class ScanRow:
     session_id: str | None
     status: str
     seconds: float = 0.0
-    qc: Mapping[str, Any] = field(default_factory=dict)
+    qc: Quality = field(default_factory=Quality)
     flags: tuple[str, ...] = ()
     error: str | None = None
     hint: str | None = None
@@ -80,13 +82,71 @@ class ScanRow:
             "session_id": self.session_id,
             "status": self.status,
             "seconds": round(self.seconds, 1),
-            **self.qc,
+            **self.qc.to_dict(),
             "flags": list(self.flags),
             "notice": RESEARCH_NOTICE,
         }
         if self.error is not None:
             record |= {"error": self.error, "hint": self.hint}
         return record
+
+
+@dataclass(frozen=True)
+class StatusRow:
+    """One row of `status.tsv` as it stands there, text throughout.
+
+    Parameters
+    ----------
+    cells : mapping of str to str
+        By column. What is not known is `n/a`, and absent in a row of an earlier version.
+    """
+
+    cells: Mapping[str, str]
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """By what a row is found again: subject and session."""
+        return self.cells.get("subject_id", ""), self.cells.get("session_id", "")
+
+    @property
+    def item(self) -> ScanItem:
+        """The scan: the name of its file, and the names of the output."""
+        return ScanItem(Path(self.cells["scan"]), self.cells["subject_id"], self._text("session_id"))
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is a result."""
+        return self.cells["status"] == "done"
+
+    @property
+    def error(self) -> str | None:
+        """Why the scan failed; None where it did not."""
+        return self._text("error")
+
+    @property
+    def hint(self) -> str | None:
+        """What to do about it."""
+        return self._text("hint")
+
+    @classmethod
+    def of(cls, row: ScanRow, earlier: StatusRow | None = None) -> StatusRow:
+        """Return a row as text that may be shared: it tells nobody's folders. A scan that was kept has the time of the `earlier` row."""
+        record, scan = row.to_dict(), Path(row.scan)
+        if scan.is_absolute():
+            record["scan"] = scan.name
+        for name in ("error", "hint"):
+            if record.get(name):
+                record[name] = without_folders(record[name], scan)
+        cells = {name: _as_cell(record.get(name)) for name in COLUMNS}
+        if row.status == "kept":
+            cells["status"] = "done"
+            if earlier is not None and earlier.cells.get("status") == "done":
+                cells["seconds"] = earlier.cells["seconds"]
+        return cls(cells)
+
+    def _text(self, column: str) -> str | None:
+        cell = self.cells.get(column)
+        return None if cell in (None, NOT_KNOWN) else cell
 
 
 class StatusTable:
@@ -108,20 +168,16 @@ class StatusTable:
         table of an uninterrupted one.
         """
         with locked(self._out):
-            table = {_key(old): old for old in self.rows()}
+            table = {row.key: row for row in self.rows()}
             for row in rows:
-                new = _to_cells(row)
-                if row.status == "kept":
-                    old = table.get(_key(new), {})
-                    new["status"] = "done"
-                    new["seconds"] = old["seconds"] if old.get("status") == "done" else new["seconds"]
-                table[_key(new)] = new
+                key = StatusRow.of(row).key
+                table[key] = StatusRow.of(row, table.get(key))
             text = io.StringIO()
             writer = csv.DictWriter(
-                text, COLUMNS, delimiter="\t", lineterminator="\n", restval="n/a", extrasaction="ignore"
+                text, COLUMNS, delimiter="\t", lineterminator="\n", restval=NOT_KNOWN, extrasaction="ignore"
             )  # fmt: skip
             writer.writeheader()
-            writer.writerows(table[key] for key in sorted(table))
+            writer.writerows(table[key].cells for key in sorted(table))
             write_text(self._out / STATUS_FILE, text.getvalue())
             _write_dictionary(self._out / DICTIONARY_FILE)
 
@@ -133,13 +189,13 @@ class StatusTable:
             return None
         return state.st_mtime_ns, state.st_ino
 
-    def rows(self) -> list[dict[str, str]]:
-        """Return the rows on disk, as text, in their order."""
+    def rows(self) -> list[StatusRow]:
+        """Return the rows on disk in their order."""
         path = self._out / STATUS_FILE
         if not path.is_file():
             return []
         with path.open(encoding="utf-8", newline="") as stream:
-            return list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_MINIMAL))
+            return [StatusRow(cells) for cells in csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_MINIMAL)]
 
 
 @contextmanager
@@ -164,17 +220,6 @@ def locked(out: Path) -> Iterator[None]:
         lock.release()
 
 
-def _to_cells(row: ScanRow) -> dict[str, str]:
-    """Return a row as text that may be shared: it tells nobody's folders."""
-    record, scan = row.to_dict(), Path(row.scan)
-    if scan.is_absolute():
-        record["scan"] = scan.name
-    for name in ("error", "hint"):
-        if record.get(name):
-            record[name] = without_folders(record[name], scan)
-    return {name: _as_cell(record.get(name)) for name in COLUMNS}
-
-
 def _write_dictionary(path: Path) -> None:
     """Say what the columns are, as BIDS does beside a table, and what the table is not for."""
     about: dict[str, Any] = {"Notice": RESEARCH_NOTICE}
@@ -186,13 +231,9 @@ def _write_dictionary(path: Path) -> None:
         write_text(path, text)
 
 
-def _key(row: Mapping[str, str]) -> tuple[str, str]:
-    return row.get("subject_id", ""), row.get("session_id", "")
-
-
 def _as_cell(value: object) -> str:
     if value is None or value in ([], ""):
-        return "n/a"  # BIDS: how a TSV says "nothing"
+        return NOT_KNOWN
     if isinstance(value, list):
         return ",".join(str(item) for item in value)
     return " ".join(str(value).split())

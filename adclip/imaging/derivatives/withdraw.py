@@ -41,10 +41,10 @@ def withdraw(out: Path, item: ScanItem, *, anew: bool) -> bool:
     if sidecar is None or item.preprocessed:
         return False
     try:
-        found = _hashes(item.path)
+        hashes = _hashes(item.path)
     except OSError:
         return False
-    if found is None or (not anew and sidecar.get("SourceSHA256") in found and _recipe(sidecar) == RECIPE):
+    if hashes is None or (not anew and sidecar.source_sha256 in hashes and sidecar.recipe == RECIPE):
         return False
     sidecar_path(path).unlink(missing_ok=True)
     return True
@@ -61,8 +61,3 @@ def _hashes(path: Path) -> set[str] | None:
     except ScanError:
         return set()  # what is there now is no scan at all
     return {hashlib.sha256("".join(parts).encode("ascii")).hexdigest() for parts in series}
-
-
-def _recipe(sidecar: dict[str, object]) -> object:
-    made = sidecar.get("GeneratedBy")
-    return made[0].get("Recipe") if isinstance(made, list) and made and isinstance(made[0], dict) else None

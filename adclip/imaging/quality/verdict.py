@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from adclip.domain import FloatArray, InputContract, Volume
 from adclip.errors import ScanError
@@ -20,49 +18,10 @@ from adclip.imaging.quality.measurements import (
     measure_tissue,
 )
 from adclip.imaging.quality.modality import NO_HEAD, T1, WHAT, recognise
+from adclip.imaging.records.quality import Quality
 
 # What the reader of the file flags: a matrix that nobody filled in, and directions that the user declared.
 PLACEHOLDER, DECLARED = "orientation_doubtful", "orientation_declared"
-
-
-@dataclass(frozen=True)
-class Quality:
-    """What was measured on one preprocessed scan.
-
-    Parameters
-    ----------
-    numbers : mapping
-        Value of every `Limit.name` in `LIMITS`; None where there was nothing to measure. docs/reference/quality.md
-        explains each.
-    left_right : str
-        What the sides rest on, see `tell_left_from_right`.
-    modality : str
-        See `adclip.imaging.quality.modality.recognise`.
-    verdict : str
-        `pass`, `warn` or `fail`.
-    reasons : tuple of str
-        One word for each threshold crossed.
-    """
-
-    numbers: Mapping[str, float | None]
-    left_right: str
-    modality: str
-    verdict: str
-    reasons: tuple[str, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types in one flat record, numbers rounded to four digits."""
-        numbers = {
-            limit.name: None if (value := self.numbers.get(limit.name)) is None else round(float(value), 4)
-            for limit in LIMITS
-        }
-        return {
-            **numbers,
-            "left_right": self.left_right,
-            "modality": self.modality,
-            "verdict": self.verdict,
-            "reasons": list(self.reasons),
-        }
 
 
 def measure_quality(
@@ -93,6 +52,11 @@ def measure_quality(
     scan_mask : ndarray of the volume's shape, bool, optional
         Brain in the scan; without it `mask_border` stays None.
 
+    Returns
+    -------
+    Quality
+        Numbers rounded to four digits; the verdict is of the numbers themselves.
+
     Notes
     -----
     About 0.05 CPU seconds for a scan of 1 mm on the small grid, 0.12 on M3D-CLIP's; two seconds more at the first scan
@@ -110,7 +74,9 @@ def measure_quality(
     left_right = tell_left_from_right(volume.flags, numbers["rotation_degrees"])
     verdict, reasons = judge(numbers, left_right)
     modality = recognise(numbers, contract, volume, scan_mask)
-    return Quality(numbers, left_right, modality, verdict, reasons)
+    return Quality(
+        {limit.name: _rounded(numbers.get(limit.name)) for limit in LIMITS}, left_right, modality, verdict, reasons
+    )
 
 
 def refuse_other_than_t1(path: Path | str, quality: Quality) -> None:
@@ -124,7 +90,7 @@ def refuse_other_than_t1(path: Path | str, quality: Quality) -> None:
     if quality.modality == NO_HEAD:
         raise ScanError.not_a_head(path)
     if quality.modality != T1:
-        raise ScanError.not_t1(path, WHAT.get(quality.modality, quality.modality))
+        raise ScanError.not_t1(path, WHAT.get(str(quality.modality), str(quality.modality)))
 
 
 def judge(numbers: Mapping[str, float | None], left_right: str = "header") -> tuple[str, tuple[str, ...]]:
@@ -141,13 +107,17 @@ def judge(numbers: Mapping[str, float | None], left_right: str = "header") -> tu
     >>> judge({}, left_right="doubtful")
     ('warn', ('left_right_doubtful',))
     """
-    found = {limit.reason: limit.judge(numbers.get(limit.name)) for limit in LIMITS}
-    reasons = [reason for reason, verdict in found.items() if verdict != "pass"]
+    verdicts = {limit.reason: limit.judge(numbers.get(limit.name)) for limit in LIMITS}
+    reasons = [reason for reason, verdict in verdicts.items() if verdict != "pass"]
     if left_right == "doubtful":
         reasons.append("left_right_doubtful")
-    if "fail" in found.values():
+    if "fail" in verdicts.values():
         return "fail", tuple(reasons)
     return ("warn" if reasons else "pass"), tuple(reasons)
+
+
+def _rounded(number: float | None) -> float | None:
+    return None if number is None else round(float(number), 4)
 
 
 def tell_left_from_right(flags: Collection[str], rotation_degrees: float | None) -> str:
@@ -167,15 +137,13 @@ def tell_left_from_right(flags: Collection[str], rotation_degrees: float | None)
     return "doubtful" if PLACEHOLDER in flags else "header"
 
 
-def override_verdict(
-    qc: Mapping[str, Any], flags: Collection[str], verdict: str
-) -> tuple[dict[str, Any], tuple[str, ...]]:
+def override_verdict(qc: Quality, flags: Collection[str], verdict: str) -> tuple[Quality, tuple[str, ...]]:
     """Put the user's verdict in the place of the measured one, and keep both.
 
     Parameters
     ----------
-    qc : mapping
-        What `Quality.to_dict` returned.
+    qc : Quality
+        As measured, or overridden before.
     flags : collection of str
         Flags of the scan.
     verdict : str
@@ -183,13 +151,12 @@ def override_verdict(
 
     Returns
     -------
-    qc : dict
-        With the new `verdict`, and `override` with `from` (as measured) and `to`.
+    qc : Quality
+        With the new verdict and both in `override`.
     flags : tuple of str
         With `qc_overridden`, and `qc_warn` or `qc_fail` as the new verdict asks.
     """
-    measured = qc.get("override", {}).get("from", qc.get("verdict"))
     kept = [flag for flag in flags if flag not in ("qc_warn", "qc_fail", "qc_overridden")]
     if verdict != "pass":
         kept.append(f"qc_{verdict}")
-    return {**qc, "verdict": verdict, "override": {"from": measured, "to": verdict}}, (*kept, "qc_overridden")
+    return qc.overridden(verdict), (*kept, "qc_overridden")

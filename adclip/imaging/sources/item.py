@@ -43,9 +43,8 @@ def name_scan(path: Path, subject_id: str = "", session_id: str | None = None, r
     counts = True  # whether others may know the person by this id
     if subject_id:
         pass
-    elif sidecar is not None and isinstance(sidecar.get("SubjectID"), str):
-        session = sidecar.get("SessionID")
-        subject_id, session_id = str(sidecar["SubjectID"]), session if isinstance(session, str) else None
+    elif sidecar is not None and sidecar.subject_id is not None:
+        subject_id, session_id = sidecar.subject_id, sidecar.session_id
     elif match := BIDS_NAME.match(path.name):
         subject_id, session_id = match["sub"], match["ses"]
     elif archived := _from_archive(path):

@@ -32,15 +32,15 @@ def find_origins(items: Iterable[ScanItem], named: Iterable[Path]) -> dict[Path,
     """
     made_of: dict[str, list[Path]] = {}
     for item in items:
-        sha256 = (read_sidecar(item.path) or {}).get("SourceSHA256") if item.preprocessed else None
-        if isinstance(sha256, str) and sha256:
-            made_of.setdefault(sha256, []).append(item.path)
-    found: dict[Path, list[Path]] = {}
+        sidecar = read_sidecar(item.path) if item.preprocessed else None
+        if sidecar is not None and sidecar.source_sha256:
+            made_of.setdefault(sidecar.source_sha256, []).append(item.path)
+    origins: dict[Path, list[Path]] = {}
     for scan in dict.fromkeys(named) if made_of else ():
         try:
             sha256 = scan_sha256(scan)
         except (AdclipError, OSError):
             continue
         for derivative in made_of.get(sha256, ()):
-            found.setdefault(derivative, []).append(scan)
-    return {derivative: tuple(scans) for derivative, scans in found.items()}
+            origins.setdefault(derivative, []).append(scan)
+    return {derivative: tuple(scans) for derivative, scans in origins.items()}

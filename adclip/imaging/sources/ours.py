@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from adclip.domain import ScanItem
+from adclip.imaging.records.sidecar import GENERATOR, Sidecar
 
-GENERATOR = "adclip"
 PREPROC_SUFFIX = "_desc-preproc_T1w.nii.gz"
 
 
@@ -26,22 +26,22 @@ def is_our_record(record: dict[str, object]) -> bool:
     return isinstance(generators, list) and any(isinstance(g, dict) and g.get("Name") == GENERATOR for g in generators)
 
 
-def read_sidecar(scan: Path) -> dict[str, object] | None:
+def read_sidecar(scan: Path) -> Sidecar | None:
     """Return the sidecar of a scan that adclip preprocessed, or None if it is not one."""
     if not scan.name.endswith(PREPROC_SUFFIX):
         return None
     try:
-        sidecar = json.loads(scan.with_name(scan.name.removesuffix(".nii.gz") + ".json").read_text(encoding="utf-8"))
+        content = json.loads(scan.with_name(scan.name.removesuffix(".nii.gz") + ".json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return sidecar if isinstance(sidecar, dict) and is_our_record(sidecar) else None
+    return Sidecar.from_dict(content) if isinstance(content, dict) and is_our_record(content) else None
 
 
 def without_failed(items: list[ScanItem]) -> list[ScanItem]:
     """Leave out derivatives whose quality verdict is `fail`: what is wrong with them would be learnt as well."""
 
     def failed(item: ScanItem) -> bool:
-        flags = (read_sidecar(item.path) or {}).get("Flags")
-        return isinstance(flags, list) and "qc_fail" in flags
+        sidecar = read_sidecar(item.path)
+        return sidecar is not None and "qc_fail" in sidecar.flags
 
     return [item for item in items if not failed(item)]

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from adclip.brain_volumes import BrainVolumes
 from adclip.domain import SEGMENTER, FloatArray
 from adclip.errors import WeightsError
 from adclip.imaging.steps.grid import to_grid
@@ -75,15 +76,14 @@ class VolumeEstimate:
     method: str
     version: str
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types: the volumes, what they sum, and their measured error."""
-        return {
-            "method": self.method,
-            "version": self.version,
-            "volumes": {name: round(float(getattr(self, name)), 1) for name in FIELDS},
-            "definitions": dict(DEFINITIONS),
-            "measured_error": read_accuracy(),
-        }
+    def to_record(self) -> BrainVolumes:
+        """Return the volumes, in tenths of a mm3, as a sidecar keeps them: with what they sum, and their measured error."""
+        return BrainVolumes(
+            source=f"{self.method} {self.version}",
+            mm3={name: round(float(getattr(self, name)), 1) for name in FIELDS},
+            definitions=dict(DEFINITIONS),
+            measured_error=read_accuracy(),
+        )
 
 
 def measure_volumes(
@@ -148,20 +148,20 @@ def measure_volumes(
         for number, name in enumerate(CLASSES)
     }
     fine_mm3 = float(np.prod(medial_temporal.BOX.spacing_mm)) / growth
-    found: dict[str, float] = {}
+    volumes_mm3: dict[str, float] = {}
     for name, (left, right) in sum_structures(sides, fine_mm3).items():
         column = name.replace(" ", "_")
-        found |= {f"{column}_left_mm3": left, f"{column}_right_mm3": right, f"{column}_mm3": left + right}
-    found["ventricles_mm3"] = sum(sum(by_side[name]) for name in VENTRICLE_CLASSES)
-    found["whole_brain_mm3"] = sum(sum(by_side[name]) for name in TISSUE_CLASSES)
-    found["icv_mm3"] = float(load_segmenter().record["icv"]["template_mm3"]) / growth
+        volumes_mm3 |= {f"{column}_left_mm3": left, f"{column}_right_mm3": right, f"{column}_mm3": left + right}
+    volumes_mm3["ventricles_mm3"] = sum(sum(by_side[name]) for name in VENTRICLE_CLASSES)
+    volumes_mm3["whole_brain_mm3"] = sum(sum(by_side[name]) for name in TISSUE_CLASSES)
+    volumes_mm3["icv_mm3"] = float(load_segmenter().record["icv"]["template_mm3"]) / growth
     if calibrated:
-        found = {name: to_muse_scale(name, value) for name, value in found.items()}
+        volumes_mm3 = {name: to_muse_scale(name, value) for name, value in volumes_mm3.items()}
         for name in medial_temporal.STRUCTURES:  # sides that end at 0 are still what both sum
             column = name.replace(" ", "_")
-            found[f"{column}_mm3"] = found[f"{column}_left_mm3"] + found[f"{column}_right_mm3"]
+            volumes_mm3[f"{column}_mm3"] = volumes_mm3[f"{column}_left_mm3"] + volumes_mm3[f"{column}_right_mm3"]
     version = volumes_version() if calibrated else UNCALIBRATED
-    return VolumeEstimate(**found, method=METHOD, version=version)
+    return VolumeEstimate(**volumes_mm3, method=METHOD, version=version)
 
 
 def to_muse_scale(column: str, volume_mm3: float) -> float:
