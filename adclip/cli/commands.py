@@ -7,14 +7,13 @@ from typing import Any
 
 from typer.core import TyperCommand
 
-from adclip.cli.parsing import parse_with
-
 
 class LazyCommand(TyperCommand):
     """Stands in for a command until it is called, so that `adclip --help` imports none of them."""
 
     def load(self) -> TyperCommand:
         """Import the module of this command and build the real one, common options included."""
+        from adclip.cli.from_settings import parse_with
         from adclip.cli.options import common_options
 
         module_name = str(self.name).replace("-", "_")

@@ -13,6 +13,7 @@ from adclip.errors import ConfigError
 
 DEFAULT_FILE = Path("adclip.toml")
 NOT_IN_A_FILE = {"config", "help"}
+IN_USE = "adclip.settings_file"  # key of a context's `meta`
 
 
 def read_settings(path: Path | None, command: Any, others: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,6 +64,12 @@ def read_settings(path: Path | None, command: Any, others: Mapping[str, Any]) ->
     values |= _translate(file, own, mine, command.name)
     several = {parameter.name for parameter in command.params if parameter.nargs == -1 or parameter.multiple}
     return {key: [value] if key in several and isinstance(value, str) else value for key, value in values.items()}
+
+
+def file_of(context: Any, parameter: Any) -> Path | None:
+    """Return the settings file if it is where the value of an option comes from."""
+    source = context.get_parameter_source(parameter.name)
+    return context.meta.get(IN_USE) if source is not None and source.name == "DEFAULT_MAP" else None
 
 
 def _read_toml(file: Path) -> dict[str, Any]:

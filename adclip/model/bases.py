@@ -9,8 +9,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adclip.config import M3D_CLIP, ModelConfig
 from adclip.errors import AdclipError, CheckpointError, WeightsError
+from adclip.model.settings import M3D_CLIP, ModelConfig
 from adclip.runtime.hashing import file_sha256
 from adclip.runtime.paths import data_folder, write_text
 

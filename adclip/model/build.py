@@ -13,13 +13,13 @@ import torch.nn.functional as functional
 from einops import rearrange
 from torch import Tensor, nn
 
-from adclip.config import ModelConfig, PromptConfig
 from adclip.domain import InputContract
 from adclip.errors import CheckpointError, WeightsError
 from adclip.model.bases import BaseWeights
 from adclip.model.network import Network
 from adclip.model.original import IGNORED, TEXT
 from adclip.model.prompts import freeze_base, is_adapter, is_added, lower_frozen, ours
+from adclip.model.settings import ModelConfig, PromptConfig
 from adclip.model.text import build_bert
 from adclip.runtime.hashing import file_sha256
 

@@ -15,9 +15,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from adclip.config import M3D_CLIP, ModelConfig
 from adclip.domain import InputContract
 from adclip.errors import AdclipError, CheckpointError
+from adclip.model.settings import M3D_CLIP, ModelConfig
 
 Shapes = Mapping[str, tuple[int, ...]]
 

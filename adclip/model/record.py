@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adclip.config import REPORT_STYLES, ModelConfig, PromptConfig
 from adclip.domain import BUILTIN_NOTICE, RESEARCH_NOTICE
 from adclip.errors import CheckpointError, ConfigError
 from adclip.model.bases import BUILTIN_FOLDER
 from adclip.model.record_parts import StoredBaseline, Training
+from adclip.model.settings import ModelConfig, PromptConfig
+from adclip.settings.shared import REPORT_STYLES
 from adclip.task import ALZHEIMER, Task
 
 SCHEMA_VERSION = 1

@@ -6,7 +6,6 @@ import logging
 from dataclasses import replace
 from typing import Any
 
-from adclip.config import PreprocessConfig, parse_override
 from adclip.domain import InputContract, ReadOptions, ScanItem
 from adclip.imaging.derivatives.currency import is_current, read_whole
 from adclip.imaging.derivatives.files import (
@@ -24,6 +23,7 @@ from adclip.imaging.records.sidecar import Sidecar
 from adclip.imaging.sources.ours import is_our_dataset, read_sidecar
 from adclip.imaging.sources.source import Source, hash_source
 from adclip.imaging.steps.brain import DeepbetStripper, SkullStripper
+from adclip.prediction.settings import PreprocessConfig, parse_override
 from adclip.prediction.volumetry import NEED_RAW_SCAN, find_volumes, still_counts
 from adclip.runtime.paths import write_bytes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from adclip.config import TableOptions
+from adclip.clinical.settings import TableOptions
 from adclip.domain import ScanItem, Visit
 from adclip.errors import ScanError, TableError
 from adclip.task import ALZHEIMER, Task

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from adclip.brain_volumes import BrainVolumes
-from adclip.config import SimulateConfig
 from adclip.domain import InputContract, ScanItem, Visit
 from adclip.runtime.paths import write_text
 from adclip.simulation.measured import segmenter_name
 from adclip.simulation.scale import MUSE_PER_LABEL
+from adclip.simulation.settings import SimulateConfig
 from adclip.version import __version__
 
 if TYPE_CHECKING:

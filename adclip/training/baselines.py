@@ -15,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from adclip.config import PromptConfig
 from adclip.evaluation.calibrate import Answers
 from adclip.evaluation.metrics import put_back
 from adclip.model.base_model import BaseModel
+from adclip.model.settings import PromptConfig
 from adclip.prediction.dataset import Cohort
 from adclip.prediction.metadata_baseline import MetadataBaseline
 from adclip.prediction.scoring import Wording

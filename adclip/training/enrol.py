@@ -13,7 +13,6 @@ from adclip.clinical.scans.manifest import Example, Manifest, build_manifest, wi
 from adclip.clinical.scans.splits import PARTS, Split, prove_disjoint, require_every_class, split_by_subject, thin_out
 from adclip.clinical.tables.people import count_people, person_of
 from adclip.clinical.tables.table import read_tables
-from adclip.config import FinetuneConfig, ModelConfig, parse_fold
 from adclip.domain import Visit
 from adclip.errors import CheckpointError, ConfigError, ScanError, TableError
 from adclip.imaging.sources.find import find_scans
@@ -21,11 +20,13 @@ from adclip.imaging.sources.origins import find_origins
 from adclip.imaging.sources.ours import read_sidecar, without_failed
 from adclip.model.bases import BaseWeights, read_base
 from adclip.model.record import FEW_SUBJECTS
+from adclip.model.settings import ModelConfig
 from adclip.prediction.volumetry import still_counts
 from adclip.runtime.events import OnEvent, Warned
-from adclip.task import Task, read_task
+from adclip.task import Task
 from adclip.training.history import check_tensorboard
 from adclip.training.run_folder import hash_text, relevant
+from adclip.training.settings import FinetuneConfig, parse_fold
 from adclip.version import __version__
 
 # What a run lacks without a part.
@@ -116,7 +117,7 @@ def enrol(config: FinetuneConfig, on_event: OnEvent) -> Enrolment:
     _ = base.tokenizer  # a missing vocabulary is told before an hour of training
     manifest = _gather(config, on_event)
     visits = [example.visit for example in manifest.examples]
-    task = read_task(config.task)
+    task = config.read_task()
     absent = set(task.classes) - {str(visit.diagnosis) for visit in visits}
     if absent:
         raise TableError.no_class(config.tables[0], [name for name in task.classes if name in absent])
@@ -195,7 +196,7 @@ def _gather(config: FinetuneConfig, on_event: OnEvent) -> Manifest:
         on_event(Warned(str(table.path), note))
     for reason, count in manifest.skipped_by_reason.items():
         on_event(Warned(str(table.path), f"{count} left out: {reason}"))
-    usable_columns = read_task(config.task).usable
+    usable_columns = config.read_task().usable
     if config.reports and not any(
         usable_columns(usable_fields(example.visit, config.style)) for example in manifest.examples
     ):

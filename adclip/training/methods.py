@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adclip.config import FinetuneConfig, PromptConfig
 from adclip.evaluation.calibrate import answer
 from adclip.model.base_model import BaseModel
 from adclip.model.bases import BaseWeights
@@ -20,6 +19,7 @@ from adclip.model.checkpoint import with_class_texts
 from adclip.model.device import choose_device, choose_dtype
 from adclip.model.network import Network
 from adclip.model.prompts import adapter_state, count_trainable, freeze_base
+from adclip.model.settings import PromptConfig
 from adclip.prediction.dataset import Cohort
 from adclip.prediction.metadata_baseline import MetadataBaseline
 from adclip.prediction.scoring import Reader
@@ -32,6 +32,7 @@ from adclip.training.history import History
 from adclip.training.loop import Learner, Loop, LoopConfig
 from adclip.training.objective import Objective, ObjectiveConfig
 from adclip.training.resume import Progress
+from adclip.training.settings import FinetuneConfig
 
 LORA_RANK = 8  # of --method lora, unless --lora-rank says another
 

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from adclip.config import FinetuneConfig
 from adclip.errors import OutputError
 from adclip.evaluation.plots import PLOTS
 from adclip.model.checkpoint import ADAPTER_WEIGHTS, CARD, check_weights
@@ -25,6 +24,7 @@ from adclip.runtime.paths import check_place, remove_leftovers, shown, write_tex
 from adclip.task import ALZHEIMER, read_task
 from adclip.training.history import EVENTS
 from adclip.training.resume import read_fingerprint, read_state
+from adclip.training.settings import FinetuneConfig
 
 PRIVATE, SETTINGS, LOCK = "private", "config.toml", ".lock"
 SPLIT, SCANS, CERTIFICATE, LAST = "splits.tsv", "scans.tsv", "leak_certificate.json", "last.safetensors"

@@ -11,21 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adclip.config import (
-    DemoConfig,
-    ExplainConfig,
-    FinetuneConfig,
-    PredictConfig,
-    PreprocessConfig,
-    SimulateConfig,
-    SynthesizeReportsConfig,
-)
+from adclip.clinical.settings import SynthesizeReportsConfig
 from adclip.domain import Prediction, Visit
 from adclip.errors import OutputError
+from adclip.prediction.settings import PreprocessConfig
 from adclip.runtime.events import OnEvent, Step, ignore
 from adclip.runtime.paths import claim_folder, write_text
+from adclip.simulation.settings import SimulateConfig
+from adclip.training.settings import FinetuneConfig
 from adclip.verbs.finetune import FinetuneResult, finetune
 from adclip.verbs.predict import predict
+from adclip.verbs.settings import DemoConfig, ExplainConfig, PredictConfig
 from adclip.verbs.simulate import SIMULATED_NOTICE, simulate
 
 if TYPE_CHECKING:
@@ -100,7 +96,9 @@ def demo(config: DemoConfig, on_event: OnEvent = ignore) -> DemoResult:
     on_event(Step(f"3/5 a cohort of {config.subjects}, simulated directly as preprocessed derivatives"))
     cohort = out / "cohort"
     simulate(
-        SimulateConfig(cohort, config.subjects, True, measured=False, seed=config.seed, workers=0, overwrite=True),
+        SimulateConfig(
+            cohort, config.subjects, preprocessed=True, measured=False, seed=config.seed, workers=0, overwrite=True
+        ),
         on_event,
     )
     from adclip.verbs.synthesize_reports import synthesize_reports

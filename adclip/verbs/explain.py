@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adclip.config import ExplainConfig
 from adclip.domain import ReadOptions
 from adclip.errors import AdclipError, ConfigError
 from adclip.prediction.answer import with_flags
@@ -16,6 +15,7 @@ from adclip.runtime.events import Advanced, Failed, OnEvent, Started, ignore
 from adclip.runtime.paths import check_folder, write_bytes, write_text
 from adclip.task import Task
 from adclip.verbs.predict import Job, check_scans, failed_prediction, find_jobs
+from adclip.verbs.settings import ExplainConfig
 
 if TYPE_CHECKING:
     from adclip.domain import Prediction

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adclip.config import FinetuneConfig
 from adclip.domain import RESEARCH_NOTICE
 from adclip.runtime.events import OnEvent, Step, Warned, ignore
 from adclip.runtime.paths import write_text
 from adclip.task import Task
+from adclip.training.settings import FinetuneConfig
 from adclip.version import __version__
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ def finetune(config: FinetuneConfig, on_event: OnEvent = ignore) -> FinetuneResu
     from adclip.training.run_folder import RunFolder
 
     config = config.resolved()
+    config.read_task()  # what is wrong with it is told before anything else is looked at
     folder = RunFolder(config)
     folder.check()
     enrolled = enrol(config, on_event)
@@ -143,6 +144,7 @@ def plan(config: FinetuneConfig, on_event: OnEvent = ignore) -> Plan:
     from adclip.training.run_folder import RunFolder
 
     config = config.resolved()
+    config.read_task()
     RunFolder(config).check()
     enrolled = enrol(config, on_event)
     task = enrolled.task

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adclip.config import PredictConfig, TableOptions
+from adclip.clinical.settings import TableOptions
 from adclip.domain import Prediction, ReadOptions, ScanItem, Visit
 from adclip.errors import AdclipError
 from adclip.prediction.answer import with_flags
@@ -17,6 +17,7 @@ from adclip.runtime.events import Advanced, Failed, OnEvent, Started, Warned, ig
 from adclip.runtime.paths import check_folder, shown, write_text
 from adclip.runtime.spreadsheets import escape_cell
 from adclip.task import ALZHEIMER, Task
+from adclip.verbs.settings import PredictConfig
 from adclip.version import __version__
 
 if TYPE_CHECKING:

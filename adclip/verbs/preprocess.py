@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from adclip.config import PreprocessConfig, parse_override
 from adclip.domain import RESEARCH_NOTICE, ReadOptions, ScanItem
 from adclip.errors import AdclipError, ConfigError, DefectError, OutputError, ScanError
 from adclip.imaging.derivatives.publish import publish
@@ -20,6 +19,7 @@ from adclip.imaging.sources.folders import holds_raw
 from adclip.imaging.sources.ours import is_our_dataset
 from adclip.imaging.steps.brain import SkullStripper
 from adclip.prediction.derivation import ScanWork, to_row
+from adclip.prediction.settings import PreprocessConfig, parse_override
 from adclip.runtime.cohort import run_each
 from adclip.runtime.events import Advanced, Failed, OnEvent, Started, Step, Warned, ignore
 from adclip.runtime.machine import choose_workers

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adclip.config import SimulateConfig
 from adclip.domain import RESEARCH_NOTICE, Diagnosis
 from adclip.errors import AdclipError, OutputError
 from adclip.runtime.cohort import run_each
 from adclip.runtime.events import Advanced, OnEvent, Started, Step, ignore
 from adclip.runtime.machine import choose_workers
 from adclip.runtime.paths import claim_folder, remove_leftovers, write_text
+from adclip.simulation.settings import SimulateConfig
 
 if TYPE_CHECKING:
     from adclip.simulation.visits import VisitRecord

@@ -11,10 +11,10 @@ from typing import Any
 from adclip.clinical.columns import COLUMNS
 from adclip.clinical.reports import fields_of, usable_fields
 from adclip.clinical.reports.report_file import Written, write_reports
+from adclip.clinical.settings import SynthesizeReportsConfig
 from adclip.clinical.tables.canonical import dictionary_path, write_canonical
 from adclip.clinical.tables.people import count_people
 from adclip.clinical.tables.table import Table, read_tables
-from adclip.config import SynthesizeReportsConfig
 from adclip.domain import RESEARCH_NOTICE, Visit
 from adclip.errors import OutputError, TableError
 from adclip.runtime.events import OnEvent, Step, Warned, ignore
@@ -115,11 +115,10 @@ def synthesize_reports(config: SynthesizeReportsConfig, on_event: OnEvent = igno
     OutputError
         If a file exists and `overwrite` is false.
     """
+    options = config.table_options
     _check_outputs(config)
     writes = config.out is not None
-    table = read_tables(
-        config.tables, config.table_options, need=("diagnosis",) if writes and config.mode == "train" else ()
-    )
+    table = read_tables(config.tables, options, need=("diagnosis",) if writes and config.mode == "train" else ())
     name = table.path.name
     for note in (*table.hints, *table.notes):
         on_event(Warned(name, note))

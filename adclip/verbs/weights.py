@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adclip.config import WeightsConfig
 from adclip.errors import ConfigError
 from adclip.runtime.events import OnEvent, Step, ignore
+from adclip.verbs.settings import WeightsConfig
 
 if TYPE_CHECKING:
     from adclip.model.inventory import StoredBase

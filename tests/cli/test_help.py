@@ -15,7 +15,7 @@ from adclip.cli.commands import LazyCommand
 
 HEAVY = (
     "torch", "transformers", "monai", "numpy", "pandas", "scipy", "sklearn", "nibabel", "nilearn", "matplotlib",
-    "SimpleITK", "picsl_greedy", "deepbet", "adclip.config",
+    "SimpleITK", "picsl_greedy", "deepbet", "pydantic", "adclip.config", "adclip.settings",
 )  # fmt: skip
 
 

@@ -19,9 +19,9 @@ from adclip.clinical.reports.grammars import GRAMMARS
 from adclip.clinical.reports.knowledge import KNOWLEDGE_VERSION
 from adclip.clinical.reports.readings import CLINICAL_FIELDS, measure
 from adclip.clinical.reports.spans import KNOWLEDGE, Span
-from adclip.config import check_style
 from adclip.domain import CLASS_PHRASES, Report, Visit
 from adclip.errors import ConfigError, ReportError
+from adclip.settings.shared import check_style
 
 __all__ = [
     "PHRASE_START", "SCAN_ALONE", "UNAVAILABLE", "Span", "bare_phrase", "candidates", "fields_of", "has_wordings", "measured_mm3", "parse",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from adclip.clinical.reports import Span, fields_of, traced, usable_fields
-from adclip.config import SynthesizeReportsConfig
+from adclip.clinical.settings import SynthesizeReportsConfig
 from adclip.domain import RESEARCH_NOTICE, Report, Visit
 from adclip.runtime.events import Advanced, OnEvent, Started, Step
 from adclip.runtime.paths import atomic_path

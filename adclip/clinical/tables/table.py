@@ -17,6 +17,7 @@ from adclip.clinical.columns import COLUMNS, near_miss, to_further
 from adclip.clinical.dialects import study_key
 from adclip.clinical.dialects.base import DAY
 from adclip.clinical.dialects.canonical import SCORE, SOURCE
+from adclip.clinical.settings import TableOptions
 from adclip.clinical.tables.checks import check_ids, check_mappings, notes_of
 from adclip.clinical.tables.derive import apply_cdr, complete
 from adclip.clinical.tables.join import join
@@ -27,9 +28,9 @@ from adclip.clinical.tables.meanings import Meaning
 from adclip.clinical.tables.partial import PartialTable
 from adclip.clinical.tables.plausible import check_people, check_together
 from adclip.clinical.tables.sources import read_source
-from adclip.config import MAX_DAYS, TableOptions
 from adclip.domain import Visit
 from adclip.errors import TableError
+from adclip.settings.shared import MAX_DAYS
 from adclip.task import ALZHEIMER, Task
 
 
