@@ -56,7 +56,7 @@ class ConvStem(nn.Module):
 class PatchEmbedding(nn.Module):
     """Cut a volume into patches, flatten each in the order (d, h, w, channel), project, add positions.
 
-    With a stem, its output is cut instead. A closer look adds what it sees.
+    With a stem, its output is cut instead. Where a closer look is taken, it alone sees what lies there.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -74,8 +74,10 @@ class PatchEmbedding(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Map (B, 1, D, H, W) to (B, patches, width)."""
         images = images.to(self.position_embeddings.dtype)
-        tokens = self.embed(images if self.stem is None else self.stem(images))
-        return tokens if self.close_up is None else tokens + self.close_up(images)
+        if self.close_up is None:
+            return self.embed(images if self.stem is None else self.stem(images))
+        rest = self.close_up.blank(images)
+        return self.embed(rest if self.stem is None else self.stem(rest)) + self.close_up(images)
 
     def embed(self, seen: Tensor) -> Tensor:
         """Map what the stem made of scans, or the scans themselves, to (B, patches, width), without the closer look."""

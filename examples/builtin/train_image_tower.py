@@ -76,11 +76,13 @@ class Trainer:
         looks = self.network.vision_encoder.patch_embedding.close_up
         assert looks is not None
         looks.network.load_state_dict(load_file(close_up / "close_up.safetensors"))
-        if tower is not None:
+        if tower is not None and not any(".close_up." in name for name in state):
             nn.init.zeros_(looks.project.weight)
         self.network.train().requires_grad_(True)
         self.network.language_encoder.requires_grad_(False)
         looks.network.requires_grad_(False)
+        self.learns_stem = tower is None
+        self.network.vision_encoder.patch_embedding.stem.requires_grad_(self.learns_stem)
         self.network.mm_language_proj.requires_grad_(False)
         with torch.no_grad():
             self.phrases = self.network.encode_text(tokenize([bare_phrase(x) for x in LABELS], self.base.tokenizer))
@@ -114,12 +116,16 @@ class Trainer:
         tower = self.network.vision_encoder
         embedding = tower.patch_embedding
         each_weight = 1 + FILLED_WEIGHT * (filled > 0)
+        parts: dict[str, Tensor] = {}
         with torch.autocast("cpu", torch.bfloat16):
-            levels = embedding.stem.forward_levels(images)
-            cells = self.cell_head(levels[CELL_LEVEL]).float()
+            with torch.set_grad_enabled(self.learns_stem):
+                levels = embedding.stem.forward_levels(embedding.close_up.blank(images))
             looked = None if stem_only else embedding.close_up(images)
-        each = functional.binary_cross_entropy_with_logits(cells, filled, reduction="none") * each_weight
-        parts = {"cells": 10 * (self.region_weights[:, None, None, None] * each).mean()}
+            if self.learns_stem:
+                cells = self.cell_head(levels[CELL_LEVEL]).float()
+        if self.learns_stem:
+            each = functional.binary_cross_entropy_with_logits(cells, filled, reduction="none") * each_weight
+            parts = {"cells": 10 * (self.region_weights[:, None, None, None] * each).mean()}
         if stem_only:
             return parts
         tokens = embedding.embed(levels[-1].float()) + looked.float()  # attention in half precision is slower here
@@ -195,7 +201,7 @@ class Trainer:
         for place in places:
             images = self.bank.images([place], seed=1)
             tower = self.network.vision_encoder
-            levels = tower.patch_embedding.stem.forward_levels(images)
+            levels = tower.patch_embedding.stem.forward_levels(tower.patch_embedding.close_up.blank(images))
             cls = tower.encode(tower.patch_embedding(images), with_patches=False).cls
             image = functional.normalize(self.network.mm_vision_proj(cls), dim=-1)
             told.append(self.embedding_head(image * math.sqrt(image.shape[-1]))[0].numpy())

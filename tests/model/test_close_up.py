@@ -88,6 +88,20 @@ def test_the_names_of_the_file_are_those_of_the_network(config: ModelConfig) -> 
     assert ModelConfig.from_dict(config.to_dict()) == config
 
 
+@pytest.mark.parametrize("config", [CONFIG, OTHER_GRID])
+def test_the_rest_of_the_tower_sees_nothing_of_the_boxes_and_all_else(config: ModelConfig) -> None:
+    looks = CloseUp(config)
+    images = torch.rand(1, 1, *config.contract.shape) + 0.5
+    rest = looks.blank(images)
+    assert looks.cut_sides(rest)[..., 1:-1, 1:-1, 1:-1].abs().max() < 1e-5  # at the faces of another grid voxels lie across
+    kept = rest == images
+    assert ((rest == 0) | kept).all()
+    x, y, z = config.contract.spacing_mm[::-1]
+    blanked_mm3 = (~kept).sum().item() * x * y * z
+    assert blanked_mm3 == pytest.approx(2 * 28 * 32 * 24 * 8.0, rel=0.001 if config is CONFIG else 0.1)
+    assert kept[(0, 0, *place_of(0.0, -20.0, -20.0, config.contract))]  # the brain stem, between the boxes
+
+
 def test_what_lies_in_the_box_changes_the_embedding_by_way_of_the_closer_look() -> None:
     torch.manual_seed(0)
     network = build_network(CONFIG, None)
