@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from adclip.brain_volumes import BrainVolumes
 from adclip.domain import FloatArray, InputContract, ReadOptions, ScanItem, Volume
 from adclip.errors import ScanError
+from adclip.imaging import errors
 from adclip.imaging.derivatives.files import (
     PreparedScan,
     quantise,
@@ -107,7 +108,7 @@ def prepare_scan(
         mask = _find_brain(item, volume, stripper, parameters)
         brain_ml = float(mask.sum()) * abs(float(np.linalg.det(volume.affine[:3, :3]))) / 1000
         if brain_ml < LEAST_BRAIN_ML:
-            raise ScanError.no_brain(item.path, f"{brain_ml:.0f} mL of tissue")
+            raise errors.no_brain(item.path, f"{brain_ml:.0f} mL of tissue")
         if parameters["method"] == STRIPPED:
             flags.append("already_stripped")
     head, head_mask, affine = _crop(volume, mask)
@@ -130,7 +131,7 @@ def prepare_scan(
     with log.step("resample", {"interpolations": 1, "shape": list(contract.shape_xyz)}):
         image, grid_mask = _fill_grid(scaled, head_mask, affine, scan_to_mni, contract)
         if not grid_mask.any():
-            raise ScanError.registration_failed(item.path, "the brain lies outside the template's box")
+            raise errors.registration_failed(item.path, "the brain lies outside the template's box")
     with log.step("quality", {"limits": limits_version()}):
         quality = measure_quality(image, grid_mask, contract, scan_to_mni, brain_ml, volume, mask)
         if not any_modality:
@@ -192,9 +193,9 @@ def _align(item: ScanItem, head: FloatArray, affine: FloatArray, mask: NDArray[n
         with threadpool_limits(limits=1, user_api="blas"):
             alignment = align(head, affine, mask)
     except np.linalg.LinAlgError:
-        raise ScanError.registration_failed(item.path, "no solution") from None
+        raise errors.registration_failed(item.path, "no solution") from None
     if np.linalg.det(alignment.scan_to_mni[:3, :3]) <= 0:
-        raise ScanError.registration_failed(item.path, "the solution is mirrored or empty")
+        raise errors.registration_failed(item.path, "the solution is mirrored or empty")
     return alignment
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from adclip.domain import BUILTIN_NOTICE, RESEARCH_NOTICE
 from adclip.errors import CheckpointError, ConfigError
+from adclip.model import errors
 from adclip.model.bases import BUILTIN_FOLDER
 from adclip.model.record_parts import StoredBaseline, Training
 from adclip.model.settings import ModelConfig, PromptConfig
@@ -211,16 +212,16 @@ def read_record(folder: Path, name: str = ADAPTER_RECORD) -> AdapterRecord:
     """
     path = folder / name
     if (folder / BASELINE_RECORD).is_file() and not path.is_file():
-        raise CheckpointError.is_baseline(folder)
+        raise errors.is_baseline(folder)
     if not path.is_file():
         if not folder.exists():
-            raise CheckpointError.no_folder(folder)
+            raise errors.no_folder(folder)
         begun = (folder / "private" / "config.toml").is_file()
-        raise CheckpointError.unfinished(folder) if begun else CheckpointError.missing(folder)
+        raise errors.unfinished(folder) if begun else errors.missing(folder)
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         if data["schema_version"] > SCHEMA_VERSION:
-            raise CheckpointError.newer_schema(path, data["schema_version"], SCHEMA_VERSION)
+            raise errors.newer_schema(path, data["schema_version"], SCHEMA_VERSION)
         data.pop("notice", None)
         data["model"] = ModelConfig.from_dict(data["model"])
         data["prompts"] = PromptConfig.from_dict(data["prompts"])
@@ -253,4 +254,4 @@ def read_record(folder: Path, name: str = ADAPTER_RECORD) -> AdapterRecord:
             raise
         # the words of our own checks alone: others may repeat what stands in the file
         why = str(error) if type(error) is ValueError and str(error).startswith("`") else "not readable"
-        raise CheckpointError.damaged(path, why) from error
+        raise errors.damaged(path, why) from error

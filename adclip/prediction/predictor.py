@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from adclip.domain import Prediction, ReadOptions, Report, ScanItem, ScoreEstimate, Visit
+from adclip.prediction import errors
 from adclip.prediction.answer import STATUS_OF_VERDICT, Answer, calibrated, likeliest, with_flags
 from adclip.prediction.inputs import read_visit, to_item
 from adclip.runtime.paths import shown
@@ -43,14 +44,13 @@ class Predictor:
 
     def __init__(self, model: LoadedModel, device: str, volumes: bool = True) -> None:
         from adclip.clinical.reports import template_versions
-        from adclip.errors import CheckpointError
         from adclip.model.device import choose_device
         from adclip.model.network import TextTokens
         from adclip.prediction.scoring import Reader
 
         known = template_versions(model.record.style)
         if model.record.template_version not in known:
-            raise CheckpointError.other_template(model.record.style, model.record.template_version, known)
+            raise errors.other_template(model.record.style, model.record.template_version, known)
         self.device = choose_device(device)
         self.record = model.record
         self.identity = model.identity

@@ -26,8 +26,8 @@ from adclip.errors import (
     DefectError,
     DeviceMemoryError,
     MissingPackageError,
-    WorkerError,
 )
+from adclip.runtime import errors
 from adclip.runtime.machine import usable_cores
 
 Item = TypeVar("Item")
@@ -212,12 +212,12 @@ class _Team:
         self._workers.remove(worker)
         code = worker.process.exitcode
         if not worker.ready and code is not None and 0 < code < 128:  # no item is to blame, and the next fares alike
-            raise WorkerError.never_began(code)
+            raise errors.never_began(code)
         if index not in self._tried:
             self._tried.add(index)
             self._suspects.append(index)
             return None
-        return Outcome(index, None, WorkerError.died(code), 0.0)
+        return Outcome(index, None, errors.died(code), 0.0)
 
     def _dismiss(self) -> None:
         for worker in self._workers:

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PureWindowsPath
 
 from adclip.errors import OutputError
+from adclip.runtime import errors
 
 _TEMPORARY = re.compile(r"\.(?P<machine>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}\.part\.")
 _ABANDONED_S = 86_400.0
@@ -52,7 +53,7 @@ def check_id(kind: str, text: str) -> str:
         If it is not 1-64 characters of letters, digits, `.`, `_`, `-`, or is only dots.
     """
     if not _ID.fullmatch(text) or set(text) == {"."}:
-        raise OutputError.bad_id(kind, text)
+        raise errors.bad_id(kind, text)
     return text
 
 

@@ -12,8 +12,8 @@ import torch.nn.functional as functional
 from adclip.clinical.scans.splits import prove_disjoint
 from adclip.clinical.tables.people import count_people, person_of
 from adclip.domain import InputContract, Visit
-from adclip.errors import LeakError
 from adclip.prediction.dataset import QUANTUM, Cohort
+from adclip.training import errors
 
 # Correlation of what two scans have beyond the mean of the cohort, in cells of about 10 mm. The most alike of
 # different people: 0.42 among 59 IXI, 0.60 among 200 simulated heads of one template. The same scan again: with noise 0.998 and
@@ -52,14 +52,14 @@ def certify(
     alike, pair = most_alike(cohort, contract)
     limit = near_duplicate_limit(cohort)
     if alike > limit:
-        raise LeakError.near_duplicates(*pair, alike)
+        raise errors.near_duplicates(*pair, alike)
     labels = sorted({str(visit.diagnosis) for visit in cohort.visits})
     for visit in cohort.visits:
         told = write_reports(visit)
         for diagnosis, points in ((labels[-1], 3.0), (labels[0], 30.0)):
             other = replace(visit, diagnosis=diagnosis, mmse=points, cdr_global=1.0, score=points)
             if write_reports(other) != told:
-                raise LeakError.answer_in_report(visit.subject_id)
+                raise errors.answer_in_report(visit.subject_id)
     return {
         "subjects": {part: count_people(cohort.visits[p].subject_id for p in places) for part, places in parts.items()},
         "scans": {part: len(places) for part, places in parts.items()},

@@ -24,6 +24,7 @@ from adclip.model.settings import ModelConfig
 from adclip.prediction.volumetry import still_counts
 from adclip.runtime.events import OnEvent, Warned
 from adclip.task import Task
+from adclip.training import errors
 from adclip.training.history import check_tensorboard
 from adclip.training.run_folder import hash_text, relevant
 from adclip.training.settings import FinetuneConfig, parse_fold
@@ -120,7 +121,7 @@ def enrol(config: FinetuneConfig, on_event: OnEvent) -> Enrolment:
     task = config.read_task()
     absent = set(task.classes) - {str(visit.diagnosis) for visit in visits}
     if absent:
-        raise TableError.no_class(config.tables[0], [name for name in task.classes if name in absent])
+        raise errors.no_class(config.tables[0], [name for name in task.classes if name in absent])
     split = _divide(visits, config, on_event)
     subjects = {part: split.part(part) for part in PARTS}
     prove_disjoint(subjects)
@@ -188,7 +189,7 @@ def _gather(config: FinetuneConfig, on_event: OnEvent) -> Manifest:
         on_event(Warned(str(table.path), hint))
     items = without_failed(scans)
     if not items:
-        raise ScanError.all_failed_quality(config.scans)
+        raise errors.all_failed_quality(config.scans)
     if left_out := len(scans) - len(items):
         on_event(Warned(str(config.scans), f"{left_out} left out: quality verdict fail (see qc.html there)"))
     manifest = _with_volumes(build_manifest(items, table, find_origins(items, table.scans_of_nobody)))

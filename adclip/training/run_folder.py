@@ -22,6 +22,7 @@ from adclip.model.record import ADAPTER_RECORD, BASELINE_RECORD, AdapterRecord, 
 from adclip.runtime.events import OnEvent, Warned
 from adclip.runtime.paths import check_place, remove_leftovers, shown, write_text
 from adclip.task import ALZHEIMER, read_task
+from adclip.training import errors
 from adclip.training.history import EVENTS
 from adclip.training.resume import read_fingerprint, read_state
 from adclip.training.settings import FinetuneConfig
@@ -76,12 +77,12 @@ class RunFolder:
             raise OutputError(f"{self.out}: is a file, not a folder", "choose another --out")
         check_place(self.out / ADAPTER_RECORD)
         if not self._is_ours():
-            raise OutputError.not_a_run(self.out)
+            raise errors.not_a_run(self.out)
         if self.config.overwrite:
             return
         changed = self._changed_settings()
         if self.state.is_file() and changed:
-            raise OutputError.other_settings(self.out, changed)
+            raise errors.other_settings(self.out, changed)
         if self.is_finished and not self.state.is_file() and (changed is None or changed):
             raise OutputError.exists(self.out)
 
@@ -116,7 +117,7 @@ class RunFolder:
             lock.acquire(timeout=0)
         except Timeout:
             if self._changed_settings() or self.config.overwrite:
-                raise OutputError.busy(self.out, self.private / LOCK) from None
+                raise errors.busy(self.out, self.private / LOCK) from None
             on_event(Warned(str(self.out), "the same run is going on in another process; waiting for its end"))
             lock.acquire()
         try:
@@ -173,7 +174,7 @@ class RunFolder:
         elif unfinished == "":
             read_state(self.state, fingerprint)  # says that it is damaged
         elif unfinished is not None:
-            raise OutputError.other_settings(self.out, self._changed_settings() or [])
+            raise errors.other_settings(self.out, self._changed_settings() or [])
         elif self.is_finished and self.finished(fingerprint) is None:
             raise OutputError.exists(self.out)
 

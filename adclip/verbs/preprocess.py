@@ -25,6 +25,7 @@ from adclip.runtime.events import Advanced, Failed, OnEvent, Started, Step, Warn
 from adclip.runtime.machine import choose_workers
 from adclip.runtime.paths import is_folder, remove_leftovers
 from adclip.runtime.shards import parse_shard, shard_from_slurm, take_shard
+from adclip.verbs import errors as verbs_errors
 
 GB_EACH = 1.6  # peak memory of one process on a 1 mm head, see docs/benchmarks.md
 SECONDS_EACH = 8.0  # CPU seconds of a 1 mm head, brain extraction included
@@ -214,7 +215,7 @@ def _check_out(out: Path, inputs: tuple[Path, ...]) -> None:
     if any(is_folder(given) and given.resolve() == out.resolve() for given in inputs) and (
         not is_our_dataset(out) or holds_raw(out)
     ):
-        raise OutputError.is_input(out)
+        raise verbs_errors.is_input(out)
 
 
 def _failed(item: ScanItem, error: AdclipError | None) -> ScanRow:

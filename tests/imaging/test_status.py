@@ -17,7 +17,6 @@ from filelock import FileLock
 from adclip.brain_volumes import BrainVolumes
 from adclip.config import SMALL
 from adclip.domain import RESEARCH_NOTICE, ScanItem
-from adclip.errors import ScanError
 from adclip.imaging.derivatives import publish as publish_module
 from adclip.imaging.derivatives import run_book, status
 from adclip.imaging.derivatives.files import PreparedScan, write_dataset_description, write_derivative
@@ -25,6 +24,7 @@ from adclip.imaging.derivatives.names import sidecar_path
 from adclip.imaging.derivatives.publish import PAGE, VOLUMES, publish
 from adclip.imaging.derivatives.run_book import RunBook
 from adclip.imaging.derivatives.status import COLUMNS, DICTIONARY_FILE, LOCK_FILE, STATUS_FILE, ScanRow, StatusTable
+from adclip.imaging.formats import errors
 from adclip.imaging.records.quality import Quality
 
 
@@ -140,7 +140,7 @@ def test_rows_are_written_a_few_at_a_time_and_none_is_lost(tmp_path: Path, monke
 def test_failures_wait_for_something_to_keep_them_with(tmp_path: Path) -> None:
     out = tmp_path / "out"
     with RunBook(out, lambda event: None, in_any_case=False) as book:
-        book.enter(1, failed("b"), ScanError.constant("b.nii"))
+        book.enter(1, failed("b"), errors.constant("b.nii"))
         assert not out.exists()
         book.enter(0, ScanRow("a.nii", "a", None, "done"), None)
     assert [row.item.subject_id for row in StatusTable(out).rows()] == ["a", "b"]

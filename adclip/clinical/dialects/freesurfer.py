@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from adclip.clinical import errors
 from adclip.clinical.columns import CellError, parse_cell, to_number
 from adclip.errors import TableError
 
@@ -58,7 +59,7 @@ def read_aseg(path: Path) -> dict[str, float]:
             if len(parts) >= 4 and parts[-1] == "mm^3":
                 measures[parts[0]] = (line, to_volume(path, line, parts[0], parts[-2]))
             elif parts[0] in (*_ICV_MEASURES, "BrainSegNotVent"):
-                raise TableError.bad_cell(path, line, parts[0], "no volume in mm^3")
+                raise errors.bad_cell(path, line, parts[0], "no volume in mm^3")
         elif words[:2] == ["#", "ColHeaders"]:
             columns = words[2:]
         elif words and words[0] != "#":
@@ -125,9 +126,9 @@ def to_volume(path: Path, line: int, column: str, text: str) -> float:
     try:
         value = to_number(text)
     except CellError:
-        raise TableError.bad_cell(path, line, column, "not a number") from None
+        raise errors.bad_cell(path, line, column, "not a number") from None
     if value < 0:
-        raise TableError.bad_cell(path, line, column, "not a volume")
+        raise errors.bad_cell(path, line, column, "not a volume")
     return value
 
 
@@ -136,7 +137,7 @@ def check_volume(path: Path, line: int, column: str, value: float) -> float:
     try:
         parse_cell(column, repr(value))
     except CellError as error:
-        raise TableError.bad_cell(path, line, column, error.why, error.remedy) from None
+        raise errors.bad_cell(path, line, column, error.why, error.remedy) from None
     return value
 
 

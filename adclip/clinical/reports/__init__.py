@@ -14,13 +14,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from adclip.clinical.reports import clinical, paper
+from adclip.clinical.reports import clinical, errors, paper
 from adclip.clinical.reports.grammars import GRAMMARS
 from adclip.clinical.reports.knowledge import KNOWLEDGE_VERSION
 from adclip.clinical.reports.readings import CLINICAL_FIELDS, measure
 from adclip.clinical.reports.spans import KNOWLEDGE, Span
 from adclip.domain import CLASS_PHRASES, Report, Visit
-from adclip.errors import ConfigError, ReportError
+from adclip.errors import ConfigError
 from adclip.settings.shared import check_style
 
 __all__ = [
@@ -231,7 +231,7 @@ def spans(
             (at for at, (one, two) in enumerate(zip(again.text, report.text, strict=False)) if one != two),
             min(len(again.text), len(report.text)),
         )
-        raise ReportError.not_a_report(differs)
+        raise errors.not_a_report(differs)
     return found
 
 
@@ -266,14 +266,14 @@ def parse(text: str, phrases: Mapping[str, str] = CLASS_PHRASES) -> tuple[str | 
         words = text[len(PHRASE_START) : at]
         label = next((name for name, phrase in phrases.items() if phrase == words), None)
         if label is None:
-            raise ReportError.not_a_report(len(PHRASE_START))
+            raise errors.not_a_report(len(PHRASE_START))
         if at == len(text):
             return label, {}
         if not text.startswith(": ", at) or at + 2 == len(text):
-            raise ReportError.not_a_report(at)
+            raise errors.not_a_report(at)
         at += 2
     if text.startswith(f"{next(iter(paper.NAMES.values()))}: ", at):
         return label, paper.read(text, at)
     if at == len(text):
-        raise ReportError.not_a_report(at)
+        raise errors.not_a_report(at)
     return label, clinical.read(text, at)

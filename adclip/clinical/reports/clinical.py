@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from adclip.clinical.reports import errors
 from adclip.clinical.reports.grammars import GRAMMARS
 from adclip.clinical.reports.knowledge import BY_TEXT, Statement, statements
 from adclip.clinical.reports.readings import (
@@ -18,7 +19,6 @@ from adclip.clinical.reports.readings import (
 from adclip.clinical.reports.sentences import UNAVAILABLE, UNAVAILABLE_NAMES, Grammar, from_text, to_text
 from adclip.clinical.reports.spans import KNOWLEDGE, Span
 from adclip.domain import Visit
-from adclip.errors import ReportError
 
 MOST_STATEMENTS = (
     4  # so that the longest report stays inside the text tower's 482 tokens, see tests/clinical/test_report_tokens.py
@@ -156,7 +156,7 @@ def read(text: str, at: int) -> dict[str, float | str]:
         if stop is None:
             return said
         stops.append(stop)
-    raise ReportError.not_a_report(max(stops))
+    raise errors.not_a_report(max(stops))
 
 
 def _read_as(grammar: Grammar, text: str, at: int) -> tuple[dict[str, float | str], int | None]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from adclip.clinical import errors
 from adclip.clinical.tables.records import read_records
 from adclip.errors import TableError
 from adclip.runtime.spreadsheets import unescape_cell
@@ -121,7 +122,7 @@ def _to_report(path: Path, line: int, record: Mapping[str, Any]) -> ReportText |
     if text is None:
         return None
     if not isinstance(text, str):
-        raise TableError.bad_cell(path, line, column, "not a text", "write the report as a text in quotes")
+        raise errors.bad_cell(path, line, column, "not a text", "write the report as a text in quotes")
     ids = tuple(str(record[name]).strip() for name in ID_COLUMNS if record.get(name) not in (None, ""))
     split = record.get(_SPLIT)
     return ReportText(line, text, ids, None if split in (None, "") else str(split).strip().lower())
@@ -137,7 +138,7 @@ def _read_table(path: Path) -> Iterator[ReportText]:
     names = [name.strip().lower() for name in header]
     for name in names:
         if name in wanted and names.count(name) > 1:
-            raise TableError.named_twice(path, name)
+            raise errors.named_twice(path, name)
     if not set(TEXT_COLUMNS) & set(names):
         raise TableError(f"{path}: no column of reports", "name the column of the reports `text` or `report`")
     for line, cells in rows:

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from adclip.brain_volumes import BrainVolumes
+from adclip.clinical.scans import errors
 from adclip.clinical.scans.diagnoses import last_diagnosis
 from adclip.clinical.scans.matching import match_rows
 from adclip.clinical.scans.scan_names import session_of
 from adclip.clinical.tables.people import check_told_apart, count_people, person_of, same_people
 from adclip.clinical.tables.table import Table
 from adclip.domain import ScanItem, Visit
-from adclip.errors import LeakError, ScanError, TableError
+from adclip.errors import ScanError, TableError
 from adclip.runtime.hashing import file_sha256
 
 NO_ROW = "no row in the table"
@@ -133,7 +134,7 @@ def build_manifest(
         example = Example(item, visit, _hash_scan(item))
         owner = owners.setdefault(example.sha256, example)
         if person_of(owner.visit.subject_id) != person_of(visit.subject_id):
-            raise LeakError.same_image(owner.item.path.name, item.path.name)
+            raise errors.same_image(owner.item.path.name, item.path.name)
         examples.append(example)
         used.append(number)
     for number, line in enumerate(table.lines):

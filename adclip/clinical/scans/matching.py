@@ -11,11 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
+from adclip.clinical import errors as clinical_errors
 from adclip.clinical.dialects import study_key
+from adclip.clinical.scans import errors
 from adclip.clinical.scans.scan_names import ScanName, read_scan_name
 from adclip.clinical.tables.table import Table, pair_name, scan_identity
 from adclip.domain import ScanItem, Visit
-from adclip.errors import TableError
 
 _DAYS_A_YEAR = 365.25
 
@@ -59,7 +60,7 @@ def match_rows(
     if subject is None or not unmatched:
         return found
     if len(unmatched) > 1:
-        raise TableError.subject_of_several(table.path, subject, [items[place].path for place in unmatched])
+        raise errors.subject_of_several(table.path, subject, [items[place].path for place in unmatched])
     found[unmatched[0]] = _row_of_subject(table, items[unmatched[0]], subject)
     return found
 
@@ -122,7 +123,7 @@ def _check_bare_names(table: Table, items: Sequence[ScanItem]) -> None:
     for name, numbers in table.by_scan_name.items():
         paths = bearers.get(name, [])
         if len(paths) > 1:
-            raise TableError.bare_name(table.path, table.lines[numbers[0]], name, paths)
+            raise errors.bare_name(table.path, table.lines[numbers[0]], name, paths)
 
 
 def _row_of_subject(table: Table, item: ScanItem, subject: str) -> int | None:
@@ -218,5 +219,5 @@ def _nearest(table: Table, days: dict[int, float], wanted: float, who: str) -> i
 
 def _the_one(table: Table, numbers: list[int], who: str) -> int:
     if len(numbers) > 1:
-        raise TableError.ambiguous(table.path, who, (table.lines[number] for number in numbers))
+        raise clinical_errors.ambiguous(table.path, who, (table.lines[number] for number in numbers))
     return numbers[0]

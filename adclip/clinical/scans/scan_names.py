@@ -9,6 +9,7 @@ from datetime import date
 from itertools import pairwise
 
 from adclip.clinical.dialects import StudyKey, study_key
+from adclip.clinical.scans import errors
 from adclip.domain import ScanItem
 from adclip.errors import ScanError
 
@@ -47,7 +48,7 @@ def read_scan_name(item: ScanItem) -> ScanName | None:
     subjects = {(key.study, key.subject) for key in found}
     sessions = {key.session for key in found if key.session is not None}
     if len(subjects) > 1 or len(sessions) > 1:
-        raise ScanError.contradicting_names(item.path, sorted({_show(key) for key in found}))
+        raise errors.contradicting_names(item.path, sorted({_show(key) for key in found}))
     return ScanName(found[0]._replace(session=next(iter(sessions), None)), _acquired(item))
 
 

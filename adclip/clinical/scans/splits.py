@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from adclip.clinical.scans import errors
 from adclip.clinical.scans.diagnoses import first_diagnosis
 from adclip.clinical.tables.people import count_people, person_of
 from adclip.domain import Visit
-from adclip.errors import ConfigError, LeakError, TableError
+from adclip.errors import ConfigError, TableError
 
 PARTS = ("train", "validation", "calibration", "test")
 UNUSED = "unused"  # of subjects that a smaller training size leaves out
@@ -111,7 +112,7 @@ def prove_disjoint(parts: Mapping[str, Iterable[str]]) -> None:
         for subject in subjects:
             other, first = seen.setdefault(person_of(subject), (part, subject))
             if other != part:
-                raise LeakError.subject_in_two_parts(sorted({first, subject}), (other, part))
+                raise errors.subject_in_two_parts(sorted({first, subject}), (other, part))
 
 
 def split_by_subject(

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from adclip.clinical.dialects.canonical import ANSWERS
+from adclip.clinical.tables import errors
 from adclip.clinical.tables.joined import Joining
 from adclip.clinical.tables.mapping import Mapping
 from adclip.clinical.tables.partial import PartialTable
 from adclip.clinical.tables.people import fold
-from adclip.errors import TableError
 
 
 def check_mappings(tables: Sequence[PartialTable], mappings: Sequence[Mapping], *, answers: bool = True) -> None:
@@ -35,7 +35,7 @@ def check_mappings(tables: Sequence[PartialTable], mappings: Sequence[Mapping], 
             continue
         if not any(mapping.column in table.columns and _is_mapped(table, mapping) for table in tables):
             names = [meaning.source for table in tables for meaning in table.meanings]
-            raise TableError.no_mapped_column(tables[0].path, mapping.column, mapping.theirs, names)
+            raise errors.no_mapped_column(tables[0].path, mapping.column, mapping.theirs, names)
 
 
 def _is_mapped(table: PartialTable, mapping: Mapping) -> bool:
@@ -61,13 +61,13 @@ def check_ids(tables: Sequence[PartialTable]) -> None:
             here.add(subject)
             first = seen.setdefault(fold(subject), (subject, table.path, row.line))
             if first[0] != subject:
-                raise TableError.similar_ids(first[1], first[2], table.path, row.line)
+                raise errors.similar_ids(first[1], first[2], table.path, row.line)
         subjects.append(here)
     known: set[str] = set()
     for table, here in zip(tables, subjects, strict=True):
         nobody = len(tables) > 1 and not here and not any("scan" in row.values for row in table.rows)
         if nobody or (known and here and not known & here):
-            raise TableError.nothing_joins(tables[0].path, table.path)
+            raise errors.nothing_joins(tables[0].path, table.path)
         known |= here
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from adclip.clinical import errors
 from adclip.clinical.columns import CellError, parse_cell
 from adclip.clinical.tables.joined import Joined
 from adclip.clinical.tables.partial import PartialTable
@@ -45,7 +46,7 @@ def complete(visits: Iterable[Joined], tables: Sequence[PartialTable]) -> None:
                 visit.values[one.column] = parse_cell(one.column, _to_text(value))
             except CellError as error:
                 needs = " + ".join(name.lstrip("_") for name in one.needs)
-                raise TableError.bad_cell(*place, needs, f"{one.column}: {error.why}", error.remedy) from None
+                raise errors.bad_cell(*place, needs, f"{one.column}: {error.why}", error.remedy) from None
             visit.origin[one.column] = place
 
 

@@ -19,11 +19,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from adclip.clinical.dialects.base import AGE_AT_ENTRY, BIRTH_YEAR, DAY
+from adclip.clinical.tables import errors
 from adclip.clinical.tables.joined import Joined, Joining
 from adclip.clinical.tables.lay_down import Visits
 from adclip.clinical.tables.nearest import find_nearest, on_the_day_of
 from adclip.clinical.tables.partial import PartialRow, PartialTable
-from adclip.errors import TableError
 
 PERSON = frozenset({"subject_id", "sex", "education_years", "apoe4_count", BIRTH_YEAR, AGE_AT_ENTRY})
 
@@ -118,7 +118,7 @@ def _attach_to_person(table: PartialTable, of_subject: dict[str, list[Joined]], 
             if first.values == row.values:
                 result.repeated += 1
             elif {*first.values, *row.values} - PERSON - {"session_id"}:
-                raise TableError.same_subject(table.path, first.line, row.line)
+                raise errors.same_subject(table.path, first.line, row.line)
         visits = of_subject.get(subject, [])
         if not visits:
             continue
@@ -126,7 +126,7 @@ def _attach_to_person(table: PartialTable, of_subject: dict[str, list[Joined]], 
         values = {column: value for column, value in row.values.items() if column != "session_id"}
         changing = [column for column in values if column not in PERSON]
         if changing and len(visits) > 1:
-            raise TableError.which_visit(table.path, row.line, changing[0], len(visits))
+            raise errors.which_visit(table.path, row.line, changing[0], len(visits))
         for visit in visits:  # of which visit an answer is, such a row does not say
             visit.add(table, row.line, values, row.aside if len(visits) == 1 else None)
     _count_unattached(table, attached, result)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from adclip.clinical.tables import errors
 from adclip.clinical.tables.partial import PartialRow, PartialTable
-from adclip.errors import TableError
 
 _CONTRADICTED = object()  # stands where two tables say different things that nobody may stop at
 
@@ -57,7 +57,7 @@ class Joined:
                 self.origin[column] = (table.path, line)
             elif mine[column] != value:
                 path, other = self.origin[column]
-                raise TableError.conflict(path, other, table.path, line, column)
+                raise errors.conflict(path, other, table.path, line, column)
         for column, value in (aside or {}).items():
             if self.aside.setdefault(column, value) != value:
                 self.aside[column] = _CONTRADICTED

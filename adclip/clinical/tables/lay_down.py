@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from adclip.clinical.dialects.base import DAY
+from adclip.clinical.tables import errors
 from adclip.clinical.tables.joined import Joined, Joining
 from adclip.clinical.tables.partial import PartialRow, PartialTable
-from adclip.errors import TableError
 
 Key = tuple[str, str, str]
 
@@ -169,11 +169,11 @@ def _check_repetition(table: PartialTable, first: PartialRow, second: PartialRow
     if first.values == second.values:
         return
     if not key[1] and not key[2]:
-        raise TableError.same_subject(table.path, first.line, second.line)
+        raise errors.same_subject(table.path, first.line, second.line)
     differing = next(
         column for column in {**first.values, **second.values} if first.values.get(column) != second.values.get(column)
     )
-    raise TableError.conflict(table.path, first.line, table.path, second.line, differing)
+    raise errors.conflict(table.path, first.line, table.path, second.line, differing)
 
 
 def _refuse_undated(table: PartialTable, rows: dict[Key, PartialRow], undated: dict[str, PartialRow]) -> None:
@@ -181,4 +181,4 @@ def _refuse_undated(table: PartialTable, rows: dict[Key, PartialRow], undated: d
     for key, row in rows.items():
         other = undated.get(key[0])
         if other is not None and row is not other:
-            raise TableError.same_subject(table.path, *sorted((row.line, other.line)))
+            raise errors.same_subject(table.path, *sorted((row.line, other.line)))

@@ -7,8 +7,8 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from adclip.clinical.dialects.base import DAY
+from adclip.clinical.tables import errors
 from adclip.clinical.tables.partial import PartialRow, PartialTable
-from adclip.errors import TableError
 
 if TYPE_CHECKING:
     from adclip.clinical.tables.joined import Joined
@@ -36,7 +36,7 @@ def find_nearest(table: PartialTable, visit: Joined, rows: Iterable[PartialRow],
     best = [row for days, row in near if days == closest]
     for other in best[1:]:
         if _without(other.values, _OF_ITS_DAY) != _without(best[0].values, _OF_ITS_DAY):
-            raise TableError.equally_near(table.path, best[0].line, other.line)
+            raise errors.equally_near(table.path, best[0].line, other.line)
     return best[0]
 
 

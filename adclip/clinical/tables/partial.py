@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from adclip.clinical import errors as clinical_errors
 from adclip.clinical.columns import COLUMNS, MISSING, CellError, parse_cell
 from adclip.clinical.dialects import AUXILIARY, CANONICAL, DIALECTS, Derived, Dialect, Rule, recognise
 from adclip.clinical.dialects.bids import BIDS, subject_of_file, with_sidecar
 from adclip.clinical.dialects.canonical import ANSWERS, SOURCE, read_dictionary
+from adclip.clinical.tables import errors
 from adclip.clinical.tables.header import Header, to_plain
 from adclip.clinical.tables.mapping import Mapping as ColumnMapping
 from adclip.clinical.tables.meanings import Meaning, hints_of, meanings_of
@@ -110,7 +112,7 @@ def read_partial(path: Path, mappings: Sequence[ColumnMapping] = (), *, answers:
     extra = tuple(name for place, name in enumerate(shown) if name and place not in used)
     hints = tuple(hints_of(extra, dialect, {rule.column for rule in rules}))
     if not any(rule.column != SOURCE for rule in rules):
-        raise TableError.no_known_column(path, hints)
+        raise errors.no_known_column(path, hints)
     rows = list(_rows(path, records, header, dialect, rules, answers=answers))
     if not rows:
         raise TableError.no_rows(path, "the table has a header but no rows")
@@ -155,11 +157,11 @@ def _check_header(path: Path, shown: Sequence[str], ignored: frozenset[str]) -> 
     known = {source for dialect in DIALECTS for rule in dialect.rules for source in rule.sources}
     names = to_plain(shown)
     if any(_is_value(cell) for cell in shown) and not known.intersection(names):
-        raise TableError.no_header(path)
+        raise errors.no_header(path)
     seen: dict[str, str] = {}
     for written, name in zip(shown, names, strict=True):
         if name and name in seen and name not in ignored:
-            raise TableError.named_twice(path, seen[name])
+            raise clinical_errors.named_twice(path, seen[name])
         seen[name] = written
 
 
@@ -206,7 +208,7 @@ def _choose_rules(path: Path, dialect: Dialect, mappings: Sequence[ColumnMapping
             # In adclip's own form two names for one column are a mistake; elsewhere the dialect's order decides.
             if dialect is CANONICAL and rule.column in taken and taken[rule.column] != rule.sources[0]:
                 both = [header.shown[header.place(name)] for name in (taken[rule.column], rule.sources[0])]
-                raise TableError.same_column(path, rule.column, both)
+                raise errors.same_column(path, rule.column, both)
             continue
         chosen[rule.column] = rule
         taken[rule.column] = rule.sources[0]
@@ -245,7 +247,7 @@ def _rows(
                     continue
                 shown = header.show(rule)
                 remedy = error.remedy.replace("CANONICAL=YOURS", f"{rule.column}={shown}")
-                raise TableError.bad_cell(path, line, shown, error.why, remedy) from None
+                raise clinical_errors.bad_cell(path, line, shown, error.why, remedy) from None
             if value is not None:
                 known[rule.column] = value
         # a volume that the user added to a program's table is not known to be of that program

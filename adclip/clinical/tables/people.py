@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 
 from adclip.clinical.dialects import study_key
-from adclip.errors import LeakError
+from adclip.clinical.tables import errors
 
 # Words of a scan's name that tell visits or repetitions of one person apart: `anna_v2`, `S01-baseline`, `x_ses-2`, `m12-anna`.
 _OCCASION = re.compile(
@@ -107,12 +107,12 @@ def check_told_apart(names: Iterable[str]) -> list[str]:
             if stem != fold(_stem(name)) and (
                 other := plain.get(stem)
             ):  # `siteA_05` and `siteA_05_2`, whatever the others are
-                raise LeakError.perhaps_one_person(other, name)
+                raise errors.perhaps_one_person(other, name)
         several = [theirs for theirs in alike.values() if len(theirs) > 1]
         if not several:
             continue
         if len(alike) > 1 and not _are_groups(several):
-            raise LeakError.perhaps_one_person(*several[0][:2])
+            raise errors.perhaps_one_person(*several[0][:2])
         groups += [stem_of(theirs[0]) for theirs in several]
     return list(dict.fromkeys(groups))
 

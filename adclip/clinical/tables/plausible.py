@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
 
+from adclip.clinical.tables import errors
 from adclip.clinical.tables.joined import Joined
 from adclip.domain import Visit
 from adclip.errors import TableError
@@ -49,7 +50,7 @@ def _check_person(visits: Sequence[Joined]) -> None:
         if name is not None:
             first = sessions.setdefault(name.casefold(), visit)
             if first.values["session_id"] != name:
-                raise TableError.similar_ids(*_place(first, "session_id"), *_place(visit, "session_id"))
+                raise errors.similar_ids(*_place(first, "session_id"), *_place(visit, "session_id"))
     dated = [visit for visit in visits if {"visit_date", "age_years"} <= visit.values.keys()]
     for visit in dated[1:]:
         one, two = dated[0].values, visit.values
@@ -59,7 +60,7 @@ def _check_person(visits: Sequence[Joined]) -> None:
 
 
 def _conflict(one: Joined, two: Joined, column: str) -> TableError:
-    return TableError.conflict(*_place(one, column), *_place(two, column), column)
+    return errors.conflict(*_place(one, column), *_place(two, column), column)
 
 
 def _place(visit: Joined, column: str) -> tuple[Path, int]:

@@ -14,6 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from adclip.clinical import errors
 from adclip.clinical.tables.workbooks import read_workbook
 from adclip.errors import TableError
 
@@ -156,4 +157,4 @@ def _json_cell(path: Path, line: int, name: str, value: Any, wanted: bool) -> st
     if not wanted:
         return ""  # nobody will read it
     kind = "true or false" if isinstance(value, bool) else "a list or an object"
-    raise TableError.bad_cell(path, line, name, f"{kind} where one value is needed")
+    raise errors.bad_cell(path, line, name, f"{kind} where one value is needed")

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from adclip.clinical import errors
 from adclip.clinical.columns import MISSING, CellError, parse_cell
 from adclip.clinical.dialects.base import Dialect
 from adclip.clinical.dialects.freesurfer import read_aparc, read_aseg, read_both_hemispheres, subject_of
@@ -187,7 +188,7 @@ def _read_csv(path: Path, dialect: Dialect, names: frozenset[str], must_be_named
     if not matching:
         raise TableError.no_rows(path, "no row with the name of the scan or subject")
     if len(matching) > 1:
-        raise TableError.ambiguous(path, f"{dialect.volumes_source} row", [line for line, _ in matching])
+        raise errors.ambiguous(path, f"{dialect.volumes_source} row", [line for line, _ in matching])
     line, cells = matching[0]
     if len(cells) != len(header):
         raise TableError.bad_row(path, line, f"{len(cells)} cells, the header has {len(header)}")
@@ -207,7 +208,7 @@ def _read_volumes(path: Path, line: int, header: list[str], cells: list[str], di
             value = rule.read(*texts) if rule.read else parse_cell(rule.column, texts[0])
         except CellError as error:
             shown = " + ".join(header[position[source]] for source in rule.sources)
-            raise TableError.bad_cell(path, line, shown, error.why, error.remedy) from None
+            raise errors.bad_cell(path, line, shown, error.why, error.remedy) from None
         if value is not None:
             found[rule.column] = value
     return found

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from adclip.clinical import errors as clinical_errors
 from adclip.clinical.columns import CellError, parse_cell
 from adclip.clinical.dialects.canonical import SOURCE
 from adclip.clinical.dialects.freesurfer import subject_of
 from adclip.clinical.dialects.programs import FREESURFER, definitions_of, split_scan_name
+from adclip.clinical.tables import errors
 from adclip.clinical.tables.mapping import Mapping
 from adclip.clinical.tables.meanings import Meaning
 from adclip.clinical.tables.partial import PartialRow, PartialTable, read_partial
@@ -54,7 +56,7 @@ def read_source(path: Path, mappings: Sequence[Mapping] = (), *, answers: bool =
             tables.append(read_partial(file, mappings, answers=answers))
         except TableError as error:
             # A study's extract holds tables of no interest beside those that are; a damaged one must not pass for that.
-            if error.problem != TableError.no_known_column(file, ()).problem:
+            if error.problem != errors.no_known_column(file, ()).problem:
                 raise
     if not tables:
         raise TableError.unreadable(path, "none of its tables has a column that adclip knows")
@@ -110,5 +112,5 @@ def _row_of(file: Path, among: int) -> dict[str, Any]:
             try:
                 values[column] = parse_cell(column, value)
             except CellError as error:
-                raise TableError.bad_cell(file, 1, "subjectname", error.why, error.remedy) from None
+                raise clinical_errors.bad_cell(file, 1, "subjectname", error.why, error.remedy) from None
     return values

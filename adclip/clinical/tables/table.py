@@ -18,6 +18,7 @@ from adclip.clinical.dialects import study_key
 from adclip.clinical.dialects.base import DAY
 from adclip.clinical.dialects.canonical import SCORE, SOURCE
 from adclip.clinical.settings import TableOptions
+from adclip.clinical.tables import errors
 from adclip.clinical.tables.checks import check_ids, check_mappings, notes_of
 from adclip.clinical.tables.derive import apply_cdr, complete
 from adclip.clinical.tables.join import join
@@ -295,5 +296,5 @@ def _missing_column(tables: Sequence[PartialTable], column: str, columns: Sequen
     extra = [name for table in tables for name in table.extra]
     likely = next((name for name in extra if near_miss(name, (column,))), None)
     if column == "diagnosis" and "cdr_global" in columns:
-        return TableError.no_diagnosis_but_cdr(tables[0].path)
+        return errors.no_diagnosis_but_cdr(tables[0].path)
     return TableError.no_column(tables[0].path, column, [*columns, *extra], likely)

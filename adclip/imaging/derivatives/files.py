@@ -21,6 +21,7 @@ from adclip.domain import (
     Volume,
 )
 from adclip.errors import ScanError
+from adclip.imaging.derivatives import errors
 from adclip.imaging.derivatives.currency import RECIPE, fingerprint
 from adclip.imaging.derivatives.names import derivative_path, figure_path, mask_path, sidecar_path, xfm_path
 from adclip.imaging.records.quality import Quality
@@ -167,9 +168,9 @@ def read_derivative(item: ScanItem, contract: InputContract) -> PreparedScan:
         raise ScanError.not_preprocessed(item.path)
     stored, affine = read_voxels(item.path)
     if stored.shape != contract.shape_xyz or not np.allclose(affine, contract.affine_xyz, atol=1e-3):
-        raise ScanError.wrong_grid(item.path, tuple(stored.shape), contract.shape_xyz)
+        raise errors.wrong_grid(item.path, tuple(stored.shape), contract.shape_xyz)
     if sidecar.contract != contract:
-        raise ScanError.wrong_contract(item.path)
+        raise errors.wrong_contract(item.path)
     image = quantise(stored)
     return PreparedScan(
         image=image,
@@ -230,5 +231,5 @@ def _read_mask(scan: Path, image: FloatArray) -> NDArray[np.bool_]:
         return image > 0
     mask, _ = read_voxels(path)
     if mask.shape != image.shape:
-        raise ScanError.wrong_grid(path, tuple(mask.shape), tuple(image.shape))
+        raise errors.wrong_grid(path, tuple(mask.shape), tuple(image.shape))
     return mask > 0

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from adclip.domain import FloatArray, InputContract, Volume
-from adclip.errors import ScanError
+from adclip.imaging.quality import errors
 from adclip.imaging.quality.limits import LIMITS
 from adclip.imaging.quality.measurements import (
     Bools,
@@ -88,9 +88,9 @@ def refuse_other_than_t1(path: Path | str, quality: Quality) -> None:
         If `quality.modality` is anything but `t1`.
     """
     if quality.modality == NO_HEAD:
-        raise ScanError.not_a_head(path)
+        raise errors.not_a_head(path)
     if quality.modality != T1:
-        raise ScanError.not_t1(path, WHAT.get(str(quality.modality), str(quality.modality)))
+        raise errors.not_t1(path, WHAT.get(str(quality.modality), str(quality.modality)))
 
 
 def judge(numbers: Mapping[str, float | None], left_right: str = "header") -> tuple[str, tuple[str, ...]]:

@@ -18,6 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from adclip.domain import FloatArray, ReadOptions, SourceGrid, Volume
 from adclip.errors import ScanError
+from adclip.imaging import errors
 from adclip.imaging.formats import mgh, nifti
 from adclip.imaging.formats.geometry import parse_orientation
 from adclip.imaging.formats.names import kind_of, pair_of
@@ -245,7 +246,7 @@ def _read_dicom(path: Path, options: ReadOptions) -> Volume:
         try:
             image, stored, _ = _read_file(file, "nifti", _DEFAULT)
         except ScanError:  # its words name the temporary file
-            raise ScanError.conversion_failed(path, "dcm2niix made no usable 3D image of it") from None
+            raise errors.conversion_failed(path, "dcm2niix made no usable 3D image of it") from None
     check_agreement(path, series, image.geometry.affine, image.shape)
     flags = list(series.geometry.flags)
     if options.orientation is not None:

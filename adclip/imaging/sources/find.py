@@ -9,8 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from adclip.domain import ScanItem
-from adclip.errors import InputError, ScanError, TableError
+from adclip.errors import InputError
+from adclip.imaging import errors as imaging_errors
 from adclip.imaging.formats.names import format_of, pair_of
+from adclip.imaging.sources import errors
 from adclip.imaging.sources.folders import choose_runs, is_freesurfer, list_scans
 from adclip.imaging.sources.item import NamedScan, absolute, clean_id, name_scan
 from adclip.imaging.sources.ours import PREPROC_SUFFIX, is_our_dataset
@@ -90,7 +92,7 @@ def _join(first: NamedScan, second: NamedScan) -> NamedScan:
     notes = tuple(dict.fromkeys(first.item.notes + second.item.notes))
     ids = [(one.item.subject_id, one.item.session_id) for one in (first, second)]
     if ids[0] != ids[1] and first.line and second.line:
-        raise TableError.same_scan(second.line[0], second.line[1], first.line[0], first.line[1])
+        raise errors.same_scan(second.line[0], second.line[1], first.line[0], first.line[1])
     kept = second if second.line and not first.line else first
     return replace(kept, item=replace(kept.item, notes=notes))
 
@@ -99,7 +101,7 @@ def _in_folder(folder: Path) -> list[NamedScan]:
     try:
         listing = list_scans(folder)
     except OSError:
-        raise ScanError.unreadable(folder) from None
+        raise imaging_errors.unreadable(folder) from None
     ours, unfinished = is_our_dataset(folder), []
     result = []
     for path, others in choose_runs(listing.scans).items():
@@ -120,7 +122,7 @@ def _in_folder(folder: Path) -> list[NamedScan]:
     left_out = {**listing.left_out, "unfinished, or of a scan that was refused later": unfinished}
     notes = [_say_left_out(folder, why, paths) for why, paths in left_out.items() if paths]
     if not result:
-        raise ScanError.only_left_out(folder, "; ".join(notes)) if notes else ScanError.no_scans(folder)
+        raise errors.only_left_out(folder, "; ".join(notes)) if notes else errors.no_scans(folder)
     return [_noted(result[0], *notes), *result[1:]]
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adclip.domain import ReadOptions
-from adclip.errors import ScanError
 from adclip.imaging.formats.names import format_of, pair_of
+from adclip.imaging.sources import errors
 from adclip.imaging.sources.files import scan_sha256
 
 Stamp = tuple[tuple[str, int, int, int], ...]
@@ -60,7 +60,7 @@ def check_unchanged(path: Path, stamp: Stamp) -> None:
         If somebody wrote to them meanwhile.
     """
     if stamp_of(path) != stamp:
-        raise ScanError.changed(path)
+        raise errors.changed(path)
 
 
 def stamp_of(path: Path) -> Stamp:
