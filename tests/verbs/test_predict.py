@@ -20,6 +20,7 @@ from adclip.clinical.tables.table import read_table
 from adclip.config import PredictConfig
 from adclip.domain import BUILTIN_NOTICE, RESEARCH_NOTICE, Prediction, ScanItem, Visit
 from adclip.errors import CheckpointError, OutputError, ScanError, TableError
+from adclip.imaging.records.quality import Quality
 from adclip.model.checkpoint import load_model
 from adclip.model.record import model_folder, read_record
 from adclip.model.text import tokenize
@@ -235,7 +236,7 @@ def test_the_mmse_stays_between_0_and_30(predictor, config, points):
 @pytest.mark.parametrize(("verdict", "status"), [("pass", "ok"), ("warn", "caution"), ("fail", "refer")])
 def test_quality_decides_the_status(predictor, config, verdict, status):
     item = ScanItem(config.inputs[0], "p01", "01", True)
-    prepared = replace(predictor.prepare(item), qc={"verdict": verdict}, flags=("qc",))
+    prepared = replace(predictor.prepare(item), qc=Quality(verdict=verdict), flags=("qc",))
     found = predictor.to_prediction(item, prepared, None, predictor.answer(prepared, None))
     # the derivative has no volumes, and says since they are measured by default that a raw scan would give them
     assert found.status == status and found.flags == ("qc", "no_metadata", "volumes_need_raw_scan")
