@@ -44,9 +44,11 @@ def _of(field: Field) -> dict[str, Any]:
         one["enum"] = list(setting.choices)
     if setting.at_least is not None:
         one["minimum"] = setting.at_least
-    schema = {"anyOf": [one, {"type": "array", "items": one}]} if field.is_several else one
-    told = [setting.help, *([f"Unit: {setting.unit}."] if setting.unit else ())]
-    schema = {**schema, "description": " ".join([*told, *([f"Source: {setting.source}."] if setting.source else ())])}
+    schema: dict[str, Any] = {"anyOf": [one, {"type": "array", "items": one}]} if field.is_several else one
+    told = [setting.help]
+    told += [f"Unit: {setting.unit}."] if setting.unit else []
+    told += [f"Source: {setting.source}."] if setting.source else []
+    schema = schema | {"description": " ".join(told)}
     if not field.is_required and field.default not in (None, ()):
         schema["default"] = str(field.default) if isinstance(field.default, Path) else field.default
     return schema
