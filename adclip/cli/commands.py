@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from typing import Any
 
 from typer.core import TyperCommand
@@ -11,14 +12,20 @@ from typer.core import TyperCommand
 class LazyCommand(TyperCommand):
     """Stands in for a command until it is called, so that `adclip --help` imports none of them."""
 
+    def function(self) -> Callable[..., None]:
+        """Import the module of this command and return the function behind it."""
+        module_name = str(self.name).replace("-", "_")
+        function: Callable[..., None] = getattr(
+            importlib.import_module(f"adclip.cli.{module_name}"), f"{module_name}_command"
+        )
+        return function
+
     def load(self) -> TyperCommand:
-        """Import the module of this command and build the real one, common options included."""
+        """Build the real command, common options included."""
         from adclip.cli.from_settings import parse_with
         from adclip.cli.options import common_options
 
-        module_name = str(self.name).replace("-", "_")
-        module = importlib.import_module(f"adclip.cli.{module_name}")
-        command = parse_with(getattr(module, f"{module_name}_command"), name=self.name, epilog=self.epilog)
+        command = parse_with(self.function(), name=self.name, epilog=self.epilog)
         command.params.extend(common_options())
         for parameter in command.params:
             long_names = [option for option in parameter.opts if option.startswith("--")]

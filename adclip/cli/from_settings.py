@@ -45,18 +45,29 @@ def spread(function: Callable[..., None]) -> Callable[..., None]:
     Where its annotation is `Callable[[], SomeConfig]`, the command is given a function that makes the settings: it looks at
     other options before it needs any.
     """
-    hints = get_type_hints(function, include_extras=True)
-    for name, hint in hints.items():
-        is_later = get_origin(hint) is not None and isinstance(get_args(hint)[-1], type)
+    found = _find_settings(function)
+    return _spread(function, *found) if found else function
+
+
+def settings_of(function: Callable[..., None]) -> type[Settings]:
+    """Return the settings that a command is a function of."""
+    if (found := _find_settings(function)) is None:
+        raise TypeError(f"{function.__name__} has no settings")
+    return found[1]
+
+
+def _find_settings(function: Callable[..., None]) -> tuple[str, type[Settings], bool] | None:
+    """Return the parameter's name, the class, and whether a function that makes it is wanted."""
+    for name, hint in get_type_hints(function).items():
+        is_later = get_origin(hint) is not None
         kind = get_args(hint)[-1] if is_later else hint
         if isinstance(kind, type) and issubclass(kind, Settings):
-            return _spread(function, name, kind, hints, is_later=is_later)
-    return function
+            return name, kind, is_later
+    return None
 
 
-def _spread(
-    function: Callable[..., None], config: str, kind: type[Settings], hints: Mapping[str, Any], *, is_later: bool
-) -> Callable[..., None]:
+def _spread(function: Callable[..., None], config: str, kind: type[Settings], is_later: bool) -> Callable[..., None]:
+    hints = get_type_hints(function, include_extras=True)
     own = [
         one.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[name])
         for name, one in inspect.signature(function).parameters.items()

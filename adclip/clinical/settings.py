@@ -61,6 +61,8 @@ def read_task_of(path: Path | None, style: str) -> Task:
     return task
 
 
+# fmt: off
+# The formatter would spread a setting over seven lines; here it stands on one or two.
 @dataclass(frozen=True)
 class SynthesizeReportsConfig(Settings):
     """Settings of `adclip synthesize-reports`.
@@ -68,46 +70,21 @@ class SynthesizeReportsConfig(Settings):
     Without `out` and `canonical` the tables are read and checked only; without `seed` the wording is the canonical one.
     """
 
-    table: Annotated[
-        Path | tuple[Path, ...],
-        Setting(
-            "Metadata tables or folders of them; several are joined by subject, session and date.",
-            metavar="TABLE",
-            is_argument=True,
-            called="TABLE",
-            show_default=False,
-        ),
-    ] = ()
-    out: Annotated[
-        Path | None,
-        Setting(".jsonl or .csv file to write.", metavar="FILE", flags=("--out", "-o"), show_default=False),
-    ] = None
+    table: Annotated[Path | tuple[Path, ...], Setting("Metadata tables or folders of them; several are joined by subject, session and "
+        "date.", metavar="TABLE", is_argument=True, called="TABLE", show_default=False)] = ()
+    out: Annotated[Path | None, Setting(".jsonl or .csv file to write.", metavar="FILE", flags=("--out", "-o"),
+        show_default=False)] = None
     style: Style = DEFAULT_STYLE
-    mode: Annotated[
-        str,
-        Setting(
-            "Label phrase of the true class, one report per class, or no label phrase.",
-            metavar="train|candidate|predict",
-        ),
-    ] = "train"
+    mode: Annotated[str, Setting("Label phrase of the true class, one report per class, or no label phrase.",
+        metavar="train|candidate|predict")] = "train"
     task: TaskFile = None
     columns: Columns = ()
     diagnosis_policy: DiagnosisPolicy = "table"
     max_days: MaxDays = MAX_DAYS
-    seed: Annotated[
-        int | None,
-        Setting(
-            "Vary the wording from report to report; the same seed gives the same words.",
-            at_least=0,
-            show_default=False,
-        ),
-    ] = None
-    canonical: Annotated[
-        Path | None,
-        Setting(
-            "Write the clean table, .csv or .tsv.", metavar="FILE", flags=("--write-canonical",), show_default=False
-        ),
-    ] = None
+    seed: Annotated[int | None, Setting("Vary the wording from report to report; the same seed gives the same words.", at_least=0,
+        show_default=False)] = None
+    canonical: Annotated[Path | None, Setting("Write the clean table, .csv or .tsv.", metavar="FILE", flags=("--write-canonical",),
+        show_default=False)] = None
     overwrite: Overwrite = False
 
     def check_together(self) -> None:

@@ -13,61 +13,35 @@ from adclip.settings.setting import Setting, Settings
 LAST_TEXT_TOKEN = 482  # method: 512 positions of BERT less 30 prompts
 
 
+# fmt: off
+# The formatter would spread a setting over seven lines; here it stands on one or two.
 @dataclass(frozen=True)
 class PromptConfig(Settings):
     """The parts that prompt tuning adds; every one can be resized or switched off."""
 
     SECTION: ClassVar[str] = "Parts added to the base"
 
-    visual_prompts: Annotated[
-        int,
-        Setting(
-            "Learned tokens per block of the image tower; 0 for none.",
-            at_least=0,
-            source="VPT-deep, Jia et al. 2022, arXiv:2203.12119: overwritten at each block; 20 in arXiv:2509.07613",
-        ),
-    ] = 20
-    prompt_depth: Annotated[
-        int | None, Setting("Number of leading blocks with visual prompts; default all.", at_least=0)
-    ] = None
-    text_prompts: Annotated[
-        int,
-        Setting(
-            "Learned tokens before the words of a report; 0 for none.", at_least=0, source="30 in arXiv:2509.07613"
-        ),
-    ] = 30
+    visual_prompts: Annotated[int, Setting("Learned tokens per block of the image tower; 0 for none.", at_least=0,
+        source="VPT-deep, Jia et al. 2022, arXiv:2203.12119: overwritten at each block; 20 in arXiv:2509.07613")] = 20
+    prompt_depth: Annotated[int | None, Setting("Number of leading blocks with visual prompts; default all.", at_least=0)] = None
+    text_prompts: Annotated[int, Setting("Learned tokens before the words of a report; 0 for none.", at_least=0,
+        source="30 in arXiv:2509.07613")] = 30
     mmse_token: Annotated[bool, Setting("An extra token that learns the MMSE.")] = True
     cross_attention: Annotated[bool, Setting("Let scan and report attend to each other.")] = True
-    prompts_before_cls: Annotated[
-        bool,
-        Setting(
-            "Text prompts before [CLS], as published, rather than behind it.",
-            source="before, [CLS] moves to position `text_prompts`; behind, the words keep the positions that BERT taught them",
-        ),
-    ] = False
-    new_projections: Annotated[
-        bool, Setting("Projections from random numbers, as published, rather than the base's.")
-    ] = False
-    raw_scale: Annotated[
-        bool, Setting("Multiply by the logit scale itself, as published, rather than its exponential.")
-    ] = False
-    lora_rank: Annotated[
-        int,
-        Setting(
-            "Rank of learned updates of the image tower's attention; 0 for none.",
-            at_least=0,
-            source="LoRA, Hu et al. 2021, arXiv:2106.09685",
-        ),
-    ] = 0
+    prompts_before_cls: Annotated[bool, Setting("Text prompts before [CLS], as published, rather than behind it.",
+        source="before, [CLS] moves to position `text_prompts`; behind, the words keep the positions that BERT taught them")] = False
+    new_projections: Annotated[bool, Setting("Projections from random numbers, as published, rather than the base's.")] = False
+    raw_scale: Annotated[bool, Setting("Multiply by the logit scale itself, as published, rather than its exponential.")] = False
+    lora_rank: Annotated[int, Setting("Rank of learned updates of the image tower's attention; 0 for none.", at_least=0,
+        source="LoRA, Hu et al. 2021, arXiv:2106.09685")] = 0
     whole: Annotated[bool, Setting("Train the base's own weights as well.")] = False
-    published_input: Annotated[bool, Setting("Scans as z-scored cubes on positions of another grid, as published.")] = (
-        False
-    )
+    published_input: Annotated[bool, Setting("Scans as z-scored cubes on positions of another grid, as published.")] = False
 
     @classmethod
     def paper(cls) -> Self:
         """Return the parts as arXiv:2509.07613 has them."""
         return cls(prompts_before_cls=True, new_projections=True, raw_scale=True, published_input=True)
+# fmt: on
 
 
 @dataclass(frozen=True)

@@ -12,43 +12,25 @@ from adclip.settings.shared import Device, Inputs, Model, Orientation, OutFolder
 VERDICTS = ("pass", "warn", "fail")
 
 
+# fmt: off
+# The formatter would spread a setting over seven lines; here it stands on one or two.
 @dataclass(frozen=True)
 class PreprocessConfig(Settings):
     """Settings of `adclip preprocess`; the model's input contract sets the grid."""
 
     inputs: Inputs
     out: OutFolder
-    volumes: Annotated[
-        bool,
-        Setting(
-            "Also hippocampus, ventricles, brain, ICV: from a table beside the scan, else measured.",
-            flags=("--volumes",),
-        ),
-    ] = False
-    overrides: Annotated[
-        tuple[str, ...],
-        Setting(
-            "Your own quality verdict: pass, warn or fail. Recorded beside the measured one; may be repeated.",
-            metavar="SUBJECT[/SESSION]=VERDICT",
-            flags=("--override",),
-        ),
-    ] = ()
+    volumes: Annotated[bool, Setting("Also hippocampus, ventricles, brain, ICV: from a table beside the scan, else measured.",
+        flags=("--volumes",))] = False
+    overrides: Annotated[tuple[str, ...], Setting("Your own quality verdict: pass, warn or fail. Recorded beside the measured one; may be "
+        "repeated.", metavar="SUBJECT[/SESSION]=VERDICT", flags=("--override",))] = ()
     orientation: Orientation = None
     series: Series = None
     model: Model = "builtin"
     device: Device = "auto"
-    workers: Annotated[
-        int,
-        Setting(
-            "Processes that share the work; 0: as many as cores and memory allow.",
-            flags=("--workers",),
-            default_there=0,  # a script without `__main__` must not start processes unasked; a command may
-        ),
-    ] = 1
-    shard: Annotated[
-        str | None,
-        Setting("Only every N-th scan from the I-th on; SLURM job arrays set it.", metavar="I/N", flags=("--shard",)),
-    ] = None
+    # a script without `__main__` must not start processes unasked; a command may
+    workers: Annotated[int, Setting("Processes that share the work; 0: as many as cores and memory allow.", default_there=0)] = 1
+    shard: Annotated[str | None, Setting("Only every N-th scan from the I-th on; SLURM job arrays set it.", metavar="I/N")] = None
     overwrite: Overwrite = False
 
     def check_together(self) -> None:

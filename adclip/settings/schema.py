@@ -45,8 +45,10 @@ def _of(field: Field) -> dict[str, Any]:
     if setting.at_least is not None:
         one["minimum"] = setting.at_least
     schema: dict[str, Any] = {"anyOf": [one, {"type": "array", "items": one}]} if field.is_several else one
-    told = [setting.help, *([f"Unit: {setting.unit}."] if setting.unit else ())]
-    schema = {**schema, "description": " ".join([*told, *([f"Source: {setting.source}."] if setting.source else ())])}
+    told = [setting.help]
+    told += [f"Unit: {setting.unit}."] if setting.unit else []
+    told += [f"Source: {setting.source}."] if setting.source else []
+    schema = schema | {"description": " ".join(told)}
     if not field.is_required and field.default not in (None, ()):
         schema["default"] = str(field.default) if isinstance(field.default, Path) else field.default
     return schema

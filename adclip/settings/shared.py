@@ -51,93 +51,30 @@ def _check_days(flag: str, days: int) -> None:
         raise ConfigError.bad_value(flag, "must not be negative")
 
 
-Inputs = Annotated[
-    tuple[Path, ...],
-    Setting(
-        "Scans (.nii, .nii.gz, .mgz, .mgh, .img/.hdr), DICOM folders, folders of scans, BIDS datasets, "
-        "adclip derivatives, or a CSV/TSV with a `scan` column.",
-        metavar="INPUT",
-        is_argument=True,
-        called="INPUT",
-        show_default=False,
-    ),
-]
+# fmt: off
+# The formatter would spread a setting over seven lines; here it stands on one or two.
+Inputs = Annotated[tuple[Path, ...], Setting("Scans (.nii, .nii.gz, .mgz, .mgh, .img/.hdr), DICOM folders, folders of scans, BIDS "
+    "datasets, adclip derivatives, or a CSV/TSV with a `scan` column.", metavar="INPUT", is_argument=True, called="INPUT",
+    show_default=False)]
 OutFolder = Annotated[Path, Setting("Folder to write.", flags=("--out", "-o"), show_default=False)]
-Meta = Annotated[
-    Path | tuple[Path, ...] | None,
-    Setting(
-        "Metadata table, joined to the scans by row; several are joined to each other.",
-        metavar="FILE",
-        flags=("--meta",),
-    ),
-]
-Model = Annotated[str, Setting("`builtin`, or the folder of a finished finetune.", metavar="RUN", flags=("--model",))]
-Subject = Annotated[
-    str | None, Setting("Subject whose row to use when nothing else joins scan and table.", flags=("--subject",))
-]
-Columns = Annotated[
-    tuple[str, ...],
-    Setting(
-        "Name of a column in your table; `:cm3` or `:1=M,2=F` behind it declares unit or codes. May be repeated.",
-        metavar="CANONICAL=THEIRS",
-        flags=("--column",),
-    ),
-]
-DiagnosisPolicy = Annotated[
-    str,
-    Setting(
-        "Diagnoses as the table states them, or CDR 0, 0.5, >= 1 read as CN, MCI, AD where it states none.",
-        metavar="|".join(DIAGNOSIS_POLICIES),
-        check=_check_policy,
-    ),
-]
-MaxDays = Annotated[
-    int,
-    Setting("Days that a row may be away from the visit it is joined to by date.", unit="days", check=_check_days),
-]
-TaskFile = Annotated[
-    Path | None,
-    Setting(
-        "Other classes, phrases and score than CN, MCI, AD and MMSE.",
-        metavar="FILE.toml",
-        flags=("--task",),
-        show_default=False,
-        source="see `adclip.task`",
-    ),
-]
-Style = Annotated[str, Setting("Report style.", flags=("--style",), choices=REPORT_STYLES)]
-Volumes = Annotated[
-    bool,
-    Setting(
-        "Report hippocampus, ventricles and other volumes where no table has any: from a table beside the scan, "
-        "else measured (2 s a raw scan).",
-        flags=("--volumes/--no-volumes",),
-    ),
-]
-Orientation = Annotated[
-    str | None,
-    Setting(
-        "Directions of the stored axes, for files without any.",
-        metavar="RAS|LAS|...",
-        flags=("--orientation",),
-        check=_check_orientation,
-    ),
-]
-Series = Annotated[
-    str | None,
-    Setting("Series to take from a DICOM folder that holds several.", metavar="N", flags=("--series",)),
-]
-Device = Annotated[
-    str,
-    Setting("Where to compute.", metavar="auto|cpu|cuda|cuda:N|mps", flags=("--device",), check=_check_device),
-]
-Precision = Annotated[
-    str,
-    Setting(
-        "Of the frozen weights; auto: bf16 on GPUs that compute in it, fp32 elsewhere.",
-        flags=("--precision",),
-        choices=PRECISIONS,
-    ),
-]
-Seed = Annotated[int, Setting("Same seed, same result on a CPU.", flags=("--seed",), at_least=0)]
-Overwrite = Annotated[bool, Setting("Replace earlier results in --out.", flags=("--overwrite/--no-overwrite",))]
+Meta = Annotated[Path | tuple[Path, ...] | None, Setting("Metadata table, joined to the scans by row; several are joined to each other.",
+    metavar="FILE")]
+Model = Annotated[str, Setting("`builtin`, or the folder of a finished finetune.", metavar="RUN")]
+Subject = Annotated[str | None, Setting("Subject whose row to use when nothing else joins scan and table.")]
+Columns = Annotated[tuple[str, ...], Setting("Name of a column in your table; `:cm3` or `:1=M,2=F` behind it declares unit or codes. May "
+    "be repeated.", metavar="CANONICAL=THEIRS", flags=("--column",))]
+DiagnosisPolicy = Annotated[str, Setting("Diagnoses as the table states them, or CDR 0, 0.5, >= 1 read as CN, MCI, AD where it states "
+    "none.", metavar="|".join(DIAGNOSIS_POLICIES), check=_check_policy)]
+MaxDays = Annotated[int, Setting("Days that a row may be away from the visit it is joined to by date.", unit="days", check=_check_days)]
+TaskFile = Annotated[Path | None, Setting("Other classes, phrases and score than CN, MCI, AD and MMSE.",
+    metavar="FILE.toml", show_default=False, source="see `adclip.task`")]
+Style = Annotated[str, Setting("Report style.", choices=REPORT_STYLES)]
+Volumes = Annotated[bool, Setting("Report hippocampus, ventricles and other volumes where no table has any: from a table beside the scan, "
+    "else measured (2 s a raw scan).")]
+Orientation = Annotated[str | None, Setting("Directions of the stored axes, for files without any.", metavar="RAS|LAS|...",
+    check=_check_orientation)]
+Series = Annotated[str | None, Setting("Series to take from a DICOM folder that holds several.", metavar="N")]
+Device = Annotated[str, Setting("Where to compute.", metavar="auto|cpu|cuda|cuda:N|mps", check=_check_device)]
+Precision = Annotated[str, Setting("Of the frozen weights; auto: bf16 on GPUs that compute in it, fp32 elsewhere.", choices=PRECISIONS)]
+Seed = Annotated[int, Setting("Same seed, same result on a CPU.", at_least=0)]
+Overwrite = Annotated[bool, Setting("Replace earlier results in --out.")]

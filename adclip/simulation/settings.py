@@ -21,6 +21,8 @@ def _check_share(flag: str, share: float) -> None:
         raise ConfigError.bad_value(flag, f"is a share between 0 and 1, got {share:g}")
 
 
+# fmt: off
+# The formatter would spread a setting over seven lines; here it stands on one or two.
 @dataclass(frozen=True)
 class Place(Settings):
     """Where the cohort goes."""
@@ -36,19 +38,11 @@ class People(Settings):
 
     subjects: Annotated[int, Setting("Number of people.", at_least=1)] = 20
     visits: Annotated[int, Setting("Visits of each person; some do not happen, see --dropout.", at_least=1)] = 1
-    interval_months: Annotated[
-        int,
-        Setting("Months between visits.", metavar="MONTHS", flags=("--interval",), unit="months", at_least=1),
-    ] = 12
+    interval_months: Annotated[int, Setting("Months between visits.", metavar="MONTHS", flags=("--interval",), unit="months",
+        at_least=1)] = 12
     wide_age: Annotated[bool, Setting("Ages 20-95 instead of the clinical range.", unit="years")] = False
-    labels: Annotated[
-        Path | None,
-        Setting(
-            "Whole-head label maps (FreeSurfer codes) to make the heads of.",
-            metavar="FOLDER",
-            show_default="the template",
-        ),
-    ] = None
+    labels: Annotated[Path | None, Setting("Whole-head label maps (FreeSurfer codes) to make the heads of.", metavar="FOLDER",
+        show_default="the template")] = None
 
     def check_together(self) -> None:
         """Refuse more people than there are ids."""
@@ -68,20 +62,10 @@ class Looks(Settings):
     appearance: Annotated[str, Setting("Range of contrast, noise and artefacts.", choices=APPEARANCES)] = "medium"
     contrast: Annotated[str, Setting("MRI, or numbers like those of CT.", choices=CONTRASTS)] = "t1"
     sites: Annotated[int, Setting("Scanners that the people are spread over at random.", at_least=1)] = 4
-    spacing_mm: Annotated[
-        float,
-        Setting("In-plane voxel size of raw heads.", metavar="MM", flags=("--spacing",), unit="mm", at_least=0.5),
-    ] = 1.0
-    thickness_mm: Annotated[
-        float | None,
-        Setting(
-            "Slice thickness of raw heads.",
-            metavar="MM",
-            flags=("--thickness",),
-            unit="mm",
-            show_default="each scanner's own",
-        ),
-    ] = None
+    spacing_mm: Annotated[float, Setting("In-plane voxel size of raw heads.", metavar="MM", flags=("--spacing",), unit="mm",
+        at_least=0.5)] = 1.0
+    thickness_mm: Annotated[float | None, Setting("Slice thickness of raw heads.", metavar="MM", flags=("--thickness",), unit="mm",
+        show_default="each scanner's own")] = None
     defaced: Annotated[float, Setting("Share of raw heads without face.", metavar="SHARE", check=_check_share)] = 0.0
     stripped: Annotated[float, Setting("Share of raw heads without skull.", metavar="SHARE", check=_check_share)] = 0.0
 
@@ -101,16 +85,8 @@ class Rows(Settings):
     SECTION: ClassVar[str] = "What the tables hold"
 
     missing: Annotated[float, Setting("Share of cells without value.", metavar="SHARE", check=_check_share)] = 0.05
-    dropout: Annotated[
-        float, Setting("Share of later visits that did not happen.", metavar="SHARE", check=_check_share)
-    ] = 0.08
-    measured: Annotated[
-        bool,
-        Setting(
-            "Measure each scan with adclip's segmenter too, for measured.tsv and table-measured.csv.",
-            flags=("--measured/--no-measured",),
-        ),
-    ] = True
+    dropout: Annotated[float, Setting("Share of later visits that did not happen.", metavar="SHARE", check=_check_share)] = 0.08
+    measured: Annotated[bool, Setting("Measure each scan with adclip's segmenter too, for measured.tsv and table-measured.csv.")] = True
 
 
 @dataclass(frozen=True)
@@ -118,15 +94,9 @@ class Work(Settings):
     """How the work is done; none of it but the seed changes a byte."""
 
     seed: Seed = 0
-    workers: Annotated[
-        int,
-        Setting(
-            "Processes that share the work; 0: as many as cores and memory allow.",
-            flags=("--workers",),
-            default_there=0,  # a script without `__main__` must not start processes unasked; a command may
-            at_least=0,
-        ),
-    ] = 1
+    # a script without `__main__` must not start processes unasked; a command may
+    workers: Annotated[int, Setting("Processes that share the work; 0: as many as cores and memory allow.", default_there=0,
+        at_least=0)] = 1
     overwrite: Overwrite = False
 
 

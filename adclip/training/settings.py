@@ -60,6 +60,8 @@ def _check_fold(flag: str, text: str) -> None:
     parse_fold(text)
 
 
+# fmt: off
+# The formatter would spread a setting over seven lines; here it stands on one or two.
 @dataclass(frozen=True)
 class CohortSettings(Settings):
     """Scans, their rows, and the base that learns from them."""
@@ -67,24 +69,12 @@ class CohortSettings(Settings):
     SECTION: ClassVar[str] = "Cohort and base"
 
     scans: Annotated[Path, Setting("adclip derivatives folder with the scans.", metavar="DIR", show_default=False)]
-    table: Annotated[
-        Path | tuple[Path, ...],
-        Setting(
-            "Metadata with subject_id, diagnosis and what the reports need; may be repeated.",
-            metavar="FILE",
-            show_default=False,
-        ),
-    ]
-    out: Annotated[
-        Path, Setting("Folder for the tuned model.", metavar="RUN", flags=("--out", "-o"), show_default=False)
-    ]
-    base: Annotated[
-        str,
-        Setting("Base model: a name of `adclip weights list`, a folder or a safetensors file.", metavar="NAME"),
-    ] = "builtin"
-    tokenizer: Annotated[
-        Path | None, Setting("Vocabulary, where none lies beside the base's weights.", metavar="VOCAB.txt")
-    ] = None
+    table: Annotated[Path | tuple[Path, ...], Setting("Metadata with subject_id, diagnosis and what the reports need; may be repeated.",
+        metavar="FILE", show_default=False)]
+    out: Annotated[Path, Setting("Folder for the tuned model.", metavar="RUN", flags=("--out", "-o"), show_default=False)]
+    base: Annotated[str, Setting("Base model: a name of `adclip weights list`, a folder or a safetensors file.",
+        metavar="NAME")] = "builtin"
+    tokenizer: Annotated[Path | None, Setting("Vocabulary, where none lies beside the base's weights.", metavar="VOCAB.txt")] = None
     style: Style = DEFAULT_STYLE
     task: TaskFile = None
     columns: Columns = ()
@@ -114,24 +104,12 @@ class StepSettings(Settings):
 
     epochs: Annotated[int, Setting("Passes over the training scans.", at_least=1)] = 10
     batch_size: Annotated[int, Setting("Scans per step.", at_least=1)] = 8
-    learning_rate: Annotated[
-        float,
-        Setting(
-            "Of AdamW, at the end of the warm-up.",
-            check=_check_rate,
-            source="Loshchilov & Hutter 2019; cosine to zero after a warm-up of one tenth",
-        ),
-    ] = 1e-3
+    learning_rate: Annotated[float, Setting("Of AdamW, at the end of the warm-up.", check=_check_rate,
+        source="Loshchilov & Hutter 2019; cosine to zero after a warm-up of one tenth")] = 1e-3
     weight_decay: Annotated[float, Setting("Of AdamW.", at_least=0)] = 0.01
     # At 1 few subjects unlearn what many taught.
-    pretrained_rate: Annotated[
-        float,
-        Setting(
-            "Share of the learning rate for parts that the base has already taught.",
-            at_least=0,
-            source="class token, projections, logit scale, with `full` all of it; docs/benchmarks.md",
-        ),
-    ] = 0.1
+    pretrained_rate: Annotated[float, Setting("Share of the learning rate for parts that the base has already taught.", at_least=0,
+        source="class token, projections, logit scale, with `full` all of it; docs/benchmarks.md")] = 0.1
     alpha: Annotated[float, Setting("Weight of the MMSE loss.", at_least=0, source="0.5 in arXiv:2509.07613")] = 0.5
     prompts: PromptConfig = PromptConfig()  # noqa: RUF009  it is frozen, so it may be shared
 
@@ -142,41 +120,22 @@ class ObjectiveSettings(Settings):
 
     SECTION: ClassVar[str] = "Method and objective"
 
-    method: Annotated[
-        str,
-        Setting(
-            "Prompt tuning, or a baseline on the same split.",
-            choices=METHODS,
-            source="`lora` and `full` fine-tune the base with the same objective, `linear-probe` is a regression on its frozen image "
-            "embeddings, `cnn` a 3D ResNet from scratch, `metadata` a logistic regression on the table",
-        ),
-    ] = "prompt"
-    recipe: Annotated[
-        str, Setting("adclip's settings, or what the paper does otherwise.", choices=RECIPES, source="arXiv:2509.07613")
-    ] = "default"
+    method: Annotated[str, Setting("Prompt tuning, or a baseline on the same split.", choices=METHODS,
+        source="`lora` and `full` fine-tune the base with the same objective, `linear-probe` is a regression on its frozen image "
+        "embeddings, `cnn` a 3D ResNet from scratch, `metadata` a logistic regression on the table")] = "prompt"
+    recipe: Annotated[str, Setting("adclip's settings, or what the paper does otherwise.", choices=RECIPES,
+        source="arXiv:2509.07613")] = "default"
     from_scratch: Annotated[bool, Setting("With --method full: random weights in place of the base's.")] = False
-    objective: Annotated[
-        str,
-        Setting(
-            "adclip's objective, or the published one.",
-            choices=OBJECTIVES,
-            source="`paper` is the in-batch loss of arXiv:2509.07613 on the raw MMSE",
-        ),
-    ] = "candidates"
+    objective: Annotated[str, Setting("adclip's objective, or the published one.", choices=OBJECTIVES,
+        source="`paper` is the in-batch loss of arXiv:2509.07613 on the raw MMSE")] = "candidates"
     reports: Annotated[bool, Setting("Read reports; without, class phrases alone.")] = True
     bare_weight: Annotated[float, Setting("Weight of the bare-phrase term.", at_least=0)] = 0.5
     contrast_weight: Annotated[float, Setting("Weight of the contrastive term.", at_least=0)] = 0.5
-    report_dropout: Annotated[
-        float, Setting("Chance that a whole report is dropped for a step.", check=_check_chance)
-    ] = 0.4
-    field_dropout: Annotated[float, Setting("Chance of each field of a report that is not.", check=_check_chance)] = (
-        0.15
-    )
+    report_dropout: Annotated[float, Setting("Chance that a whole report is dropped for a step.", check=_check_chance)] = 0.4
+    field_dropout: Annotated[float, Setting("Chance of each field of a report that is not.", check=_check_chance)] = 0.15
     memory: Annotated[int, Setting("Pairs of earlier steps that the contrastive term compares with.", at_least=0)] = 64
-    patience: Annotated[
-        int | None,
-        Setting("Epochs without a better one before training stops; default: all are trained.", at_least=1),
-    ] = None
+    patience: Annotated[int | None, Setting("Epochs without a better one before training stops; default: all are trained.",
+        at_least=1)] = None
     augment: Annotated[bool, Setting("Move, shade and add noise to scans at random.")] = True
     flip: Annotated[bool, Setting("Also exchange left and right at random.")] = False
 
@@ -193,28 +152,13 @@ class SplitSettings(Settings):
 
     SECTION: ClassVar[str] = "Split"
 
-    train_size: Annotated[
-        int | None,
-        Setting(
-            "Train on so many subjects of the training part.",
-            at_least=1,
-            source="each class in proportion; the other parts stay",
-        ),
-    ] = None
-    fold: Annotated[
-        str | None,
-        Setting("Test on the I-th of N parts that together hold everyone once.", metavar="I/N", check=_check_fold),
-    ] = None
-    splits: Annotated[
-        Path | None,
-        Setting("Take over the split of another run: its private/splits.tsv.", metavar="SPLITS.tsv"),
-    ] = None
-    label_policy: Annotated[
-        str,
-        Setting(
-            "Diagnosis at the visit of the scan, or the subject's last one at every visit.", choices=LABEL_POLICIES
-        ),
-    ] = "visit"
+    train_size: Annotated[int | None, Setting("Train on so many subjects of the training part.", at_least=1,
+        source="each class in proportion; the other parts stay")] = None
+    fold: Annotated[str | None, Setting("Test on the I-th of N parts that together hold everyone once.", metavar="I/N",
+        check=_check_fold)] = None
+    splits: Annotated[Path | None, Setting("Take over the split of another run: its private/splits.tsv.", metavar="SPLITS.tsv")] = None
+    label_policy: Annotated[str, Setting("Diagnosis at the visit of the scan, or the subject's last one at every visit.",
+        choices=LABEL_POLICIES)] = "visit"
     test_fraction: Annotated[float, Setting("Share for the final numbers.", at_least=0)] = 0.2
     validation_fraction: Annotated[float, Setting("Share that chooses the epoch.", at_least=0)] = 0.1
     calibration_fraction: Annotated[float, Setting("Share that sets temperature and intervals.", at_least=0)] = 0.15
@@ -234,18 +178,11 @@ class RunSettings(Settings):
 
     SECTION: ClassVar[str] = "Computing and output"
 
-    tensorboard: Annotated[
-        bool, Setting("Also write TensorBoard's event files, to RUN/private.", flags=("--tensorboard",))
-    ] = False
+    tensorboard: Annotated[bool, Setting("Also write TensorBoard's event files, to RUN/private.", flags=("--tensorboard",))] = False
     device: Device = "auto"
     precision: Precision = "auto"
-    checkpointing: Annotated[bool, Setting("Compute activations twice instead of keeping them: for small cards.")] = (
-        False
-    )
-    compile: Annotated[
-        bool,
-        Setting("Compile the image tower's blocks: for long runs on a GPU.", flags=("--compile/--no-compile",)),
-    ] = False
+    checkpointing: Annotated[bool, Setting("Compute activations twice instead of keeping them: for small cards.")] = False
+    compile: Annotated[bool, Setting("Compile the image tower's blocks: for long runs on a GPU.")] = False
     seed: Seed = 0
     overwrite: Overwrite = False
 

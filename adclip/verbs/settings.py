@@ -48,6 +48,8 @@ class _WithRows:
         return TableOptions(self.columns, max_days=self.max_days)
 
 
+# fmt: off
+# The formatter would spread a setting over seven lines; here it stands on one or two.
 @dataclass(frozen=True)
 class PredictConfig(_WithRows, Settings):
     """Settings of `adclip predict`."""
@@ -58,9 +60,7 @@ class PredictConfig(_WithRows, Settings):
     subject: Subject = None
     columns: Columns = ()
     max_days: MaxDays = MAX_DAYS
-    out: Annotated[
-        Path | None, Setting("Also write predictions.jsonl and predictions.csv here.", flags=("--out", "-o"))
-    ] = None
+    out: Annotated[Path | None, Setting("Also write predictions.jsonl and predictions.csv here.", flags=("--out", "-o"))] = None
     volumes: Volumes = True
     orientation: Orientation = None
     series: Series = None
@@ -80,9 +80,7 @@ class ExplainConfig(_WithRows, Settings):
     subject: Subject = None
     columns: Columns = ()
     max_days: MaxDays = MAX_DAYS
-    target: Annotated[
-        str | None, Setting("What to explain; by default the predicted class.", metavar="CN|MCI|AD|mmse")
-    ] = None
+    target: Annotated[str | None, Setting("What to explain; by default the predicted class.", metavar="CN|MCI|AD|mmse")] = None
     volumes: Volumes = True
     orientation: Orientation = None
     series: Series = None
@@ -96,33 +94,13 @@ class ExplainConfig(_WithRows, Settings):
 class WeightsConfig(Settings):
     """Settings of `adclip weights`."""
 
-    action: Annotated[
-        str,
-        Setting("What to do.", is_argument=True, called="weights", show_default=False, choices=WEIGHTS_ACTIONS),
-    ]
-    what: Annotated[
-        str | None,
-        Setting(
-            "A base model: `m3d-clip`, `builtin`, an imported name. For import a folder, file or archive; "
-            "export also takes a RUN folder.",
-            metavar="[WHAT]",
-            is_argument=True,
-        ),
-    ] = None
-    out: Annotated[
-        Path | None,
-        Setting(
-            "Archive to export to.",
-            metavar="FILE.zip",
-            flags=("--out", "-o"),
-            source="without it `NAME.adclip.zip` in the current folder",
-        ),
-    ] = None
+    action: Annotated[str, Setting("What to do.", is_argument=True, called="weights", show_default=False, choices=WEIGHTS_ACTIONS)]
+    what: Annotated[str | None, Setting("A base model: `m3d-clip`, `builtin`, an imported name. For import a folder, file or archive; "
+        "export also takes a RUN folder.", metavar="[WHAT]", is_argument=True)] = None
+    out: Annotated[Path | None, Setting("Archive to export to.", metavar="FILE.zip", flags=("--out", "-o"),
+        source="without it `NAME.adclip.zip` in the current folder")] = None
     name: Annotated[str | None, Setting("Name for an imported base.")] = None
-    tokenizer: Annotated[
-        Path | None,
-        Setting("Vocabulary for an imported base that lies without one.", metavar="VOCAB.txt"),
-    ] = None
+    tokenizer: Annotated[Path | None, Setting("Vocabulary for an imported base that lies without one.", metavar="VOCAB.txt")] = None
     revision: Annotated[str | None, Setting("Revision to fetch: a commit of the hub, a branch or a tag.")] = None
     overwrite: Overwrite = False
 
