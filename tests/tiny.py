@@ -81,10 +81,11 @@ def paint(label: int, rng: np.random.Generator) -> np.ndarray:
     """
     x, y, z = np.meshgrid(*(np.linspace(-1, 1, size) for size in CONTRACT.shape_xyz), indexing="ij")
     radius = np.sqrt(x**2 + y**2 + z**2)
-    nodes = rng.standard_normal([max(size // 4, 2) for size in radius.shape])
+    nodes = rng.standard_normal([max(size // 2, 2) for size in radius.shape])
     shades = zoom(nodes, [size / n for size, n in zip(radius.shape, nodes.shape, strict=True)], order=1)
-    image = np.where(radius < 0.85, 0.5 + 0.16 * shades + 0.03 * rng.standard_normal(radius.shape), 0.0)
-    image[radius < 0.15 + 0.15 * label] = 0.1
+    image = np.where(radius < 0.85, 0.5, 0.0)
+    image[radius < 0.15 + 0.15 * label] = 0.2
+    image += (radius < 0.85) * (0.16 * shades + 0.03 * rng.standard_normal(radius.shape))
     image[(radius < 0.85) & (x < -0.4)] += 0.15 * label
     return np.clip(image, 0, 1).astype(np.float32)
 

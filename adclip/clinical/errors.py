@@ -24,3 +24,7 @@ def ambiguous(path: Path | str, who: str, lines: Iterable[int]) -> TableError:
         f"{path}: lines {shown} all match {who}",
         "keep one row, name the scan in a `scan` column, or add a `session_id` column that tells them apart",
     )
+
+
+def changed(path: Path | str) -> TableError:
+    return TableError(f"{path}: not the same at a second reading", "run again when nothing writes to the tables")

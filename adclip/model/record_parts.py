@@ -23,6 +23,8 @@ class Training:
         Programs that measured the volumes of the training visits.
     trainable_parameters : int or None
         How many numbers were learned.
+    certificate : mapping or None
+        What was checked for leaks before the first step, see `adclip.training.certificate.certify`.
     split_sha256 : str or None
         Of who was in which part.
     fingerprint : str or None
@@ -35,6 +37,7 @@ class Training:
     counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     volumes_sources: tuple[str, ...] | None = None
     trainable_parameters: int | None = None
+    certificate: Mapping[str, Any] | None = None
     split_sha256: str | None = None
     fingerprint: str | None = None
 
@@ -74,6 +77,7 @@ class Training:
             "counts": {part: dict(subjects) for part, subjects in self.counts.items()} or None,
             "volumes_sources": sources,
             "trainable_parameters": self.trainable_parameters,
+            "certificate": None if self.certificate is None else dict(self.certificate),
             "split_sha256": self.split_sha256,
             "fingerprint": self.fingerprint,
         }
@@ -83,7 +87,8 @@ class Training:
     def from_dict(cls, data: Mapping[str, Any]) -> Training:
         """Read `to_dict`, also of earlier versions."""
         outcome = {
-            "epochs", "best_epoch", "counts", "volumes_sources", "trainable_parameters", "split_sha256", "fingerprint",
+            "epochs", "best_epoch", "counts", "volumes_sources", "trainable_parameters", "certificate", "split_sha256",
+            "fingerprint",
         }  # fmt: skip
         sources = data.get("volumes_sources")
         return cls(

@@ -159,6 +159,12 @@ class MetadataBaseline:
         return built
 
 
+def features_of(visit: Visit, usable: Sequence[str] | None = None) -> dict[str, float]:
+    """Return what the baseline reads of a visit: column -> number, volumes in mm3, NaN where unknown."""
+    known = (column for column in (*_PEOPLE, *_VOLUMES) if usable is None or column in usable)
+    return {column: _read(visit, column, None) for column in known}
+
+
 def _read(visit: Visit, column: str, icv: float | None) -> float:
     """Return one column of a visit, NaN where unknown."""
     if column in _PEOPLE:

@@ -26,6 +26,7 @@ from adclip.runtime.events import OnEvent, Warned
 from adclip.task import Task
 from adclip.training import errors
 from adclip.training.history import check_tensorboard
+from adclip.training.reread import Reading, Unchanged, prove_unchanged
 from adclip.training.run_folder import hash_text, relevant
 from adclip.training.settings import FinetuneConfig, parse_fold
 from adclip.version import __version__
@@ -49,12 +50,15 @@ class Enrolment:
     split : Split
         Of everyone; who is left out of training by its size is `unused`.
     task : Task
+    reading : Reading
+        The tables and scans that the manifest was made of.
     """
 
     base: BaseWeights
     manifest: Manifest
     split: Split
     task: Task
+    reading: Reading
 
     @property
     def subjects(self) -> dict[str, tuple[str, ...]]:
@@ -78,6 +82,32 @@ class Enrolment:
             [self.base.sha256, vocabulary],
         ]
         return hash_text(json.dumps(decides, sort_keys=True))
+
+    def prove_unchanged(self, config: FinetuneConfig) -> Unchanged:
+        """Prove that nothing that a model is given changes with the answers, see `reread`.
+
+        Raises
+        ------
+        LeakError
+            If anything does.
+        """
+        from adclip.prediction.scoring import (
+            report_texts,
+        )  # loads torch, which whatever is wrong before should not wait for
+
+        def write_reports(visit: Visit, wording: int) -> list[str]:
+            classes = self.task.classes[:1] if wording else self.task.classes  # candidates differ in the class alone
+            return report_texts(visit, classes, config.style, None, wording, reports=config.reports, task=self.task)
+
+        return prove_unchanged(
+            self.reading,
+            self.manifest,
+            config.tables,
+            config.table_options,
+            write_reports,
+            self.task.columns,
+            config.seed,
+        )
 
     def scans_to_tsv(self) -> str:
         """Return the text of `scans.tsv`: which file was in which part, by its hash."""
@@ -116,7 +146,7 @@ def enrol(config: FinetuneConfig, on_event: OnEvent) -> Enrolment:
         raise CheckpointError.no_text_tower()
     check_parts(config, base.config)
     _ = base.tokenizer  # a missing vocabulary is told before an hour of training
-    manifest = _gather(config, on_event)
+    manifest, reading = _gather(config, on_event)
     visits = [example.visit for example in manifest.examples]
     task = config.read_task()
     absent = set(task.classes) - {str(visit.diagnosis) for visit in visits}
@@ -134,7 +164,7 @@ def enrol(config: FinetuneConfig, on_event: OnEvent) -> Enrolment:
         on_event(Warned(str(config.tables[0]), f"{few}, read probabilities with care"))
     if config.train_size is not None:
         split = split.without(subjects["train"], thin_out(split, visits, config.train_size, config.seed))
-    return Enrolment(base, manifest, split, task)
+    return Enrolment(base, manifest, split, task, reading)
 
 
 def check_parts(config: FinetuneConfig, model: ModelConfig) -> None:
@@ -179,7 +209,7 @@ def _shares(config: FinetuneConfig) -> dict[str, float]:
     }
 
 
-def _gather(config: FinetuneConfig, on_event: OnEvent) -> Manifest:
+def _gather(config: FinetuneConfig, on_event: OnEvent) -> tuple[Manifest, Reading]:
     """Find the scans, join them with their rows, and say what was left out."""
     scans = find_scans((config.scans,))
     if raw := next((item for item in scans if not item.preprocessed), None):
@@ -192,7 +222,8 @@ def _gather(config: FinetuneConfig, on_event: OnEvent) -> Manifest:
         raise errors.all_failed_quality(config.scans)
     if left_out := len(scans) - len(items):
         on_event(Warned(str(config.scans), f"{left_out} left out: quality verdict fail (see qc.html there)"))
-    manifest = _with_volumes(build_manifest(items, table, find_origins(items, table.scans_of_nobody)))
+    reading = Reading(tuple(items), table, find_origins(items, table.scans_of_nobody))
+    manifest = _with_volumes(build_manifest(items, table, reading.origins))
     for note in manifest.notes:
         on_event(Warned(str(table.path), note))
     for reason, count in manifest.skipped_by_reason.items():
@@ -205,7 +236,7 @@ def _gather(config: FinetuneConfig, on_event: OnEvent) -> Manifest:
     if config.label_policy == "subject-last":
         manifest, changed = with_last_diagnosis(manifest, table)
         on_event(Warned(str(table.path), f"{changed} scans count as their subject's last diagnosis (subject-last)"))
-    return manifest
+    return manifest, reading
 
 
 def _with_volumes(manifest: Manifest) -> Manifest:

@@ -29,10 +29,53 @@ def near_duplicates(first: str, second: str, correlation: float) -> LeakError:
     )
 
 
-def answer_in_report(subject: str) -> LeakError:
+def answer_in_report(subject: str, columns: Sequence[str] = ()) -> LeakError:
     return LeakError(
-        f"the report of subject `{subject}` changes with the diagnosis or a score", "report this: a defect"
+        f"the report of subject `{subject}` changes with the diagnosis or a score{_in_columns(columns)}",
+        "report this: a defect",
     )
+
+
+def answer_in_input(name: str, subject: str, scan: str, columns: Sequence[str], how: str) -> LeakError:
+    what = "whether it has a row changes" if name == "row" else f"`{name}` changes"
+    where = "the join" if name == "row" else f"`{name}`"
+    return LeakError(
+        f"scan {scan} of subject `{subject}`: {what} with the answers of the table{_in_columns(columns)}, which were {how}",
+        f"let {where} depend on columns without diagnosis and scores (`--column CANONICAL=YOURS`), or rename a column that "
+        "holds none; if no `--column` reads it, report this: a defect",
+    )
+
+
+def unreadable_without_answers(columns: Sequence[str], problem: str) -> LeakError:
+    return LeakError(
+        f"the tables cannot be read once diagnoses and scores are blanked{_in_columns(columns)}: {problem}",
+        "let no other column be read from one of these (`--column`), or rename a column that holds neither",
+    )
+
+
+def answer_stays(path: Path | str, line: int, name: str, columns: Sequence[str]) -> LeakError:
+    return LeakError(
+        f"{path}, line {line}: `{name}` is known though diagnoses and scores were blanked{_in_columns(columns)}",
+        f"read `{name}` from a column of its own: `--column {name}=YOURS`",
+    )
+
+
+def nothing_altered(path: Path | str) -> LeakError:
+    return LeakError(
+        f"{path}: no column of diagnoses or scores was found that could be blanked, so that no leak could be seen",
+        "name the column of diagnoses: `--column diagnosis=YOURS`",
+    )
+
+
+def not_of_its_row(scan: str, name: str) -> LeakError:
+    return LeakError(f"scan {scan}: its `{name}` in training is not that of its row", "report this: a defect")
+
+
+def _in_columns(names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    shown = ", ".join(f"`{name}`" for name in names[:5]) + (", ..." if len(names) > 5 else "")
+    return f" (column {shown})" if len(names) == 1 else f" (columns {shown})"
 
 
 def not_a_run(path: Path | str) -> OutputError:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+from collections.abc import Mapping
+from typing import Any
 
 from adclip.clinical.reports import template_version
 from adclip.clinical.tables.people import person_of
@@ -27,7 +29,9 @@ RECORDED = (
 )  # fmt: skip
 
 
-def gather_record(material: Material, enrolled: Enrolment, fitted: Fitted, *, known_scores: int) -> AdapterRecord:
+def gather_record(
+    material: Material, enrolled: Enrolment, fitted: Fitted, certificate: Mapping[str, Any], *, known_scores: int
+) -> AdapterRecord:
     """Calibrate what was learned, and gather what the RUN says of itself but for the test subjects' numbers."""
     config, base, task = material.config, material.base, material.task
     cohort, places = material.cohort, material.parts
@@ -66,6 +70,7 @@ def gather_record(material: Material, enrolled: Enrolment, fitted: Fitted, *, kn
             counts={part: count_subjects(cohort, places[part], task.classes) for part in places},
             volumes_sources=tuple(sorted({visit.volumes_source for visit in train if visit.volumes_source})),
             trainable_parameters=fitted.trained,
+            certificate=certificate,
             split_sha256=enrolled.split.sha256,
             fingerprint=material.fingerprint,
         ),

@@ -136,6 +136,7 @@ def plan(config: FinetuneConfig, on_event: OnEvent = ignore) -> Plan:
     config.read_task()
     RunFolder(config).check()
     enrolled = enrol(config, on_event)
+    enrolled.prove_unchanged(config)
     task = enrolled.task
     of = enrolled.examples_of_parts()
     batch = of["train"][: config.batch_size]
@@ -165,21 +166,16 @@ def _train(
     from adclip.model.checkpoint import save_adapter, save_baseline, write_tensors
     from adclip.model.device import choose_device
     from adclip.prediction.dataset import read_cohort
-    from adclip.prediction.scoring import report_texts
     from adclip.training.certificate import certify
     from adclip.training.gather import gather_record
     from adclip.training.methods import Material, fit
     from adclip.training.run_folder import CERTIFICATE, LAST
 
     base, task = enrolled.base, enrolled.task
+    unchanged = enrolled.prove_unchanged(config)
     cohort = read_cohort(enrolled.manifest.examples, base.config.contract, task, on_event)
     places = {part: cohort.indices_of(set(members)) for part, members in enrolled.subjects.items()}
-    certificate = certify(
-        cohort,
-        places,
-        lambda visit: report_texts(visit, task.classes, config.style, reports=config.reports, task=task),
-        base.config.contract,
-    )
+    certificate = certify(cohort, places, base.config.contract, unchanged)
     write_text(folder.private / CERTIFICATE, json.dumps(certificate, indent=2) + "\n")
     true_scores = cohort.mmse[places["train"]].numpy()
     true_scores = true_scores[~np.isnan(true_scores)]
@@ -199,7 +195,7 @@ def _train(
     fitted = fit(material, folder.state, on_event)
     plot_history(folder.private / "plots", fitted.progress.history, fitted.progress.best_epoch)
     on_event(Step("calibrating, and measuring the test subjects"))
-    record = gather_record(material, enrolled, fitted, known_scores=len(true_scores))
+    record = gather_record(material, enrolled, fitted, certificate, known_scores=len(true_scores))
     metrics = measure(
         record,
         cohort,

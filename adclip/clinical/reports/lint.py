@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from adclip.clinical.leak_words import DIAGNOSES, SCORE_NAMES, SCORE_VALUES, Rule, literal
 from adclip.clinical.reports.knowledge import BY_TEXT, KNOWLEDGE_VERSION
-from adclip.clinical.reports.leak_words import DIAGNOSES, SCORE_NAMES, SCORE_VALUES, Rule, literal
 from adclip.clinical.reports.report_texts import ReportText, read_report_texts
 from adclip.task import ALZHEIMER, MMSE, Task
 

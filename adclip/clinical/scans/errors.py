@@ -5,14 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from adclip.errors import LeakError, ScanError, TableError, name_some
-
-
-def contradicting_names(path: Path | str, said: Sequence[str]) -> ScanError:
-    return ScanError(
-        f"{path}: its names say different people or sessions: {', '.join(said)}",
-        "rename the file or its folder, or name the scan in a `scan` column of the table",
-    )
+from adclip.errors import LeakError, TableError, name_some
 
 
 def bare_name(path: Path | str, line: int, name: str, scans: Sequence[Path | str]) -> TableError:

@@ -11,8 +11,8 @@ from adclip.brain_volumes import BrainVolumes
 from adclip.clinical.scans import errors
 from adclip.clinical.scans.diagnoses import last_diagnosis
 from adclip.clinical.scans.matching import match_rows
-from adclip.clinical.scans.scan_names import session_of
 from adclip.clinical.tables.people import check_told_apart, count_people, person_of, same_people
+from adclip.clinical.tables.scan_names import session_of
 from adclip.clinical.tables.table import Table
 from adclip.domain import ScanItem, Visit
 from adclip.errors import ScanError, TableError
@@ -84,6 +84,27 @@ class Manifest:
         return dict(Counter(skipped.reason for skipped in self.skipped))
 
 
+def match_visits(
+    items: Sequence[ScanItem], table: Table, origins: Mapping[Path, tuple[Path, ...]] | None = None
+) -> list[tuple[int, Visit] | None]:
+    """Find what is known of every scan, whether it takes part in a training or not.
+
+    Returns
+    -------
+    list of (int, Visit) or None
+        For each scan the position of its row, and its visit, whose `subject_id` is always filled; None without a row.
+    """
+    row_of = match_rows(table, items, origins=origins)
+    return [
+        None if number is None else (number, _named(table.rows[number], item))
+        for item, number in zip(items, row_of, strict=True)
+    ]
+
+
+def _named(visit: Visit, item: ScanItem) -> Visit:
+    return replace(visit, subject_id=visit.subject_id or item.subject_id)
+
+
 def build_manifest(
     items: Sequence[ScanItem], table: Table, origins: Mapping[Path, tuple[Path, ...]] | None = None
 ) -> Manifest:
@@ -114,7 +135,8 @@ def build_manifest(
     ScanError
         If a file has vanished.
     """
-    row_of = match_rows(table, items, origins=origins)
+    matched = match_visits(items, table, origins)
+    row_of = [None if found is None else found[0] for found in matched]
     joined: dict[int, list[ScanItem]] = defaultdict(list)
     for item, number in zip(items, row_of, strict=True):
         if number is not None:
@@ -124,13 +146,12 @@ def build_manifest(
     skipped: list[Skipped] = []
     used: list[int] = []
     owners: dict[str, Example] = {}
-    for item, number in zip(items, row_of, strict=True):
-        reason = _why_not(table, number, joined)
-        if reason or number is None:
+    for item, found in zip(items, matched, strict=True):
+        reason = _why_not(table, found and found[0], joined)
+        if reason or found is None:
             skipped.append(Skipped(item.path.name, reason or NO_ROW))
             continue
-        visit = table.rows[number]
-        visit = replace(visit, subject_id=visit.subject_id or item.subject_id)
+        number, visit = found
         example = Example(item, visit, _hash_scan(item))
         owner = owners.setdefault(example.sha256, example)
         if person_of(owner.visit.subject_id) != person_of(visit.subject_id):

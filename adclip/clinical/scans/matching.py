@@ -14,8 +14,8 @@ from pathlib import Path
 from adclip.clinical import errors as clinical_errors
 from adclip.clinical.dialects import study_key
 from adclip.clinical.scans import errors
-from adclip.clinical.scans.scan_names import ScanName, read_scan_name
-from adclip.clinical.tables.table import Table, pair_name, scan_identity
+from adclip.clinical.tables.scan_names import ScanName, pair_name, read_scan_name, scan_identity
+from adclip.clinical.tables.table import Table
 from adclip.domain import ScanItem, Visit
 
 _DAYS_A_YEAR = 365.25

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from adclip.clinical import errors
 from adclip.clinical.columns import CellError, parse_cell
 from adclip.clinical.tables.joined import Joined
 from adclip.clinical.tables.partial import PartialTable
-from adclip.domain import Diagnosis
+from adclip.domain import Diagnosis, Visit
 from adclip.errors import TableError
+from adclip.task import Task
 
 # Clinical Dementia Rating, global score -> class; a named policy, because the CDR grades severity and is no diagnosis
 # (Morris 1993; OASIS-2 has no other sign of MCI).
@@ -66,3 +68,10 @@ def apply_cdr(visits: Sequence[Joined], tables: Sequence[PartialTable]) -> str:
             counts[visit.values["diagnosis"]] += 1
     shown = ", ".join(f"{name} {counts[name]}" for name in Diagnosis)
     return f"diagnosis policy `cdr`: CDR 0, 0.5 and >= 1 read as CN, MCI and AD where no diagnosis stands ({shown})"
+
+
+def only_classes_of(task: Task, visits: list[Visit]) -> tuple[list[Visit], int]:
+    """Leave out diagnoses that are no classes of the task, and count them."""
+    known = {None, *task.classes}
+    kept = [visit if visit.diagnosis in known else replace(visit, diagnosis=None) for visit in visits]
+    return kept, sum(visit.diagnosis not in known for visit in visits)

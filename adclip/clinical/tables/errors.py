@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from adclip.errors import LeakError, TableError
+from adclip.errors import LeakError, ScanError, TableError
 
 
 def no_mapped_column(path: Path | str, column: str, theirs: str, present: Iterable[str]) -> TableError:
@@ -101,4 +101,11 @@ def perhaps_one_person(first: str, second: str) -> LeakError:
     return LeakError(
         f"scans `{first}` and `{second}`: one person twice, or two people? No table names subjects, and their names do not say",
         "add a `subject_id` column to the table, with one id for each person",
+    )
+
+
+def contradicting_names(path: Path | str, said: Sequence[str]) -> ScanError:
+    return ScanError(
+        f"{path}: its names say different people or sessions: {', '.join(said)}",
+        "rename the file or its folder, or name the scan in a `scan` column of the table",
     )

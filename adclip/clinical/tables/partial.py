@@ -15,6 +15,7 @@ from adclip.clinical.dialects import AUXILIARY, CANONICAL, DIALECTS, Derived, Di
 from adclip.clinical.dialects.bids import BIDS, subject_of_file, with_sidecar
 from adclip.clinical.dialects.canonical import ANSWERS, SOURCE, read_dictionary
 from adclip.clinical.tables import errors
+from adclip.clinical.tables.alteration import Alteration, places_of_answers
 from adclip.clinical.tables.header import Header, to_plain
 from adclip.clinical.tables.mapping import Mapping as ColumnMapping
 from adclip.clinical.tables.meanings import Meaning, hints_of, meanings_of
@@ -80,7 +81,13 @@ class PartialTable:
     definitions: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_partial(path: Path, mappings: Sequence[ColumnMapping] = (), *, answers: bool = True) -> PartialTable:
+def read_partial(
+    path: Path,
+    mappings: Sequence[ColumnMapping] = (),
+    *,
+    answers: bool = True,
+    altered: Alteration | None = None,
+) -> PartialTable:
     """Read one file.
 
     Parameters
@@ -92,6 +99,8 @@ def read_partial(path: Path, mappings: Sequence[ColumnMapping] = (), *, answers:
     answers : bool
         Whether diagnosis and scores are wanted. If not, nothing in their columns is an error and none of them takes part in a
         join; what can be read of them stands in `PartialRow.aside`.
+    altered : Alteration, optional
+        Changes the cells of answers before anything is read from them.
 
     Raises
     ------
@@ -113,6 +122,8 @@ def read_partial(path: Path, mappings: Sequence[ColumnMapping] = (), *, answers:
     hints = tuple(hints_of(extra, dialect, {rule.column for rule in rules}))
     if not any(rule.column != SOURCE for rule in rules):
         raise errors.no_known_column(path, hints)
+    if altered is not None:
+        records = altered(path, records, shown, places_of_answers(header, rules, mappings))
     rows = list(_rows(path, records, header, dialect, rules, answers=answers))
     if not rows:
         raise TableError.no_rows(path, "the table has a header but no rows")

@@ -12,6 +12,7 @@ from adclip.clinical.dialects.canonical import SOURCE
 from adclip.clinical.dialects.freesurfer import subject_of
 from adclip.clinical.dialects.programs import FREESURFER, definitions_of, split_scan_name
 from adclip.clinical.tables import errors
+from adclip.clinical.tables.alteration import Alteration
 from adclip.clinical.tables.mapping import Mapping
 from adclip.clinical.tables.meanings import Meaning
 from adclip.clinical.tables.partial import PartialRow, PartialTable, read_partial
@@ -22,7 +23,9 @@ _ENDINGS = (".csv", ".tsv", ".json", ".xlsx")
 _MOST_TABLES = 100  # in one folder; a study's extract has about twenty
 
 
-def read_source(path: Path, mappings: Sequence[Mapping] = (), *, answers: bool = True) -> list[PartialTable]:
+def read_source(
+    path: Path, mappings: Sequence[Mapping] = (), *, answers: bool = True, altered: Alteration | None = None
+) -> list[PartialTable]:
     """Read every table at a place.
 
     Parameters
@@ -34,6 +37,8 @@ def read_source(path: Path, mappings: Sequence[Mapping] = (), *, answers: bool =
         Columns that the user named.
     answers : bool
         Whether diagnosis and scores are wanted, see `read_partial`.
+    altered : Alteration, optional
+        Changes the cells of answers as they are read.
 
     Raises
     ------
@@ -41,7 +46,9 @@ def read_source(path: Path, mappings: Sequence[Mapping] = (), *, answers: bool =
         If nothing there is a table, or one of them is unusable.
     """
     if not path.is_dir():
-        return [_read_stats([path], path) if path.suffix == ".stats" else read_partial(path, mappings, answers=answers)]
+        if path.suffix == ".stats":
+            return [_read_stats([path], path)]
+        return [read_partial(path, mappings, answers=answers, altered=altered)]
     stats = list(_stats_in(path))
     if stats:
         return [_read_stats(stats, path)]
@@ -53,7 +60,7 @@ def read_source(path: Path, mappings: Sequence[Mapping] = (), *, answers: bool =
     tables = []
     for file in files:
         try:
-            tables.append(read_partial(file, mappings, answers=answers))
+            tables.append(read_partial(file, mappings, answers=answers, altered=altered))
         except TableError as error:
             # A study's extract holds tables of no interest beside those that are; a damaged one must not pass for that.
             if error.problem != errors.no_known_column(file, ()).problem:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,9 @@ from adclip.clinical.dialects.base import DAY
 from adclip.clinical.dialects.canonical import SCORE, SOURCE
 from adclip.clinical.settings import TableOptions
 from adclip.clinical.tables import errors
+from adclip.clinical.tables.alteration import Alteration
 from adclip.clinical.tables.checks import check_ids, check_mappings, notes_of
-from adclip.clinical.tables.derive import apply_cdr, complete
+from adclip.clinical.tables.derive import apply_cdr, complete, only_classes_of
 from adclip.clinical.tables.join import join
 from adclip.clinical.tables.joined import Joined
 from adclip.clinical.tables.likeness import Likeness
@@ -28,6 +28,7 @@ from adclip.clinical.tables.mapping import parse_mappings
 from adclip.clinical.tables.meanings import Meaning
 from adclip.clinical.tables.partial import PartialTable
 from adclip.clinical.tables.plausible import check_people, check_together
+from adclip.clinical.tables.scan_names import pair_name, scan_identity
 from adclip.clinical.tables.sources import read_source
 from adclip.domain import Visit
 from adclip.errors import TableError
@@ -134,16 +135,6 @@ def _index(rows: Sequence[Visit], key: Any) -> dict[str, list[int]]:
     return dict(index)
 
 
-def scan_identity(path: Path) -> str:
-    """Return the absolute path of a scan as text, the same for both files of a pair."""
-    return os.path.join(os.path.dirname(whole := os.path.normpath(path)), pair_name(os.path.basename(whole)))  # noqa: PTH118, PTH119, PTH120
-
-
-def pair_name(name: str) -> str:
-    """Return the name of a scan's file; of a pair, whichever of the two it names, the header's."""
-    return re.sub(r"\.img(\.gz)?$", r".hdr\1", name, flags=re.IGNORECASE)
-
-
 def read_table(path: Path, columns: Iterable[str] = (), need: Iterable[str] = ()) -> Table:
     """Read one table; `read_tables` with the default options."""
     return read_tables((Path(path),), TableOptions(columns=tuple(columns)), need)
@@ -162,7 +153,12 @@ def _no_cycles() -> Iterator[None]:
 
 
 @_no_cycles()
-def read_tables(paths: Sequence[Path], options: TableOptions | None = None, need: Iterable[str] = ()) -> Table:
+def read_tables(
+    paths: Sequence[Path],
+    options: TableOptions | None = None,
+    need: Iterable[str] = (),
+    altered: Alteration | None = None,
+) -> Table:
     """Read tables of any known kind and join them.
 
     Parameters
@@ -173,6 +169,8 @@ def read_tables(paths: Sequence[Path], options: TableOptions | None = None, need
         Column mappings, the policy for diagnoses, and how far in time rows may be joined.
     need : iterable of str
         Canonical columns without which the caller cannot work.
+    altered : Alteration, optional
+        Reads the tables as if they held other answers.
 
     Returns
     -------
@@ -189,7 +187,9 @@ def read_tables(paths: Sequence[Path], options: TableOptions | None = None, need
     """
     options = options or TableOptions()
     mappings = parse_mappings(options.columns, options.task)
-    tables = [table for path in paths for table in read_source(Path(path), mappings, answers=options.answers)]
+    tables = [
+        table for path in paths for table in read_source(Path(path), mappings, answers=options.answers, altered=altered)
+    ]
     check_mappings(tables, mappings, answers=options.answers)
     check_ids(tables)
     joined = join(tables, options.max_days)
@@ -203,7 +203,7 @@ def read_tables(paths: Sequence[Path], options: TableOptions | None = None, need
         if column not in columns:
             raise _missing_column(tables, column, columns)
     home = joined.visits[0].path.parent
-    visits, others = _only_classes_of(options.task, [_to_visit(visit, home) for visit in joined.visits])
+    visits, others = only_classes_of(options.task, [_to_visit(visit, home) for visit in joined.visits])
     if others and options.answers:
         notes.append(f"{others} rows have a diagnosis that is no class of the task {options.task.name}: it is left out")
     notes += check_together(visits, [visit.line for visit in joined.visits])
@@ -222,13 +222,6 @@ def read_tables(paths: Sequence[Path], options: TableOptions | None = None, need
         days=tuple(visit.values.get(DAY) for visit in joined.visits),
         max_days=options.max_days,
     )
-
-
-def _only_classes_of(task: Task, visits: list[Visit]) -> tuple[list[Visit], int]:
-    """Leave out diagnoses that are no classes of the task, and count them."""
-    known = {None, *task.classes}
-    kept = [visit if visit.diagnosis in known else replace(visit, diagnosis=None) for visit in visits]
-    return kept, sum(visit.diagnosis not in known for visit in visits)
 
 
 def _definitions(tables: Sequence[PartialTable]) -> dict[str, str]:

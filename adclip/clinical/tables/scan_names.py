@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise
+from pathlib import Path
 
 from adclip.clinical.dialects import StudyKey, study_key
-from adclip.clinical.scans import errors
+from adclip.clinical.tables import errors
 from adclip.domain import ScanItem
 from adclip.errors import ScanError
 
@@ -88,3 +90,13 @@ def _acquired(item: ScanItem) -> str | None:
 
 def _show(key: StudyKey) -> str:
     return key.subject if key.session is None else f"{key.subject} {key.session}"
+
+
+def scan_identity(path: Path) -> str:
+    """Return the absolute path of a scan as text, the same for both files of a pair."""
+    return os.path.join(os.path.dirname(whole := os.path.normpath(path)), pair_name(os.path.basename(whole)))  # noqa: PTH118, PTH119, PTH120
+
+
+def pair_name(name: str) -> str:
+    """Return the name of a scan's file; of a pair, whichever of the two it names, the header's."""
+    return re.sub(r"\.img(\.gz)?$", r".hdr\1", name, flags=re.IGNORECASE)
