@@ -17,7 +17,6 @@ from adclip.training.settings import FinetuneConfig
 if TYPE_CHECKING:
     from adclip.model.record import AdapterRecord
     from adclip.training.enrol import Enrolment
-    from adclip.training.gather import gather_record
     from adclip.training.run_folder import RunFolder
 
 
@@ -168,6 +167,7 @@ def _train(
     from adclip.prediction.dataset import read_cohort
     from adclip.prediction.scoring import report_texts
     from adclip.training.certificate import certify
+    from adclip.training.gather import gather_record
     from adclip.training.methods import Material, fit
     from adclip.training.run_folder import CERTIFICATE, LAST
 
