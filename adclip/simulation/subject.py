@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from adclip.simulation.population import Person
     from adclip.simulation.visits import VisitRecord
 
-RECIPE = 4  # raised whenever the same seed would give other bytes
+RECIPE = 5  # raised whenever the same seed would give other bytes
 RECORDS = ".simulation"  # one JSON file a subject, written when the subject is whole: what a stopped run goes on from
 # Streams of a subject's random numbers: who, shape and folds, everything about the scan of a visit.
 PERSON, SHAPE, SCAN, CHOICE = 1, 2, 3, 4

@@ -101,7 +101,10 @@ def test_a_command_may_look_before_its_settings_are_made():
     ("wrong", "problem"),
     [
         ({"kind": "c"}, "--kind: `c` is not one of a, b"),
+        ({"kind": "a, b"}, "--kind: `a, b` is not one of a, b"),
         ({"depth": 0}, "--depth: must be at least 1, and a number, got 0"),
+        ({"depth": float("nan")}, "--depth: must be at least 1, and a number, got nan"),
+        ({"depth": float("inf")}, "--depth: must be at least 1, and a number, got inf"),
     ],
 )
 def test_limits_hold_from_python_and_on_the_command_line_alike(wrong, problem):
@@ -109,6 +112,13 @@ def test_limits_hold_from_python_and_on_the_command_line_alike(wrong, problem):
     with pytest.raises(ConfigError) as caught:
         make_settings(Toy, values | wrong)
     assert caught.value.problem == problem
+
+
+def test_an_orientation_names_each_direction_once():
+    for wrong in ("RLS", "AAS", "RA", "RASI", "RAX", ""):
+        with pytest.raises(ConfigError, match=f"--orientation: `{wrong}` is no orientation"):
+            facade.PredictConfig((Path("x"),), orientation=wrong)
+    assert facade.PredictConfig((Path("x"),), orientation="lps").orientation == "lps"
 
 
 def test_the_help_page_keeps_a_group_together(run):

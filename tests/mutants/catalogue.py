@@ -64,27 +64,27 @@ LEAKS = (
     Mutant(
         "mmse_scaled_by_the_scores_of_all_subjects",
         "adclip/verbs/finetune.py",
-        'known = cohort.mmse[places["train"]].numpy()',
-        "known = cohort.mmse.numpy()",
+        'true_scores = cohort.mmse[places["train"]].numpy()',
+        "true_scores = cohort.mmse.numpy()",
         (OF_THE_TEST,),
     ),
     Mutant(
         "calibrated_on_validation_subjects_too",
-        "adclip/verbs/finetune.py",
+        "adclip/training/gather.py",
         'for place in places["calibration"]}',
         'for place in [*places["calibration"], *places["validation"]]}',
         (OF_THE_VALIDATION,),
     ),
     Mutant(
         "calibrated_on_test_subjects_too",
-        "adclip/verbs/finetune.py",
+        "adclip/training/gather.py",
         'for place in places["calibration"]}',
         'for place in [*places["calibration"], *places["test"]]}',
         (OF_THE_TEST,),
     ),
     Mutant(
         "visits_of_one_person_counted_as_people_in_the_calibration",
-        "adclip/verbs/finetune.py",
+        "adclip/training/gather.py",
         "once = list({person: place for place, person in reversed(ids.items())}.values())",
         "once = list(ids)",
         (OF_THE_CALIBRATION,),
@@ -122,7 +122,7 @@ LEAKS = (
     ),
     Mutant(
         "volumes_baseline_fitted_on_all_subjects",
-        "adclip/verbs/finetune.py",
+        "adclip/training/gather.py",
         'VolumesBaseline.fit([cohort.case(place) for place in places["train"]], truth, task.classes)',
         "VolumesBaseline.fit([cohort.case(place) for place in range(len(cohort.visits))], "
         "[str(visit.diagnosis) for visit in cohort.visits], task.classes)",
@@ -130,7 +130,7 @@ LEAKS = (
     ),
     Mutant(
         "shares_of_the_classes_counted_on_all_subjects",
-        "adclip/verbs/finetune.py",
+        "adclip/training/gather.py",
         'prior = shares_of(cohort, places["train"], task.classes)',
         "prior = shares_of(cohort, range(len(cohort.visits)), task.classes)",
         (OF_THE_TEST,),
@@ -204,8 +204,8 @@ TRAINING = (
     Mutant(
         "prediction_sets_measured_by_the_threshold_of_the_other_road",
         "adclip/evaluation/measure.py",
-        "[calibration.set_threshold if one else calibration.scan_only_set_threshold for one in told]",
-        "[calibration.set_threshold for one in told]",
+        "[calibration.set_threshold if one else calibration.scan_only_set_threshold for one in has_report]",
+        "[calibration.set_threshold for one in has_report]",
         (f"{NUMBERS}::test_sets_are_measured_by_the_road_of_each_answer",),
     ),
     Mutant(
@@ -301,7 +301,7 @@ PREDICTION = (
     Mutant(
         "volumes_of_an_impossible_brain_enter_the_report",
         "adclip/prediction/volumetry.py",
-        "(visit is not None and visit.has_volumes) or not is_plausible(found):",
+        "(visit is not None and visit.has_volumes) or not are_plausible(volumes.mm3):",
         "(visit is not None and visit.has_volumes):",
         ("tests/verbs/test_volumes.py",),
     ),
@@ -461,7 +461,7 @@ IMAGING = (
     Mutant(
         "cut_derivative_taken_for_a_finished_one",
         "adclip/imaging/derivatives/currency.py",
-        'if not path.is_file() or path.stat().st_size != entry.get("bytes"):',
+        "if not path.is_file() or path.stat().st_size != made.size:",
         "if not path.is_file():",
         ("tests/verbs/test_preprocess.py", "tests/verbs/test_preprocess_again.py"),
     ),
@@ -489,7 +489,7 @@ IMAGING = (
     Mutant(
         "volumes_of_another_segmenter_taken_for_current",
         "adclip/prediction/volumetry.py",
-        "return not source.startswith(SEGMENTER) or source == measured_by()",
+        "return not volumes.is_own or volumes.source == measured_by()",
         "return True",
         ("tests/verbs/test_volumes.py",),
     ),
@@ -692,23 +692,31 @@ CLI = (
     ),
     Mutant(
         "limit_in_days_not_handed_on",
-        "adclip/cli/predict.py",
-        "        max_days=max_days,\n",
-        "",
+        "adclip/verbs/settings.py",
+        "TableOptions(self.columns, max_days=self.max_days)",
+        "TableOptions(self.columns)",
+        ("tests/cli/test_options.py::test_the_limit_in_days_reaches_the_reading_of_tables",),
+    ),
+    Mutant(
+        "limit_in_days_typed_and_not_set",
+        "adclip/cli/from_settings.py",
+        "else values[field.name]\n        for field in fields_of(kind)\n",
+        'else values[field.name]\n        for field in fields_of(kind)\n        if field.name != "max_days"\n',
         ("tests/cli/test_options.py::test_an_option_changes_its_own_setting_alone[predict-max_days]",),
     ),
     Mutant(
         "declared_split_not_handed_on",
-        "adclip/cli/finetune.py",
-        "splits=splits,",
-        "splits=None,",
+        "adclip/cli/from_settings.py",
+        "else values[field.name]\n        for field in fields_of(kind)\n",
+        'else values[field.name]\n        for field in fields_of(kind)\n        if field.name != "splits"\n',
         ("tests/cli/test_options.py::test_an_option_changes_its_own_setting_alone[finetune-splits]",),
     ),
     Mutant(
         "numbers_of_prompts_exchanged",
-        "adclip/cli/finetune.py",
-        "            visual_prompts,\n            prompt_depth,\n            text_prompts,\n",
-        "            text_prompts,\n            prompt_depth,\n            visual_prompts,\n",
+        "adclip/cli/from_settings.py",
+        "if field.is_several else values[field.name]\n",
+        'if field.is_several else values[{"visual_prompts": "text_prompts", "text_prompts": "visual_prompts"}'
+        ".get(field.name, field.name)]\n",
         ("tests/cli/test_options.py::test_an_option_changes_its_own_setting_alone[finetune-text_prompts]",),
     ),
     Mutant(
@@ -720,6 +728,49 @@ CLI = (
     ),
 )
 
+SETTINGS = (
+    Mutant(
+        "setting_below_its_lower_limit_accepted",
+        "adclip/settings/setting.py",
+        "if setting.at_least is not None:",
+        "if setting.at_least:",
+        ("tests/cli/test_from_settings.py::test_an_error_of_a_settings_file_names_the_file",),
+    ),
+    Mutant(
+        "what_is_no_number_accepted_as_one",
+        "adclip/settings/setting.py",
+        "if not smallest <= value < math.inf:",
+        "if value < smallest:",
+        ("tests/cli/test_from_settings.py::test_limits_hold_from_python_and_on_the_command_line_alike",),
+    ),
+    Mutant(
+        "word_that_is_none_of_the_choices_accepted",
+        "adclip/settings/setting.py",
+        "    if given not in known:\n",
+        '    if given not in ", ".join(known):\n',
+        ("tests/cli/test_from_settings.py::test_limits_hold_from_python_and_on_the_command_line_alike",),
+    ),
+    Mutant(
+        "orientation_that_says_one_direction_twice_accepted",
+        "adclip/settings/shared.py",
+        "len(text) != 3 or any(sum(letter in pair for letter in text.upper()) != 1 for pair in pairs)",
+        'len(text) != 3 or any(letter not in "".join(pairs) for letter in text.upper())',
+        ("tests/cli/test_from_settings.py::test_an_orientation_names_each_direction_once",),
+    ),
+    Mutant(
+        "option_sets_another_setting_than_it_is_called_after",
+        "adclip/model/settings.py",
+        'overwritten at each block; 20 in arXiv:2509.07613",\n        ),\n    ] = 20\n    prompt_depth: Annotated[\n'
+        '        int | None, Setting("Number of leading blocks with visual prompts; default all.", at_least=0)\n    ] = None\n'
+        "    text_prompts: Annotated[\n        int,\n        Setting(\n",
+        'overwritten at each block; 20 in arXiv:2509.07613",\n            flags=("--text-prompts",),\n        ),\n    ] = 20\n'
+        '    prompt_depth: Annotated[\n        int | None, Setting("Number of leading blocks with visual prompts; default all.", '
+        "at_least=0)\n    ] = None\n    text_prompts: Annotated[\n        int,\n        Setting(\n"
+        '            flags=("--visual-prompts",), help=',
+        ("tests/cli/test_options.py::test_an_option_changes_its_own_setting_alone[finetune-text_prompts]",),
+    ),
+)
+
 CATALOGUE = (
-    *LEAKS, *TRAINING, *CALIBRATION, *PREDICTION, *EXPLANATION, *IMAGING, *CLINICAL, *METRICS, *SIMULATION, *CLI,
+    *LEAKS, *TRAINING, *CALIBRATION, *PREDICTION, *EXPLANATION, *IMAGING, *CLINICAL, *METRICS, *SIMULATION, *CLI, *SETTINGS,
 )  # fmt: skip

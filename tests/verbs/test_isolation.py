@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from tiny import CONTRACT, LABELS, finetune_config, make_visit, paint, write_table
 
+from adclip.brain_volumes import BrainVolumes
 from adclip.domain import Diagnosis, ScanItem, Visit
 from adclip.imaging.derivatives.files import PreparedScan, quantise, write_dataset_description, write_derivative
 from adclip.imaging.records.quality import Quality
@@ -83,7 +84,7 @@ def write_scan(
     flags, verdict = (("qc_fail",), "fail") if part == "failed" else ((), "pass")
     prepared = PreparedScan(
         quantise(image), image > 0, np.eye(4), qc=Quality(verdict=verdict), flags=flags,
-        volumes={"source": measured_by(), "volumes": volumes},
+        volumes=BrainVolumes(measured_by(), volumes),
     )  # fmt: skip
     write_derivative(prepared, ScanItem(Path(), visit.subject_id, visit.session_id), folder, CONTRACT)
 
