@@ -760,13 +760,14 @@ SETTINGS = (
     Mutant(
         "option_sets_another_setting_than_it_is_called_after",
         "adclip/model/settings.py",
-        'overwritten at each block; 20 in arXiv:2509.07613",\n        ),\n    ] = 20\n    prompt_depth: Annotated[\n'
-        '        int | None, Setting("Number of leading blocks with visual prompts; default all.", at_least=0)\n    ] = None\n'
-        "    text_prompts: Annotated[\n        int,\n        Setting(\n",
-        'overwritten at each block; 20 in arXiv:2509.07613",\n            flags=("--text-prompts",),\n        ),\n    ] = 20\n'
-        '    prompt_depth: Annotated[\n        int | None, Setting("Number of leading blocks with visual prompts; default all.", '
-        "at_least=0)\n    ] = None\n    text_prompts: Annotated[\n        int,\n        Setting(\n"
-        '            flags=("--visual-prompts",), help=',
+        'overwritten at each block; 20 in arXiv:2509.07613")] = 20\n'
+        '    prompt_depth: Annotated[int | None, Setting("Number of leading blocks with visual prompts; default all.", at_least=0)] = None\n'
+        '    text_prompts: Annotated[int, Setting("Learned tokens before the words of a report; 0 for none.", at_least=0,\n'
+        '        source="30 in arXiv:2509.07613")] = 30',
+        'overwritten at each block; 20 in arXiv:2509.07613", flags=("--text-prompts",))] = 20\n'
+        '    prompt_depth: Annotated[int | None, Setting("Number of leading blocks with visual prompts; default all.", at_least=0)] = None\n'
+        '    text_prompts: Annotated[int, Setting("Learned tokens before the words of a report; 0 for none.", at_least=0,\n'
+        '        source="30 in arXiv:2509.07613", flags=("--visual-prompts",))] = 30',
         ("tests/cli/test_options.py::test_an_option_changes_its_own_setting_alone[finetune-text_prompts]",),
     ),
 )
