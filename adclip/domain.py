@@ -224,7 +224,7 @@ class Prediction:
 
     `scan_only`, `metadata_only` and `volumes_only` are what the network says without a report, what the row of the table
     says without the scan, and what `volumes` say without the network. `volumes` holds for each column what
-    `adclip.volumetry.describe` tells of it, and `volumes_source` the program that measured them.
+    `adclip.prediction.volumetry.describe` tells of it, and `volumes_source` the program that measured them.
     """
 
     scan: str

@@ -82,10 +82,6 @@ class Task:
         """Return the auxiliary score of a visit in points, None where unknown."""
         return visit.mmse if self.score_key == MMSE else visit.score
 
-    def with_score(self, visit: Visit, points: float | None) -> Visit:
-        """Return a visit with another auxiliary score."""
-        return dataclasses.replace(visit, **{MMSE if self.score_key == MMSE else "score": points})  # type: ignore[arg-type]
-
     def usable(self, columns: Iterable[str]) -> tuple[str, ...]:
         """Return those of `columns` that the task may use."""
         return tuple(name for name in columns if self.columns is None or name in self.columns)

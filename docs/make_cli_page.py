@@ -1,15 +1,20 @@
-"""Write docs/reference/cli.md from the commands themselves:  python docs/make_cli_page.py."""
+"""Write docs/reference/cli.md and settings.schema.json from the commands themselves:  python docs/make_cli_page.py."""
 
 from __future__ import annotations
 
 import inspect
+import json
 from pathlib import Path
 from typing import Any
 
-from adclip.cli.commands import COMMANDS, LazyCommand
+from adclip.cli.catalog import COMMANDS
+from adclip.cli.commands import LazyCommand
+from adclip.cli.from_settings import settings_of
 from adclip.cli.main import PROLOGUE
+from adclip.settings.schema import file_schema
 
 PAGE = Path(__file__).parent / "reference" / "cli.md"
+SCHEMA = PAGE.with_name("settings.schema.json")
 HEAD = """# Command line
 
 <!-- Written by docs/make_cli_page.py from the commands; edit their docstrings and options instead. -->
@@ -51,6 +56,13 @@ def page() -> str:
     index = "\n".join(f"| [`adclip {name}`](#adclip-{name}) | {entry.summary} |" for name, entry in COMMANDS.items())
     sections = [section(name) for name in COMMANDS]
     return HEAD.format(prologue=PROLOGUE, index=index) + "\n" + "\n".join(sections)
+
+
+def schema() -> str:
+    """Return the JSON Schema of a settings file."""
+    return (
+        json.dumps(file_schema({name: settings_of(LazyCommand(name).function()) for name in COMMANDS}), indent=1) + "\n"
+    )
 
 
 def section(name: str) -> str:
@@ -103,3 +115,4 @@ def cell(text: str) -> str:
 if __name__ == "__main__":
     PAGE.parent.mkdir(parents=True, exist_ok=True)
     PAGE.write_text(page(), encoding="utf-8")
+    SCHEMA.write_text(schema(), encoding="utf-8")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import adclip
 from adclip.config import ExplainConfig, SimulateConfig
-from adclip.explain import explain
-from adclip.simulate import simulate
+from adclip.verbs.explain import explain
+from adclip.verbs.simulate import simulate
 
 # %% A raw head with known truth; use your own scan and table instead
 folder = Path(tempfile.mkdtemp())

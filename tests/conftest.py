@@ -83,7 +83,7 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, tiny_base: Path, tiny_coh
     """RUN folder of a small fine-tuning; read only."""
     from tiny import finetune_config
 
-    from adclip.finetune import finetune
+    from adclip.verbs.finetune import finetune
 
     out = tmp_path_factory.mktemp("runs") / "run"
     finetune(finetune_config(tiny_cohort, tiny_base, out))

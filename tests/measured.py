@@ -8,11 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
+from adclip.brain_volumes import BrainVolumes
 from adclip.config import PredictConfig
 from adclip.domain import Prediction
-from adclip.imaging.derivatives import PreparedScan
+from adclip.imaging.derivatives.files import PreparedScan
 from adclip.imaging.prepare import prepare_scan
-from adclip.predict import predict
+from adclip.verbs.predict import predict
 
 SOURCE = "adclip segmenter 0123456789ab"
 VOLUMES = {
@@ -41,11 +42,11 @@ class Measured:
         prepared = self.done.get(item.path.name) or prepare_scan(item, contract, stripper, options)
         self.done[item.path.name] = prepared
         self.calls += measure
-        return replace(prepared, volumes=found_for(self.volumes) if measure else {})
+        return replace(prepared, volumes=found_for(self.volumes) if measure else None)
 
 
 def found_for(volumes):
-    return {"source": SOURCE, "volumes": dict(volumes), "measured_error": ERRORS}
+    return BrainVolumes(SOURCE, dict(volumes), measured_error=ERRORS)
 
 
 def answer(config: PredictConfig) -> Prediction:

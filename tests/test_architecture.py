@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import os
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "adclip"
 FILES = sorted(PACKAGE.rglob("*.py"))
 LONGEST_FILE = 300  # lines; more is a good moment to look for two ideas in one file
-CATALOGUES = {"config.py", "errors.py"}  # one idea, one entry after the other
+CATALOGUES = {"errors.py"}  # one idea, one entry after the other
 FORBIDDEN_CALLS = {"eval", "exec", "print", "input", "compile", "__import__", "torch.load", "torch.save", "os.system"}
 FORBIDDEN_IMPORTS = {"pickle", "cPickle", "dill", "joblib", "shelve", "marshal", "cloudpickle"}
 FORBIDDEN_KEYWORDS = {"trust_remote_code", "allow_pickle"}
@@ -21,7 +24,10 @@ HEAVY = {
     "torch", "monai", "transformers", "deepbet", "picsl_greedy", "SimpleITK", "pandas", "sklearn", "scipy",
     "matplotlib", "nilearn",
 }  # fmt: skip
-MAY_IMPORT_TORCH = {"model", "training", "attribution.py"}
+MAY_IMPORT_TORCH = (
+    "model/", "training/", "unet.py", "evaluation/calibrate.py", "prediction/attribution.py", "prediction/dataset.py",
+    "prediction/scoring.py",
+)  # fmt: skip
 
 
 def name_of(path: Path) -> str:
@@ -57,6 +63,39 @@ def test_import_contracts():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def find_circle(arrows: dict[str, set[str]]) -> list[str]:
+    """Return the names along one circle, none where there is no circle."""
+    try:
+        TopologicalSorter(arrows).prepare()
+    except CycleError as error:
+        circle: list[str] = error.args[1]
+        return circle
+    return []
+
+
+@pytest.mark.parametrize("depth", [2, 3, 9], ids=["rooms", "wings", "files"])
+def test_imports_run_in_no_circle(depth):
+    """Also imports inside functions and those for types alone count: a circle of any kind says that two ideas are one."""
+    graph = grimp.build_graph("adclip", cache_dir=None)
+    arrows: dict[str, set[str]] = {}
+    for module in graph.modules:
+        for other in graph.find_modules_directly_imported_by(module):
+            place, source = (".".join(name.split(".")[:depth]) for name in (module, other))
+            if place != source and "adclip" not in (place, source):
+                arrows.setdefault(place, set()).add(source)
+    assert len(arrows) > 10
+    assert find_circle(arrows) == []
+
+
+def test_a_circle_would_be_found():
+    assert set(find_circle({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}})) == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.name == "__init__.py"], ids=name_of)
+def test_each_room_says_what_belongs_in_it(path):
+    assert (ast.get_docstring(tree_of(path)) or "").split()
+
+
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_shipped_code_runs_no_foreign_code(path):
     for node in ast.walk(tree_of(path)):
@@ -73,11 +112,11 @@ def test_shipped_code_runs_no_foreign_code(path):
 def test_importing_a_module_is_cheap(path):
     """Heavy packages are imported inside functions; only network and training code need torch in any case."""
     at_import = [node for node in tree_of(path).body if isinstance(node, ast.Import | ast.ImportFrom)]
-    allowed = {"torch"} if path.relative_to(PACKAGE).parts[0] in MAY_IMPORT_TORCH else set()
+    allowed = {"torch"} if name_of(path).startswith(MAY_IMPORT_TORCH) else set()
     assert not imported(at_import) & HEAVY - allowed
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if name_of(path) not in CATALOGUES], ids=name_of)
+@pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_a_file_fits_in_the_head(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_FILE
 
@@ -93,3 +132,25 @@ def test_public_names_exist():
         assert getattr(adclip, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = adclip.nonsense
+
+
+def test_verbs_are_found_where_they_stood_before():
+    """`from adclip.predict import predict` works and gives the one module there is, whichever name came first."""
+    script = (
+        "from adclip.{0} import {0} as before; import adclip, adclip.verbs.{0} as now; from adclip import {0} as third\n"
+        "assert now.{0} is before and third is now and now.__name__ == now.__spec__.name == 'adclip.verbs.{0}'"
+    )
+    names = ("predict", "synthesize_reports", "weights")
+    subprocess.run([sys.executable, "-c", "\n".join(script.format(name) for name in names)], check=True)
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("adclip.prophesy")
+
+
+def test_pre_commit_checks_what_ci_checks(repository):
+    """Every tool that `.ci/run` calls from its environment, but pip, is a hook with the same words."""
+    text = (repository / ".ci" / "run").read_text(encoding="utf-8")
+    lines = [line.removeprefix(".venv/bin/") for line in text.splitlines() if line.startswith(".venv/bin/")]
+    wanted = {line for line in lines if not line.startswith("pip ")}
+    hooks = (repository / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    entries = {line.partition("entry: ")[2] for line in hooks.splitlines() if "entry: " in line}
+    assert len(wanted) >= 4 and entries == wanted

@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as functional
 from tiny import CONFIG, CONTRACT, LABELS, make_cohort
 
-from adclip import attribution
-from adclip.attribution import attribute, enlarge, explained_number, faithfulness
 from adclip.domain import Visit
-from adclip.imaging.grid import from_model_order
-from adclip.inference import Predictor
+from adclip.imaging.steps.grid import from_model_order
 from adclip.model.vision import AttentionRecord
+from adclip.prediction import attribution
+from adclip.prediction.attribution import attribute, enlarge, explained_number, faithfulness
+from adclip.prediction.predictor import Predictor
 
 
 @pytest.fixture

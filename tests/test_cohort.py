@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from adclip import machine
-from adclip.cohort import run_each
 from adclip.errors import ConfigError, DefectError, DeviceError, MissingPackageError, ScanError, WorkerError
-from adclip.machine import choose_workers, usable_cores, usable_memory_gb
-from adclip.paths import private_folder
-from adclip.shards import parse_shard, shard_from_slurm, take_shard
+from adclip.runtime import machine
+from adclip.runtime.cohort import run_each
+from adclip.runtime.machine import choose_workers, usable_cores, usable_memory_gb
+from adclip.runtime.paths import private_folder
+from adclip.runtime.shards import parse_shard, shard_from_slurm, take_shard
 
 
 class Task:
@@ -135,7 +135,7 @@ def test_a_terminated_process_takes_its_private_files_with_it(task: Task, monkey
 @pytest.mark.parametrize("guard", [False, True])
 def test_a_script_without_a_main_guard_is_told_so(tmp_path: Path, guard: bool) -> None:
     script = (
-        "from adclip.cohort import run_each\n"
+        "from adclip.runtime.cohort import run_each\n"
         "def run():\n"
         "    try: print([outcome.value for outcome in run_each(abs, [-1, -2], 2)])\n"
         "    except Exception as error: print(error.remedy)\n"

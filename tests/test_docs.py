@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 import adclip
-from adclip.cli.commands import COMMANDS, LazyCommand
+from adclip.cli.catalog import COMMANDS
+from adclip.cli.commands import LazyCommand
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -35,6 +36,7 @@ def test_command_line_page_is_current():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert module.PAGE.read_text(encoding="utf-8") == module.page(), "run: python docs/make_cli_page.py"
+    assert module.SCHEMA.read_text(encoding="utf-8") == module.schema(), "run: python docs/make_cli_page.py"
 
 
 def test_readme_has_two_setup_lines():

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from adclip.metrics import Judged, bootstrap_interval, compare, put_back, summarise, summarise_mean
-from adclip.metrics.intervals import auc_interval, effective_number, mean_interval
-from adclip.metrics.resampling import studentised_interval
+from adclip.evaluation.metrics import Judged, bootstrap_interval, compare, put_back, summarise, summarise_mean
+from adclip.evaluation.metrics.intervals import auc_interval, effective_number, mean_interval
+from adclip.evaluation.metrics.resampling import studentised_interval
 
 NAMES = ["CN", "MCI", "AD"]
 MIX = (0.7, 0.2, 0.1)

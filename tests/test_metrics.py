@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn import metrics as oracle
 
-from adclip.metrics import (
+from adclip.evaluation.metrics import (
     accuracy,
     auc,
     balanced_accuracy,

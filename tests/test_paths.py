@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from adclip.paths import atomic_path, private_folder, remove_leftovers, without_folders, write_text
+from adclip.runtime.paths import atomic_path, private_folder, remove_leftovers, without_folders, write_text
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
@@ -26,7 +26,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
 
 def test_leftovers_of_killed_processes_go_and_those_of_running_ones_stay(tmp_path: Path) -> None:
     code = (
-        "import os, sys\nfrom pathlib import Path\nfrom adclip.paths import atomic_path\n"
+        "import os, sys\nfrom pathlib import Path\nfrom adclip.runtime.paths import atomic_path\n"
         "with atomic_path(Path(sys.argv[1])) as temporary:\n    temporary.write_text('half')\n    os._exit(9)\n"
     )
     (tmp_path / "deep").mkdir()
@@ -49,7 +49,7 @@ def test_leftovers_of_killed_processes_go_and_those_of_running_ones_stay(tmp_pat
 
 def test_a_face_that_a_killed_process_left_goes_with_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = (
-        "import os\nfrom adclip.paths import private_folder\n"
+        "import os\nfrom adclip.runtime.paths import private_folder\n"
         "with private_folder() as folder:\n    (folder / 'scan.nii').write_text('a face')\n    os._exit(9)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=False, env={**os.environ, "TMPDIR": str(tmp_path)})

@@ -7,16 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from adclip.clinical.canonical import write_canonical
-from adclip.clinical.lint import _Rules as Rules
-from adclip.clinical.lint import find_leaks
-from adclip.clinical.report_texts import ReportText
 from adclip.clinical.reports import candidates, parse
-from adclip.clinical.table import read_tables
+from adclip.clinical.reports.lint import _Rules as Rules
+from adclip.clinical.reports.lint import find_leaks
+from adclip.clinical.reports.report_texts import ReportText
+from adclip.clinical.tables.canonical import write_canonical
+from adclip.clinical.tables.table import read_tables
 from adclip.config import FinetuneConfig, SynthesizeReportsConfig, TableOptions
 from adclip.domain import Visit
 from adclip.errors import ConfigError, TableError
 from adclip.task import ALZHEIMER, Task, read_task
+from adclip.verbs.finetune import finetune, plan
+from adclip.verbs.synthesize_reports import synthesize_reports
 
 PARKINSON = """
 name = "parkinson"
@@ -80,13 +82,25 @@ def test_a_wrong_file_is_told_by_its_name(tmp_path, change, problem):
 
 
 def test_a_missing_file_is_told_before_anything_is_read(tmp_path):
+    config = FinetuneConfig(tmp_path, tmp_path / "table.csv", tmp_path / "run", task=tmp_path / "task.toml")
     with pytest.raises(ConfigError, match="no such file"):
-        FinetuneConfig(tmp_path, tmp_path / "table.csv", tmp_path / "run", task=tmp_path / "task.toml")
+        finetune(config)
+    with pytest.raises(ConfigError, match="no such file"):
+        plan(config)
+    assert not (tmp_path / "run").exists()
 
 
 def test_what_is_known_of_alzheimer_s_disease_is_not_told_of_another(tmp_path, parkinson):
     with pytest.raises(ConfigError, match="what is known of Alzheimer"):
-        SynthesizeReportsConfig(tmp_path / "t.csv", style="knowledge", task=tmp_path / "parkinson.toml")
+        synthesize_reports(
+            SynthesizeReportsConfig(tmp_path / "t.csv", style="knowledge", task=tmp_path / "parkinson.toml")
+        )
+    with pytest.raises(ConfigError, match="what is known of Alzheimer"):
+        finetune(
+            FinetuneConfig(
+                tmp_path, tmp_path / "t.csv", tmp_path / "run", style="knowledge", task=tmp_path / "parkinson.toml"
+            )
+        )
 
 
 def read(path: Path, text: str, task: Task, *columns: str):

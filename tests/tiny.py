@@ -19,8 +19,8 @@ from adclip.domain import Diagnosis, InputContract, ScanItem, Visit
 from adclip.model.bases import BUILTIN_FOLDER, read_base
 from adclip.model.build import build_network
 from adclip.model.network import Network
-from adclip.training.dataset import QUANTUM, Cohort
-from adclip.training.scoring import Reader
+from adclip.prediction.dataset import QUANTUM, Cohort
+from adclip.prediction.scoring import Reader
 
 LABELS = ("CN", "MCI", "AD")
 CONTRACT = InputContract(shape=(32, 40, 32), spacing_mm=(5.0, 5.0, 5.0), center_mm=(0.0, -17.0, 5.0))
@@ -81,10 +81,11 @@ def paint(label: int, rng: np.random.Generator) -> np.ndarray:
     """
     x, y, z = np.meshgrid(*(np.linspace(-1, 1, size) for size in CONTRACT.shape_xyz), indexing="ij")
     radius = np.sqrt(x**2 + y**2 + z**2)
-    nodes = rng.standard_normal([max(size // 4, 2) for size in radius.shape])
+    nodes = rng.standard_normal([max(size // 2, 2) for size in radius.shape])
     shades = zoom(nodes, [size / n for size, n in zip(radius.shape, nodes.shape, strict=True)], order=1)
-    image = np.where(radius < 0.85, 0.5 + 0.16 * shades + 0.03 * rng.standard_normal(radius.shape), 0.0)
-    image[radius < 0.15 + 0.15 * label] = 0.1
+    image = np.where(radius < 0.85, 0.5, 0.0)
+    image[radius < 0.15 + 0.15 * label] = 0.2
+    image += (radius < 0.85) * (0.16 * shades + 0.03 * rng.standard_normal(radius.shape))
     image[(radius < 0.85) & (x < -0.4)] += 0.15 * label
     return np.clip(image, 0, 1).astype(np.float32)
 
@@ -101,7 +102,7 @@ def make_visit(number: int, label: int, rng: np.random.Generator) -> Visit:
 
 def make_cohort(count: int = 12) -> Cohort:
     """Return a cohort in memory; the classes take turns and the last MMSE is unknown."""
-    from adclip.imaging.grid import to_model_order
+    from adclip.imaging.steps.grid import to_model_order
 
     rng = np.random.default_rng(0)
     visits, images = [], []
@@ -132,7 +133,8 @@ def write_table(path: Path, visits: Sequence[Visit], **changed: str) -> Path:
 
 def write_cohort(folder: Path, subjects: int = 21) -> list[Visit]:
     """Write derivatives and `table.csv`; every fifth person comes twice."""
-    from adclip.imaging.derivatives import PreparedScan, quantise, write_dataset_description, write_derivative
+    from adclip.imaging.derivatives.files import PreparedScan, quantise, write_dataset_description, write_derivative
+    from adclip.imaging.records.quality import Quality
 
     rng = np.random.default_rng(1)
     visits: list[Visit] = []
@@ -141,7 +143,7 @@ def write_cohort(folder: Path, subjects: int = 21) -> list[Visit]:
         for session in ("01", "02") if number % 5 == 0 else ("01",):
             visit = replace(first, session_id=session)
             image = quantise(paint(number % 3, rng))
-            prepared = PreparedScan(image, image > 0, np.eye(4), qc={"verdict": "pass"})
+            prepared = PreparedScan(image, image > 0, np.eye(4), qc=Quality(verdict="pass"))
             write_derivative(prepared, ScanItem(Path(), visit.subject_id, session), folder, CONTRACT)
             visits.append(visit)
     write_dataset_description(folder)
@@ -169,12 +171,13 @@ def base_network(folder: Path, prompts: PromptConfig = PROMPTS) -> Network:
 def write_template_derivative(folder: Path) -> Path:
     """Write the template's brain as a derivative on the builtin model's grid."""
     from adclip.config import SMALL
-    from adclip.imaging.derivatives import PreparedScan, quantise, write_derivative
-    from adclip.imaging.grid import to_grid
-    from adclip.imaging.templates import read_template
+    from adclip.imaging.derivatives.files import PreparedScan, quantise, write_derivative
+    from adclip.imaging.records.quality import Quality
+    from adclip.imaging.steps.grid import to_grid
+    from adclip.imaging.steps.templates import read_template
 
     t1, affine = read_template()
     image = to_grid(t1, affine, np.eye(4), SMALL.contract)
     image = quantise(image / image.max())
-    prepared = PreparedScan(image, image > 0, np.eye(4), qc={"verdict": "pass"})
+    prepared = PreparedScan(image, image > 0, np.eye(4), qc=Quality(verdict="pass"))
     return write_derivative(prepared, ScanItem(Path(), "template"), folder, SMALL.contract)

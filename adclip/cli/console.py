@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from adclip.events import Advanced, Event, Failed, OnEvent, Started, Step, Warned
+from adclip.runtime.events import Advanced, Event, Failed, OnEvent, Started, Step, Warned
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from adclip.cli import tables
-from adclip.cli.options import Device, Overwrite, Seed, session_of
-from adclip.config import DemoConfig
+from adclip.cli.options import session_of
+from adclip.verbs.settings import DemoConfig
 
 
-def demo_command(
-    ctx: typer.Context,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for everything the demo makes.")] = DemoConfig.out,
-    subjects: Annotated[int, typer.Option(help="Size of the simulated cohort.")] = DemoConfig.subjects,
-    epochs: Annotated[int, typer.Option(help="Passes of the fine-tuning.")] = DemoConfig.epochs,
-    device: Device = DemoConfig.device,
-    seed: Seed = DemoConfig.seed,
-    overwrite: Overwrite = DemoConfig.overwrite,
-) -> None:
+def demo_command(ctx: typer.Context, config: DemoConfig) -> None:
     """Run everything once, on simulated heads.
 
     Needs no network and no GPU. Simulates a cohort, writes its reports, preprocesses two raw heads, fine-tunes the builtin model, predicts and explains,
     and prints what was measured beside what is known to be true.
     """
-    config = DemoConfig(out=out, subjects=subjects, epochs=epochs, device=device, seed=seed, overwrite=overwrite)
     session = session_of(ctx)
     with session.working() as on_event:
-        from adclip.demo import demo
+        from adclip.verbs.demo import demo
 
         result = demo(config, on_event)
     session.show([tables.as_record(result)], _draw)

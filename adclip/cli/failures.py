@@ -11,7 +11,7 @@ from pathlib import Path
 import typer
 import typer.core
 
-from adclip.cli.commands import COMMANDS, EXAMPLE, LazyCommand
+from adclip.cli.catalog import COMMANDS, EXAMPLE
 from adclip.errors import (
     EXIT_DEFECT,
     EXIT_INPUT,
@@ -89,8 +89,11 @@ def _usage(error: typer.TyperException) -> Failure:
         lacking = message.endswith("requires an argument")
         remedy = "write a value behind it; `adclip COMMAND --help` says which" if lacking else "see `adclip --help`"
         return Failure(f"{message[:1].lower()}{message[1:]}", remedy, EXIT_INPUT)
+    from adclip.cli.settings import file_of
+
     path, command = context.command_path, context.command
     leads = []
+    file = file_of(context, parameter) if (parameter := getattr(error, "param", None)) is not None else None
     if message.startswith("No such option") and (option := getattr(error, "option_name", "")):
         message = f"no such option: {option}"  # the parser's own guesses are far from it
         leads.append(_near_option(option, command))
@@ -99,7 +102,7 @@ def _usage(error: typer.TyperException) -> Failure:
     if (example := getattr(command, "epilog", None) or "").startswith(EXAMPLE):
         leads.append(f"for example `{example.removeprefix(EXAMPLE)}`")
     hint = "; ".join((*filter(None, leads), f"see `{path} --help`"))
-    return Failure(f"{path}: {message[:1].lower()}{message[1:]}", hint, EXIT_INPUT)
+    return Failure(f"{file or path}: {message[:1].lower()}{message[1:]}", hint, EXIT_INPUT)
 
 
 def _near_option(option: str, command: typer.core.TyperCommand | typer.core.TyperGroup) -> str:
@@ -110,8 +113,8 @@ def _near_option(option: str, command: typer.core.TyperCommand | typer.core.Type
     others = {
         name
         for one in command.commands.values()
-        if isinstance(one, LazyCommand)
-        for p in one.load().params
+        if (load := getattr(one, "load", None)) is not None
+        for p in load().params
         for name in p.opts
     }
     near = option if option in others else _nearest(option, own | others)

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from adclip.cli.commands import COMMANDS, EXAMPLE, LazyCommand
+from adclip.cli.catalog import COMMANDS, EXAMPLE
+from adclip.cli.commands import LazyCommand
 from adclip.cli.failures import describe, interrupted
 from adclip.cli.session import Session
 from adclip.version import __version__

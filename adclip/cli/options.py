@@ -7,89 +7,13 @@ from typing import Annotated, cast
 
 import typer
 
-from adclip.cli.commands import parse_with
+from adclip.cli.from_settings import parse_with
 from adclip.cli.session import Session
-from adclip.cli.settings import read_settings
-from adclip.config import DIAGNOSIS_POLICIES, PRECISIONS, REPORT_STYLES
+from adclip.cli.settings import DEFAULT_FILE, IN_USE, read_settings
 
-Inputs = Annotated[
-    list[Path],
-    typer.Argument(
-        metavar="INPUT",
-        help="Scans (.nii, .nii.gz, .mgz, .mgh, .img/.hdr), DICOM folders, folders of scans, BIDS datasets, "
-        "adclip derivatives, or a CSV/TSV with a `scan` column.",
-        show_default=False,
-    ),
-]
-OutFolder = Annotated[Path, typer.Option("--out", "-o", help="Folder to write.", show_default=False)]
-Meta = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--meta", metavar="FILE", help="Metadata table, joined to the scans by row; several are joined to each other."
-    ),
-]
-Model = Annotated[str, typer.Option("--model", metavar="RUN", help="`builtin`, or the folder of a finished finetune.")]
-Subject = Annotated[
-    str | None, typer.Option("--subject", help="Subject whose row to use when nothing else joins scan and table.")
-]
-Columns = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--column",
-        metavar="CANONICAL=THEIRS",
-        help="Name of a column in your table; `:cm3` or `:1=M,2=F` behind it declares unit or codes. May be repeated.",
-    ),
-]
-DiagnosisPolicy = Annotated[
-    str,
-    typer.Option(
-        metavar="|".join(DIAGNOSIS_POLICIES),
-        help="Diagnoses as the table states them, or CDR 0, 0.5, >= 1 read as CN, MCI, AD where it states none.",
-    ),
-]
-Volumes = Annotated[
+DryRun = Annotated[
     bool,
-    typer.Option(
-        "--volumes/--no-volumes",
-        help="Report hippocampus, ventricles and other volumes where no table has any: from a table beside the scan, "
-        "else measured (2 s a raw scan).",
-    ),
-]
-MaxDays = Annotated[int, typer.Option(help="Days that a row may be away from the visit it is joined to by date.")]
-Style = Annotated[str, typer.Option("--style", metavar="|".join(REPORT_STYLES), help="Report style.")]
-Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|cuda:N|mps", help="Where to compute.")]
-Precision = Annotated[
-    str,
-    typer.Option(
-        "--precision",
-        metavar="|".join(PRECISIONS),
-        help="Of the frozen weights; auto: bf16 on GPUs that compute in it, fp32 elsewhere.",
-    ),
-]
-Seed = Annotated[int, typer.Option("--seed", help="Same seed, same result on a CPU.")]
-Workers = Annotated[
-    int, typer.Option("--workers", help="Processes that share the work; 0: as many as cores and memory allow.")
-]
-Shard = Annotated[
-    str | None,
-    typer.Option("--shard", metavar="I/N", help="Only every N-th scan from the I-th on; SLURM job arrays set it."),
-]
-Orientation = Annotated[
-    str | None,
-    typer.Option("--orientation", metavar="RAS|LAS|...", help="Directions of the stored axes, for files without any."),
-]
-Series = Annotated[
-    str | None, typer.Option("--series", metavar="N", help="Series to take from a DICOM folder that holds several.")
-]
-TaskFile = Annotated[
-    Path | None,
-    typer.Option("--task", metavar="FILE.toml",
-                 help="Other classes, phrases and score than CN, MCI, AD and MMSE.", show_default=False),
-]  # fmt: skip
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, with an estimate of time and memory.")]
-Overwrite = Annotated[
-    bool,
-    typer.Option("--overwrite/--no-overwrite", help="Replace earlier results in --out."),
+    typer.Option("--dry-run", help="Say what would be done, with an estimate of time and memory."),
 ]
 
 
@@ -107,7 +31,9 @@ def _set(ctx: typer.Context, param: typer.CallbackParam, value: bool) -> bool:
 def _use_settings(ctx: typer.Context, value: Path | None) -> Path | None:
     """Put the config file beneath flags and environment, as the parser's own defaults."""
     if not ctx.resilient_parsing:
-        ctx.default_map = read_settings(value, ctx.command)
+        others = getattr(ctx.parent.command, "commands", {}) if ctx.parent else {}
+        ctx.default_map = read_settings(value, ctx.command, others)
+        ctx.meta[IN_USE] = value or DEFAULT_FILE
     return value
 
 

@@ -8,75 +8,27 @@ from typing import Annotated
 import typer
 
 from adclip.cli import tables
-from adclip.cli.options import (
-    Device,
-    DryRun,
-    Inputs,
-    Model,
-    Orientation,
-    OutFolder,
-    Overwrite,
-    Series,
-    Shard,
-    Workers,
-    session_of,
-)
+from adclip.cli.from_settings import Before
+from adclip.cli.options import DryRun, session_of
 from adclip.cli.session import Session
-from adclip.config import PreprocessConfig
+from adclip.prediction.settings import PreprocessConfig
 
 
 def preprocess_command(
-    ctx: typer.Context,
-    inputs: Inputs,
-    out: OutFolder,
-    volumes: Annotated[
-        bool,
-        typer.Option(
-            "--volumes", help="Also hippocampus, ventricles, brain, ICV: from a table beside the scan, else measured."
-        ),
-    ] = PreprocessConfig.volumes,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--override",
-            metavar="SUBJECT[/SESSION]=VERDICT",
-            help="Your own quality verdict: pass, warn or fail. Recorded beside the measured one; may be repeated.",
-        ),
-    ] = None,
-    orientation: Orientation = PreprocessConfig.orientation,
-    series: Series = PreprocessConfig.series,
-    model: Model = PreprocessConfig.model,
-    device: Device = PreprocessConfig.device,
-    workers: Workers = 0,
-    shard: Shard = PreprocessConfig.shard,
-    dry_run: DryRun = False,
-    overwrite: Overwrite = PreprocessConfig.overwrite,
+    ctx: typer.Context, config: PreprocessConfig, dry_run: Annotated[DryRun, Before("overwrite")] = False
 ) -> None:
     """Turn raw T1 scans into normalised volumes.
 
     Each scan is skull-stripped, corrected for bias, aligned to MNI space and written to --out under BIDS derivative
     names, next to status.tsv and the quality page qc.html. Finished scans are kept, so an interrupted run continues.
     """
-    config = PreprocessConfig(
-        inputs=tuple(inputs),
-        out=out,
-        model=model,
-        device=device,
-        volumes=volumes,
-        orientation=orientation,
-        series=series,
-        overrides=tuple(overrides or ()),
-        workers=workers,
-        shard=shard,
-        overwrite=overwrite,
-    )
     session = session_of(ctx)
     if dry_run:
         _show_plan(session, config)
         return
     with session.working() as on_event:
-        from adclip.events import Step
-        from adclip.preprocess import preprocess
+        from adclip.runtime.events import Step
+        from adclip.verbs.preprocess import preprocess
 
         result = preprocess(config, on_event)
         on_event(Step(f"numbers in {config.out / 'status.tsv'}, pictures in {config.out / 'qc.html'}"))
@@ -87,8 +39,8 @@ def preprocess_command(
 
 def _show_plan(session: Session, config: PreprocessConfig) -> None:
     with session.working() as on_event:
-        from adclip.events import Step
-        from adclip.preprocess import plan
+        from adclip.runtime.events import Step
+        from adclip.verbs.preprocess import plan
 
         found = plan(config, on_event)
         left = sum(row.status == "to do" for row in found.rows)

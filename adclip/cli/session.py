@@ -17,7 +17,7 @@ import typer
 
 from adclip.cli.failures import Failure
 from adclip.errors import EXIT_INPUT, EXIT_PARTIAL
-from adclip.events import Event, Failed, OnEvent
+from adclip.runtime.events import Event, Failed, OnEvent
 
 Record = Mapping[str, Any]
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from adclip.cli.commands import COMMANDS, LazyCommand
+from adclip.cli.catalog import COMMANDS
 from adclip.errors import ConfigError
 
 DEFAULT_FILE = Path("adclip.toml")
 NOT_IN_A_FILE = {"config", "help"}
+IN_USE = "adclip.settings_file"  # key of a context's `meta`
 
 
-def read_settings(path: Path | None, command: Any) -> dict[str, Any]:
+def read_settings(path: Path | None, command: Any, others: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the settings file says to one command.
 
     Parameters
@@ -24,6 +25,8 @@ def read_settings(path: Path | None, command: Any) -> dict[str, Any]:
         The file; None looks for `adclip.toml` in the current folder and is content without one.
     command : typer command
         Whose options are wanted.
+    others : mapping
+        Name -> the other commands, each with a `load`: a key at the top of the file may be theirs alone.
 
     Returns
     -------
@@ -46,18 +49,27 @@ def read_settings(path: Path | None, command: Any) -> dict[str, Any]:
         return {}
     data = _read_toml(file)
     own = data.pop(command.name, {})
-    others = {name: data.pop(name) for name in list(data) if name in COMMANDS and isinstance(data[name], dict)}
+    tables = {name: data.pop(name) for name in list(data) if name in COMMANDS and isinstance(data[name], dict)}
     if not isinstance(own, dict):
         raise ConfigError.bad_value(str(file), f"`{command.name}` must be a table, `[{command.name}]`")
     mine = _names(command)
-    everyone = mine | {key: value for name in COMMANDS for key, value in _names_of(name).items()} if data else mine
+    everyone = (
+        mine | {key: value for name in others for key, value in _names(others[name].load()).items()} if data else mine
+    )
     shared = _translate(file, data, everyone)
-    for name, table in others.items():
-        _translate(file, table, _names_of(name), name)
+    for name, table in tables.items():
+        if name in others:
+            _translate(file, table, _names(others[name].load()), name)
     values = {key: value for key, value in shared.items() if key in set(mine.values())}
     values |= _translate(file, own, mine, command.name)
     several = {parameter.name for parameter in command.params if parameter.nargs == -1 or parameter.multiple}
     return {key: [value] if key in several and isinstance(value, str) else value for key, value in values.items()}
+
+
+def file_of(context: Any, parameter: Any) -> Path | None:
+    """Return the settings file if it is where the value of an option comes from."""
+    source = context.get_parameter_source(parameter.name)
+    return context.meta.get(IN_USE) if source is not None and source.name == "DEFAULT_MAP" else None
 
 
 def _read_toml(file: Path) -> dict[str, Any]:
@@ -78,10 +90,6 @@ def _names(command: Any) -> dict[str, str]:
         spelled = [option.lstrip("-").replace("-", "_") for option in parameter.opts if option.startswith("--")]
         names |= {key: parameter.name for key in (parameter.name, *spelled) if key not in NOT_IN_A_FILE}
     return names
-
-
-def _names_of(name: str) -> dict[str, str]:
-    return _names(LazyCommand(name).load())
 
 
 def _translate(file: Path, table: dict[str, Any], names: dict[str, str], section: str = "") -> dict[str, Any]:

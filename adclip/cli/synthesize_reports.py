@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from adclip.cli import tables
-from adclip.cli.options import Columns, DiagnosisPolicy, MaxDays, Overwrite, Style, TaskFile, session_of
+from adclip.cli.from_settings import Before
+from adclip.cli.options import session_of
 from adclip.cli.session import Session
-from adclip.config import SynthesizeReportsConfig
+from adclip.clinical.settings import SynthesizeReportsConfig
 from adclip.errors import EXIT_INPUT, ConfigError
 
 _SHOWN_FINDINGS = 20
@@ -19,46 +20,15 @@ _SHOWN_FINDINGS = 20
 
 def synthesize_reports_command(
     ctx: typer.Context,
-    table: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="TABLE",
-            help="Metadata tables or folders of them; several are joined by subject, session and date.",
-            show_default=False,
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help=".jsonl or .csv file to write.", show_default=False),
-    ] = None,
-    style: Style = SynthesizeReportsConfig.style,
-    mode: Annotated[
-        str,
-        typer.Option(
-            metavar="train|candidate|predict",
-            help="Label phrase of the true class, one report per class, or no label phrase.",
-        ),
-    ] = SynthesizeReportsConfig.mode,
-    task: TaskFile = None,
-    columns: Columns = None,
-    diagnosis_policy: DiagnosisPolicy = SynthesizeReportsConfig.diagnosis_policy,
-    max_days: MaxDays = SynthesizeReportsConfig.max_days,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            help="Vary the wording from report to report; the same seed gives the same words.", show_default=False
-        ),
-    ] = None,
-    check: Annotated[bool, typer.Option("--check", help="Only read the tables and say what they hold.")] = False,
-    explain_columns: Annotated[
-        bool, typer.Option("--explain-columns", help="Only say what each column is taken for, in which unit, and why.")
+    make_config: Callable[[], SynthesizeReportsConfig],
+    check: Annotated[
+        bool, typer.Option("--check", help="Only read the tables and say what they hold."), Before("canonical")
     ] = False,
-    canonical: Annotated[
-        Path | None,
-        typer.Option(
-            "--write-canonical", metavar="FILE", help="Write the clean table, .csv or .tsv.", show_default=False
-        ),
-    ] = None,
+    explain_columns: Annotated[
+        bool,
+        typer.Option("--explain-columns", help="Only say what each column is taken for, in which unit, and why."),
+        Before("canonical"),
+    ] = False,
     lint: Annotated[
         Path | None,
         typer.Option(
@@ -67,8 +37,8 @@ def synthesize_reports_command(
             help="Look for leaks in reports of any origin; exit code 2 if any.",
             show_default=False,
         ),
+        Before("overwrite"),
     ] = None,
-    overwrite: Overwrite = SynthesizeReportsConfig.overwrite,
 ) -> None:
     """Turn metadata tables into synthetic reports.
 
@@ -77,10 +47,11 @@ def synthesize_reports_command(
     phrase. Every value can be traced to its column.
     """
     session = session_of(ctx)
+    table, out, canonical = (ctx.params[name] for name in ("table", "out", "canonical"))
     if lint is not None:
         if table or out or canonical:
             raise ConfigError.bad_value("--lint", "looks at one file of reports and takes no table and no --out")
-        _lint(session, lint, task)
+        _lint(session, lint, ctx.params["task"])
         return
     only_looks = check or explain_columns
     if not table:
@@ -93,21 +64,9 @@ def synthesize_reports_command(
         raise ConfigError.bad_value(
             "--out", "is missing", "add `--out reports.jsonl`, `--write-canonical clean.csv` or `--check`"
         )
-    config = SynthesizeReportsConfig(
-        table=tuple(table),
-        out=out,
-        style=style,
-        mode=mode,
-        task=task,
-        columns=tuple(columns or ()),
-        overwrite=overwrite,
-        diagnosis_policy=diagnosis_policy,
-        max_days=max_days,
-        canonical=canonical,
-        seed=seed,
-    )
+    config = make_config()
     with session.working() as on_event:
-        from adclip.synthesize_reports import synthesize_reports
+        from adclip.verbs.synthesize_reports import synthesize_reports
 
         result = synthesize_reports(config, on_event)
     if explain_columns:
@@ -174,7 +133,7 @@ def _draw_meanings(records: Sequence[tables.Record]) -> None:
 
 def _lint(session: Session, path: Path, task: Path | None) -> None:
     with session.working():
-        from adclip.clinical.lint import lint_reports
+        from adclip.clinical.reports.lint import lint_reports
         from adclip.task import read_task
 
         result = lint_reports(path, read_task(task))

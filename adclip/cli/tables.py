@@ -172,7 +172,7 @@ def _draw_card(record: Record) -> None:
 
 def _draw_volumes(record: Record) -> None:
     """Print the volumes of one scan, each with its share, its centile and its error, and whose they are."""
-    from adclip.volume_lines import HEADERS, notes, rows
+    from adclip.prediction.volume_lines import HEADERS, notes, rows
 
     volumes, source = record["volumes"], record.get("volumes_source")
     sys.stdout.write("\n")

@@ -3,57 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from adclip.cli import tables
-from adclip.cli.options import Overwrite, session_of
-from adclip.config import WEIGHTS_ACTIONS, WeightsConfig
+from adclip.cli.options import session_of
+from adclip.verbs.settings import WeightsConfig
 
 
-def weights_command(
-    ctx: typer.Context,
-    action: Annotated[str, typer.Argument(metavar="|".join(WEIGHTS_ACTIONS), help="What to do.", show_default=False)],
-    what: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[WHAT]",
-            help="A base model: `m3d-clip`, `builtin`, an imported name. For import a folder, file or archive; "
-            "export also takes a RUN folder.",
-        ),
-    ] = WeightsConfig.what,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="FILE.zip", help="Archive to export to.")
-    ] = WeightsConfig.out,
-    name: Annotated[str | None, typer.Option(help="Name for an imported base.")] = WeightsConfig.name,
-    tokenizer: Annotated[
-        Path | None, typer.Option(metavar="VOCAB.txt", help="Vocabulary for an imported base that lies without one.")
-    ] = WeightsConfig.tokenizer,
-    revision: Annotated[
-        str | None, typer.Option(help="Revision to fetch: a commit of the hub, a branch or a tag.")
-    ] = WeightsConfig.revision,
-    overwrite: Overwrite = WeightsConfig.overwrite,
-) -> None:
+def weights_command(ctx: typer.Context, config: WeightsConfig) -> None:
     """Fetch, check and move base models.
 
     list: what is here and what could be. fetch: from the Hugging Face hub, verified and continued where it broke off;
     the only command that uses the network. verify: hash every file again. path: where a base lies. export: one file for a
     machine without network, where import takes it; import also takes a folder or a safetensors file.
     """
-    config = WeightsConfig(
-        action=action,
-        what=what,
-        out=out,
-        name=name,
-        tokenizer=tokenizer,
-        revision=revision,
-        overwrite=overwrite,
-    )
     session = session_of(ctx)
     with session.working() as on_event:
-        from adclip.weights import weights
+        from adclip.verbs.weights import weights
 
         result = weights(config, on_event)
     session.show(result.to_dicts(), _draw)

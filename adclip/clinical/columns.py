@@ -16,8 +16,8 @@ from typing import Any
 
 from adclip.domain import Diagnosis
 from adclip.errors import OutputError
-from adclip.paths import check_id
-from adclip.spreadsheets import unescape_cell
+from adclip.runtime.paths import check_id
+from adclip.runtime.spreadsheets import unescape_cell
 
 MISSING = frozenset({"", "n/a", "N/A", "NA", "nan", "NaN"})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -11,26 +11,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from adclip.brain_volumes import BrainVolumes
 from adclip.domain import FloatArray, InputContract, ReadOptions, ScanItem, Volume
 from adclip.errors import ScanError
-from adclip.imaging.bias import COARSE_MM, correct_bias
-from adclip.imaging.brain import STRIPPED, SkullStripper, find_stripped_mask
-from adclip.imaging.derivative_names import derivative_path
-from adclip.imaging.derivatives import (
+from adclip.imaging import errors
+from adclip.imaging.derivatives.files import (
     PreparedScan,
     quantise,
     read_derivative,
     write_dataset_description,
     write_derivative,
 )
-from adclip.imaging.files import read_volume
-from adclip.imaging.grid import to_grid
-from adclip.imaging.level import level
-from adclip.imaging.limits import limits_version
-from adclip.imaging.modality import refuse_other_than_t1
-from adclip.imaging.quality import measure_quality
-from adclip.imaging.register import Alignment, align
-from adclip.imaging.source import Source, check_unchanged, hash_source, stamp_of
+from adclip.imaging.derivatives.names import derivative_path
+from adclip.imaging.quality.limits import limits_version
+from adclip.imaging.quality.verdict import measure_quality, refuse_other_than_t1
+from adclip.imaging.records.sidecar import StepTaken
+from adclip.imaging.sources.files import read_volume
+from adclip.imaging.sources.source import Source, check_unchanged, hash_source, stamp_of
+from adclip.imaging.steps.bias import COARSE_MM, correct_bias
+from adclip.imaging.steps.brain import STRIPPED, SkullStripper, find_stripped_mask
+from adclip.imaging.steps.grid import to_grid
+from adclip.imaging.steps.level import level
+from adclip.imaging.steps.register import Alignment, align
 
 __all__ = ["PreparedScan", "derivative_path", "prepare_scan", "write_dataset_description", "write_derivative"]
 
@@ -106,7 +108,7 @@ def prepare_scan(
         mask = _find_brain(item, volume, stripper, parameters)
         brain_ml = float(mask.sum()) * abs(float(np.linalg.det(volume.affine[:3, :3]))) / 1000
         if brain_ml < LEAST_BRAIN_ML:
-            raise ScanError.no_brain(item.path, f"{brain_ml:.0f} mL of tissue")
+            raise errors.no_brain(item.path, f"{brain_ml:.0f} mL of tissue")
         if parameters["method"] == STRIPPED:
             flags.append("already_stripped")
     head, head_mask, affine = _crop(volume, mask)
@@ -129,28 +131,27 @@ def prepare_scan(
     with log.step("resample", {"interpolations": 1, "shape": list(contract.shape_xyz)}):
         image, grid_mask = _fill_grid(scaled, head_mask, affine, scan_to_mni, contract)
         if not grid_mask.any():
-            raise ScanError.registration_failed(item.path, "the brain lies outside the template's box")
+            raise errors.registration_failed(item.path, "the brain lies outside the template's box")
     with log.step("quality", {"limits": limits_version()}):
         quality = measure_quality(image, grid_mask, contract, scan_to_mni, brain_ml, volume, mask)
         if not any_modality:
             refuse_other_than_t1(item.path, quality)
     if quality.verdict != "pass":
         flags.append(f"qc_{quality.verdict}")
-    volumes: Mapping[str, Any] = {}
+    volumes: BrainVolumes | None = None
     if measure:
-        from adclip.imaging.volumes import measure_volumes
+        from adclip.imaging.volumes.measure import measure_volumes
 
         with log.step("volumes", {}) as parameters:
-            measured = measure_volumes(head, affine, head_mask, scan_to_mni).to_dict()
-            parameters["method"] = f"{measured.pop('method')} {measured.pop('version')}"
-            volumes = {"source": parameters["method"], **measured}
+            volumes = measure_volumes(head, affine, head_mask, scan_to_mni).to_record()
+            parameters["method"] = volumes.source
     return PreparedScan(
         image=image,
         mask=grid_mask,
         scan_to_mni=scan_to_mni,
         source=volume.source,
         volume=volume,
-        qc=quality.to_dict(),
+        qc=quality,
         flags=tuple(dict.fromkeys(flags)),
         steps=tuple(log.steps),
         source_sha256=source.sha256,
@@ -192,9 +193,9 @@ def _align(item: ScanItem, head: FloatArray, affine: FloatArray, mask: NDArray[n
         with threadpool_limits(limits=1, user_api="blas"):
             alignment = align(head, affine, mask)
     except np.linalg.LinAlgError:
-        raise ScanError.registration_failed(item.path, "no solution") from None
+        raise errors.registration_failed(item.path, "no solution") from None
     if np.linalg.det(alignment.scan_to_mni[:3, :3]) <= 0:
-        raise ScanError.registration_failed(item.path, "the solution is mirrored or empty")
+        raise errors.registration_failed(item.path, "the solution is mirrored or empty")
     return alignment
 
 
@@ -220,10 +221,10 @@ class _StepLog:
     """Collects what was done, with which parameters, and how long it took."""
 
     def __init__(self) -> None:
-        self.steps: list[Mapping[str, Any]] = []
+        self.steps: list[StepTaken] = []
 
     @contextmanager
     def step(self, name: str, parameters: dict[str, Any]) -> Iterator[dict[str, Any]]:
         began = time.perf_counter()
         yield parameters
-        self.steps.append({"name": name, "parameters": parameters, "seconds": round(time.perf_counter() - began, 3)})
+        self.steps.append(StepTaken(name, parameters, round(time.perf_counter() - began, 3)))

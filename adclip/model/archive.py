@@ -8,10 +8,10 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from adclip.errors import WeightsError
-from adclip.events import Advanced, OnEvent, Started
+from adclip.model import errors
 from adclip.model.bases import BASE_RECORD, ORIGINAL_CONFIG, VOCABULARY
-from adclip.paths import atomic_path
+from adclip.runtime.events import Advanced, OnEvent, Started
+from adclip.runtime.paths import atomic_path
 
 CHUNK = 1 << 20
 
@@ -39,7 +39,7 @@ def name_in(source: Path) -> str:
         with zipfile.ZipFile(source) as archive:
             return str(json.loads(archive.read(BASE_RECORD))["name"])
     except (KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
-        raise WeightsError.not_an_archive(source) from error
+        raise errors.not_an_archive(source) from error
 
 
 def pack(files: Sequence[Path], target: Path, on_event: OnEvent) -> None:
@@ -69,14 +69,14 @@ def unpack(source: Path, part: Path, on_event: OnEvent) -> None:
             names = archive.namelist()
             allowed = {BASE_RECORD, VOCABULARY, ORIGINAL_CONFIG}
             if BASE_RECORD not in names or not all(name in allowed or _is_plain_weights(name) for name in names):
-                raise WeightsError.not_an_archive(source)
+                raise errors.not_an_archive(source)
             on_event(Started("unpacking", len(names)))
             for number, name in enumerate(names):
                 with archive.open(name) as packed, (part / name).open("wb") as sink:
                     shutil.copyfileobj(packed, sink, CHUNK)
                 on_event(Advanced("unpacking", number + 1, name))
     except (zipfile.BadZipFile, EOFError) as error:
-        raise WeightsError.not_an_archive(source) from error
+        raise errors.not_an_archive(source) from error
 
 
 def _is_plain_weights(name: str) -> bool:

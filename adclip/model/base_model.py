@@ -10,7 +10,7 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from adclip.domain import InputContract
-from adclip.errors import CheckpointError
+from adclip.model import errors
 from adclip.model.bases import BaseWeights, read_base
 from adclip.model.build import load_network
 from adclip.model.device import choose_device, choose_dtype
@@ -57,7 +57,7 @@ class BaseModel:
         """
         wanted = (1, *self.contract.shape)
         if images.ndim != 5 or tuple(images.shape[1:]) != wanted:
-            raise CheckpointError.other_grid(tuple(images.shape), wanted)
+            raise errors.other_grid(tuple(images.shape), wanted)
         images = images.to(self.device)
         if not self.base.config.text_depth:
             return functional.normalize(self.network.vision_encoder(images, with_patches=False).cls, dim=-1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,9 +9,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adclip.config import M3D_CLIP, ModelConfig
-from adclip.errors import AdclipError, CheckpointError, WeightsError
-from adclip.paths import data_folder, write_text
+from adclip.errors import AdclipError, WeightsError
+from adclip.model import errors
+from adclip.model.settings import M3D_CLIP, ModelConfig
+from adclip.runtime.hashing import file_sha256
+from adclip.runtime.paths import data_folder, write_text
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -98,10 +99,10 @@ class BaseWeights:
         from adclip.model.text import read_tokenizer
 
         if self.vocabulary is None or not self.vocabulary.is_file():
-            raise WeightsError.no_tokenizer(self.weights)
+            raise errors.no_tokenizer(self.weights)
         tokenizer = read_tokenizer(self.vocabulary)
         if tokenizer.get_vocab_size() != self.config.vocabulary:
-            raise WeightsError.other_vocabulary(self.vocabulary, tokenizer.get_vocab_size(), self.config.vocabulary)
+            raise errors.other_vocabulary(self.vocabulary, tokenizer.get_vocab_size(), self.config.vocabulary)
         return tokenizer
 
 
@@ -138,14 +139,14 @@ def read_base(name: str, tokenizer: Path | None = None) -> BaseWeights:
     elif place.exists():
         base = read_original(place)
     elif name in KNOWN:
-        raise WeightsError.not_fetched(name)
+        raise errors.not_fetched(name)
     else:
-        raise WeightsError.unknown_base(name, ["builtin", *sorted(KNOWN.keys() | set(stored())), "a folder, a file"])
+        raise errors.unknown_base(name, ["builtin", *sorted(KNOWN.keys() | set(stored())), "a folder, a file"])
     if tokenizer is None:
         return base
     vocabulary = tokenizer / VOCABULARY if tokenizer.is_dir() else tokenizer
     if not vocabulary.is_file():
-        raise WeightsError.no_tokenizer(vocabulary)
+        raise errors.no_tokenizer(vocabulary)
     return BaseWeights(**{**vars(base), "vocabulary": vocabulary})
 
 
@@ -164,7 +165,7 @@ def read_recorded(folder: Path) -> BaseWeights:
             bool(record.get("raw_scale", False)),
         )
     except (KeyError, TypeError, ValueError, AdclipError) as error:
-        raise CheckpointError.bad_base(folder / BASE_RECORD, "not a readable record of a base model") from error
+        raise errors.bad_base(folder / BASE_RECORD, "not a readable record of a base model") from error
 
 
 def read_base_record(folder: Path) -> dict[str, Any]:
@@ -175,7 +176,7 @@ def read_base_record(folder: Path) -> dict[str, Any]:
         if not isinstance(record, dict):
             raise ValueError("not an object")
     except (ValueError, OSError) as error:
-        raise CheckpointError.bad_base(path, "not a readable record of a base model") from error
+        raise errors.bad_base(path, "not a readable record of a base model") from error
     return record
 
 
@@ -190,7 +191,7 @@ def read_original(place: Path) -> BaseWeights:
     return BaseWeights(
         place.resolve().name if place.is_dir() else place.stem,
         "unknown",
-        hash_file(weights),
+        file_sha256(weights),
         weights,
         vocabulary if vocabulary.is_file() else None,
         layout.config,
@@ -210,22 +211,16 @@ def find_weights(place: Path) -> Path:
     """
     if place.is_file():
         if place.suffix != ".safetensors":
-            raise WeightsError.pickled(place)
+            raise errors.pickled(place)
         return place
     found = sorted(place.glob("*.safetensors"))
     preferred = [path for path in found if path.name == "model.safetensors"]
     if preferred or len(found) == 1:
         return (preferred or found)[0]
     if found:
-        raise WeightsError.several_files(place, [path.name for path in found])
+        raise errors.several_files(place, [path.name for path in found])
     pickled = [path for pattern in ("*.bin", "*.pt", "*.pth") for path in place.glob(pattern)]
-    raise WeightsError.pickled(pickled[0]) if pickled else WeightsError.no_weights(place)
-
-
-def hash_file(path: Path) -> str:
-    """Return the SHA-256 of a file as hex."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    raise errors.pickled(pickled[0]) if pickled else errors.no_weights(place)
 
 
 def stored() -> Iterator[str]:
@@ -255,7 +250,7 @@ def find_base(name: str, sha256: str) -> BaseWeights:
         if place and Path(place).exists() and (found := read_base(place)).sha256 == sha256:
             return found
     if absent is not None:
-        raise absent if name in KNOWN else WeightsError.base_of_adapter(name, sha256)
+        raise absent if name in KNOWN else errors.base_of_adapter(name, sha256)
     return base
 
 

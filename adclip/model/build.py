@@ -13,14 +13,15 @@ import torch.nn.functional as functional
 from einops import rearrange
 from torch import Tensor, nn
 
-from adclip.config import ModelConfig, PromptConfig
 from adclip.domain import InputContract
-from adclip.errors import CheckpointError, WeightsError
-from adclip.model.bases import BaseWeights, hash_file
+from adclip.model import errors
+from adclip.model.bases import BaseWeights
 from adclip.model.network import Network
 from adclip.model.original import IGNORED, TEXT
 from adclip.model.prompts import freeze_base, is_adapter, is_added, lower_frozen, ours
+from adclip.model.settings import ModelConfig, PromptConfig
 from adclip.model.text import build_bert
+from adclip.runtime.hashing import file_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,9 +87,9 @@ def load_network(
 def check_hash(base: BaseWeights) -> None:
     """Raise WeightsError unless the weights are there and are the ones recorded."""
     if not base.weights.is_file():
-        raise WeightsError.no_weights(base.weights)
-    if not base.hashed and hash_file(base.weights) != base.sha256:
-        raise WeightsError.hash_differs(base.weights)
+        raise errors.no_weights(base.weights)
+    if not base.hashed and file_sha256(base.weights) != base.sha256:
+        raise errors.hash_differs(base.weights)
 
 
 @contextmanager
@@ -117,7 +118,7 @@ def open_state(
                 del value
         yield state
     except SafetensorError as error:
-        raise CheckpointError.not_safetensors(base.weights) from error
+        raise errors.not_safetensors(base.weights) from error
 
 
 def _text_loader(base: BaseWeights, dtype: torch.dtype) -> Callable[[], nn.Module]:
@@ -197,10 +198,10 @@ def fill(
     missing = {name for name in wanted if name not in state and name not in optional}
     unknown = {name for name in state if name not in wanted}
     if missing or unknown:
-        raise CheckpointError.keys_differ(where, missing, unknown)
+        raise errors.keys_differ(where, missing, unknown)
     for name, value in state.items():
         if wanted[name].shape != value.shape:
-            raise CheckpointError.shape_differs(where, name, tuple(value.shape), tuple(wanted[name].shape))
+            raise errors.shape_differs(where, name, tuple(value.shape), tuple(wanted[name].shape))
         if skipped and name.startswith(skipped):
             continue
         if name in copied and not wanted[name].is_meta:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from adclip.model.record import FEW_SUBJECTS
+from adclip.model.record_parts import Number
 
 if TYPE_CHECKING:
     from adclip.model.record import AdapterRecord, Calibration
@@ -30,7 +31,7 @@ PREDICTING = ("prompt", "lora", "full")
 
 def render_card(record: AdapterRecord) -> str:
     """Return the Markdown text of a model card; every number in it comes from `record`."""
-    method = record.training.get("method", "prompt")
+    method = record.training.method
     base = record.base
     return f"""# adclip {"adapter" if method in PREDICTING else "baseline"}
 
@@ -77,7 +78,7 @@ def _use(method: str) -> str:
 
 
 def _counts(record: AdapterRecord) -> str:
-    counts: dict[str, dict[str, int]] = record.training.get("counts", {})
+    counts = record.training.counts
     rows: list[list[Any]] = [
         ["part", *next(iter(counts.values()), {})],
         *([part, *sizes.values()] for part, sizes in counts.items()),
@@ -92,13 +93,13 @@ def _labels(record: AdapterRecord) -> str:
 
 
 def _training(record: AdapterRecord) -> str:
-    told = record.training
-    words = [f"Recipe `{told.get('recipe', 'default')}`", f"objective `{told.get('objective', 'candidates')}`"]
-    if told.get("trainable_parameters"):
-        words.append(f"{told['trainable_parameters']:,} trained parameters")
-    if told.get("best_epoch"):
-        words.append(f"epoch {told['best_epoch']} of {told['epochs']} kept")
-    return ", ".join([*words, f"seed {told.get('seed')}"]) + "."
+    training = record.training
+    words = [f"Recipe `{training.recipe}`", f"objective `{training.objective}`"]
+    if training.trainable_parameters:
+        words.append(f"{training.trainable_parameters:,} trained parameters")
+    if training.best_epoch:
+        words.append(f"epoch {training.best_epoch} of {training.epochs} kept")
+    return ", ".join([*words, f"seed {training.seed}"]) + "."
 
 
 def _measured(record: AdapterRecord) -> str:
@@ -109,7 +110,7 @@ def _measured(record: AdapterRecord) -> str:
     rows = [["number", "value", *groups, "n"]]
     for name, value in own.items():
         others = [_cell(beside[group].get(name)) for group in groups]
-        rows.append([f"`{name}`", _cell(value), *others, str(value.get("n"))])
+        rows.append([f"`{name}`", _cell(value), *others, str(Number.from_dict(value).scans)])
     words = {"score": record.task.score, "volumes": _volumes(record)}
     meaning = ", ".join(f"`{group}` {GROUPS[group].format(**words)}" for group in groups)
     read = _EARLIER if record.prior is None else _reading(record)
@@ -126,15 +127,15 @@ _EARLIER = (
 def _reading(record: AdapterRecord) -> str:
     """Say how to read the numbers."""
     last = record.labels[-1].lower()
-    told = f"""In brackets 95 % intervals over subjects; n counts scans. `accuracy`, `brier` and `ece` are of probabilities for classes as
+    text = f"""In brackets 95 % intervals over subjects; n counts scans. `accuracy`, `brier` and `ece` are of probabilities for classes as
 common as in this study ({_shares(record)}); `balanced_accuracy`, which is the accuracy for classes equally common,
 `macro_f1`, `auc_{last}_vs_rest` and its like, and what ends in `_equal`, of probabilities for classes equally common, as `predict`
 gives them. `ece_if_perfect` is the `ece` that exact probabilities would show with so few scans, with the band of 95 in 100
 such cohorts; `ece_excess` is what there is beyond, and chance explains it while its interval holds 0."""
     calibration = record.calibration
     if calibration.subjects and "set_coverage" not in record.metrics:
-        told += "\nPrediction sets were not measured: a road of the test scans has no threshold, see Calibration."
-    return told
+        text += "\nPrediction sets were not measured: a road of the test scans has no threshold, see Calibration."
+    return text
 
 
 def _shares(record: AdapterRecord) -> str:
@@ -167,64 +168,78 @@ def _if_not(record: AdapterRecord) -> str:
 
 def _volumes(record: AdapterRecord) -> str:
     """Say which volumes the norm score is made of."""
-    told = record.volumes_baseline or {}
-    structures = " and ".join(str(name).replace("_", " ") for name in told.get("structures", ()))
-    return f"{structures} by {told.get('program')} ({told.get('basis')}) against norms for age"
+    baseline = record.volumes_baseline
+    if baseline is None:
+        return ""
+    structures = " and ".join(name.replace("_", " ") for name in baseline.structures)
+    return f"{structures} by {baseline.program} ({baseline.basis}) against norms for age"
 
 
 def _cell(metric: dict[str, Any] | None, sign: str = "") -> str:
     if metric is None:
         return ""
-    if metric.get("value") is None:
+    number = Number.from_dict(metric)
+    if number.value is None:
         return "not defined"
-    ends = [metric.get("low"), metric.get("high")]
-    interval = "" if None in ends else f" ({ends[0]:{sign}.3f} to {ends[1]:{sign}.3f})"
-    if metric.get("note"):
-        interval = f" (no interval: {metric['note']})"
-    return f"{metric['value']:{sign}.3f}{interval}"
+    interval = ""
+    if number.note:
+        interval = f" (no interval: {number.note})"
+    elif number.low is not None and number.high is not None:
+        interval = f" ({number.low:{sign}.3f} to {number.high:{sign}.3f})"
+    return f"{number.value:{sign}.3f}{interval}"
 
 
 def _calibration(record: AdapterRecord) -> str:
-    found = record.calibration
-    if not found.subjects:
+    calibration = record.calibration
+    if not calibration.subjects:
         return "None: there was no calibration subject, so probabilities are those of the raw scores."
-    told = _temperatures(record)
-    if found.mmse_half_width is not None:
-        told += f"; 90 % interval of\nthe {record.task.score}: +-{found.mmse_half_width:.1f} points"
-    if found.set_threshold is not None:
-        told += f"; a 90 % prediction set holds\nthe classes of at least {found.set_threshold:.3f}"
-    if found.scan_only_set_threshold is not None and record.prior is not None:
-        told += f"; without a report,\nof at least {found.scan_only_set_threshold:.3f}"
-    if found.gate_limit is not None:
-        told += f"; scans farther than {found.gate_limit:.2f} from\nthe training scans are flagged"
-    return f"{told}. Fitted on {found.subjects} calibration subjects{_few(found)}.{_uncalibrated(found)}"
+    text = _temperatures(record)
+    if calibration.mmse_half_width is not None:
+        text += f"; 90 % interval of\nthe {record.task.score}: +-{calibration.mmse_half_width:.1f} points"
+    if calibration.set_threshold is not None:
+        text += f"; a 90 % prediction set holds\nthe classes of at least {calibration.set_threshold:.3f}"
+    if calibration.scan_only_set_threshold is not None and record.prior is not None:
+        text += f"; without a report,\nof at least {calibration.scan_only_set_threshold:.3f}"
+    if calibration.gate_limit is not None:
+        text += f"; scans farther than {calibration.gate_limit:.2f} from\nthe training scans are flagged"
+    return (
+        f"{text}. Fitted on {calibration.subjects} calibration subjects{_few(calibration)}.{_uncalibrated(calibration)}"
+    )
 
 
 def _temperatures(record: AdapterRecord) -> str:
-    found = record.calibration
+    calibration = record.calibration
     roads = {
-        "with a report": (found.temperature, found.study_temperature, found.is_fitted(with_report=True)),
-        "without": (found.scan_only_temperature, found.scan_only_study_temperature, found.is_fitted(with_report=False)),
+        "with a report": (
+            calibration.temperature,
+            calibration.study_temperature,
+            calibration.is_fitted(with_report=True),
+        ),
+        "without": (
+            calibration.scan_only_temperature,
+            calibration.scan_only_study_temperature,
+            calibration.is_fitted(with_report=False),
+        ),
     }
-    told = "Temperature " + ", ".join(f"{one:.3f} {way}" for way, (one, _, fitted) in roads.items() if fitted)
+    text = "Temperature " + ", ".join(f"{one:.3f} {way}" for way, (one, _, fitted) in roads.items() if fitted)
     if record.prior is None:
-        return told
+        return text
     study = [f"{two:.3f} {way}" for way, (_, two, fitted) in roads.items() if fitted and two is not None]
     if not study:
         return "No temperature"
-    return f"{told}, for classes equally common, as `predict`\nanswers; {', '.join(study)}, with the shares of this study put back"
+    return f"{text}, for classes equally common, as `predict`\nanswers; {', '.join(study)}, with the shares of this study put back"
 
 
-def _uncalibrated(found: Calibration) -> str:
+def _uncalibrated(calibration: Calibration) -> str:
     """Say what is shown where a road has nothing of its own."""
-    if not found.is_fitted(with_report=False):
+    if not calibration.is_fitted(with_report=False):
         return (
             "\n\nNothing is calibrated: the subjects were of fewer than two classes. Probabilities are those of the raw scores,\n"
             "flagged `not_calibrated`, and there is no prediction set."
         )
-    if not found.is_fitted(with_report=True):
+    if not calibration.is_fitted(with_report=True):
         return (
-            f"\n\nAnswers with a report are not calibrated: {found.report_subjects} calibration subjects had one, of fewer than two classes.\nTheir probabilities are those of the raw scores, flagged `not_calibrated`, "
+            f"\n\nAnswers with a report are not calibrated: {calibration.report_subjects} calibration subjects had one, of fewer than two classes.\nTheir probabilities are those of the raw scores, flagged `not_calibrated`, "
             "and there is no prediction set; nothing is\ntaken over from scans without a report."
         )
     return ""

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adclip.domain import InputContract
-from adclip.errors import CheckpointError
+from adclip.model import errors
 from adclip.model.bases import BASE_RECORD, KNOWN, find_base, read_base, store
 from adclip.model.record import ADAPTER_RECORD, BASELINE_RECORD, AdapterRecord, model_folder, read_record
-from adclip.paths import atomic_path, write_bytes, write_text
+from adclip.runtime.paths import atomic_path, write_bytes, write_text
 
 if TYPE_CHECKING:
     import torch
@@ -80,12 +80,12 @@ def check_weights(folder: Path) -> None:
 
     path = folder / ADAPTER_WEIGHTS
     if not path.is_file():
-        raise CheckpointError.damaged(folder, f"{ADAPTER_WEIGHTS} is missing")
+        raise errors.damaged(folder, f"{ADAPTER_WEIGHTS} is missing")
     try:
         with safe_open(path, framework="pt"):
             pass
     except SafetensorError as error:
-        raise CheckpointError.damaged(path, "not a readable safetensors file") from error
+        raise errors.damaged(path, "not a readable safetensors file") from error
 
 
 def write_tensors(path: Path, state: dict[str, Tensor]) -> None:
@@ -157,26 +157,26 @@ def load_model(model: str, precision: str = "fp32", device: torch.device | None 
     record = read_record(folder)
     base = find_base(record.base["name"], record.base["sha256"])
     if base.sha256 != record.base["sha256"]:
-        raise CheckpointError.other_base(folder, record.base["sha256"], base.sha256)
+        raise errors.other_base(folder, record.base["sha256"], base.sha256)
     if dataclasses.replace(base.config, contract=record.model.contract) != record.model:
-        raise CheckpointError.damaged(folder / ADAPTER_RECORD, "its model sizes are not those of its base")
+        raise errors.damaged(folder / ADAPTER_RECORD, "its model sizes are not those of its base")
     path = folder / ADAPTER_WEIGHTS
     if not path.is_file():
-        raise CheckpointError.damaged(folder, f"{ADAPTER_WEIGHTS} is missing")
+        raise errors.damaged(folder, f"{ADAPTER_WEIGHTS} is missing")
     data = path.read_bytes()
     try:
         state = load(data)
         with safe_open(path, framework="pt") as stream:
             classes = (stream.metadata() or {}).get(CLASSES)
     except SafetensorError as error:
-        raise CheckpointError.damaged(path, "not a readable safetensors file") from error
+        raise errors.damaged(path, "not a readable safetensors file") from error
     if classes is not None and classes != json.dumps(record.labels):
-        raise CheckpointError.damaged(path, f"its classes are {classes}, not those of {ADAPTER_RECORD}")
+        raise errors.damaged(path, f"its classes are {classes}, not those of {ADAPTER_RECORD}")
     class_texts = _take_class_texts(state, record, path)
     try:
         gate = take_gate(state, record.model.embedding)
     except ValueError as error:
-        raise CheckpointError.damaged(path, str(error)) from None
+        raise errors.damaged(path, str(error)) from None
     dtype = choose_dtype(precision, device or torch.device("cpu"))
     late = class_texts is not None and not record.prompts.whole  # a tower that was trained is in the adapter
     network = load_network(base, record.prompts, contract=record.model.contract, dtype=dtype, late_text=late)
@@ -203,5 +203,5 @@ def _take_class_texts(state: dict[str, Tensor], record: AdapterRecord, path: Pat
         or tokens.shape != (len(record.labels), words.shape[-1], record.model.embedding)
         or words.shape != tokens.shape[:2]
     ):
-        raise CheckpointError.damaged(path, "its encoded class phrases do not fit its classes")
+        raise errors.damaged(path, "its encoded class phrases do not fit its classes")
     return tokens[None], words[None].bool()

@@ -7,8 +7,8 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
 
-from adclip.config import ModelConfig
 from adclip.domain import InputContract
+from adclip.model.settings import ModelConfig
 from adclip.unet import UNet
 
 # The right side's box in MNI millimetres, first and last voxel centres along D (up), H (to the back) and W (to the middle). It is

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from adclip.errors import DeviceError
+from adclip.model import errors
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -44,5 +45,5 @@ def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
         native = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
         return torch.bfloat16 if native else torch.float32
     if precision == "fp16" and device.type == "cpu":
-        raise DeviceError.no_precision(precision, str(device))
+        raise errors.no_precision(precision, str(device))
     return DTYPES[precision]

@@ -17,8 +17,8 @@ from io import BufferedRandom
 from pathlib import Path
 from typing import Any
 
-from adclip.errors import WeightsError
-from adclip.events import Advanced, OnEvent, Started
+from adclip.model import errors as model_errors
+from adclip.runtime.events import Advanced, OnEvent, Started
 
 _COMMIT, _SHA256, _SHA1 = re.compile(r"[0-9a-f]{40}"), re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
 _LFS_POINTER = b"version https://git-lfs"
@@ -92,14 +92,14 @@ def read_listing(repository: str, revision: str | None) -> Listing:
     with _hub_errors(repository):
         info = HfApi().model_info(repository, revision=revision, files_metadata=True)
     if not _COMMIT.fullmatch(info.sha or ""):
-        raise WeightsError.hub_nonsense(repository, "no commit")
+        raise model_errors.hub_nonsense(repository, "no commit")
     known = {file.rfilename: file for file in info.siblings or ()}
     weights = [name for name in known if name.endswith(".safetensors") and "/" not in name]
     chosen = "model.safetensors" if "model.safetensors" in weights else next(iter(weights), None)
     if chosen is None:
-        raise WeightsError.hub_nonsense(repository, "no safetensors file")
+        raise model_errors.hub_nonsense(repository, "no safetensors file")
     if "vocab.txt" not in known:
-        raise WeightsError.hub_nonsense(repository, "no vocab.txt")
+        raise model_errors.hub_nonsense(repository, "no vocab.txt")
     names = [name for name in (chosen, "vocab.txt", "config.json") if name in known]
     card: Any = info.card_data
     licence = card.get("license") if card else None
@@ -112,7 +112,7 @@ def _to_file(repository: str, file: Any) -> HubFile:
     size = file.lfs.size if file.lfs else file.size
     valid = _SHA256.fullmatch(sha256) if sha256 else _SHA1.fullmatch(git_sha1 or "")
     if not valid or not isinstance(size, int):
-        raise WeightsError.hub_nonsense(repository, f"no hash of {file.rfilename}, so it could not be verified")
+        raise model_errors.hub_nonsense(repository, f"no hash of {file.rfilename}, so it could not be verified")
     return HubFile(file.rfilename, size, sha256, git_sha1)
 
 
@@ -146,7 +146,7 @@ def download(listing: Listing, file: HubFile, target: Path, on_event: OnEvent) -
     if not file.is_met_by(target):
         head = target.read_bytes()[:_HEAD_BYTES]
         target.unlink()
-        raise WeightsError.wrong_content(listing.repository, file.name, what_came(head))
+        raise model_errors.wrong_content(listing.repository, file.name, what_came(head))
 
 
 def what_came(head: bytes) -> str:
@@ -195,16 +195,16 @@ def _hub_errors(repository: str, part: Path | None = None) -> Iterator[None]:
     try:
         yield
     except OfflineModeIsEnabled as error:
-        raise WeightsError.offline(repository) from error
+        raise model_errors.offline(repository) from error
     except GatedRepoError as error:
-        raise WeightsError.hub_refuses(repository, "access is gated: accept its terms and set HF_TOKEN") from error
+        raise model_errors.hub_refuses(repository, "access is gated: accept its terms and set HF_TOKEN") from error
     except RevisionNotFoundError as error:
-        raise WeightsError.hub_refuses(repository, "it has no such revision") from error
+        raise model_errors.hub_refuses(repository, "it has no such revision") from error
     except RepositoryNotFoundError as error:
-        raise WeightsError.hub_refuses(repository, "no such repository, or HF_TOKEN may not read it") from error
+        raise model_errors.hub_refuses(repository, "no such repository, or HF_TOKEN may not read it") from error
     except HfHubHTTPError as error:
         status = getattr(getattr(error, "response", None), "status_code", "?")
-        raise WeightsError.hub_refuses(repository, f"HTTP status {status}") from error
+        raise model_errors.hub_refuses(repository, f"HTTP status {status}") from error
     except Exception as error:
         # httpx's family, its successors' and sockets': whatever broke, the part on disk is good for the next try
         if isinstance(error, OSError) and error.errno in _DISK:
@@ -213,8 +213,8 @@ def _hub_errors(repository: str, part: Path | None = None) -> Iterator[None]:
         came = what_came(head)
         if part is not None and not came.startswith("its hash"):
             part.unlink()
-            raise WeightsError.wrong_content(repository, part.name, came) from error
-        raise WeightsError.connection_broke(repository, type(error).__name__) from error
+            raise model_errors.wrong_content(repository, part.name, came) from error
+        raise model_errors.connection_broke(repository, type(error).__name__) from error
 
 
 def _head_of(part: Path) -> bytes:

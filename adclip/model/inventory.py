@@ -6,16 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adclip.errors import CheckpointError, WeightsError
-from adclip.model.bases import (
-    BASE_RECORD,
-    BUILTIN_FOLDER,
-    KNOWN,
-    hash_file,
-    read_base,
-    read_base_record,
-    stored,
-)
+from adclip.model import errors
+from adclip.model.bases import BASE_RECORD, BUILTIN_FOLDER, KNOWN, read_base, read_base_record, stored
+from adclip.runtime.hashing import file_sha256
 
 
 @dataclass(frozen=True)
@@ -85,11 +78,11 @@ def verify(name: str) -> StoredBase:
     for file, sha256 in {base.weights.name: base.sha256, **(record.get("files") or {})}.items():
         path = base.folder / Path(file).name
         if not path.is_file():
-            raise WeightsError.no_weights(path)
-        if hash_file(path) != sha256:
-            raise WeightsError.hash_differs(path)
+            raise errors.no_weights(path)
+        if file_sha256(path) != sha256:
+            raise errors.hash_differs(path)
     found = {base.prefix + key: shape for key, shape in read_shapes(base.weights).items()}
     wanted = expected_shapes(base.config)
     if missing := {key for key, shape in wanted.items() if found.get(key) != shape}:
-        raise CheckpointError.keys_differ(base.weights, missing, set())
+        raise errors.keys_differ(base.weights, missing, set())
     return describe(name) if record else StoredBase(name, "in a folder of yours", sha256=base.sha256, path=base.folder)

@@ -12,9 +12,9 @@ import torch.nn.functional as functional
 from einops import rearrange
 from torch import Tensor, nn
 
-from adclip.config import LAST_TEXT_TOKEN, ModelConfig, PromptConfig
 from adclip.errors import CheckpointError
 from adclip.model.prompts import new_tokens
+from adclip.model.settings import LAST_TEXT_TOKEN, ModelConfig, PromptConfig
 from adclip.model.text import TokenBatch, build_bert, encode_words
 from adclip.model.vision import AttentionRecord, VisionTower
 

@@ -15,9 +15,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from adclip.config import M3D_CLIP, ModelConfig
 from adclip.domain import InputContract
-from adclip.errors import AdclipError, CheckpointError
+from adclip.errors import AdclipError
+from adclip.model import errors
+from adclip.model.settings import M3D_CLIP, ModelConfig
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -60,7 +61,7 @@ def read_shapes(weights: Path) -> dict[str, tuple[int, ...]]:
         with safe_open(weights, framework="np") as stream:
             return {name: tuple(stream.get_slice(name).get_shape()) for name in stream.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise CheckpointError.not_safetensors(weights) from error
+        raise errors.not_safetensors(weights) from error
 
 
 def read_layout(weights: Path, config_file: Path | None) -> Layout:
@@ -86,10 +87,10 @@ def read_layout(weights: Path, config_file: Path | None) -> Layout:
         config = _to_config(named, told)
     except KeyError as error:
         missing = str(error.args[0])
-        raise CheckpointError.keys_differ(weights, {missing.removeprefix(prefix)}, set()) from error
+        raise errors.keys_differ(weights, {missing.removeprefix(prefix)}, set()) from error
     except (AdclipError, ValueError, TypeError, ZeroDivisionError, IndexError) as error:
         reason = error.problem if isinstance(error, AdclipError) else str(error)
-        raise CheckpointError.bad_base(weights, f"its shapes and config.json make no model ({reason})") from error
+        raise errors.bad_base(weights, f"its shapes and config.json make no model ({reason})") from error
     _check(weights, named, config, prefix)
     return Layout(config, prefix)
 
@@ -189,12 +190,12 @@ def _check(weights: Path, named: Shapes, config: ModelConfig, prefix: str) -> No
     wanted = expected_shapes(config)
     missing, unknown = wanted.keys() - named.keys(), named.keys() - wanted.keys()
     if missing or unknown:
-        raise CheckpointError.keys_differ(
+        raise errors.keys_differ(
             weights, {name.removeprefix(prefix) for name in missing}, {name.removeprefix(prefix) for name in unknown}
         )
     for name, shape in wanted.items():
         if named[name] != shape:
-            raise CheckpointError.shape_differs(weights, name.removeprefix(prefix), named[name], shape)
+            raise errors.shape_differs(weights, name.removeprefix(prefix), named[name], shape)
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -203,7 +204,7 @@ def _read_config(path: Path) -> dict[str, Any]:
         if not isinstance(told, dict):
             raise ValueError("not an object")
     except (ValueError, OSError) as error:
-        raise CheckpointError.bad_base(path, "not a readable JSON object") from error
+        raise errors.bad_base(path, "not a readable JSON object") from error
     return told
 
 

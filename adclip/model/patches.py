@@ -6,8 +6,8 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from adclip.config import ModelConfig
 from adclip.model.close_up import CloseUp
+from adclip.model.settings import ModelConfig
 
 LAYERS_PER_LEVEL = 6  # of `ConvStem`: twice a convolution, a normalisation and a GELU
 

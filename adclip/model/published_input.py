@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch.nn.functional as functional
 from torch import Tensor
 
-from adclip.config import ModelConfig
+from adclip.model.settings import ModelConfig
 
 
 def published_grid(config: ModelConfig) -> tuple[int, int, int]:

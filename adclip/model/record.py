@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adclip.config import REPORT_STYLES, ModelConfig, PromptConfig
 from adclip.domain import BUILTIN_NOTICE, RESEARCH_NOTICE
 from adclip.errors import CheckpointError, ConfigError
+from adclip.model import errors
 from adclip.model.bases import BUILTIN_FOLDER
+from adclip.model.record_parts import StoredBaseline, Training
+from adclip.model.settings import ModelConfig, PromptConfig
+from adclip.settings.shared import REPORT_STYLES
 from adclip.task import ALZHEIMER, Task
 
 SCHEMA_VERSION = 1
@@ -20,6 +23,7 @@ ADAPTER_RECORD = "adapter.json"
 LESS = "less_"  # metrics `less_GROUP.METRIC` are the model's less that group's on the same subjects
 FEW_SUBJECTS = 60  # method: with fewer, calibration is cross-fitted and says so
 LAST_DIAGNOSIS_NOTICE = "learned from each subject's last diagnosis, not that at the visit of the scan (subject-last)"
+BASELINES = ("metadata_baseline", "volumes_baseline")
 BASELINE_RECORD = "baseline.json"  # of a method that is measured for comparison and cannot predict
 
 
@@ -105,12 +109,12 @@ class AdapterRecord:
     mmse_mean, mmse_sd : float or None
         Undo the z-scoring of the MMSE, in points.
     calibration : Calibration
-    metadata_baseline : dict or None
-        Logistic regression on the same columns, as JSON.
-    training : dict
+    metadata_baseline : StoredBaseline or None
+        Logistic regression on the same columns.
+    training : Training
         Settings and counts; no path, no individual.
     metrics : dict
-        Measured on the test subjects: name -> value, low, high, n.
+        Measured on the test subjects: name -> value, low, high, n, see `adclip.model.record_parts.Number`.
     adclip_version : str
     libraries : dict
     template_version : str
@@ -119,8 +123,8 @@ class AdapterRecord:
         Whether it reads reports at all.
     task : Task
         What it was asked; `labels` and `phrases` are its.
-    volumes_baseline : dict or None
-        Logistic regression on the medial temporal norm score, as JSON; None where the training scans had no volumes that any
+    volumes_baseline : StoredBaseline or None
+        Logistic regression on the medial temporal norm score; None where the training scans had no volumes that any
         norms fit, and in records from before there was one.
     prior : dict or None
         Class -> its share among the training scans, which training took out of the scores; None in records from before it was
@@ -136,15 +140,15 @@ class AdapterRecord:
     mmse_mean: float | None
     mmse_sd: float | None
     calibration: Calibration
-    metadata_baseline: dict[str, Any] | None
-    training: dict[str, Any]
+    metadata_baseline: StoredBaseline | None
+    training: Training
     metrics: dict[str, Any]
     adclip_version: str
     libraries: dict[str, str]
     template_version: str = "1"
     reports: bool = True
     task: Task = ALZHEIMER
-    volumes_baseline: dict[str, Any] | None = None
+    volumes_baseline: StoredBaseline | None = None
     prior: dict[str, float] | None = None
     schema_version: int = SCHEMA_VERSION
 
@@ -171,14 +175,14 @@ class AdapterRecord:
     @property
     def takes_last_diagnosis(self) -> bool:
         """Whether scans were labelled with diagnoses of later visits."""
-        return self.training.get("label_policy") == "subject-last"
+        return self.training.label_policy == "subject-last"
 
     @property
     def notice(self) -> str:
         """The line every output of this model carries."""
-        told = [BUILTIN_NOTICE] if self.base["name"] == "builtin" else []
-        told += [LAST_DIAGNOSIS_NOTICE] if self.takes_last_diagnosis else []
-        return ". ".join([*told, RESEARCH_NOTICE])
+        lines = [BUILTIN_NOTICE] if self.base["name"] == "builtin" else []
+        lines += [LAST_DIAGNOSIS_NOTICE] if self.takes_last_diagnosis else []
+        return ". ".join([*lines, RESEARCH_NOTICE])
 
     def to_json(self) -> str:
         """Return the text of `adapter.json`."""
@@ -186,6 +190,9 @@ class AdapterRecord:
         record["model"], record["prompts"] = self.model.to_dict(), self.prompts.to_dict()
         record["task"] = self.task.to_dict()
         record["calibration"] = dataclasses.asdict(self.calibration)
+        record["training"] = self.training.to_dict()
+        for name in BASELINES:
+            record[name] = None if record[name] is None else record[name].to_dict()
         ordered = {"schema_version": record.pop("schema_version"), **record, "notice": self.notice}
         return json.dumps(ordered, indent=2) + "\n"
 
@@ -205,16 +212,16 @@ def read_record(folder: Path, name: str = ADAPTER_RECORD) -> AdapterRecord:
     """
     path = folder / name
     if (folder / BASELINE_RECORD).is_file() and not path.is_file():
-        raise CheckpointError.is_baseline(folder)
+        raise errors.is_baseline(folder)
     if not path.is_file():
         if not folder.exists():
-            raise CheckpointError.no_folder(folder)
+            raise errors.no_folder(folder)
         begun = (folder / "private" / "config.toml").is_file()
-        raise CheckpointError.unfinished(folder) if begun else CheckpointError.missing(folder)
+        raise errors.unfinished(folder) if begun else errors.missing(folder)
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         if data["schema_version"] > SCHEMA_VERSION:
-            raise CheckpointError.newer_schema(path, data["schema_version"], SCHEMA_VERSION)
+            raise errors.newer_schema(path, data["schema_version"], SCHEMA_VERSION)
         data.pop("notice", None)
         data["model"] = ModelConfig.from_dict(data["model"])
         data["prompts"] = PromptConfig.from_dict(data["prompts"])
@@ -227,11 +234,11 @@ def read_record(folder: Path, name: str = ADAPTER_RECORD) -> AdapterRecord:
             raise ValueError("`labels` are not the classes of `task`")
         if data["style"] not in REPORT_STYLES:
             raise ValueError(f"`style` is none of {', '.join(REPORT_STYLES)}")
-        baselines = {
-            "metadata_baseline": data["metadata_baseline"], "volumes_baseline": data.get("volumes_baseline"),
-        }  # fmt: skip
-        for kind, baseline in baselines.items():
-            if baseline is not None and tuple(baseline["class_order"]) != data["labels"]:
+        data["training"] = Training.from_dict(data["training"])
+        data.setdefault("volumes_baseline", None)
+        for kind in BASELINES:
+            data[kind] = None if data[kind] is None else StoredBaseline.from_dict(data[kind])
+            if data[kind] is not None and data[kind].class_order != data["labels"]:
                 raise ValueError(f"`{kind}` has other classes than `labels`")
         prior = data.get("prior")
         if prior is not None and not (
@@ -247,4 +254,4 @@ def read_record(folder: Path, name: str = ADAPTER_RECORD) -> AdapterRecord:
             raise
         # the words of our own checks alone: others may repeat what stands in the file
         why = str(error) if type(error) is ValueError and str(error).startswith("`") else "not readable"
-        raise CheckpointError.damaged(path, why) from error
+        raise errors.damaged(path, why) from error

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from adclip.errors import CheckpointError, OutputError, WeightsError
-from adclip.events import OnEvent
+from adclip.errors import OutputError
+from adclip.model import errors
 from adclip.model.archive import is_archive, name_in, names_in, pack, unpack
 from adclip.model.bases import (
     BASE_RECORD,
@@ -18,7 +18,6 @@ from adclip.model.bases import (
     VOCABULARY,
     BaseWeights,
     find_weights,
-    hash_file,
     read_base,
     read_base_record,
     read_recorded,
@@ -28,7 +27,9 @@ from adclip.model.checkpoint import ADAPTER_WEIGHTS, CARD
 from adclip.model.hub import download, read_listing
 from adclip.model.inventory import StoredBase, describe, verify
 from adclip.model.record import ADAPTER_RECORD, read_record
-from adclip.paths import check_id, check_place, write_text
+from adclip.runtime.events import OnEvent
+from adclip.runtime.hashing import file_sha256
+from adclip.runtime.paths import check_id, check_place, write_text
 
 SHAREABLE = (ADAPTER_WEIGHTS, ADAPTER_RECORD, CARD)  # contract: what of a RUN may leave
 
@@ -52,13 +53,13 @@ def fetch(name: str, revision: str | None, on_event: OnEvent, *, overwrite: bool
     """
     known = KNOWN.get(name)
     if known is None:
-        raise WeightsError.unknown_base(name, sorted(KNOWN))
+        raise errors.unknown_base(name, sorted(KNOWN))
     folder = store() / name
     with _alone(folder):
         pinned = read_recorded(folder) if (folder / BASE_RECORD).is_file() else None
         if pinned is not None and not overwrite:
             if revision not in (None, pinned.revision):
-                raise WeightsError.other_revision(name, pinned.revision, str(revision))
+                raise errors.other_revision(name, pinned.revision, str(revision))
             return verify(name), False
         # a repair stays at the recorded revision; another one has to be asked for
         asked = revision or (pinned.revision if pinned else None)
@@ -67,9 +68,9 @@ def fetch(name: str, revision: str | None, on_event: OnEvent, *, overwrite: bool
         part.mkdir(parents=True, exist_ok=True)
         for file in listing.files:
             download(listing, file, part / Path(file.name).name, on_event)
-        found = hash_file(part / listing.files[0].name)
+        found = file_sha256(part / listing.files[0].name)
         if pinned is not None and revision in (None, pinned.revision) and pinned.sha256 != found:
-            raise WeightsError.changed_upstream(name, pinned.sha256, found)
+            raise errors.changed_upstream(name, pinned.sha256, found)
         write_record(part, name, listing.revision, known.repository, listing.licence or known.licence)
         _put_in_place(part, folder)
     return describe(name), True
@@ -84,10 +85,10 @@ def adopt(source: Path, name: str | None, tokenizer: Path | None, on_event: OnEv
         If it is no base model, lacks its vocabulary, or another one of that name is there.
     """
     if not source.exists():
-        raise WeightsError.no_weights(source)
+        raise errors.no_weights(source)
     packed = is_archive(source)
     if packed and CARD in names_in(source):
-        raise WeightsError.is_a_run(source)
+        raise errors.is_a_run(source)
     given = name or (name_in(source) if packed else _name_of(source))
     check_id("name", given)
     if given == "builtin":
@@ -110,7 +111,7 @@ def adopt(source: Path, name: str | None, tokenizer: Path | None, on_event: OnEv
             if not overwrite and (folder / BASE_RECORD).is_file():
                 there = read_recorded(folder)
                 if there.sha256 != base.sha256:
-                    raise WeightsError.other_weights(given, there.sha256, base.sha256)
+                    raise errors.other_weights(given, there.sha256, base.sha256)
             _put_in_place(part, folder)
         finally:
             shutil.rmtree(part, ignore_errors=True)
@@ -123,7 +124,7 @@ def write_record(folder: Path, name: str, revision: str, source: str, licence: s
 
     weights, config_file = find_weights(folder), folder / ORIGINAL_CONFIG
     layout = read_layout(weights, config_file if config_file.is_file() else None)
-    files = {path.name: hash_file(path) for path in sorted(folder.iterdir()) if path.name != BASE_RECORD}
+    files = {path.name: file_sha256(path) for path in sorted(folder.iterdir()) if path.name != BASE_RECORD}
     record = {
         "name": name,
         "revision": revision,
@@ -151,7 +152,7 @@ def _copy_original(source: Path, part: Path, tokenizer: Path | None) -> None:
     """Copy the files of a base, in the original layout or with a record, into `part`."""
     base = read_base(str(source), tokenizer)
     if base.vocabulary is None and base.config.text_depth:
-        raise WeightsError.no_tokenizer(base.weights)
+        raise errors.no_tokenizer(base.weights)
     if base.config.text_depth:
         _ = base.tokenizer
     shutil.copyfile(base.weights, part / "model.safetensors")
@@ -165,8 +166,8 @@ def _check_record(part: Path, base: BaseWeights) -> None:
     record = read_base_record(part)
     for file, sha256 in {base.weights.name: base.sha256, **(record.get("files") or {})}.items():
         path = part / Path(file).name
-        if not path.is_file() or hash_file(path) != sha256:
-            raise WeightsError.hash_differs(path.name)
+        if not path.is_file() or file_sha256(path) != sha256:
+            raise errors.hash_differs(path.name)
 
 
 def _put_in_place(part: Path, folder: Path) -> None:
@@ -212,11 +213,11 @@ def export(what: str, out: Path | None, on_event: OnEvent, *, overwrite: bool) -
         files, name = [run / file for file in SHAREABLE], run.resolve().name
         for path in files:
             if not path.is_file():
-                raise CheckpointError.damaged(run, f"{path.name} is missing")
+                raise errors.damaged(run, f"{path.name} is missing")
     else:
         found = verify(what)
         if found.path is None or not (found.path / BASE_RECORD).is_file():
-            raise WeightsError.not_in_store(what)
+            raise errors.not_in_store(what)
         recorded = read_recorded(found.path)
         names = {recorded.weights.name, VOCABULARY, ORIGINAL_CONFIG, BASE_RECORD}
         files, name = sorted(path for path in found.path.iterdir() if path.name in names), found.name

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from adclip.config import LAST_TEXT_TOKEN, ModelConfig
 from adclip.errors import InputError
 from adclip.model.prompts import unallocated
+from adclip.model.settings import LAST_TEXT_TOKEN, ModelConfig
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -12,10 +12,10 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from adclip.config import ModelConfig, PromptConfig
 from adclip.model.patches import PatchEmbedding
 from adclip.model.prompts import new_tokens, unallocated
 from adclip.model.published_input import as_published, published_grid
+from adclip.model.settings import ModelConfig, PromptConfig
 
 SCORES_AT_ONCE = 1 << 20  # 2 MB of bfloat16: measured best among 0.5 to 50 MB
 TOKENS_AT_ONCE = 512  # measured on two cores: 7 % faster in bfloat16 than all at once, and 0.09 GB less in float32

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from adclip.domain import Visit
-
-if TYPE_CHECKING:
-    from adclip.simulation.tables import VisitRecord
+from adclip.simulation.visits import VisitRecord
 
 # Limits of the Elecsys assays in ADNIMERGE, pg/mL: beyond them the table holds text such as `>1700`.
 ASSAY_LIMITS = {"ABETA": (200.0, 1700.0), "TAU": (80.0, 1300.0), "PTAU": (8.0, 120.0)}

@@ -11,14 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adclip.domain import FloatArray, InputContract
-from adclip.imaging.anatomy import REGION_CODES, average_onto, read_anatomy
+from adclip.imaging.volumes.anatomy import REGION_CODES, average_onto, read_anatomy
 from adclip.simulation.surroundings import draw_surroundings
-from adclip.simulation.tissues import BRAIN_TISSUES, FOLDED, TISSUES, tissue_of_code
+from adclip.simulation.tissues import BRAIN_TISSUES, FOLDED, TISSUES, is_intracranial, tissue_of_code
 
 if TYPE_CHECKING:
     from adclip.simulation.label_maps import LabelAnatomy
 
 TEMPLATE = "template"
+UNPAINTED = "unpainted"  # codes inside the skull that no tissue has: dark as air, and intracranial all the same
 MARGIN = 6  # voxels around a tissue, more than its smoothing reaches
 # Where deformations live: the whole brain in template space with room for it to grow. Apart from any model's grid, so that
 # a person has one anatomy whatever the scan looks like.
@@ -27,9 +28,14 @@ SHAPE_GRID = InputContract(shape=(80, 88, 72), spacing_mm=(2.5, 2.5, 2.5), cente
 HEAD_BOX_MM = ((-98.0, 98.0), (-134.0, 114.0), (-140.0, 110.0))
 
 HORN_PLEXUS_CODES = (137, 164)  # choroid plexus in the temporal horns, left and right: FreeSurfer gives it to the horns
+PLEXUS_CODES = (
+    136,
+    163,
+)  # that of the lateral ventricles in maps of SynthSeg's kind; FreeSurfer's own codes are 31 and 63
+UNNAMED = 1  # what the template's labels leave unnamed inside the skull: fluid of the sulci, white matter
 # Regions of the truth beyond the columns of reports: the medial temporal lobe's, and cortex as the atrophy patterns group it.
 TRUTH_CODES: dict[str, tuple[int, ...]] = REGION_CODES | {
-    "ventricles": REGION_CODES["ventricles"] + HORN_PLEXUS_CODES,
+    "ventricles": REGION_CODES["ventricles"] + PLEXUS_CODES + HORN_PLEXUS_CODES,
     "amygdala_left": (18,),
     "amygdala_right": (54,),
     "inferior_lateral_ventricle_left": (5, HORN_PLEXUS_CODES[0]),
@@ -59,6 +65,8 @@ class HeadMap:
         Share of each tissue in a voxel, 255 = all of it; air is what is left.
     levels : dict
         T1 level relative to white matter of tissues that `tissues.TISSUES` does not have.
+    inside : ndarray (X, Y, Z), uint8
+        Share of a voxel that lies inside the skull, 255 = all of it: what counts as intracranial volume, whatever it is painted as.
     folded : bool
         Whether the borders of grey and white matter are an average of many brains, to be made one person's own.
     """
@@ -67,6 +75,7 @@ class HeadMap:
     tissues: tuple[str, ...]
     shares: NDArray[np.uint8]
     levels: dict[str, float]
+    inside: NDArray[np.uint8]
     folded: bool
 
     @property
@@ -89,11 +98,11 @@ class Head:
     name : str
         `template`, or the name of the label map.
     labels : ndarray (I, J, K), int16
-        FreeSurfer codes.
+        FreeSurfer codes, and `UNNAMED`.
     affine : ndarray (4, 4)
         Voxel of `labels` to template millimetres.
     icv_mm3 : float
-        Intracranial volume in template space.
+        Intracranial volume in template space: of all voxels that `tissues.is_intracranial` names.
     measurable : frozenset of str
         Names of `TRUTH_CODES` whose labels are there; `HORNS` only where both are large enough to be changed.
     """
@@ -105,6 +114,11 @@ class Head:
     measurable: frozenset[str]
     outside: LabelAnatomy | None = None
 
+    @property
+    def intracranial(self) -> NDArray[np.bool_]:
+        """Voxels inside the skull."""
+        return is_intracranial(self.labels)
+
     def region(self, codes: tuple[int, ...]) -> NDArray[np.bool_]:
         """Voxels that carry one of `codes`."""
         table = np.zeros(int(self.labels.max()) + 2, dtype=bool)
@@ -115,10 +129,14 @@ class Head:
 
 @lru_cache(maxsize=1)
 def template_head() -> Head:
-    """Return the MNI152NLin2009aSym brain with the Desikan-Killiany regions."""
+    """Return the MNI152NLin2009aSym brain with the Desikan-Killiany regions.
+
+    Its skull's inner wall is the edge of its brain mask: labels beyond are taken away, voxels within that have none are `UNNAMED`.
+    """
     anatomy = read_anatomy()
     measurable = frozenset(TRUTH_CODES) - _small_horns(anatomy.labels, 1.0)
-    return Head(TEMPLATE, anatomy.labels, anatomy.affine, float(anatomy.brain.sum()), measurable)
+    labels = np.where(anatomy.brain, np.where(anatomy.labels > 0, anatomy.labels, UNNAMED), 0).astype(np.int16)
+    return Head(TEMPLATE, labels, anatomy.affine, float(anatomy.brain.sum()), measurable)
 
 
 @lru_cache(maxsize=12)
@@ -130,9 +148,9 @@ def read_head(path: Path | None) -> Head:
 
     found = prepare_label_map(path)
     voxel_mm3 = abs(float(np.linalg.det(found.affine[:3, :3])))
-    inside = (found.labels > 0) & ((found.labels < 500) | (found.labels >= 1000))
+    inside = is_intracranial(found.labels)
     present = set(np.unique(found.labels).tolist())
-    needed = {name: set(codes) - set(HORN_PLEXUS_CODES) for name, codes in TRUTH_CODES.items()}
+    needed = {name: set(codes) - {*HORN_PLEXUS_CODES, *PLEXUS_CODES} for name, codes in TRUTH_CODES.items()}
     extra = {name for name in set(TRUTH_CODES) - set(REGION_CODES) if needed[name] <= present}
     extra -= _small_horns(found.labels, voxel_mm3)
     return Head(
@@ -158,18 +176,6 @@ def onto_shape_grid(head: Head, mask: NDArray[np.bool_]) -> FloatArray:
     affine = head.affine.copy()
     affine[:3, 3] = head.affine[:3, :3] @ low + head.affine[:3, 3]
     return average_onto(mask[tuple(map(slice, low, high))].astype(np.float32), affine, SHAPE_GRID)
-
-
-@lru_cache(maxsize=12)
-def region_stack(head_path: Path | None) -> tuple[tuple[str, ...], Any]:
-    """Return names and shares (1, C, X, Y, Z) of the measurable regions on `SHAPE_GRID` as a tensor."""
-    import torch
-
-    head = read_head(head_path)
-    names = tuple(name for name in TRUTH_CODES if name in head.measurable)
-    return names, torch.from_numpy(np.stack([onto_shape_grid(head, head.region(TRUTH_CODES[name])) for name in names]))[
-        None
-    ]
 
 
 @lru_cache(maxsize=4)
@@ -222,7 +228,7 @@ def _template_map(affine: NDArray[np.float64], shape: tuple[int, ...]) -> HeadMa
         shares[name] *= scale
     for name, mask in draw_surroundings(brain, affine).items():
         shares[name] = shares.get(name, np.zeros(shape, dtype=np.float32)) + mask * (1 - brain)
-    return _pack(affine, shares, {}, folded=True)
+    return _pack(affine, shares, {}, brain, folded=True)
 
 
 def _label_map(head: Head, affine: NDArray[np.float64], shape: tuple[int, ...]) -> HeadMap:
@@ -233,11 +239,12 @@ def _label_map(head: Head, affine: NDArray[np.float64], shape: tuple[int, ...]) 
     matrix = np.linalg.inv(head.affine) @ affine
     sigma = 0.45 * max(float(affine[0, 0]) - 1.0, 0.0)
     code_to_tissue = tissue_of_code() | {code: name for code, (name, _) in OUTSIDE_TISSUES.items()}
-    names = tuple(dict.fromkeys(code_to_tissue.values()))
+    names = (*dict.fromkeys(code_to_tissue.values()), UNPAINTED)
     table = np.full(int(head.labels.max()) + 1, -1, dtype=np.int8)
     for code, name in code_to_tissue.items():
         if code < table.size:
             table[code] = names.index(name)
+    table[is_intracranial(np.arange(table.size)) & (table < 0)] = names.index(UNPAINTED)
     classes = table[head.labels]
     shares = {}
     for (index, name), box in zip(enumerate(names), find_objects(classes + 1, len(names)), strict=True):
@@ -250,12 +257,23 @@ def _label_map(head: Head, affine: NDArray[np.float64], shape: tuple[int, ...]) 
         start = matrix[:3, 3] - [one.start for one in room]
         shares[name] = affine_transform(smooth, matrix[:3, :3], start, shape, order=1)
     levels = {name: level for name, level in OUTSIDE_TISSUES.values() if name not in TISSUES}
-    return _pack(affine, shares, levels, folded=False)
+    inside = np.sum([share for name, share in shares.items() if name in (*BRAIN_TISSUES, UNPAINTED)], axis=0)
+    shares.pop(UNPAINTED, None)
+    return _pack(affine, shares, levels, inside, folded=False)
 
 
 def _pack(
-    affine: NDArray[np.float64], shares: dict[str, FloatArray], levels: dict[str, float], *, folded: bool
+    affine: NDArray[np.float64],
+    shares: dict[str, FloatArray],
+    levels: dict[str, float],
+    inside: FloatArray,
+    *,
+    folded: bool,
 ) -> HeadMap:
     names = tuple(name for name, share in shares.items() if share.max() > 0)
-    stack = np.stack([np.clip(np.round(shares[name] * 255), 0, 255).astype(np.uint8) for name in names])
-    return HeadMap(affine, names, stack, levels, folded)
+    stack = np.stack([_to_bytes(shares[name]) for name in names])
+    return HeadMap(affine, names, stack, levels, _to_bytes(inside), folded)
+
+
+def _to_bytes(share: FloatArray) -> NDArray[np.uint8]:
+    return np.clip(np.round(share * 255), 0, 255).astype(np.uint8)

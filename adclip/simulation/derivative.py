@@ -49,7 +49,8 @@ def to_derivative(brain: Brain, style: Style, contract: InputContract, rng: np.r
 
     misalignment = draw_misalignment(rng)
     points = apply_affine(misalignment, grid_points(contract))
-    voxel = apply_affine(np.linalg.inv(brain.tissue.affine), brain.to_source(points))
+    source_mm = brain.to_source(points)
+    voxel = apply_affine(np.linalg.inv(brain.tissue.affine), source_mm)
     layers = np.stack([paint(brain.tissue, style, rng), brain_share(brain.tissue, fluid=True)])
     painted, inside = sample(torch.from_numpy(layers)[None], voxel, padding="zeros")[0].numpy()
     exposed = expose(painted, style, contract.spacing_xyz_mm, rng)
@@ -58,4 +59,4 @@ def to_derivative(brain: Brain, style: Style, contract: InputContract, rng: np.r
     mask = inside + 0.12 * np.clip(edge, -2, 2) > rng.uniform(0.35, 0.7)
     low, high = np.percentile(exposed[mask], contract.percentiles)
     image = np.clip((exposed - low) / (high - low), 0, 1) * mask
-    return Derivative(image.astype(np.float32), mask, brain.changed_at(points), points, misalignment)
+    return Derivative(image.astype(np.float32), mask, brain.changed_in(source_mm), points, misalignment)

@@ -16,7 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adclip.domain import FloatArray
-from adclip.simulation.anatomies import HORNS, SHAPE_GRID, TRUTH_CODES, Head, onto_shape_grid, read_head
+from adclip.simulation.anatomies import (
+    HORN_PLEXUS_CODES,
+    HORNS,
+    PLEXUS_CODES,
+    SHAPE_GRID,
+    TRUTH_CODES,
+    Head,
+    onto_shape_grid,
+    read_head,
+)
+from adclip.simulation.skull import keep_inside
 from adclip.simulation.tissues import CORTEX_CODES, FLUID_CODES
 
 # Which labels a driver of `population.DRIVERS` changes. The parahippocampal gyrus goes with the entorhinal cortex, the inferior
@@ -38,7 +48,7 @@ DRIVER_CODES: dict[str, tuple[int, ...]] = {
     "frontal_left": (1003, 1027, 1028),
     "frontal_right": (2003, 2027, 2028),
     # without the temporal horns in heads where these have drivers of their own
-    "ventricles": (4, 5, 43, 44, 31, 63, 137, 164),
+    "ventricles": (4, 5, 43, 44, 31, 63, *PLEXUS_CODES, *HORN_PLEXUS_CODES),
 }
 # Regions of so few voxels of `SHAPE_GRID` that every one counts when they are measured.
 SMALL_DRIVERS = ("amygdala_left", "amygdala_right", *HORNS)
@@ -49,17 +59,23 @@ SULCI = "sulci"
 VENTRICLES_REACH_MM, GYRUS_REACH_MM, SULCI_REACH_MM = 30.0, 8.0, 6.0
 
 
+def driver_codes(path: Path | None) -> dict[str, tuple[int, ...]]:
+    """Return the labels that each driver changes in a head: the temporal horns are the ventricles' where they are too small."""
+    own = {name for name in HORNS if name in read_head(path).measurable}
+    taken = {code for name in own for code in DRIVER_CODES[name]}
+    return {
+        name: codes if name in own else tuple(code for code in codes if code not in taken)
+        for name, codes in DRIVER_CODES.items()
+        if name not in HORNS or name in own
+    }
+
+
 @lru_cache(maxsize=12)
 def driver_regions(path: Path | None) -> dict[str, FloatArray]:
     """Share of each voxel of `SHAPE_GRID` that the region of a driver fills; without the drivers that the head lacks."""
     head = read_head(path)
     own = {name for name in HORNS if name in head.measurable}
-    taken = {code for name in own for code in DRIVER_CODES[name]}
-    regions = {}
-    for name, codes in DRIVER_CODES.items():
-        if name not in HORNS or name in own:
-            mine = codes if name in own else tuple(code for code in codes if code not in taken)
-            regions[name] = onto_shape_grid(head, head.region(mine))
+    regions = {name: onto_shape_grid(head, head.region(codes)) for name, codes in driver_codes(path).items()}
     cortex, fluid = _cortex_and_fluid(head)
     if cortex.sum() > 1:
         inner = sum((regions[name] for name in own), regions["ventricles"])
@@ -70,19 +86,33 @@ def driver_regions(path: Path | None) -> dict[str, FloatArray]:
 
 
 @lru_cache(maxsize=12)
-def driver_fields(path: Path | None) -> dict[str, FloatArray]:
-    """Velocity of each driver of a head on `SHAPE_GRID`: mm, shape (3, X, Y, Z), mean divergence 1 inside its region."""
-    head = read_head(path)
-    brain = onto_shape_grid(head, (head.labels > 0) & ((head.labels < 500) | (head.labels >= 1000)))
+def driver_fields(source: Path | None) -> dict[str, FloatArray]:
+    """Velocity of each driver of a head on `SHAPE_GRID`: mm, shape (3, X, Y, Z), mean divergence 1 inside its region.
+
+    None moves the skull, see `skull`: what a structure gains or loses stays inside.
+    """
+    head = read_head(source)
+    brain = onto_shape_grid(head, head.intracranial)
     fields = {}
-    for name, region in driver_regions(path).items():
+    for name, region in driver_regions(source).items():
         if name == SULCI:  # they open where the cortex around them gives way
             cortex = _cortex_and_fluid(head)[0]
             around = (_surroundings(cortex, brain, SULCI_REACH_MM) * (1 - region)).astype(np.float32)
         else:
             around = _surroundings(region, brain, VENTRICLES_REACH_MM if name == "ventricles" else GYRUS_REACH_MM)
-        fields[name] = _field(region, around)
+        fields[name] = _as_strong(keep_inside(_field(region, around), source), region)
     return fields
+
+
+@lru_cache(maxsize=12)
+def moving_box(source: Path | None) -> tuple[slice, slice, slice]:
+    """Return the part of `SHAPE_GRID` outside which no driver moves anything."""
+    where = np.nonzero(np.any([np.abs(field).max(axis=0) > 0 for field in driver_fields(source).values()], axis=0))
+    x, y, z = (
+        slice(max(int(a.min()) - 1, 0), min(int(a.max()) + 2, size))
+        for a, size in zip(where, SHAPE_GRID.shape_xyz, strict=True)
+    )
+    return x, y, z
 
 
 @lru_cache(maxsize=12)
@@ -124,7 +154,7 @@ def responses(path: Path | None) -> NDArray[np.float64]:
 
 
 def _cortex_and_fluid(head: Head) -> tuple[FloatArray, FloatArray]:
-    from adclip.imaging.anatomy import average_onto, read_anatomy
+    from adclip.imaging.volumes.anatomy import average_onto, read_anatomy
 
     if head.outside is None:  # the template knows probabilities, and its labels have no CSF in the sulci
         anatomy = read_anatomy()
@@ -158,6 +188,12 @@ def _field(region: FloatArray, around: FloatArray) -> FloatArray:
     potential = -spectrum / square
     potential[0, 0, 0] = 0.0
     field = np.stack([np.fft.irfftn(1j * k * potential, shape, axes=(0, 1, 2)) for k in (kx, ky, kz)])
+    return field.astype(np.float32)
+
+
+def _as_strong(field: FloatArray, region: FloatArray) -> FloatArray:
+    """Scale a velocity so that its mean divergence inside the region is 1."""
+    spacing_mm = SHAPE_GRID.spacing_xyz_mm
     divergence = sum(np.gradient(field[axis], spacing_mm[axis], axis=axis) for axis in range(3))
     inside = float((divergence * region).sum() / region.sum())
     return (field / inside).astype(np.float32)

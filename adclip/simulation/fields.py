@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from adclip.domain import FloatArray, InputContract
+from adclip.domain import FloatArray
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,13 +45,17 @@ def sample(image: Tensor, voxel: Tensor, mode: str = "bilinear", padding: str = 
     return functional.grid_sample(image, grid, mode=mode, padding_mode=padding, align_corners=True)
 
 
-def exponentiate(velocity_mm: Tensor, contract: InputContract) -> Tensor:
+def exponentiate(velocity_mm: Tensor, spacing_xyz_mm: tuple[float, float, float], every: int = 1) -> Tensor:
     """Flow along a stationary velocity for unit time, by scaling and squaring (Arsigny et al. 2006).
 
     Parameters
     ----------
     velocity_mm : Tensor (3, X, Y, Z)
         Velocity in mm.
+    spacing_xyz_mm : tuple of float
+        Of the grid that the velocity was taken from.
+    every : int
+        Voxels of that grid from one of the velocity's to the next.
 
     Returns
     -------
@@ -59,13 +63,24 @@ def exponentiate(velocity_mm: Tensor, contract: InputContract) -> Tensor:
         Displacement in mm.
     """
     import torch
+    import torch.nn.functional as functional
 
-    spacing = torch.tensor(contract.spacing_xyz_mm)[:, None, None, None]
-    here = identity(contract.shape_xyz)
-    step = velocity_mm / spacing / 2**SQUARINGS
+    shape = tuple(velocity_mm.shape[1:])
+    # `sample` spelt out: kept in the order and unit that grid_sample asks for, nothing is turned about at each squaring
+    unit_mm = torch.tensor(spacing_xyz_mm)[:, None, None, None] * every * _half_sizes(shape)
+    here = (identity(shape) / _half_sizes(shape) - 1).flip(0)
+    step = (velocity_mm / unit_mm / 2**SQUARINGS).flip(0)
     for _ in range(SQUARINGS):
-        step = step + sample(step[None], here + step)[0]
-    return step * spacing
+        grid = (here + step).permute(1, 2, 3, 0)[None]
+        step = step + functional.grid_sample(step[None], grid, padding_mode="border", align_corners=True)[0]
+    return step.flip(0) * unit_mm
+
+
+def _half_sizes(shape: tuple[int, ...]) -> Tensor:
+    """Half the voxels from the first to the last along each axis: the unit that grid_sample counts in."""
+    import torch
+
+    return (torch.tensor(shape, dtype=torch.float32) - 1)[:, None, None, None] / 2
 
 
 def smooth_noise(rng: np.random.Generator, shape: tuple[int, ...], sigma_voxels: float, components: int) -> Tensor:

@@ -96,7 +96,8 @@ def simulate_head(
     pose = draw_misalignment(rng, POSE) @ np.diag([size, size, size, 1.0])  # template mm to scanner mm
     slab = draw_slab(scanner, spacing_mm, rng, thickness_mm)
     template_mm = apply_affine(np.linalg.inv(pose) @ slab.affine, identity(slab.shape))
-    source_mm = brain.to_source(template_mm + _outside_shape(brain, template_mm, rng))
+    source_mm = brain.to_source(template_mm)
+    source_mm += _outside_shape(brain, source_mm, rng)
     layers = [
         _through_slices(paint(brain.tissue, style, rng), brain.tissue, slab, scanner),
         brain_share(brain.tissue, fluid=True),
@@ -114,7 +115,7 @@ def simulate_head(
     factor = 1.0 if style.ct else float(rng.uniform(*GREY_LEVELS))
     lowest = -1024 if style.ct else 0
     array = np.clip(np.round(scan * factor), lowest, 32767).astype(np.int16)
-    changed = brain.changed_at(template_mm)
+    changed = brain.changed_in(source_mm)
     stored, affine = in_file_order(array, slab.affine, scanner.axes)
     changed, inside = (
         in_file_order(mask.astype(np.int16), slab.affine, scanner.axes)[0] > 0 for mask in (changed, inside)
@@ -150,11 +151,11 @@ def _far_from_brain(source: Path | None) -> tuple[NDArray[np.float32], NDArray[n
     return np.clip(distance / OUTSIDE_AFTER_MM, 0, 1).astype(np.float32), coarse.affine
 
 
-def _outside_shape(brain: Brain, template_mm: Tensor, rng: np.random.Generator) -> Tensor:
-    """Shifts (3, X, Y, Z) in mm that give skull and face a shape of their own and leave the brain alone."""
+def _outside_shape(brain: Brain, source_mm: Tensor, rng: np.random.Generator) -> Tensor:
+    """Shifts (3, X, Y, Z) in mm of the source that give skull and face a shape of their own and leave what is inside alone."""
     import torch
 
     far, affine = _far_from_brain(brain.source)
     noise = smooth_noise(rng, far.shape, OUTSIDE_LENGTH_MM / DISTANCE_GRID_MM, 3)
     shift = OUTSIDE_SIZE_MM * noise * torch.from_numpy(far)
-    return sample(shift[None], apply_affine(np.linalg.inv(affine), template_mm))[0]
+    return sample(shift[None], apply_affine(np.linalg.inv(affine), source_mm))[0]

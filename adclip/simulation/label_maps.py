@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adclip.errors import AdclipError, ConfigError, ScanError
-from adclip.imaging.anatomy import REGION_CODES
-from adclip.imaging.files import file_sha256, read_voxels
-from adclip.imaging.register import register_affine
-from adclip.paths import cache_folder, write_bytes
+from adclip.imaging.sources.files import read_voxels
+from adclip.imaging.steps.register import register_affine
+from adclip.imaging.volumes.anatomy import REGION_CODES
+from adclip.runtime.hashing import file_sha256
+from adclip.runtime.paths import cache_folder, write_bytes
 from adclip.simulation.parcels import carry_parcels
-from adclip.simulation.tissues import paint_plainly
+from adclip.simulation.tissues import is_intracranial, paint_plainly
 
-RECIPE = 1  # raised whenever the same file would be prepared otherwise
+RECIPE = 2  # raised whenever the same file would be prepared otherwise
 ENDINGS = (".nii", ".nii.gz", ".mgz", ".mgh")
-OUTSIDE_FROM, PARCELS_FROM = 500, 1000  # codes of tissue outside the brain, and of cortical parcels
 # What a map must have to be a head with FreeSurfer's codes: white matter of both sides, and the rest of a cerebrum.
 NEEDED_CODES = (2, 41)
 LARGEST_CODE = 20000
@@ -125,9 +125,8 @@ def _from_cache(kept: Path) -> tuple[NDArray[np.int16], NDArray[np.float64]] | N
 
 def _prepare(path: Path) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
     labels, affine = read_labels(path)
-    brain = (labels > 0) & ((labels < OUTSIDE_FROM) | (labels >= PARCELS_FROM))
     try:
-        scan_to_mni = register_affine(paint_plainly(labels), affine, brain)
+        scan_to_mni = register_affine(paint_plainly(labels), affine, is_intracranial(labels))
     except AdclipError as error:
         raise ScanError(f"{path}: {error.problem}", "check the map's orientation and its codes") from error
     to_mni = scan_to_mni @ affine

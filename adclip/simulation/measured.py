@@ -6,25 +6,24 @@ MNI are the known ones, so these errors are the segmenter's own, without those o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from adclip.brain_volumes import BrainVolumes
 from adclip.clinical.columns import are_plausible, to_further
 from adclip.domain import FloatArray, Visit
-
-if TYPE_CHECKING:
-    from adclip.simulation.tables import VisitRecord
+from adclip.simulation.visits import VisitRecord
 
 VOLUMES = tuple(field.name for field in fields(Visit) if field.name.endswith("_mm3"))
 
 
 def measure_scan(
     image: NDArray[Any], affine: FloatArray, mask: NDArray[np.bool_], scan_to_mni: FloatArray
-) -> dict[str, Any]:
+) -> BrainVolumes:
     """Measure one painted scan.
 
     Parameters
@@ -40,39 +39,37 @@ def measure_scan(
 
     Returns
     -------
-    dict
-        What a sidecar holds under `Volumes`, as `adclip preprocess --volumes` writes it: `source`, `volumes` in mm3,
-        `definitions`, `measured_error`.
+    BrainVolumes
+        As `adclip preprocess --volumes` writes them into a sidecar.
 
     Raises
     ------
     WeightsError
         If the shipped segmenter is absent or altered.
     """
-    from adclip.imaging.volumes import measure_volumes
+    from adclip.imaging.volumes.measure import measure_volumes
 
-    found = measure_volumes(np.asarray(image, dtype=np.float32), affine, mask, scan_to_mni).to_dict()
-    return {"source": f"{found.pop('method')} {found.pop('version')}", **found}
+    return measure_volumes(np.asarray(image, dtype=np.float32), affine, mask, scan_to_mni).to_record()
 
 
 def segmenter_name() -> str:
     """Return the source that measured volumes will name; part of what decides a cohort's bytes."""
-    from adclip.imaging.volumes import measured_by
+    from adclip.imaging.volumes.measure import measured_by
 
     return measured_by()
 
 
 def measured_rows(records: Sequence[VisitRecord]) -> list[list[str]]:
     """Return header and rows of `measured.tsv`: every visit, as found, plausible or not."""
-    from adclip.imaging.volumes import FIELDS
+    from adclip.imaging.volumes.measure import FIELDS
 
     rows = [["subject_id", "session_id", *FIELDS, "volumes_source"]]
     for record in records:
-        found = record.measured or {}
-        numbers = [found.get("volumes", {}).get(name) for name in FIELDS]
+        source = None if record.measured is None else record.measured.source
+        numbers = [_mm3(record).get(name) for name in FIELDS]
         rows.append([
             record.person.subject_id, record.person.session_id or "n/a",
-            *("n/a" if number is None else f"{number:.1f}" for number in numbers), found.get("source", "n/a"),
+            *("n/a" if number is None else f"{number:.1f}" for number in numbers), source or "n/a",
         ])  # fmt: skip
     return rows
 
@@ -94,9 +91,13 @@ def with_measured(visit: Visit, record: VisitRecord, missing: frozenset[str]) ->
     A row has volumes of one program or none: the true ones go, also those that the segmenter does not measure. Volumes of a
     scan in which the segmenter failed, by one that no adult brain has, are left out together, as `predict` leaves them out.
     """
-    known = {name: float(value) for name, value in (record.measured or {}).get("volumes", {}).items()}
-    if set(VOLUMES) <= missing or not are_plausible(known):
-        known = {}
-    told: dict[str, Any] = {name: None if name in missing else known.get(name) for name in VOLUMES}
-    source = record.measured["source"] if record.measured and known else None
-    return replace(visit, **told, volumes_source=source, further_volumes=to_further(known))
+    volumes = _mm3(record)
+    if set(VOLUMES) <= missing or not are_plausible(volumes):
+        volumes = {}
+    cells: dict[str, Any] = {name: None if name in missing else volumes.get(name) for name in VOLUMES}
+    source = record.measured.source if record.measured is not None and volumes else None
+    return replace(visit, **cells, volumes_source=source, further_volumes=to_further(volumes))
+
+
+def _mm3(record: VisitRecord) -> Mapping[str, float]:
+    return {} if record.measured is None else record.measured.mm3

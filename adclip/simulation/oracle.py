@@ -85,7 +85,7 @@ def measure_oracle(visits: Sequence[Visit], seed: int) -> dict[str, Any]:
         `auc_ad_vs_cn` and `balanced_accuracy`, each with value, low, high (bootstrap over subjects) and n; empty where the
         cohort is too small.
     """
-    from adclip.metrics import summarise
+    from adclip.evaluation.metrics import summarise
 
     labels = [str(label) for label in Diagnosis]
     truth = [str(visit.diagnosis) for visit in visits]

@@ -219,8 +219,13 @@ def _move(
 
 
 def brain_share(head: HeadMap, *, fluid: bool) -> FloatArray:
-    """Return how much of each voxel is brain, with or without the CSF inside the skull."""
-    places = [index for index in head.brain if fluid or head.tissues[index] != "csf"]
+    """Return how much of each voxel is brain, with or without the CSF inside the skull.
+
+    With it, this is the share inside the skull: neither the dark gap that the template's drawn skull leaves around it nor the spinal canal.
+    """
+    if fluid:
+        return head.inside.astype(np.float32) / np.float32(255)
+    places = [index for index in head.brain if head.tissues[index] != "csf"]
     total = np.zeros(head.shares.shape[1:], dtype=np.uint16)
     for index in places:
         total += head.shares[index]

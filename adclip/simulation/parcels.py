@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adclip.domain import FloatArray
-from adclip.imaging.anatomy import read_anatomy
+from adclip.imaging.volumes.anatomy import read_anatomy
 from adclip.simulation.tissues import paint_plainly
 
 CORTEX = {"left": (3, 1000), "right": (42, 2000)}  # FreeSurfer's one code, and where the parcels' codes begin

@@ -12,16 +12,11 @@ from typing import Any
 import numpy as np
 
 from adclip.simulation.ageing import age_change
+from adclip.simulation.groups import GROUP_SHARES, GROUPS, SEVERITY
 from adclip.simulation.patterns import WEIGHTS, draw_pattern, draw_side
 from adclip.simulation.progression import draw_rate, group_at, to_severities
 from adclip.simulation.scores import Scores, draw_score_noise, to_scores
 
-GROUPS = ("CN", "MCI", "AD")
-GROUP_SHARES = (0.36, 0.28, 0.36)
-
-# Severity s: mean and sd per group; the groups overlap. s is unitless, 0 at the centre of CN. Means, spreads and the curve
-# of `scores.mmse_at` were fitted together to the published MMSE of the three groups.
-SEVERITY = {"CN": (0.0, 0.65), "MCI": (0.91, 0.65), "AD": (2.4, 0.44)}
 AGE_YEARS = {"CN": (74.3, 6.0), "MCI": (72.8, 7.7), "AD": (74.9, 7.8)}
 EDUCATION_YEARS = {"CN": (16.3, 2.7), "MCI": (15.9, 2.8), "AD": (15.2, 3.0)}
 E4_CARRIERS = {"CN": 0.30, "MCI": 0.47, "AD": 0.64}

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+from adclip.simulation.groups import GROUP_SHARES, GROUPS, SEVERITY
+
 # Units of severity a year: a slow part that everybody of clinical age has, and a fast part that sets in with the disease.
 # Set so that 10 to 15 % of MCI become AD within a year and 2 to 3 % of CN become MCI (Petersen et al. 2018, Neurology 90:126,
 # and the conversion rates of ADNI).
@@ -46,8 +48,6 @@ def to_severities(first: float, rate: float, visits: int, years_apart: float, *,
 
 def posterior(severity: float) -> tuple[float, float, float]:
     """Return P(CN), P(MCI), P(AD) given the severity, by Bayes' rule from the groups' shares and spreads."""
-    from adclip.simulation.population import GROUP_SHARES, GROUPS, SEVERITY
-
     weights = []
     for group, share in zip(GROUPS, GROUP_SHARES, strict=True):
         mean, sd = SEVERITY[group]
@@ -73,8 +73,6 @@ def group_at(severity: float, threshold: float, first: float, first_group: str, 
     before : str
         Diagnosis at the visit before; it does not improve.
     """
-    from adclip.simulation.population import GROUPS
-
     start = posterior(first)
     place = GROUPS.index(first_group)
     u = sum(start[:place]) + threshold * start[place]

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-# MMSE = 33.87 - 4.31 exp(0.372 s) + noise, rounded and cut at 30: with the severities of `population.SEVERITY` it gives the
+# MMSE = 33.87 - 4.31 exp(0.372 s) + noise, rounded and cut at 30: with the severities of `groups.SEVERITY` it gives the
 # published means and standard deviations (Qiu et al. 2022) to 0.05 points.
 MMSE_CURVE = (33.87, 4.31, 0.372)
 MMSE_NOISE, MMSE_LASTING = 1.04, 0.7  # standard deviation at s = 0; share of its variance that stays with a person
 MMSE_NOISE_PER_SEVERITY = 0.06
-# Correlation of a person's lasting noise with what a brain shows beyond its severity: reserve and other pathology touch both.
-# Set so that MMSE and hippocampal volume correlate by about 0.3 within a group.
-SHARED = 0.45
+# Correlation of a person's lasting noise with what a brain shows beyond its severity: reserve and other pathology touch both. It
+# grows from the first severity to the second: who is hardly ill makes up for a frail brain, who is ill no longer can. Set so that MMSE
+# and hippocampal volume correlate by about 0.3 within each group, which is aimed at and taken from no single study. The severity
+# itself gives 0.20 in CN, 0.28 in MCI and 0.16 in AD.
+SHARED_BETWEEN, SHARED = (1.0, 2.4), (0.15, 0.62)
 # ADAS-Cog 13 and CDR sum of boxes: rough means of ADNI's groups (9, 16, 30 and 0, 1.5, 4.5 points); judged.
 ADAS13_CURVE, ADAS13_NOISE = (9.0, 8.5), 4.0
 BOXES_NOISE = 0.5
@@ -51,10 +53,11 @@ class Scores:
 
 @dataclass(frozen=True)
 class ScoreNoise:
-    """What stays with a person: a bent for tests, and whether there was a puncture."""
+    """What stays with a person, in standard deviations: a bent for tests, what the brain shows beyond its severity, and CSF."""
 
     mmse: float
     adas13: float
+    frailty: float
     punctured: bool
     abeta: float
     tau: float
@@ -65,11 +68,9 @@ def draw_score_noise(rng: np.random.Generator, frailty: float) -> ScoreNoise:
 
     `frailty` is what the brain shows beyond its severity, in standard deviations; it lowers the scores.
     """
-    own = np.sqrt(1 - SHARED**2)
-    mmse, adas13 = own * rng.normal(size=2) - SHARED * frailty * np.array([1.0, -1.0])
-    return ScoreNoise(
-        float(mmse), float(adas13), bool(rng.random() < PUNCTURED), float(rng.normal()), float(rng.normal())
-    )
+    mmse, adas13 = rng.normal(size=2)
+    punctured = bool(rng.random() < PUNCTURED)
+    return ScoreNoise(float(mmse), float(adas13), frailty, punctured, float(rng.normal()), float(rng.normal()))
 
 
 def mmse_at(severity: float) -> float:
@@ -82,9 +83,12 @@ def to_scores(severity: float, diagnosis: str, noise: ScoreNoise, rng: np.random
     """Draw the scores of one visit."""
     ill = max(severity, 0.0)
     lasting, passing = np.sqrt(MMSE_LASTING), np.sqrt(1 - MMSE_LASTING)
+    shared = float(np.interp(severity, SHARED_BETWEEN, SHARED))
+    own = np.sqrt(1 - shared**2)
+    bent_mmse, bent_adas = own * noise.mmse - shared * noise.frailty, own * noise.adas13 + shared * noise.frailty
     spread = MMSE_NOISE + MMSE_NOISE_PER_SEVERITY * ill
-    mmse = mmse_at(severity) + spread * (lasting * noise.mmse + passing * rng.normal())
-    adas = ADAS13_CURVE[0] + ADAS13_CURVE[1] * ill + ADAS13_NOISE * (lasting * noise.adas13 + passing * rng.normal())
+    mmse = mmse_at(severity) + spread * (lasting * bent_mmse + passing * rng.normal())
+    adas = ADAS13_CURVE[0] + ADAS13_CURVE[1] * ill + ADAS13_NOISE * (lasting * bent_adas + passing * rng.normal())
     boxes = {"CN": 0.0, "MCI": 0.5}.get(diagnosis, 2.0) + max(severity - 0.4, 0.0) * 1.2 + BOXES_NOISE * rng.normal()
     boxes = (
         max(0.0 if diagnosis == "CN" else 0.5, round(2 * boxes) / 2)

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from adclip.config import SimulateConfig
+from adclip.brain_volumes import BrainVolumes
 from adclip.domain import InputContract, ScanItem, Visit
-from adclip.paths import write_text
+from adclip.runtime.paths import write_text
 from adclip.simulation.measured import segmenter_name
 from adclip.simulation.scale import MUSE_PER_LABEL
+from adclip.simulation.settings import SimulateConfig
 from adclip.version import __version__
 
 if TYPE_CHECKING:
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
     from adclip.simulation.brains import Brain
     from adclip.simulation.derivative import Derivative
     from adclip.simulation.population import Person
-    from adclip.simulation.tables import VisitRecord
+    from adclip.simulation.visits import VisitRecord
 
-RECIPE = 4  # raised whenever the same seed would give other bytes
+RECIPE = 5  # raised whenever the same seed would give other bytes
 RECORDS = ".simulation"  # one JSON file a subject, written when the subject is whole: what a stopped run goes on from
 # Streams of a subject's random numbers: who, shape and folds, everything about the scan of a visit.
 PERSON, SHAPE, SCAN, CHOICE = 1, 2, 3, 4
@@ -34,7 +35,7 @@ _NOT_DECISIVE = {"out", "subjects", "workers", "overwrite"}
 
 def cohort_fingerprint(config: SimulateConfig, contract: InputContract, sources: tuple[Path, ...]) -> str:
     """Return the SHA-256 of everything that decides a subject's bytes; the number of subjects does not."""
-    from adclip.imaging.files import file_sha256
+    from adclip.runtime.hashing import file_sha256
 
     settings = {key: value for key, value in asdict(config).items() if key not in _NOT_DECISIVE}
     settings["labels"] = [file_sha256(path) for path in sources]
@@ -56,7 +57,7 @@ def record_path(out: Path, index: int) -> Path:
 
 def read_record(out: Path, index: int, fingerprint: str) -> list[VisitRecord] | None:
     """Return the visits of a subject that is finished and whole, or None."""
-    from adclip.simulation.tables import VisitRecord
+    from adclip.simulation.visits import VisitRecord
 
     try:
         content = json.loads(record_path(out, index).read_text(encoding="utf-8"))
@@ -69,7 +70,8 @@ def read_record(out: Path, index: int, fingerprint: str) -> list[VisitRecord] | 
 
 def read_true_visits(out: Path) -> list[Visit]:
     """Return all visits of a finished cohort with nothing missing, in the order of its tables."""
-    from adclip.simulation.tables import VisitRecord, to_visit
+    from adclip.simulation.tables import to_visit
+    from adclip.simulation.visits import VisitRecord
 
     records = (json.loads(path.read_text(encoding="utf-8")) for path in sorted((out / RECORDS).glob("sim*.json")))
     return [to_visit(VisitRecord.from_dict(visit)) for record in records for visit in record["visits"]]
@@ -101,7 +103,8 @@ class SubjectWork:
         from adclip.simulation.acquisition import draw_scanners
         from adclip.simulation.paint import LOOKS
         from adclip.simulation.population import draw_course
-        from adclip.simulation.tables import VisitRecord, is_dropped
+        from adclip.simulation.tables import is_dropped
+        from adclip.simulation.visits import VisitRecord
 
         config = self._config
         threads = torch.get_num_threads()
@@ -124,7 +127,7 @@ class SubjectWork:
                         person=person, volumes_mm3=brain.volumes_mm3, scan=written[0].relative_to(config.out).as_posix(),
                         site=scanner.site, scanner=scanner.name, field_strength_t=scanner.field_strength_t,
                         anatomy=source.name.partition(".")[0] if source else "template",
-                        measured={key: measured[key] for key in ("source", "volumes")} if measured else None,
+                        measured=None if measured is None else BrainVolumes(measured.source, measured.mm3),
                     )
                 )  # fmt: skip
         finally:
@@ -155,14 +158,14 @@ class SubjectWork:
 
     def _write_visit(
         self, person: Person, source: Path | None, scanner: Scanner, index: int, number: int
-    ) -> tuple[Brain, list[Path], dict[str, Any]]:
+    ) -> tuple[Brain, list[Path], BrainVolumes | None]:
         from adclip.simulation import derivative, heads
         from adclip.simulation.brains import grow_brain, head_size
         from adclip.simulation.measured import measure_scan
         from adclip.simulation.paint import LOOKS, draw_ct_style, draw_style
 
         config = self._config
-        measured: dict[str, Any] = {}
+        measured: BrainVolumes | None = None
         rng = self._rng(index, SCAN, number)
         if config.contrast == "ct":
             style = draw_ct_style(rng)
@@ -192,24 +195,25 @@ class SubjectWork:
 
 
 def _write_derivative(
-    config: SimulateConfig, contract: InputContract, item: ScanItem, made: Derivative, measured: dict[str, Any]
+    config: SimulateConfig, contract: InputContract, item: ScanItem, made: Derivative, measured: BrainVolumes | None
 ) -> list[Path]:
-    from adclip.imaging.derivative_names import mask_path, sidecar_path
-    from adclip.imaging.derivatives import PreparedScan, quantise, write_derivative
-    from adclip.imaging.files import MNI, write_nifti
+    from adclip.imaging.derivatives.files import PreparedScan, quantise, write_derivative
+    from adclip.imaging.derivatives.names import mask_path, sidecar_path
+    from adclip.imaging.records.sidecar import StepTaken
+    from adclip.imaging.sources.files import MNI, write_nifti
 
-    steps = [{"name": "simulate", "parameters": {"seed": config.seed}, "seconds": 0.0}]
+    steps = (StepTaken("simulate", {"seed": config.seed}),)
     prepared = PreparedScan(
         quantise(made.image), made.mask, np.eye(4), flags=("simulated",), steps=steps, volumes=measured
     )
-    scan = write_derivative(prepared, item, config.out, contract, with_xfm=False, extra={"Simulated": True})
+    scan = write_derivative(prepared, item, config.out, contract, with_xfm=False, simulated=True)
     changed = scan.with_name(f"{item.stem}_space-MNI152NLin2009aSym_desc-changed_mask.nii.gz")
     write_nifti(changed, made.changed.astype(np.uint8), contract.affine_xyz, np.uint8, space_code=MNI)
     return [scan, mask_path(scan), sidecar_path(scan), changed]
 
 
 def _write_head(config: SimulateConfig, item: ScanItem, head: Any, scanner: Scanner) -> list[Path]:
-    from adclip.imaging.files import write_nifti
+    from adclip.imaging.sources.files import write_nifti
 
     folder = config.out / f"sub-{item.subject_id}" / (f"ses-{item.session_id}" if item.session_id else "") / "anat"
     suffix = "ct" if config.contrast == "ct" else "T1w"

@@ -6,18 +6,18 @@ What is missing is drawn apart from everything else, and the same cell is missin
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from adclip.domain import Diagnosis, Visit
-from adclip.paths import write_text
+from adclip.runtime.paths import write_text
 from adclip.simulation.adnimerge import to_adnimerge
 from adclip.simulation.measured import measured_rows, with_measured
-from adclip.simulation.population import Person
+from adclip.simulation.visits import VisitRecord
 
 VOLUMES_SOURCE = "simulation"  # counted on the simulated labels: no program measured them
 TABLE, MEASURED, TABLE_MEASURED = "table.csv", "measured.tsv", "table-measured.csv"
@@ -40,50 +40,6 @@ PARTICIPANT_COLUMNS = {
 
 
 OF_A_VISIT = ("age", "diagnosis", "mmse")  # where there are sessions, these stand with each of them instead
-
-
-@dataclass(frozen=True)
-class VisitRecord:
-    """One simulated visit with its scan: what all tables are made of.
-
-    Parameters
-    ----------
-    person : Person
-    volumes_mm3 : dict
-        Column -> volume measured on the simulated labels; canonical columns and more.
-    scan : str
-        Path below the cohort's folder.
-    site, scanner : str
-    field_strength_t : float
-        Tesla.
-    anatomy : str
-        Name of the head that the person was made of.
-    measured : dict or None
-        What the shipped segmenter found in the scan: `source` and `volumes`, see `measured.measure_scan`.
-    """
-
-    person: Person
-    volumes_mm3: dict[str, float]
-    scan: str
-    site: str
-    scanner: str
-    field_strength_t: float
-    anatomy: str
-    measured: dict[str, Any] | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types."""
-        return {**vars(self), "person": self.person.to_dict()}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> VisitRecord:
-        """Rebuild from `to_dict`."""
-        return cls(**{**data, "person": Person.from_dict(data["person"])})
-
-    @property
-    def number(self) -> int:
-        """Place of the subject in the cohort, from 1."""
-        return int(self.person.subject_id.removeprefix("sim"))
 
 
 def is_dropped(seed: int, index: int, visit: int, share: float) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,11 +36,15 @@ class Tissue:
     texture: float = 0.03
 
 
+OUTSIDE_FROM, PARCELS_FROM = (
+    500,
+    1000,
+)  # codes of tissue outside the skull, and of cortical parcels, which are inside again
 CORTEX_CODES = (3, 42, *range(1000, 1036), *range(2000, 2036))
 WHITE_CODES = (2, 41, 77, 85, 251, 252, 253, 254, 255)
-# ventricles, CSF, choroid plexus (137 and 164 are that of the temporal horns in maps of SynthSeg's kind), vessels, and code 72
-# (a fifth ventricle), all of which T1 shows dark
-FLUID_CODES = (4, 5, 14, 15, 24, 30, 31, 43, 44, 62, 63, 72, 137, 164)
+# ventricles, CSF, choroid plexus (in maps of SynthSeg's kind 136 and 163 are that of the lateral ventricles, 137 and 164 that of the
+# temporal horns: told by what lies around them in four maps), vessels, and code 72 (a fifth ventricle), all of which T1 shows dark
+FLUID_CODES = (4, 5, 14, 15, 24, 30, 31, 43, 44, 62, 63, 72, 136, 137, 163, 164)
 
 # T1 levels of brain tissue follow the means of SynthSeg's T1 priors (Billot et al. 2023, Apache-2.0), as shares of the way
 # from cortex (96 of 160) to white matter (160 of 160); CT numbers are textbook values, HU; textures are judged.
@@ -52,7 +57,8 @@ TISSUES: dict[str, Tissue] = {
     "thalamus": Tissue((10, 49), mix=0.52, hounsfield=35.0),
     "putamen": Tissue((12, 51), mix=0.44, hounsfield=37.0),
     "pallidum": Tissue((13, 52), mix=0.87, hounsfield=35.0),
-    "deep_gray": Tissue((11, 50, 26, 58, 17, 53, 18, 54, 80), mix=0.0, hounsfield=36.0),
+    # 25 and 57 lie in the white matter beside the ventricles of such maps: lesions, which T1 shows as grey as the nuclei
+    "deep_gray": Tissue((11, 50, 26, 58, 17, 53, 18, 54, 80, 25, 57), mix=0.0, hounsfield=36.0),
     "brainstem": Tissue((16,), mix=0.55, hounsfield=30.0),
     "ventral_dc": Tissue((28, 60), mix=0.72, hounsfield=31.0),
     # outside the brain; levels judged on the scans of three scanners
@@ -68,6 +74,12 @@ AIR_HOUNSFIELD = -1000.0
 
 BRAIN_TISSUES = tuple(name for name, tissue in TISSUES.items() if tissue.codes)
 FOLDED = ("csf", "cortex", "white")  # between these the average template is blurred
+
+
+def is_intracranial(codes: NDArray[Any]) -> NDArray[np.bool_]:
+    """Say which codes lie inside the skull: brain, ventricles and all other fluid."""
+    inside: NDArray[np.bool_] = (codes > 0) & ((codes < OUTSIDE_FROM) | (codes >= PARCELS_FROM))
+    return inside
 
 
 def tissue_of_code() -> dict[int, str]:

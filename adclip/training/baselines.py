@@ -15,14 +15,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from adclip.clinical.baseline import MetadataBaseline
-from adclip.config import PromptConfig
-from adclip.metrics import put_back
+from adclip.evaluation.calibrate import Answers
+from adclip.evaluation.metrics import put_back
 from adclip.model.base_model import BaseModel
-from adclip.training.calibrate import Answers
-from adclip.training.dataset import Cohort
+from adclip.model.settings import PromptConfig
+from adclip.prediction.dataset import Cohort
+from adclip.prediction.metadata_baseline import MetadataBaseline
+from adclip.prediction.scoring import Wording
 from adclip.training.losses import adjusted_cross_entropy, masked_mse
-from adclip.training.scoring import Wording
 
 Answering = Callable[[Sequence[int]], Answers]
 

@@ -6,25 +6,30 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
-from adclip.clinical.manifest import Example, Manifest, build_manifest, with_last_diagnosis
-from adclip.clinical.people import count_people, person_of
-from adclip.clinical.reports import usable_fields
-from adclip.clinical.splits import PARTS, Split, prove_disjoint, require_every_class, split_by_subject, thin_out
-from adclip.clinical.table import read_tables
-from adclip.clinical.volumes_baseline import to_measured
-from adclip.config import FinetuneConfig, ModelConfig, parse_fold
+from adclip.brain_volumes import BrainVolumes
+from adclip.clinical.measured import usable
+from adclip.clinical.reports import template_version, usable_fields
+from adclip.clinical.scans.manifest import Example, Manifest, build_manifest, with_last_diagnosis
+from adclip.clinical.scans.splits import PARTS, Split, prove_disjoint, require_every_class, split_by_subject, thin_out
+from adclip.clinical.tables.people import count_people, person_of
+from adclip.clinical.tables.table import read_tables
 from adclip.domain import Visit
 from adclip.errors import CheckpointError, ConfigError, ScanError, TableError
-from adclip.events import OnEvent, Warned
-from adclip.imaging.find import find_scans, read_sidecar, without_failed
-from adclip.imaging.origins import find_origins
+from adclip.imaging.sources.find import find_scans
+from adclip.imaging.sources.origins import find_origins
+from adclip.imaging.sources.ours import read_sidecar, without_failed
 from adclip.model.bases import BaseWeights, read_base
 from adclip.model.record import FEW_SUBJECTS
-from adclip.task import Task, read_task
+from adclip.model.settings import ModelConfig
+from adclip.prediction.volumetry import still_counts
+from adclip.runtime.events import OnEvent, Warned
+from adclip.task import Task
+from adclip.training import errors
 from adclip.training.history import check_tensorboard
+from adclip.training.reread import Reading, Unchanged, prove_unchanged
 from adclip.training.run_folder import hash_text, relevant
+from adclip.training.settings import FinetuneConfig, parse_fold
 from adclip.version import __version__
-from adclip.volumetry import still_counts
 
 # What a run lacks without a part.
 _EMPTY = {
@@ -45,12 +50,15 @@ class Enrolment:
     split : Split
         Of everyone; who is left out of training by its size is `unused`.
     task : Task
+    reading : Reading
+        The tables and scans that the manifest was made of.
     """
 
     base: BaseWeights
     manifest: Manifest
     split: Split
     task: Task
+    reading: Reading
 
     @property
     def subjects(self) -> dict[str, tuple[str, ...]]:
@@ -58,21 +66,48 @@ class Enrolment:
         return {part: self.split.part(part) for part in PARTS}
 
     def fingerprint(self, config: FinetuneConfig) -> str:
-        """Return the hash of everything that decides a run's result: settings, task, people, rows, scans, base, version."""
+        """Return the hash of everything that decides a run's result: settings, task, people, rows, words of reports, scans, base, version."""
         rows = [asdict(replace(example.visit, scan=None)) for example in self.manifest.examples]
         vocabulary = sorted(self.base.tokenizer.get_vocab().items())
-        told = [
+        decides = [
             __version__,
             relevant(config),
+            template_version(config.style),
             self.task.to_dict(),
             self.split.to_tsv(),
             [
-                [example.sha256, row, example.measured and asdict(example.measured)]
+                [example.sha256, row, _source_and_volumes(example)]
                 for example, row in zip(self.manifest.examples, rows, strict=True)
             ],
             [self.base.sha256, vocabulary],
         ]
-        return hash_text(json.dumps(told, sort_keys=True))
+        return hash_text(json.dumps(decides, sort_keys=True))
+
+    def prove_unchanged(self, config: FinetuneConfig) -> Unchanged:
+        """Prove that nothing that a model is given changes with the answers, see `reread`.
+
+        Raises
+        ------
+        LeakError
+            If anything does.
+        """
+        from adclip.prediction.scoring import (
+            report_texts,
+        )  # loads torch, which whatever is wrong before should not wait for
+
+        def write_reports(visit: Visit, wording: int) -> list[str]:
+            classes = self.task.classes[:1] if wording else self.task.classes  # candidates differ in the class alone
+            return report_texts(visit, classes, config.style, None, wording, reports=config.reports, task=self.task)
+
+        return prove_unchanged(
+            self.reading,
+            self.manifest,
+            config.tables,
+            config.table_options,
+            write_reports,
+            self.task.columns,
+            config.seed,
+        )
 
     def scans_to_tsv(self) -> str:
         """Return the text of `scans.tsv`: which file was in which part, by its hash."""
@@ -86,10 +121,10 @@ class Enrolment:
 
     def examples_of_parts(self) -> dict[str, list[Example]]:
         """Return the scans of each part."""
-        of = {subject: part for part, theirs in self.subjects.items() for subject in theirs}
+        part_of = {subject: part for part, members in self.subjects.items() for subject in members}
         examples: dict[str, list[Example]] = {part: [] for part in self.subjects}
         for example in self.manifest.examples:
-            if (part := of.get(example.visit.subject_id)) is not None:
+            if (part := part_of.get(example.visit.subject_id)) is not None:
                 examples[part].append(example)
         return examples
 
@@ -111,12 +146,12 @@ def enrol(config: FinetuneConfig, on_event: OnEvent) -> Enrolment:
         raise CheckpointError.no_text_tower()
     check_parts(config, base.config)
     _ = base.tokenizer  # a missing vocabulary is told before an hour of training
-    manifest = _gather(config, on_event)
+    manifest, reading = _gather(config, on_event)
     visits = [example.visit for example in manifest.examples]
-    task = read_task(config.task)
+    task = config.read_task()
     absent = set(task.classes) - {str(visit.diagnosis) for visit in visits}
     if absent:
-        raise TableError.no_class(config.tables[0], [name for name in task.classes if name in absent])
+        raise errors.no_class(config.tables[0], [name for name in task.classes if name in absent])
     split = _divide(visits, config, on_event)
     subjects = {part: split.part(part) for part in PARTS}
     prove_disjoint(subjects)
@@ -129,7 +164,7 @@ def enrol(config: FinetuneConfig, on_event: OnEvent) -> Enrolment:
         on_event(Warned(str(config.tables[0]), f"{few}, read probabilities with care"))
     if config.train_size is not None:
         split = split.without(subjects["train"], thin_out(split, visits, config.train_size, config.seed))
-    return Enrolment(base, manifest, split, task)
+    return Enrolment(base, manifest, split, task, reading)
 
 
 def check_parts(config: FinetuneConfig, model: ModelConfig) -> None:
@@ -159,8 +194,8 @@ def _divide(visits: Sequence[Visit], config: FinetuneConfig, on_event: OnEvent) 
         raise TableError.unreadable(config.splits, "not UTF-8 text") from None
     given, subjects = Split.from_tsv(text, config.splits), {visit.subject_id for visit in visits}
     split = given.over(subjects)
-    known = {person_of(subject) for subject in given.assignment}
-    if absent := sum(person_of(subject) not in known for subject in subjects):
+    assigned = {person_of(subject) for subject in given.assignment}
+    if absent := sum(person_of(subject) not in assigned for subject in subjects):
         on_event(Warned(str(config.splits), f"{absent} subjects of the table are not in it, and not used"))
     require_every_class(visits, split, "choose another --splits, or leave it out to have one drawn")
     return split
@@ -174,36 +209,47 @@ def _shares(config: FinetuneConfig) -> dict[str, float]:
     }
 
 
-def _gather(config: FinetuneConfig, on_event: OnEvent) -> Manifest:
+def _gather(config: FinetuneConfig, on_event: OnEvent) -> tuple[Manifest, Reading]:
     """Find the scans, join them with their rows, and say what was left out."""
-    found = find_scans((config.scans,))
-    if raw := next((item for item in found if not item.preprocessed), None):
+    scans = find_scans((config.scans,))
+    if raw := next((item for item in scans if not item.preprocessed), None):
         raise ScanError.not_preprocessed(raw.path)
     table = read_tables(config.tables, config.table_options, need=("diagnosis",))
     for hint in (*table.hints, *table.notes):
         on_event(Warned(str(table.path), hint))
-    items = without_failed(found)
+    items = without_failed(scans)
     if not items:
-        raise ScanError.all_failed_quality(config.scans)
-    if left_out := len(found) - len(items):
+        raise errors.all_failed_quality(config.scans)
+    if left_out := len(scans) - len(items):
         on_event(Warned(str(config.scans), f"{left_out} left out: quality verdict fail (see qc.html there)"))
-    manifest = _with_volumes(build_manifest(items, table, find_origins(items, table.scans_of_nobody)))
+    reading = Reading(tuple(items), table, find_origins(items, table.scans_of_nobody))
+    manifest = _with_volumes(build_manifest(items, table, reading.origins))
     for note in manifest.notes:
         on_event(Warned(str(table.path), note))
     for reason, count in manifest.skipped_by_reason.items():
         on_event(Warned(str(table.path), f"{count} left out: {reason}"))
-    usable = read_task(config.task).usable
-    if config.reports and not any(usable(usable_fields(one.visit, config.style)) for one in manifest.examples):
+    usable_columns = config.read_task().usable
+    if config.reports and not any(
+        usable_columns(usable_fields(example.visit, config.style)) for example in manifest.examples
+    ):
         on_event(Warned(str(table.path), f"no column that the style {config.style} reports; training on scans alone"))
     if config.label_policy == "subject-last":
         manifest, changed = with_last_diagnosis(manifest, table)
         on_event(Warned(str(table.path), f"{changed} scans count as their subject's last diagnosis (subject-last)"))
-    return manifest
+    return manifest, reading
 
 
 def _with_volumes(manifest: Manifest) -> Manifest:
     """Add the volumes that stand in the scans' sidecars and still count, as prediction takes them."""
-    told = [(read_sidecar(example.item.path) or {}).get("Volumes") for example in manifest.examples]
-    found = [to_measured(one if isinstance(one, dict) and still_counts(one) else None) for one in told]
-    pairs = zip(manifest.examples, found, strict=True)
-    return replace(manifest, examples=tuple(replace(example, measured=measured) for example, measured in pairs))
+
+    def measured(example: Example) -> BrainVolumes | None:
+        sidecar = read_sidecar(example.item.path)
+        return usable(sidecar.volumes) if sidecar is not None and still_counts(sidecar.volumes) else None
+
+    examples = tuple(replace(example, measured=measured(example)) for example in manifest.examples)
+    return replace(manifest, examples=examples)
+
+
+def _source_and_volumes(example: Example) -> dict[str, object] | None:
+    volumes = example.measured
+    return None if volumes is None else {"source": volumes.source, "volumes": dict(volumes.mm3)}

@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 from adclip.model.gate import Gate
 from adclip.model.network import Network
-from adclip.training.dataset import Cohort
+from adclip.prediction.dataset import Cohort
 
 # Share of scans like the training ones that may pass. Above the 0.9 of the prediction sets, because a flag that is often wrong is not read.
 PASSING = 0.98

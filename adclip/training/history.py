@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from adclip.errors import MissingPackageError
-from adclip.paths import write_text
+from adclip.runtime.paths import write_text
 
 EVENTS = "tensorboard"
 

@@ -13,13 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from adclip.errors import DeviceMemoryError, TrainingError, is_memory_error
-from adclip.events import Advanced, OnEvent, Started, Step, Warned
+from adclip.errors import DeviceMemoryError, is_memory_error
 from adclip.model.prompts import adapter_state, ours, pretrained
+from adclip.prediction.dataset import Cohort
+from adclip.prediction.scoring import Wording
+from adclip.runtime.events import Advanced, OnEvent, Started, Step, Warned
+from adclip.training import errors
 from adclip.training.augment import Augment
-from adclip.training.dataset import Cohort
 from adclip.training.resume import Progress, State, read_state, write_state
-from adclip.training.scoring import Wording
 
 WARM_UP = 0.1  # share of all steps
 GRADIENT_NORM = 1.0
@@ -118,7 +119,7 @@ class Loop:
             train_loss = self._train_epoch(progress.epoch, on_event)
             measured = self.learner.validate(self.validation or self.train, self.at_once)
             if not math.isfinite(measured["validation_loss"]):
-                raise TrainingError.diverged("validation loss", progress.epoch + 1, self.config.learning_rate)
+                raise errors.diverged("validation loss", progress.epoch + 1, self.config.learning_rate)
             progress.epoch += 1
             progress.history.append({"epoch": progress.epoch, "train_loss": train_loss} | measured)
             score = [measured["validation_balanced_accuracy"], -measured["validation_loss"]]
@@ -157,7 +158,7 @@ class Loop:
             loss = self._step(places, wordings, changes, on_event)
             norm = nn.utils.clip_grad_norm_(self.parameters.values(), GRADIENT_NORM)
             if not (math.isfinite(loss) and math.isfinite(norm)):
-                raise TrainingError.diverged(
+                raise errors.diverged(
                     "gradient" if math.isfinite(loss) else "loss", epoch + 1, self.config.learning_rate
                 )
             self.optimizer.step()

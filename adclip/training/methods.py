@@ -11,9 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adclip.clinical.baseline import MetadataBaseline
-from adclip.config import FinetuneConfig, PromptConfig
-from adclip.events import OnEvent, Step
+from adclip.evaluation.calibrate import answer
 from adclip.model.base_model import BaseModel
 from adclip.model.bases import BaseWeights
 from adclip.model.build import build_network, load_network
@@ -21,17 +19,20 @@ from adclip.model.checkpoint import with_class_texts
 from adclip.model.device import choose_device, choose_dtype
 from adclip.model.network import Network
 from adclip.model.prompts import adapter_state, count_trainable, freeze_base
+from adclip.model.settings import PromptConfig
+from adclip.prediction.dataset import Cohort
+from adclip.prediction.metadata_baseline import MetadataBaseline
+from adclip.prediction.scoring import Reader
+from adclip.runtime.events import OnEvent, Step
 from adclip.task import Task
 from adclip.training.augment import Augment
 from adclip.training.baselines import Answering, CnnLearner, metadata_answers, probe_answers
-from adclip.training.calibrate import answer
-from adclip.training.dataset import Cohort
 from adclip.training.fit_gate import fit_gate, read_outs
 from adclip.training.history import History
 from adclip.training.loop import Learner, Loop, LoopConfig
 from adclip.training.objective import Objective, ObjectiveConfig
 from adclip.training.resume import Progress
-from adclip.training.scoring import Reader
+from adclip.training.settings import FinetuneConfig
 
 LORA_RANK = 8  # of --method lora, unless --lora-rank says another
 

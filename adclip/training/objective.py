@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from adclip.clinical.reports import fields_of, has_wordings
 from adclip.clinical.reports.readings import SIDES
 from adclip.model.network import Network
-from adclip.training.dataset import Cohort
+from adclip.prediction.dataset import Cohort
+from adclip.prediction.scoring import Reader, Scores, Wording, score_batch
 from adclip.training.losses import Pairs, adjusted_cross_entropy, contrast, masked_mse, published_contrast
-from adclip.training.scoring import Reader, Scores, Wording, score_batch
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from typing import Any
 from torch import Tensor
 
 from adclip.errors import OutputError
-from adclip.paths import write_bytes
+from adclip.runtime.paths import write_bytes
+from adclip.training import errors
 
 
 @dataclass
@@ -95,7 +96,7 @@ def read_state(path: Path, fingerprint: str) -> State | None:
             f"{path.name} of {run}: cannot be read", "add --overwrite to start anew, or choose another --out"
         ) from error
     if found != fingerprint:
-        raise OutputError.other_settings(run, [])
+        raise errors.other_settings(run, [])
     optimizer: dict[str, dict[str, Tensor]] = {}
     for place, value in tensors.items():
         if place.startswith("optimizer."):

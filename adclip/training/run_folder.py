@@ -15,16 +15,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from adclip.config import FinetuneConfig
 from adclip.errors import OutputError
-from adclip.events import OnEvent, Warned
+from adclip.evaluation.plots import PLOTS
 from adclip.model.checkpoint import ADAPTER_WEIGHTS, CARD, check_weights
 from adclip.model.record import ADAPTER_RECORD, BASELINE_RECORD, AdapterRecord, read_record
-from adclip.paths import check_place, remove_leftovers, shown, write_text
+from adclip.runtime.events import OnEvent, Warned
+from adclip.runtime.paths import check_place, remove_leftovers, shown, write_text
 from adclip.task import ALZHEIMER, read_task
+from adclip.training import errors
 from adclip.training.history import EVENTS
-from adclip.training.plots import PLOTS
 from adclip.training.resume import read_fingerprint, read_state
+from adclip.training.settings import FinetuneConfig
 
 PRIVATE, SETTINGS, LOCK = "private", "config.toml", ".lock"
 SPLIT, SCANS, CERTIFICATE, LAST = "splits.tsv", "scans.tsv", "leak_certificate.json", "last.safetensors"
@@ -76,12 +77,12 @@ class RunFolder:
             raise OutputError(f"{self.out}: is a file, not a folder", "choose another --out")
         check_place(self.out / ADAPTER_RECORD)
         if not self._is_ours():
-            raise OutputError.not_a_run(self.out)
+            raise errors.not_a_run(self.out)
         if self.config.overwrite:
             return
         changed = self._changed_settings()
         if self.state.is_file() and changed:
-            raise OutputError.other_settings(self.out, changed)
+            raise errors.other_settings(self.out, changed)
         if self.is_finished and not self.state.is_file() and (changed is None or changed):
             raise OutputError.exists(self.out)
 
@@ -116,7 +117,7 @@ class RunFolder:
             lock.acquire(timeout=0)
         except Timeout:
             if self._changed_settings() or self.config.overwrite:
-                raise OutputError.busy(self.out, self.private / LOCK) from None
+                raise errors.busy(self.out, self.private / LOCK) from None
             on_event(Warned(str(self.out), "the same run is going on in another process; waiting for its end"))
             lock.acquire()
         try:
@@ -140,7 +141,7 @@ class RunFolder:
         record = read_record(self.out, name)
         if name == ADAPTER_RECORD:
             check_weights(self.out)
-        if record.training.get("fingerprint") != fingerprint:
+        if record.training.fingerprint != fingerprint:
             return None
         self._forget_state()  # of a run that was killed at its very end
         return record
@@ -165,15 +166,15 @@ class RunFolder:
             _remove_if_empty(self.private / EARLIER / name)
 
     def _take_up(self, fingerprint: str) -> None:
-        found = read_fingerprint(self.state)
-        if found == fingerprint:
+        unfinished = read_fingerprint(self.state)
+        if unfinished == fingerprint:
             return
         if self.config.overwrite:
             self._clear()
-        elif found == "":
+        elif unfinished == "":
             read_state(self.state, fingerprint)  # says that it is damaged
-        elif found is not None:
-            raise OutputError.other_settings(self.out, self._changed_settings() or [])
+        elif unfinished is not None:
+            raise errors.other_settings(self.out, self._changed_settings() or [])
         elif self.is_finished and self.finished(fingerprint) is None:
             raise OutputError.exists(self.out)
 
@@ -195,10 +196,10 @@ class RunFolder:
     def _own_files(self, folder: Path) -> list[Path]:
         """Return the files below a private folder that a run has written, by their names."""
         scores = {ALZHEIMER.score_key, read_task(self.config.task).score_key}
-        found = [folder / name for name in _FILES]
-        found += [folder / "plots" / f"{name}.png" for name in (*PLOTS, *sorted(scores))]
-        found += sorted((folder / EVENTS).glob("events.out.*"))
-        return [path for path in found if path.is_file()]
+        paths = [folder / name for name in _FILES]
+        paths += [folder / "plots" / f"{name}.png" for name in (*PLOTS, *sorted(scores))]
+        paths += sorted((folder / EVENTS).glob("events.out.*"))
+        return [path for path in paths if path.is_file()]
 
     def _forget_state(self) -> None:
         self.state.unlink(missing_ok=True)
@@ -217,23 +218,23 @@ class RunFolder:
     def _settings(self) -> dict[str, Any] | None:
         """Return the settings that a run has written here; None where there are none."""
         try:
-            told = tomllib.loads((self.private / SETTINGS).read_text(encoding="utf-8"))
+            content = tomllib.loads((self.private / SETTINGS).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        found = told.get("finetune", told)  # earlier versions had no table
-        return found if isinstance(found, dict) and {"epochs", "seed", "method"} <= set(found) else None
+        settings = content.get("finetune", content)  # earlier versions had no table
+        return settings if isinstance(settings, dict) and {"epochs", "seed", "method"} <= set(settings) else None
 
     def _changed_settings(self) -> list[str] | None:
         """Return how the settings differ from those written here, a line each; None where none are or can be read."""
-        theirs = self._settings()
-        if theirs is None:
+        there = self._settings()
+        if there is None:
             return None
-        mine = tomllib.loads(_to_toml(self.config))["finetune"]
-        names = sorted((set(theirs) | set(mine)) - _IRRELEVANT)
+        now = tomllib.loads(_to_toml(self.config))["finetune"]
+        names = sorted((set(there) | set(now)) - _IRRELEVANT)
         return [
-            f"{name} {theirs.get(name, 'unset')} there, {mine.get(name, 'unset')} now"
+            f"{name} {there.get(name, 'unset')} there, {now.get(name, 'unset')} now"
             for name in names
-            if theirs.get(name) != mine.get(name)
+            if there.get(name) != now.get(name)
         ]
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from adclip.config import SMALL
 from adclip.domain import Visit
-from adclip.imaging.grid import to_model_order
+from adclip.imaging.steps.grid import to_model_order
 
 Place = tuple[int, int]  # part, person
 NAMES = tuple(REGIONS)

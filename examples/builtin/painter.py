@@ -15,7 +15,7 @@ from scipy import ndimage
 from torch.nn import functional
 
 from adclip.config import SMALL
-from adclip.imaging.grid import to_model_order
+from adclip.imaging.steps.grid import to_model_order
 
 BRAIN = [NAMES.index(name) for name in NAMES[1:19]]
 

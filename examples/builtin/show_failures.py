@@ -23,7 +23,7 @@ from painter import Painter
 from scipy import stats
 from sklearn.linear_model import RidgeCV
 
-from adclip.imaging.grid import from_model_order
+from adclip.imaging.steps.grid import from_model_order
 from adclip.model.bases import read_base
 from adclip.model.build import load_network
 from adclip.model.network import Network

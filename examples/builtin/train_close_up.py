@@ -28,8 +28,8 @@ from torch.nn import functional
 sys.path.append(str(Path(__file__).parent.parent / "segmenter"))
 from temporal_lobes import AMYGDALA, HIPPOCAMPUS, HORN, VENTRICLE, Lobe, Painter, read_lobes
 
-from adclip.imaging.grid import to_model_order
-from adclip.imaging.medial_temporal import CLASSES
+from adclip.imaging.steps.grid import to_model_order
+from adclip.imaging.volumes.medial_temporal import CLASSES
 from adclip.model import close_up
 from adclip.unet import UNet
 

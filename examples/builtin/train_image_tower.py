@@ -38,7 +38,7 @@ from torch import Tensor, nn
 
 from adclip.clinical.reports import bare_phrase, fields_of, render
 from adclip.config import SMALL
-from adclip.imaging.grid import to_model_order
+from adclip.imaging.steps.grid import to_model_order
 from adclip.model.bases import read_base
 from adclip.model.build import build_network, load_network
 from adclip.model.network import Network

@@ -35,7 +35,7 @@ from train_image_tower import LABELS, describe_run, save_base
 
 from adclip.clinical.reports import bare_phrase, fields_of, render, usable_fields
 from adclip.domain import Visit
-from adclip.metrics import auc
+from adclip.evaluation.metrics import auc
 from adclip.model.bases import BaseWeights, read_base
 from adclip.model.build import build_network, load_network
 from adclip.model.network import Network

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from adclip.imaging.register import register_affine
+from adclip.imaging.steps.register import register_affine
 
 # segmenter.CLASSES by FreeSurfer code. Choroid plexus (136, 137, 163, 164) counts as ventricle, as in SynthSeg's own
 # `synthseg_segmentation_labels.npy`; white matter lesions (25, 57) count as white matter.
@@ -101,7 +101,7 @@ def read_head(path: Path, meta: Path) -> Head:
 def velocity(region: NDArray[np.bool_], brain: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Smooth field that swells `region` and takes the room from the brain near it: shape (3, x, y, z), voxels.
 
-    Gradient of the solution of Poisson's equation, as in `adclip.imaging.anatomy`, on every third voxel.
+    Gradient of the solution of Poisson's equation, as in `adclip.imaging.volumes.anatomy`, on every third voxel.
     """
     from scipy import ndimage
 

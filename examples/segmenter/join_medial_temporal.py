@@ -23,7 +23,7 @@ from scipy import stats
 from temporal_lobes import HORN, VENTRICLE, WRONG_SIDES, Lobe, Painter
 from train_medial_temporal import FOLDS, SEED, left_out, read_every_lobe, to_input
 
-from adclip.imaging.medial_temporal import BOX, CLASSES, NAME, SCHEMA_VERSION, STRUCTURES, WIDTHS, build_network
+from adclip.imaging.volumes.medial_temporal import BOX, CLASSES, NAME, SCHEMA_VERSION, STRUCTURES, WIDTHS, build_network
 
 SCANS = {"own shape": 6, "deformed": 12}  # of each lobe
 

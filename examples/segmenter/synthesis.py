@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch.nn import functional
 
-from adclip.imaging.segmenter import place_channels
+from adclip.imaging.volumes.segmenter import place_channels
 
 Pair = tuple[NDArray[np.float32], NDArray[np.int64]]
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch.nn import functional
 
-from adclip.imaging.medial_temporal import BOX, SIDE, to_level
-from adclip.imaging.register import register_affine
+from adclip.imaging.steps.register import register_affine
+from adclip.imaging.volumes.medial_temporal import BOX, SIDE, to_level
 
 Pair = tuple[NDArray[np.float32], NDArray[np.int64]]
 

@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file
 from temporal_lobes import AMYGDALA, HIPPOCAMPUS, HORN, VENTRICLE, Lobe, Painter, Pair, read_lobes
 from torch import Tensor
 
-from adclip.imaging.medial_temporal import CLASSES, WIDTHS, build_network
+from adclip.imaging.volumes.medial_temporal import CLASSES, WIDTHS, build_network
 
 # The two networks learn from different heads. Either half has two old brains with small hippocampi and wide temporal horns (05,
 # 11; 08, 15), other atrophied ones and young ones.

@@ -25,7 +25,7 @@ from scipy import ndimage
 from synthesis import Painter, Pair
 from torch.nn import functional
 
-from adclip.imaging.segmenter import BOX, CLASSES, HALF, SCHEMA_VERSION, WIDTHS, build_network, place_channels
+from adclip.imaging.volumes.segmenter import BOX, CLASSES, HALF, SCHEMA_VERSION, WIDTHS, build_network, place_channels
 
 HELD_OUT = ("training_seg_04.nii.gz", "training_seg_14.nii.gz")  # the youngest-looking and the most atrophied
 PEAK_RATE = 4e-3

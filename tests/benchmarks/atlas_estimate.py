@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from adclip.imaging.segmenter import BOX, CLASSES
-from adclip.imaging.volumes import TISSUE_CLASSES, VENTRICLE_CLASSES
+from adclip.imaging.volumes.measure import TISSUE_CLASSES, VENTRICLE_CLASSES
+from adclip.imaging.volumes.segmenter import BOX, CLASSES
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "segmenter"))
 from heads import read_head

@@ -35,9 +35,9 @@ from scipy import ndimage
 
 import adclip
 from adclip.domain import Volume
-from adclip.imaging.brain import DeepbetStripper
-from adclip.imaging.register import align
-from adclip.imaging.templates import read_template
+from adclip.imaging.steps.brain import DeepbetStripper
+from adclip.imaging.steps.register import align
+from adclip.imaging.steps.templates import read_template
 
 HERE = Path(__file__).parent
 # FreeSurfer codes of the shipped atlas and MUSE codes of the same structures.
@@ -100,7 +100,7 @@ def masks(paths: list[Path], options: argparse.Namespace, folder: Path) -> dict[
 
 def whole(path: Path) -> Volume:
     """Read a scan as the pipeline does."""
-    from adclip.imaging.files import read_volume
+    from adclip.imaging.sources.files import read_volume
 
     return read_volume(path)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from adclip.metrics import Judged, compare, put_back, summarise
+from adclip.evaluation.metrics import Judged, compare, put_back, summarise
 
 NAMES = ["CN", "MCI", "AD"]
 MIXES = {"equal": (1 / 3, 1 / 3, 1 / 3), "0.7/0.2/0.1": (0.7, 0.2, 0.1)}
@@ -61,7 +61,7 @@ def draw(count: int, mix: tuple[float, ...], signal: float, scans: int, rng: np.
 
 def values(people: People, mix: tuple[float, ...], pairs: bool) -> dict[str, float]:
     """The numbers themselves, without intervals: of very many people the true ones."""
-    from adclip.metrics import accuracy, auc, balanced_accuracy, brier, macro_f1, mae, pearson_r
+    from adclip.evaluation.metrics import accuracy, auc, balanced_accuracy, brier, macro_f1, mae, pearson_r
 
     t, found = people.truth, {}
 

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from real_scans import clock, say
 from scipy import ndimage
 
-from adclip.imaging.brain import DeepbetStripper
-from adclip.imaging.files import read_volume
+from adclip.imaging.sources.files import read_volume
+from adclip.imaging.steps.brain import DeepbetStripper
 
 FAR_MM = 8.0
 CLOSING_MM = 6.0

@@ -28,7 +28,7 @@ from readings import Table, build, common_options, correlation, median, rank_cor
 from real_scans import clock, ixi, say
 from structure_maps import raw_volumes, structure_maps, truth_of
 
-from adclip.imaging.volumes import FIELDS
+from adclip.imaging.volumes.measure import FIELDS
 
 MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0])
 SHOWN = [name for name in FIELDS if name not in ("whole_brain_mm3", "icv_mm3")]

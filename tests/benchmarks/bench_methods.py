@@ -63,7 +63,7 @@ def run_one(job: tuple[str, int, str, str, int, str]) -> str:
     folder = Path(out) / f"{slug(name)}-{seed}"
     if (folder / "adapter.json").is_file() or (folder / "baseline.json").is_file():
         return f"{name} {seed}: there"
-    from adclip.finetune import finetune
+    from adclip.verbs.finetune import finetune
 
     start = time.perf_counter()
     finetune(FinetuneConfig(
@@ -133,13 +133,14 @@ def answer_others(job: tuple[str, str]) -> str:
     """Let a finished run answer for a whole cohort that it has not seen; kept beside it."""
     import torch
 
-    from adclip.clinical.manifest import build_manifest
-    from adclip.clinical.table import read_table
-    from adclip.events import ignore
-    from adclip.imaging.find import find_scans
-    from adclip.inference import Predictor
-    from adclip.training.calibrate import answer, to_probabilities
-    from adclip.training.dataset import read_cohort
+    from adclip.clinical.scans.manifest import build_manifest
+    from adclip.clinical.tables.table import read_table
+    from adclip.evaluation.calibrate import answer
+    from adclip.imaging.sources.find import find_scans
+    from adclip.prediction.answer import to_probabilities
+    from adclip.prediction.dataset import read_cohort
+    from adclip.prediction.predictor import Predictor
+    from adclip.runtime.events import ignore
 
     run, cohort = Path(job[0]), Path(job[1])
     kept = run.with_name(f"{run.name}.{cohort.name}.json")
@@ -172,7 +173,7 @@ def other_rows(run: Path, cohort: Path, kind: str) -> list[dict]:
 
 
 def oracle_rows(cohort: Path, run: Path) -> list[dict]:
-    from adclip.clinical.splits import Split
+    from adclip.clinical.scans.splits import Split
     from adclip.simulation.oracle import oracle_probabilities
     from adclip.simulation.subject import read_true_visits
 
@@ -188,14 +189,14 @@ def shuffled_rows(cohort: Path, run: Path, what: str, seed: int, table: Path | N
     """Answers of a finished run when its test subjects' scans, or reports, change places."""
     import torch
 
-    from adclip.answer import to_probabilities
-    from adclip.clinical.manifest import build_manifest
-    from adclip.clinical.splits import Split
-    from adclip.clinical.table import read_table
-    from adclip.events import ignore
-    from adclip.imaging.find import find_scans
-    from adclip.inference import Predictor
-    from adclip.training.dataset import read_cohort
+    from adclip.clinical.scans.manifest import build_manifest
+    from adclip.clinical.scans.splits import Split
+    from adclip.clinical.tables.table import read_table
+    from adclip.imaging.sources.find import find_scans
+    from adclip.prediction.answer import name_probabilities
+    from adclip.prediction.dataset import read_cohort
+    from adclip.prediction.predictor import Predictor
+    from adclip.runtime.events import ignore
 
     split = Split.from_tsv((run / "private" / "splits.tsv").read_text())
     manifest = build_manifest(find_scans((cohort,)), read_table(table or cohort / "table.csv"))
@@ -210,8 +211,8 @@ def shuffled_rows(cohort: Path, run: Path, what: str, seed: int, table: Path | N
         with torch.inference_mode():
             answer = predictor.to_answer(predictor.score(data.image_batch([scan], predictor.device), visit), visit)
         calibration = predictor.record.calibration
-        found = (to_probabilities(answer.scores, calibration.temperature) if answer.used_report
-                 else to_probabilities(answer.bare, calibration.scan_only_temperature))  # fmt: skip
+        found = (name_probabilities(answer.scores, calibration.temperature) if answer.used_report
+                 else name_probabilities(answer.bare, calibration.scan_only_temperature))  # fmt: skip
         rows.append({"subject_id": example.visit.subject_id, "diagnosis": str(example.visit.diagnosis),
                      "p": [found[label] for label in ("CN", "MCI", "AD")], "mmse": "n/a", "mmse_estimate": "n/a"})  # fmt: skip
     return rows

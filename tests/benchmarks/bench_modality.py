@@ -25,9 +25,9 @@ from scipy import ndimage
 from adclip.config import SMALL
 from adclip.domain import ScanItem
 from adclip.errors import ScanError
-from adclip.imaging.brain import DeepbetStripper, SkullStripper
-from adclip.imaging.files import read_volume
 from adclip.imaging.prepare import prepare_scan
+from adclip.imaging.sources.files import read_volume
+from adclip.imaging.steps.brain import DeepbetStripper, SkullStripper
 from adclip.simulation.acquisition import draw_scanners
 from adclip.simulation.brains import grow_brain
 from adclip.simulation.heads import simulate_head, source_spacing_mm
@@ -119,7 +119,7 @@ def main() -> None:
             began = time.process_time()
             try:
                 prepared = prepare_scan(ScanItem(path, "x"), SMALL.contract, stripper, any_modality=True)
-                answer = f"{prepared.qc['modality']}, {prepared.qc['verdict']}"
+                answer = f"{prepared.qc.modality}, {prepared.qc.verdict}"
             except ScanError as error:
                 answer = "refused: " + error.problem.removeprefix(f"{path}: ")
             seen[kind][answer] += 1

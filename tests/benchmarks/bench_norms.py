@@ -3,7 +3,7 @@
     python tests/benchmarks/bench_norms.py
 
 Needs the IXI scans with DLMUSE labels under ADCLIP_TEST_DATA (default ../shared/data). Prints the constants that
-`adclip/clinical/norms.py` (`_BRIDGE`) and `adclip/clinical/normative_score.py` (correlations) hold, for people of 40 and more.
+`adclip/clinical/norms/norms.py` (`_BRIDGE`) and `adclip/clinical/norms/normative_score.py` (correlations) hold, for people of 40 and more.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import nibabel as nib
 import numpy as np
 from scipy import stats
 
-from adclip.clinical.norm_tables import PPM, z_with_tails
-from adclip.clinical.normative_score import (
+from adclip.clinical.norms.norm_tables import PPM, z_with_tails
+from adclip.clinical.norms.normative_score import (
     AS_MEASURED,
     DIRECTION,
     ICV,
@@ -28,7 +28,7 @@ from adclip.clinical.normative_score import (
     medial_temporal_score,
     sides_of,
 )
-from adclip.clinical.norms import DLMUSE, find_curve
+from adclip.clinical.norms.norms import DLMUSE, find_curve
 
 ROOT = Path(__file__).parents[2]
 # MUSE codes (../shared/data/tables/muse_dict.csv)

@@ -19,8 +19,8 @@ import real_scans as scans
 from real_scans import clock, say
 
 from adclip.domain import ScanItem
-from adclip.imaging.brain import DeepbetStripper
 from adclip.imaging.prepare import prepare_scan
+from adclip.imaging.steps.brain import DeepbetStripper
 from adclip.model.checkpoint import read_contract
 
 ALLOWED = 1e-3

@@ -12,12 +12,13 @@ from real_scans import say
 
 from adclip.config import SMALL
 from adclip.domain import ScanItem
-from adclip.imaging.derivative_names import figure_path
-from adclip.imaging.derivatives import PreparedScan, write_dataset_description, write_derivative
-from adclip.imaging.limits import LIMITS
-from adclip.imaging.publish import PAGE, publish
-from adclip.imaging.status import ScanRow, StatusTable
-from adclip.paths import write_bytes
+from adclip.imaging.derivatives.files import PreparedScan, write_dataset_description, write_derivative
+from adclip.imaging.derivatives.names import figure_path
+from adclip.imaging.derivatives.publish import PAGE, publish
+from adclip.imaging.derivatives.status import ScanRow, StatusTable
+from adclip.imaging.quality.limits import LIMITS
+from adclip.imaging.records.quality import Quality
+from adclip.runtime.paths import write_bytes
 
 PICTURE = b"\xff\xd8" + bytes(30_000)
 
@@ -31,7 +32,7 @@ def write_cohort(out: Path, scans: int) -> None:
     for number in range(scans):
         item = ScanItem(Path(f"{number}.nii.gz"), f"{number:05d}")
         numbers = {limit.name: float(rng.normal(1, 0.1)) for limit in LIMITS}
-        qc = {"verdict": "pass", "reasons": [], **numbers}
+        qc = Quality(numbers, verdict="pass")
         target = write_derivative(PreparedScan(empty, empty > 0, np.eye(4), qc=qc), item, out, SMALL.contract)
         target.unlink()
         write_bytes(figure_path(out, item), PICTURE)

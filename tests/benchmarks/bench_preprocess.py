@@ -28,7 +28,7 @@ from real_scans import clock, say
 
 from adclip.domain import ScanItem
 from adclip.imaging import prepare
-from adclip.imaging.brain import DeepbetStripper
+from adclip.imaging.steps.brain import DeepbetStripper
 from adclip.model.checkpoint import read_contract
 
 PARTS = ("steps", "cold", "cohort")
@@ -85,7 +85,7 @@ def steps(count: int) -> None:
                 runs.append(taken)
             shown = " ".join(f"{name} {cpu:.2f}" for name, (cpu, _) in taken.items())
             note = " (first of the process)" if first else ""
-            say(f"{path.name}{note}: CPU s {shown}; peak {taken['all'][1]:.2f} GB; {found.qc['verdict']} {found.flags}")
+            say(f"{path.name}{note}: CPU s {shown}; peak {taken['all'][1]:.2f} GB; {found.qc.verdict} {found.flags}")
             first = False
         for name in runs[0]:
             cpu, peak = zip(*(run[name] for run in runs), strict=True)

@@ -12,9 +12,9 @@ from real_scans import ixi, markdown, oasis, say, trio
 
 from adclip.config import SMALL
 from adclip.domain import ScanItem
-from adclip.imaging.brain import DeepbetStripper
-from adclip.imaging.limits import LIMITS
 from adclip.imaging.prepare import prepare_scan
+from adclip.imaging.quality.limits import LIMITS
+from adclip.imaging.steps.brain import DeepbetStripper
 
 
 def main() -> None:
@@ -28,8 +28,8 @@ def main() -> None:
         for path in paths:
             prepared = prepare_scan(ScanItem(path, "x"), SMALL.contract, stripper, any_modality=True)
             found[name].append(prepared.qc)
-            seconds += [step["seconds"] for step in prepared.steps if step["name"] == "quality"]
-            sys.stderr.write(f"{path.name} {prepared.qc['verdict']} {' '.join(prepared.qc['reasons'])}\n")
+            seconds += [step.seconds for step in prepared.steps if step.name == "quality"]
+            sys.stderr.write(f"{path.name} {prepared.qc.verdict} {' '.join(prepared.qc.reasons)}\n")
     rows = []
     for limit in LIMITS:
         row = [f"`{limit.name}`"]

@@ -24,9 +24,9 @@ from known_maps import move
 from numpy.typing import NDArray
 from real_scans import Brain, clock, say
 
-from adclip.imaging.brain import DeepbetStripper
-from adclip.imaging.register import CONVINCING, _quarter_turns, align
-from adclip.imaging.templates import read_template
+from adclip.imaging.steps.brain import DeepbetStripper
+from adclip.imaging.steps.register import CONVINCING, _quarter_turns, align
+from adclip.imaging.steps.templates import read_template
 
 FAILURE_MM = 5.0
 # At 4, 2 and 1 mm. Ten more at 1 mm took 36 instead of 14 CPU seconds on two scans and moved corners by 0.4 to 1.2 mm.

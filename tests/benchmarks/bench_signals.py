@@ -47,7 +47,7 @@ def run_one(job: tuple[str, str, str, int, int | None, int]) -> str:
     folder = Path(out) / f"{moved}-{seed}"
     if (folder / "adapter.json").is_file():
         return f"{moved} {seed}: there"
-    from adclip.finetune import finetune
+    from adclip.verbs.finetune import finetune
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     table = folder.parent / f"{moved}-{seed}.csv"

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from real_scans import ixi, markdown, oasis, peak_gb, say, spread, trio
 
 from adclip.config import PreprocessConfig, SimulateConfig
-from adclip.metrics import auc, bootstrap_interval, pearson_r
-from adclip.preprocess import preprocess
-from adclip.simulate import simulate
+from adclip.evaluation.metrics import auc, bootstrap_interval, pearson_r
+from adclip.verbs.preprocess import preprocess
+from adclip.verbs.simulate import simulate
 
 GROUPS = ("CN", "MCI", "AD")
 CORNER = 8  # voxels of the blocks in which only air is looked at
@@ -118,23 +118,64 @@ def shortcut_features(cohort: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     return features.fillna(0), truth
 
 
+def mask_features(cohort: Path) -> pd.DataFrame:
+    """Volume and outline of the brain mask of every derivative, one row a subject in the order of the truth.
+
+    The grid has no head size: what is left is the shape of the inner skull, and the errors of the extraction. The outline is
+    how far the mask reaches from its middle in 26 directions, its extent along the axes, its surface and its eighths.
+    """
+    truth = pd.read_csv(cohort / "truth.tsv", sep="\t")
+    directions = np.array([d for d in np.ndindex(3, 3, 3) if d != (1, 1, 1)]) - 1.0
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    rows = []
+    for subject in truth.subject_id:
+        image = nib.load(next((cohort / f"sub-{subject}").rglob("*_desc-brain_mask.nii.gz")))
+        mask = np.asarray(image.dataobj) > 0
+        spacing = np.array(image.header.get_zooms()[:3], dtype=float)
+        where = np.argwhere(mask) * spacing
+        middle = where.mean(axis=0)
+        apart = where - middle
+        edges = sum(np.count_nonzero(np.diff(mask.astype(np.int8), axis=axis)) for axis in range(3))
+        row = {"mask volume": mask.sum() * spacing.prod(), "mask edges": edges}
+        row |= {f"mask middle {i}": value for i, value in enumerate(middle)}
+        row |= {f"mask extent {i}": value for i, value in enumerate(np.ptp(where, axis=0))}
+        row |= {f"mask reach {i}": (apart @ d).max() for i, d in enumerate(directions)}
+        eighth = (apart > 0) @ np.array([1, 2, 4])
+        row |= {f"mask eighth {i}": count for i, count in enumerate(np.bincount(eighth, minlength=8))}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
 def shortcut(out: Path, subjects: int) -> None:
-    """A classifier on header, air, missing cells, file order, site and anatomy must be at chance."""
+    """A classifier on header, air, missing cells, file order, site, anatomy and the brain mask must be at chance."""
     from scipy.stats import chi2_contingency
 
     labels_from = Path(sys.argv[4]) if len(sys.argv) > 4 else None
     cohort = out / ("shortcut-labels" if labels_from else "shortcut")
     simulate(
         SimulateConfig(
-            cohort, subjects, spacing_mm=2.0, seed=12, workers=2, missing=0.1, defaced=0.3, labels=labels_from
+            cohort,
+            subjects,
+            spacing_mm=2.0,
+            seed=12,
+            workers=2,
+            missing=0.1,
+            defaced=0.3,
+            measured=False,
+            labels=labels_from,
         )
     )
     features, truth = shortcut_features(cohort)
+    masks = out / f"{cohort.name}-masks"  # the same people as derivatives: raw heads come without a mask
+    simulate(SimulateConfig(masks, subjects, preprocessed=True, seed=12, workers=2, measured=False, labels=labels_from))
+    features = features.join(mask_features(masks))
+    features["mask head size"] = truth.icv_mm3
     both = truth.diagnosis.isin(["CN", "AD"]).to_numpy()
     labels = (truth.diagnosis[both] == "AD").to_numpy().astype(int)
     kinds = {
         "header": ["shape", "zoom", "affine", "axis", "dtype"], "air": ["air"], "missing cells": ["missing"],
-        "file order": ["order"], "site": ["site"], "anatomy": ["anatomy"], "all": [""],
+        "file order": ["order"], "site": ["site"], "anatomy": ["anatomy"],
+        "brain mask and head size": ["mask"], "all": [""],
     }  # fmt: skip
     rows = []
     for kind, starts in kinds.items():

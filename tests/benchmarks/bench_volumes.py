@@ -28,8 +28,8 @@ from real_scans import DATA, clock, ixi, peak_gb, say
 from scipy import ndimage, stats
 from structure_maps import medial_temporal, raw_volumes, structure_maps, truth_of
 
-from adclip.imaging.segmenter import BOX, CLASSES, load_segmenter, segment
-from adclip.imaging.volumes import FIELDS, METHOD, TISSUE_CLASSES, to_segmenter_box, volumes_version
+from adclip.imaging.volumes.measure import FIELDS, METHOD, TISSUE_CLASSES, to_segmenter_box, volumes_version
+from adclip.imaging.volumes.segmenter import BOX, CLASSES, load_segmenter, segment
 
 ROOT = Path(__file__).parents[2]
 ASSET = ROOT / "adclip" / "assets" / "segmenter" / "accuracy.json"

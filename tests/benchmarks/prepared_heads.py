@@ -26,13 +26,13 @@ from numpy.typing import NDArray
 from real_scans import DATA, ixi, say
 
 from adclip.domain import InputContract, ScanItem
-from adclip.imaging.bias import correct_bias
-from adclip.imaging.brain import DeepbetStripper, find_stripped_mask
-from adclip.imaging.currency import RECIPE
-from adclip.imaging.files import read_volume
-from adclip.imaging.level import level
+from adclip.imaging.derivatives.currency import RECIPE
 from adclip.imaging.prepare import _crop, _fill_grid, prepare_scan
-from adclip.imaging.register import align
+from adclip.imaging.sources.files import read_volume
+from adclip.imaging.steps.bias import correct_bias
+from adclip.imaging.steps.brain import DeepbetStripper, find_stripped_mask
+from adclip.imaging.steps.level import level
+from adclip.imaging.steps.register import align
 
 CACHE = Path("/tmp/adclip-bench")
 # DLMUSE codes (../shared/data/tables/muse_dict.csv), (left, right) where there are sides

@@ -31,7 +31,7 @@ from scipy import stats
 
 import adclip
 from adclip.domain import Visit
-from adclip.imaging import volumes
+from adclip.imaging.volumes import measure as volumes
 
 Floats = NDArray[np.float64]
 ASSETS = Path(adclip.__file__).parent / "assets"
@@ -48,7 +48,7 @@ def segmenter_key(*, weights_only: bool = False) -> str:
     code = Path(volumes.__file__).parent
     files = [path for path in sorted((ASSETS / "segmenter").iterdir()) if path.suffix in (".json", ".safetensors")]
     files = [path for path in files if not (weights_only and path.name == "accuracy.json")]
-    for path in [*files, *(code / name for name in ("volumes.py", "segmenter.py", "medial_temporal.py"))]:
+    for path in [*files, *(code / name for name in ("measure.py", "segmenter.py", "medial_temporal.py"))]:
         if path.is_file():
             digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:12]
@@ -101,10 +101,11 @@ class Model:
         return adclip.load_base(self.predictor.record.base["name"], precision="fp32", contract=self.contract)
 
     def prepared(self, head: Head) -> Any:
-        from adclip.imaging.derivatives import PreparedScan
+        from adclip.imaging.derivatives.files import PreparedScan
+        from adclip.imaging.records.quality import Quality
 
         image = head.image(self.contract)
-        return PreparedScan(image, image > 0, head.scan_to_mni, qc={"verdict": "pass"})
+        return PreparedScan(image, image > 0, head.scan_to_mni, qc=Quality(verdict="pass"))
 
     def reading(self, head: Head) -> Reading:
         """Scan only."""
@@ -114,14 +115,14 @@ class Model:
             prepared = self.prepared(head)
             answer = self.predictor.answer(prepared, None)
             calibration = self.predictor.record.calibration
-            from adclip.answer import to_probabilities
+            from adclip.prediction.answer import name_probabilities
 
             image = self.predictor.to_image(prepared)
             with torch.inference_mode():
                 tuned = self.predictor.reader.network.encode_image(image)
             return {
-                "raw": to_probabilities(answer.bare, 1.0),
-                "told": to_probabilities(answer.bare, calibration.scan_only_temperature),
+                "raw": name_probabilities(answer.bare, 1.0),
+                "told": name_probabilities(answer.bare, calibration.scan_only_temperature),
                 "mmse": answer.mmse_points,
                 "base": self.base().encode_image(image)[0].double().tolist(),
                 "tuned": tuned[0].double().tolist(),
@@ -257,7 +258,7 @@ def common_options(description: str | None) -> argparse.ArgumentParser:
 
 def build() -> str:
     """Return which code and which segmenter are measured."""
-    from adclip.imaging.segmenter import segmenter_version
+    from adclip.imaging.volumes.segmenter import segmenter_version
 
     version = getattr(volumes, "volumes_version", segmenter_version)  # of all networks, where there are several
     return f"adclip at {Path(adclip.__file__).parent.parent}, segmenter {version()}"

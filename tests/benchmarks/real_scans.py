@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adclip.imaging.bias import correct_bias
-from adclip.imaging.brain import SkullStripper, find_stripped_mask
-from adclip.imaging.files import read_volume
+from adclip.imaging.sources.files import read_volume
+from adclip.imaging.steps.bias import correct_bias
+from adclip.imaging.steps.brain import SkullStripper, find_stripped_mask
 
 if os.environ.get("OMP_NUM_THREADS") != "1":  # read when numpy and torch are loaded, so it cannot be set here
     raise SystemExit("OMP_NUM_THREADS=1 python ...: seconds are counted on one thread")

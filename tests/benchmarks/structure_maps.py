@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from prepared_heads import AMYGDALA, HIPPOCAMPUS, INFERIOR_HORN, Head
 from scipy import ndimage
 
-from adclip.imaging import volumes
-from adclip.imaging.segmenter import BOX, CLASSES, segment
+from adclip.imaging.volumes import measure as volumes
+from adclip.imaging.volumes.segmenter import BOX, CLASSES, segment
 
 try:
-    from adclip.imaging import medial_temporal
+    from adclip.imaging.volumes import medial_temporal
 except ImportError:  # builds before the fine networks
     medial_temporal = None  # type: ignore[assignment]
 
@@ -59,7 +59,7 @@ def structure_maps(head: Head) -> dict[str, Map]:
 
 
 def _fine(head: Head) -> dict[str, Map]:
-    from adclip.imaging.grid import to_grid
+    from adclip.imaging.steps.grid import to_grid
 
     box = medial_temporal.BOX
     inside = np.where(head.mask, head.head, 0)

@@ -56,9 +56,9 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Calls]:
                 raise answer
             return answer
 
-        module = ModuleType(f"adclip.{name}")
+        module = ModuleType(f"adclip.verbs.{name}")
         setattr(module, name, verb)
-        monkeypatch.setitem(sys.modules, f"adclip.{name}", module)
+        monkeypatch.setitem(sys.modules, f"adclip.verbs.{name}", module)
         return calls
 
     return stub_verb

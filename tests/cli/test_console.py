@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from adclip.cli.console import Bars, one_line
-from adclip.events import Advanced, Failed, Started, Step, Warned
+from adclip.runtime.events import Advanced, Failed, Started, Step, Warned
 
 
 def test_bars_draw_every_event():

@@ -7,8 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from adclip.errors import DeviceError, MissingPackageError, ScanError, TableError, WeightsError
-from adclip.events import Failed
+from adclip.errors import DeviceError, MissingPackageError, ScanError, TableError
+from adclip.imaging.formats import errors as formats_errors
+from adclip.model import errors as model_errors
+from adclip.runtime.events import Failed
 
 
 def lines_of(ran):
@@ -26,9 +28,9 @@ def assert_told(ran, code, problem):
 @pytest.mark.parametrize(
     ("raised", "code", "problem"),
     [
-        (ScanError.not_3d("a.nii", (2, 3, 4, 5)), 2, "a.nii: expected a 3D image"),
+        (formats_errors.not_3d("a.nii", (2, 3, 4, 5)), 2, "a.nii: expected a 3D image"),
         (TableError.no_column("t.csv", "mmse", ["MMSE"]), 2, "no column `mmse`"),
-        (WeightsError.unknown_base("x", ["builtin"]), 4, "no base model"),
+        (model_errors.unknown_base("x", ["builtin"]), 4, "no base model"),
         (DeviceError.absent("cuda"), 4, "--device cuda"),
         (MissingPackageError.needed("openpyxl", "xlsx"), 4, "openpyxl"),
         (OSError(errno.ENOSPC, "No space left on device", "out/a.nii.gz"), 4, "a.nii.gz: no space left"),
@@ -114,7 +116,7 @@ def test_debug_shows_the_traceback(run, stub):
 
 
 def test_a_scan_that_failed_is_named_once(run, stub):
-    error = ScanError.empty_file("a.nii")
+    error = formats_errors.empty_file("a.nii")
 
     def only_one(on_event):
         on_event(Failed("a.nii", error.problem, error.remedy))

@@ -10,11 +10,12 @@ import sys
 
 import pytest
 
-from adclip.cli.commands import COMMANDS, LazyCommand
+from adclip.cli.catalog import COMMANDS
+from adclip.cli.commands import LazyCommand
 
 HEAVY = (
     "torch", "transformers", "monai", "numpy", "pandas", "scipy", "sklearn", "nibabel", "nilearn", "matplotlib",
-    "SimpleITK", "picsl_greedy", "deepbet", "adclip.config",
+    "SimpleITK", "picsl_greedy", "deepbet", "pydantic", "adclip.config", "adclip.settings",
 )  # fmt: skip
 
 
@@ -33,7 +34,15 @@ def test_help_imports_nothing_heavy():
 
 def test_help_of_a_command_imports_no_verb():
     loaded = modules_after("predict", "--help")
-    assert not loaded & {"torch", "transformers", "pandas", "scipy", "nibabel", "adclip.predict", "adclip.inference"}
+    assert not loaded & {
+        "torch",
+        "transformers",
+        "pandas",
+        "scipy",
+        "nibabel",
+        "adclip.verbs.predict",
+        "adclip.prediction.predictor",
+    }
 
 
 def test_importing_adclip_is_cheap():

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from adclip.cli import tables
 from adclip.domain import BUILTIN_NOTICE, Prediction, ScoreEstimate
-from adclip.events import Advanced, Failed, Started, Step, Warned
+from adclip.runtime.events import Advanced, Failed, Started, Step, Warned
 
 OK = Prediction(
     scan="a.nii",
@@ -77,7 +77,7 @@ def talkative(on_event):
     import logging
     import warnings
 
-    logging.getLogger("adclip.predict").info("detail")
+    logging.getLogger("adclip.verbs.predict").info("detail")
     logging.getLogger("elsewhere").warning("chatter")
     warnings.warn("soon gone", UserWarning, stacklevel=1)
     return SimpleNamespace(predictions=[], failed=0)
@@ -87,7 +87,7 @@ def talkative(on_event):
 def test_logs_show_with_verbose_only(run, stub, flags, shown):
     stub("predict", talkative)
     words = run("predict", "a.nii", *flags).stderr
-    for part in ("info adclip.predict: detail", "warning elsewhere: chatter", "soon gone"):
+    for part in ("info adclip.verbs.predict: detail", "warning elsewhere: chatter", "soon gone"):
         assert (part in words) is shown
 
 
@@ -170,9 +170,9 @@ def predict(config, on_event):
     libc.puts(b"compiled noise")
     return types.SimpleNamespace(predictions=[Prediction(scan="a.nii", status="ok")], failed=0)
 
-module = types.ModuleType("adclip.predict")
+module = types.ModuleType("adclip.verbs.predict")
 module.predict = predict
-sys.modules["adclip.predict"] = module
+sys.modules["adclip.verbs.predict"] = module
 app(["predict", "a.nii", "--json"])
 """
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from tiny import CONTRACT, LABELS, paint
 
-from adclip.clinical.people import person_of
+from adclip.clinical.tables.people import person_of
 from adclip.domain import ScanItem
-from adclip.imaging.derivatives import PreparedScan, quantise, write_dataset_description, write_derivative
+from adclip.imaging.derivatives.files import PreparedScan, quantise, write_dataset_description, write_derivative
+from adclip.imaging.records.quality import Quality
 
 # fmt: off
 TWINS = (
@@ -33,7 +34,7 @@ def cohort(tmp_path):
         scans = {}
         for number, name in enumerate(names):
             image = quantise(paint(number % 3, rng))
-            prepared = PreparedScan(image, image > 0, np.eye(4), qc={"verdict": "pass"})
+            prepared = PreparedScan(image, image > 0, np.eye(4), qc=Quality(verdict="pass"))
             scans[name] = write_derivative(prepared, ScanItem(Path(), name), tmp_path / "scans", CONTRACT)
         write_dataset_description(tmp_path / "scans")
         return scans
@@ -85,10 +86,10 @@ def test_twins_stand_on_one_side_and_the_certificate_counts_them_once(cohort, tr
 def test_every_fold_and_every_seed_keeps_twins_together(cohort, tmp_path):
     names = (*(name for pair in TWINS for name in pair), *FILLERS)
     write_rows(tmp_path / "t.csv", cohort(names))
-    from adclip.clinical.manifest import build_manifest
-    from adclip.clinical.splits import split_by_subject
-    from adclip.clinical.table import read_table
-    from adclip.imaging.find import find_scans
+    from adclip.clinical.scans.manifest import build_manifest
+    from adclip.clinical.scans.splits import split_by_subject
+    from adclip.clinical.tables.table import read_table
+    from adclip.imaging.sources.find import find_scans
 
     manifest = build_manifest(find_scans((tmp_path / "scans",)), read_table(tmp_path / "t.csv"))
     visits = [example.visit for example in manifest]

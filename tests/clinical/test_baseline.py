@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from adclip.clinical.baseline import MetadataBaseline
 from adclip.domain import Diagnosis, Visit
 from adclip.errors import InputError
-from adclip.metrics import auc
+from adclip.evaluation.metrics import auc
+from adclip.prediction.metadata_baseline import MetadataBaseline
 
 
 def cohort(

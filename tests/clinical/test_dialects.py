@@ -18,9 +18,9 @@ from adclip.clinical.columns import COLUMNS, FURTHER_VOLUMES, CellError, parse_c
 from adclip.clinical.dialects import DIALECTS, Rule, recognise
 from adclip.clinical.dialects.bids import BIDS, bids_levels, subject_of_file, with_sidecar
 from adclip.clinical.dialects.programs import split_scan_name
-from adclip.clinical.partial import read_partial
-from adclip.clinical.segmentations import read_segmentation
-from adclip.clinical.table import read_tables
+from adclip.clinical.tables.partial import read_partial
+from adclip.clinical.tables.segmentations import read_segmentation
+from adclip.clinical.tables.table import read_tables
 from adclip.config import TableOptions
 from adclip.domain import Diagnosis
 from adclip.errors import TableError

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from adclip.clinical.canonical import write_canonical
 from adclip.clinical.columns import FURTHER_VOLUMES
-from adclip.clinical.table import Table, read_tables
+from adclip.clinical.tables.canonical import write_canonical
+from adclip.clinical.tables.table import Table, read_tables
 from adclip.config import TableOptions
 
 GOLDEN = Path(__file__).parent / "golden"

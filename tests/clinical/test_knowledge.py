@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adclip.clinical.knowledge import BY_TEXT, KNOWLEDGE_VERSION, statements
+from adclip.clinical.reports.knowledge import BY_TEXT, KNOWLEDGE_VERSION, statements
 from adclip.domain import Visit
 
 TABLE = json.loads((files("adclip") / "assets" / "knowledge.json").read_text(encoding="utf-8"))

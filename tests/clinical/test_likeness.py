@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from adclip.clinical.likeness import Likeness
+from adclip.clinical.tables.likeness import Likeness
 
 MANY = Likeness(f"S{number:06d}" for number in range(100_000))
 

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adclip.clinical.knowledge import BY_TEXT, KNOWLEDGE_VERSION
-from adclip.clinical.lint import LEAK_KINDS, Finding, find_leaks, lint_reports
-from adclip.clinical.report_texts import ReportText
 from adclip.clinical.reports import render
+from adclip.clinical.reports.knowledge import BY_TEXT, KNOWLEDGE_VERSION
+from adclip.clinical.reports.lint import LEAK_KINDS, Finding, find_leaks, lint_reports
+from adclip.clinical.reports.report_texts import ReportText
 from adclip.config import REPORT_STYLES, SynthesizeReportsConfig
 from adclip.domain import Diagnosis, Visit
 from adclip.errors import TableError
-from adclip.synthesize_reports import synthesize_reports
+from adclip.verbs.synthesize_reports import synthesize_reports
 
 
 def kinds(text: str, *ids: str) -> set[str]:
@@ -55,6 +55,20 @@ def write_jsonl(path: Path, *records: dict) -> Path:
 )  # fmt: skip
 def test_words_of_a_diagnosis_are_found(text: str) -> None:
     assert kinds(f"Hippocampal Vol: 5210.00. {text}") == {"diagnosis_word"}
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("\uff21lzheimer\u2019s disease", "diagnosis_word"),  # a letter of full width, as some Asian keyboards write it
+        ("\uff2d\uff23\uff29", "diagnosis_word"),
+        ("a photo with diagnosis of \uff21\uff24", "diagnosis_word"),
+        ("\uff2d\uff2d\uff33\uff25", "score_name"),
+        ("27\uff0f30", "score_value"),
+    ],
+)
+def test_other_letters_of_the_same_look_hide_nothing(text: str, kind: str) -> None:
+    assert kinds(f"Hippocampal Vol: 5210.00. {text}") == {kind}
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from adclip.clinical.manifest import NO_DIAGNOSIS, NO_ROW, NO_SCAN, SHARED_ROW, Skipped, build_manifest
-from adclip.clinical.table import Table
+from adclip.clinical.scans.manifest import NO_DIAGNOSIS, NO_ROW, NO_SCAN, SHARED_ROW, Skipped, build_manifest
+from adclip.clinical.tables.table import Table
 from adclip.domain import Diagnosis, ScanItem, Visit
 from adclip.errors import LeakError, ScanError, TableError
 

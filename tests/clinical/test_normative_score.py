@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adclip.clinical.columns import COLUMNS, FURTHER_VOLUMES
-from adclip.clinical.normative_score import (
+from adclip.clinical.norms.normative_score import (
     AS_MEASURED,
     SHARE,
     SIDES,
@@ -23,7 +23,7 @@ from adclip.clinical.normative_score import (
     share_standings,
     standings,
 )
-from adclip.clinical.norms import NoStanding, Standing, share_standing, standing
+from adclip.clinical.norms.norms import NoStanding, Standing, share_standing, standing
 
 DLMUSE, BRIDGE = "DLMUSE", "adclip segmenter 1a2b3c4d5e6f"
 HEAD = 1.4e6  # mm3

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adclip.clinical.dialects.programs import DLMUSE, FREESURFER, SYNTHSEG, VENTRICLES
-from adclip.clinical.norms import NoStanding, Standing, fields_with_norms, standing
+from adclip.clinical.norms.norms import NoStanding, Standing, fields_with_norms, standing
 
 CENTILES = (5, 25, 50, 75, 95)
 ROWS = list(

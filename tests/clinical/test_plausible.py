@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from adclip.clinical.canonical import write_canonical
-from adclip.clinical.segmentations import read_segmentation
-from adclip.clinical.table import read_tables
+from adclip.clinical.tables.canonical import write_canonical
+from adclip.clinical.tables.segmentations import read_segmentation
+from adclip.clinical.tables.table import read_tables
 from adclip.config import SynthesizeReportsConfig, TableOptions
 from adclip.errors import ConfigError, InputError, OutputError, TableError
-from adclip.synthesize_reports import synthesize_reports
+from adclip.verbs.synthesize_reports import synthesize_reports
 
 VISITS = "subject_id,session_id,visit_date,age_years,sex,apoe4_count\n"
 APARC = "# ColHeaders StructName NumVert SurfArea GrayVol\nentorhinal 1 1 {}\nfusiform 1 1 {}\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from adclip.clinical.table import read_tables
+from adclip.clinical.tables.table import read_tables
 from adclip.config import TableOptions
 
 

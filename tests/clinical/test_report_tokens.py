@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from adclip.clinical.knowledge import BY_TEXT
-from adclip.clinical.reports import render, traced
-from adclip.clinical.reports.sentences import SENTENCES, UNAVAILABLE_NAMES
+from adclip.clinical.reports import SCAN_ALONE, render, template_versions, traced
+from adclip.clinical.reports.grammars import GRAMMARS
+from adclip.clinical.reports.knowledge import BY_TEXT
+from adclip.clinical.reports.sentences import UNAVAILABLE_NAMES
 from adclip.config import LAST_TEXT_TOKEN, REPORT_STYLES
 from adclip.domain import Visit
 from adclip.model.text import read_tokenizer, tokenize
@@ -40,7 +41,10 @@ def vocabulary(tmp_path_factory) -> Path:
 def test_the_longest_report_of_every_style_fits(vocabulary, style):
     tokenizer = read_tokenizer(vocabulary)
     texts = [
-        render(visit, style, "MCI", phrasing=phrasing).text for visit in (LONGEST, Visit()) for phrasing in range(400)
+        render(visit, style, "MCI", phrasing=phrasing, version=version).text
+        for version in template_versions(style)
+        for visit in (LONGEST, Visit())
+        for phrasing in range(400)
     ]
     longest = tokenize(texts, tokenizer).ids.shape[1]
     assert longest <= LAST_TEXT_TOKEN
@@ -55,7 +59,9 @@ def test_the_longest_report_says_everything():
 
 def test_the_words_of_reports_are_words_of_the_builtin_vocabulary(vocabulary):
     known = set(vocabulary.read_text().split())
-    wordings = [wording for sentence in SENTENCES for wording in sentence.wordings]
-    texts = [re.sub(r"\{\w+\}", "", text) for text in (*wordings, *UNAVAILABLE_NAMES.values(), *BY_TEXT)]
+    wordings = [
+        wording for grammar in GRAMMARS.values() for sentence in grammar.sentences for wording in sentence.wordings
+    ]
+    texts = [re.sub(r"\{\w+\}", "", text) for text in (*wordings, *UNAVAILABLE_NAMES.values(), *BY_TEXT, SCAN_ALONE)]
     words = {word for text in texts for word in re.findall(r"[a-z0-9]+", text.lower())}
     assert words - known == set()

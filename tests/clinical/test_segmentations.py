@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from adclip.clinical.segmentations import find_segmentation, read_segmentation
+from adclip.clinical.tables.segmentations import find_segmentation, read_segmentation
 from adclip.errors import TableError
 
 ROWS = (

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from adclip.clinical.table import read_tables
+from adclip.clinical.tables.table import read_tables
 from adclip.errors import TableError
 
 

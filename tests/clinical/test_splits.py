@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adclip.clinical.diagnoses import first_diagnosis
-from adclip.clinical.splits import PARTS, Split, prove_disjoint, split_by_subject, thin_out
+from adclip.clinical.scans.diagnoses import first_diagnosis
+from adclip.clinical.scans.splits import PARTS, Split, prove_disjoint, split_by_subject, thin_out
 from adclip.domain import Diagnosis, Visit
 from adclip.errors import ConfigError, LeakError, TableError
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adclip.clinical.columns import COLUMNS, MISSING, CellError, parse_cell
-from adclip.clinical.matching import find_row
-from adclip.clinical.table import Table, read_table
+from adclip.clinical.scans.matching import find_row
+from adclip.clinical.tables.table import Table, read_table
 from adclip.domain import Diagnosis, ScanItem, Visit
 from adclip.errors import ConfigError, TableError
 

@@ -9,15 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adclip.clinical.baseline import MetadataBaseline
-from adclip.clinical.canonical import write_canonical
+from adclip.brain_volumes import BrainVolumes
+from adclip.clinical.measured import Case, usable, volumes_of
 from adclip.clinical.reports import render, traced
-from adclip.clinical.segmentations import find_segmentation
-from adclip.clinical.table import read_table
-from adclip.clinical.volumes_baseline import Case, Measured, VolumesBaseline, to_measured, volumes_of
+from adclip.clinical.tables.canonical import write_canonical
+from adclip.clinical.tables.segmentations import find_segmentation
+from adclip.clinical.tables.table import read_table
 from adclip.domain import Visit
 from adclip.errors import InputError
-from adclip.metrics import auc
+from adclip.evaluation.metrics import auc
+from adclip.prediction.metadata_baseline import MetadataBaseline
+from adclip.prediction.volumes_baseline import VolumesBaseline
 
 CLASSES = ("CN", "MCI", "AD")
 OWN, OTHER = "adclip segmenter 1a2b3c4d5e6f", "DLMUSE"
@@ -40,7 +42,7 @@ def people(count: int = 240, source: str = OWN, seed: int = 0, structures: str =
     rng = np.random.default_rng(seed)
     labels = [CLASSES[number % 3] for number in range(count)]
     cases = [
-        Case(float(rng.normal(74, 5)), "FM"[number % 2], (Measured(source, measure(label, rng, structures)),))
+        Case(float(rng.normal(74, 5)), "FM"[number % 2], (BrainVolumes(source, measure(label, rng, structures)),))
         for number, label in enumerate(labels)
     ]
     return cases, labels
@@ -59,17 +61,17 @@ def test_it_separates_unseen_people_in_the_right_direction(fitted):
     assert all(list(answer) == list(CLASSES) and sum(answer.values()) == pytest.approx(1) for answer in answers)
     extreme = [(answer["AD"], label == "AD") for answer, label in zip(answers, labels, strict=True) if label != "MCI"]
     assert auc([truth for _, truth in extreme], [chance for chance, _ in extreme]) > 0.95
-    volumes = cases[0].measured[0].volumes
+    volumes = cases[0].measured[0].mm3
     worse = {k: v * (1.0 if k == "icv_mm3" else 3.0 if "vent" in k else 0.7) for k, v in volumes.items()}
     assert fitted.predict(worse, 74, "F", OWN)["AD"] > fitted.predict(volumes, 74, "F", OWN)["AD"]
 
 
 def test_it_is_fitted_on_one_score_with_the_metadata_baselines_rules(fitted):
     """One column, same penalty, same prior: the two answer the same question of the same number."""
-    from adclip.clinical.normative_score import medial_temporal_score
+    from adclip.clinical.norms.normative_score import medial_temporal_score
 
     cases, labels = people()
-    scores = [medial_temporal_score(c.measured[0].volumes, c.age_years, c.sex, OWN).value for c in cases]
+    scores = [medial_temporal_score(c.measured[0].mm3, c.age_years, c.sex, OWN).value for c in cases]
     by_table = MetadataBaseline.fit([Visit(education_years=20 + score) for score in scores], labels, CLASSES)
     for case, score in list(zip(cases, scores, strict=True))[:20]:
         wanted = by_table.predict(Visit(education_years=20 + score))
@@ -90,16 +92,16 @@ def test_programs_are_never_mixed(fitted):
     """Who has volumes by two programs is judged by the one of training; volumes of the other get no answer."""
     case = people(3, seed=2)[0][2]
     own = case.measured[0]
-    foreign = Measured(OTHER, {k: v / 2 if "hippo" in k else v for k, v in own.volumes.items()})
+    foreign = BrainVolumes(OTHER, {k: v / 2 if "hippo" in k else v for k, v in own.mm3.items()})
     assert fitted.program == "adclip segmenter"
     assert fitted.predict_case(replace(case, measured=(foreign, own))) == fitted.predict_case(case)
     assert fitted.predict_case(replace(case, measured=(foreign,))) is None
-    assert fitted.predict(own.volumes, case.age_years, case.sex, "FreeSurfer") is None
-    assert fitted.predict(own.volumes, case.age_years, case.sex, None) is None
+    assert fitted.predict(own.mm3, case.age_years, case.sex, "FreeSurfer") is None
+    assert fitted.predict(own.mm3, case.age_years, case.sex, None) is None
     # nor are half of one program's structures completed by the other's
-    half = {name: volume for name, volume in own.volumes.items() if not name.startswith("amygdala")}
-    rest = {name: volume for name, volume in own.volumes.items() if name.startswith("amygdala")}
-    assert fitted.predict_case(replace(case, measured=(Measured(OWN, half), Measured(OTHER, rest)))) is None
+    half = {name: volume for name, volume in own.mm3.items() if not name.startswith("amygdala")}
+    rest = {name: volume for name, volume in own.mm3.items() if name.startswith("amygdala")}
+    assert fitted.predict_case(replace(case, measured=(BrainVolumes(OWN, half), BrainVolumes(OTHER, rest)))) is None
 
 
 def test_what_most_training_scans_have_decides(fitted):
@@ -109,17 +111,17 @@ def test_what_most_training_scans_have_decides(fitted):
     assert both == fitted and both.scans == 240
     few = VolumesBaseline.fit([*cases[:30], *some], [*labels[:30], *names], CLASSES)
     assert (few.program, few.structures, few.basis) == ("DLMUSE", ("hippocampus",), "share of icv")
-    bare = [replace(c, measured=(Measured(OWN, {k: v for k, v in c.measured[0].volumes.items() if k != "icv_mm3"}),))
+    bare = [replace(c, measured=(BrainVolumes(OWN, {k: v for k, v in c.measured[0].mm3.items() if k != "icv_mm3"}),))
             for c in cases]  # fmt: skip
     as_measured = VolumesBaseline.fit(bare, labels, CLASSES)
     assert as_measured.basis == "as measured"
-    assert as_measured.predict(bare[0].measured[0].volumes, 74, None, OWN) is None  # those norms are by sex
-    assert fitted.predict(cases[0].measured[0].volumes, 74, None, OWN) is not None
+    assert as_measured.predict(bare[0].measured[0].mm3, 74, None, OWN) is None  # those norms are by sex
+    assert fitted.predict(cases[0].measured[0].mm3, 74, None, OWN) is not None
 
 
 @pytest.mark.parametrize("age", [None, 30.0, 95.0])
 def test_no_age_among_the_norms_no_answer(fitted, age):
-    assert fitted.predict(people(1)[0][0].measured[0].volumes, age, "F", OWN) is None
+    assert fitted.predict(people(1)[0][0].measured[0].mm3, age, "F", OWN) is None
 
 
 def test_nothing_to_fit_on_gives_none():
@@ -153,7 +155,7 @@ def test_damaged_json_is_refused(fitted, damage):
 
 def test_a_row_and_a_sidecar_of_one_program_are_not_merged():
     visit = Visit(age_years=74, sex="F", hippocampus_left_mm3=3000.0, hippocampus_right_mm3=3100.0, volumes_source=OWN)
-    beside = to_measured(
+    beside = BrainVolumes.from_dict(
         {"source": OWN, "volumes": {name: float(v) for name, v in MEDIANS.items()}, "measured_error": {}}
     )
     assert Case.of(visit, beside).measured == (beside,)
@@ -166,7 +168,7 @@ def test_a_row_and_a_sidecar_of_one_program_are_not_merged():
     "found", [None, {}, [], {"source": 1}, {"source": OWN, "volumes": None}, {"source": OWN, "volumes": {"a_mm3": "x"}}]
 )
 def test_a_sidecar_that_somebody_edited_has_no_volumes(found):
-    assert to_measured(found) is None
+    assert usable(BrainVolumes.from_dict(found)) is None
 
 
 # ----------------------------------------------------------------------------------------------- files
@@ -180,9 +182,9 @@ def test_a_dlmuse_table_gives_all_structures_and_the_clean_table_keeps_them(tmp_
     table = read_table(path)
     measured = volumes_of(table.rows[0])
     assert measured.source == "DLMUSE"
-    assert measured.volumes["amygdala_left_mm3"] == 1050  # MUSE 32 is the left one
-    assert measured.volumes["inferior_lateral_ventricle_right_mm3"] == 500
-    assert measured.volumes["inferior_lateral_ventricle_left_mm3"] == 0  # a closed horn is known, and has no volume
+    assert measured.mm3["amygdala_left_mm3"] == 1050  # MUSE 32 is the left one
+    assert measured.mm3["inferior_lateral_ventricle_right_mm3"] == 500
+    assert measured.mm3["inferior_lateral_ventricle_left_mm3"] == 0  # a closed horn is known, and has no volume
     write_canonical(tmp_path / "clean.csv", table)
     assert read_table(tmp_path / "clean.csv").rows == table.rows
     assert json.loads((tmp_path / "clean.json").read_text())["amygdala_left_mm3"]["Units"] == "mm3"
@@ -196,7 +198,7 @@ def test_a_table_of_adclips_own_volumes_reads_back(tmp_path):
     columns = ("subject_id", "age_years", "sex", *MEDIANS, "volumes_source")
     path.write_text("\t".join(columns) + "\n" + "\t".join(["a", "74", "F", *map(str, MEDIANS.values()), OWN]) + "\n")
     (visit,) = read_table(path).rows
-    assert volumes_of(visit) == Measured(OWN, {name: float(volume) for name, volume in MEDIANS.items()})
+    assert volumes_of(visit) == BrainVolumes(OWN, {name: float(volume) for name, volume in MEDIANS.items()})
 
 
 def test_reports_say_which_standings_stand_over_the_bridge(tmp_path: Path):

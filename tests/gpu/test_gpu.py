@@ -7,11 +7,11 @@ import torch
 from tiny import CONTRACT, LABELS, PROMPTS, base_network, make_cohort, make_reader
 
 from adclip.domain import Visit
-from adclip.inference import Predictor
 from adclip.model.base_model import load_base
 from adclip.model.build import load_network
 from adclip.model.checkpoint import load_model
 from adclip.model.prompts import is_adapter
+from adclip.prediction.predictor import Predictor
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 VISIT = Visit(hippocampus_mm3=6100.0, ventricles_mm3=40000.0, icv_mm3=1.4e6, age_years=74.0, volumes_source="DLMUSE")
@@ -51,7 +51,7 @@ def test_probabilities_of_the_builtin_model(precision, tolerance, visit, exact_p
 
 
 def test_heatmaps_of_the_builtin_model(exact_products):
-    from adclip.attribution import attribute
+    from adclip.prediction.attribution import attribute
 
     image = make_images(load_model("builtin").record.model.contract.shape)[:1]
     maps = [
@@ -64,8 +64,8 @@ def test_heatmaps_of_the_builtin_model(exact_products):
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 def test_a_training_step_moves_only_what_is_ours(tiny_base, precision, tmp_path):
-    from adclip.events import ignore
     from adclip.model.bases import read_base
+    from adclip.runtime.events import ignore
     from adclip.training.loop import Loop, LoopConfig
     from adclip.training.objective import Objective, ObjectiveConfig
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from adclip.domain import Volume
-from adclip.imaging.templates import read_template
+from adclip.imaging.steps.templates import read_template
 
 
 def turn(degrees: float, axis: int = 0) -> NDArray[np.float64]:

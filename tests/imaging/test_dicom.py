@@ -16,8 +16,8 @@ from pydicom.uid import RLELossless
 
 from adclip.domain import ReadOptions, Volume
 from adclip.errors import ScanError
-from adclip.imaging.files import check_scan, read_volume, scan_sha256
 from adclip.imaging.formats import convert
+from adclip.imaging.sources.files import check_scan, read_volume, scan_sha256
 
 
 def marker_mm(volume: Volume) -> np.ndarray:

@@ -17,8 +17,8 @@ from phantoms import texture
 
 from adclip.domain import ReadOptions
 from adclip.errors import ConfigError, ScanError
-from adclip.imaging.files import check_scan, read_volume, read_voxels, scan_sha256, to_source_order, write_nifti
 from adclip.imaging.formats.stream import VOXEL_CAP
+from adclip.imaging.sources.files import check_scan, read_volume, read_voxels, scan_sha256, to_source_order, write_nifti
 
 AFFINE = np.diag([3.0, 3.0, 3.0, 1.0])
 AFFINE[:3, 3] = (-60, -70, -40)
@@ -213,7 +213,7 @@ def test_bad_files_answer_without_heavy_imports(tmp_path: Path) -> None:
     save(tmp_path / "four.nii.gz", texture((20, 20, 20, 3)))
     code = (
         "import sys, pathlib\nfrom adclip.imaging.prepare import prepare_scan\nfrom adclip.errors import ScanError\n"
-        "from adclip.config import SMALL\nfrom adclip.domain import ScanItem\nfrom adclip.imaging.brain import DeepbetStripper\n"
+        "from adclip.config import SMALL\nfrom adclip.domain import ScanItem\nfrom adclip.imaging.steps.brain import DeepbetStripper\n"
         "for name in sys.argv[1:]:\n"
         "    try: prepare_scan(ScanItem(pathlib.Path(name), 'x'), SMALL.contract, DeepbetStripper())\n"
         "    except ScanError: continue\n"

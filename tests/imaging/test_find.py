@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from adclip.errors import InputError, ScanError, TableError
-from adclip.imaging.files import check_scan, find_scans, read_volume
+from adclip.imaging.sources.files import check_scan, find_scans, read_volume
 
 
 def touch(*paths: Path) -> None:

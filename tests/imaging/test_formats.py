@@ -14,7 +14,7 @@ from phantoms import texture, turn
 
 from adclip.domain import ReadOptions, Volume
 from adclip.errors import ConfigError, ScanError
-from adclip.imaging.files import check_scan, read_volume, to_source_order
+from adclip.imaging.sources.files import check_scan, read_volume, to_source_order
 
 SHAPE = (40, 42, 44)
 AFFINE = np.diag([2.0, 2.5, 3.0, 1.0])

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from adclip.config import M3D_CLIP, SMALL
 from adclip.domain import InputContract, SourceGrid, Volume
-from adclip.imaging.grid import from_model_grid, from_model_order, to_grid, to_model_order
+from adclip.imaging.steps.grid import from_model_grid, from_model_order, to_grid, to_model_order
 
 CONTRACT = SMALL.contract
 

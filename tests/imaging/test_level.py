@@ -12,10 +12,10 @@ from phantoms import FakeStripper, make_head, save
 
 from adclip.config import SMALL
 from adclip.domain import ScanItem, Volume
-from adclip.imaging.brain import DeepbetStripper
-from adclip.imaging.files import read_volume
-from adclip.imaging.level import level
 from adclip.imaging.prepare import prepare_scan
+from adclip.imaging.sources.files import read_volume
+from adclip.imaging.steps.brain import DeepbetStripper
+from adclip.imaging.steps.level import level
 from adclip.model.checkpoint import read_contract
 
 CONTRACT = SMALL.contract
@@ -79,4 +79,4 @@ def test_real_scans_do_not_change_with_the_scale(real_data: Path, tmp_path: Path
         plain = save(tmp_path / "plain.nii.gz", volume.array, volume.affine, "RAS")
         one, two = (prepare_scan(ScanItem(path, "x"), contract, stripper) for path in (plain, moved))
         assert np.abs(one.image - two.image).max() < 1e-3
-        assert one.qc["verdict"] == two.qc["verdict"]
+        assert one.qc.verdict == two.qc.verdict

@@ -9,9 +9,9 @@ from phantoms import make_head
 from adclip.config import SMALL
 from adclip.domain import SourceGrid, Volume
 from adclip.errors import ScanError
-from adclip.imaging.grid import to_grid
-from adclip.imaging.modality import recognise, refuse_other_than_t1
-from adclip.imaging.quality import Quality, measure_quality
+from adclip.imaging.quality.modality import recognise
+from adclip.imaging.quality.verdict import Quality, measure_quality, refuse_other_than_t1
+from adclip.imaging.steps.grid import to_grid
 
 CONTRACT = SMALL.contract
 LEVELS = (0.0, 0.27, 0.65, 0.87, 1.0)  # air, fluid, grey, white and the brightest of the template

@@ -12,14 +12,14 @@ from phantoms import FakeStripper, make_head, save, turn
 from adclip.config import SMALL
 from adclip.domain import ScanItem, Volume
 from adclip.errors import ScanError
-from adclip.imaging.bias import correct_bias
-from adclip.imaging.brain import DeepbetStripper, find_stripped_mask
-from adclip.imaging.derivative_names import mask_path, sidecar_path, xfm_path
-from adclip.imaging.derivatives import read_derivative, write_derivative
-from adclip.imaging.files import find_scans, read_volume
+from adclip.imaging.derivatives.files import read_derivative, write_derivative
+from adclip.imaging.derivatives.names import mask_path, sidecar_path, xfm_path
 from adclip.imaging.prepare import prepare_scan, write_dataset_description
-from adclip.imaging.register import register_affine
-from adclip.imaging.templates import read_template
+from adclip.imaging.sources.files import find_scans, read_volume
+from adclip.imaging.steps.bias import correct_bias
+from adclip.imaging.steps.brain import DeepbetStripper, find_stripped_mask
+from adclip.imaging.steps.register import register_affine
+from adclip.imaging.steps.templates import read_template
 
 CONTRACT = SMALL.contract
 
@@ -97,9 +97,9 @@ def test_the_prepared_scan_keeps_its_promises_and_its_derivative_gives_the_same_
     assert prepared.image.dtype == np.float32
     assert prepared.image.min() >= 0 and 0.9 < prepared.image.max() <= 1
     assert not prepared.image[~prepared.mask].any()
-    assert prepared.qc["verdict"] == "pass", prepared.qc
+    assert prepared.qc.verdict == "pass", prepared.qc
     assert distance_mm(truth(), prepared.scan_to_mni) < 1.5
-    assert [step["name"] for step in prepared.steps] == [
+    assert [step.name for step in prepared.steps] == [
         "read",
         "level",
         "brain",
@@ -162,8 +162,8 @@ def test_real_heads_align_and_storage_changes_nothing(name: str, real_data: Path
     stripper = DeepbetStripper("cpu")
     path = real_data / name
     one = prepare_scan(ScanItem(path, "x"), CONTRACT, stripper)
-    assert one.qc["verdict"] == "pass"
-    assert one.qc["template_overlap"] > 0.95
+    assert one.qc.verdict == "pass"
+    assert one.qc.numbers["template_overlap"] > 0.95
     volume = read_volume(path)
     other = save(tmp_path / "other.nii", volume.array, volume.affine, "SLP", np.float64)
     two = prepare_scan(ScanItem(other, "x"), CONTRACT, stripper)
@@ -175,4 +175,4 @@ def test_real_stripped_scans_need_no_stripper(real_data: Path) -> None:
     for path in sorted((real_data / "oasis1_stripped").glob("*.nii.gz")):
         prepared = prepare_scan(ScanItem(path, "x"), CONTRACT, None)
         assert "already_stripped" in prepared.flags
-        assert prepared.qc["template_overlap"] > 0.9
+        assert prepared.qc.numbers["template_overlap"] > 0.9

@@ -11,11 +11,11 @@ import pytest
 
 from adclip.config import SMALL
 from adclip.domain import RESEARCH_NOTICE, SourceGrid, Volume
-from adclip.imaging import qc_page
-from adclip.imaging.limits import LIMITS
-from adclip.imaging.measurements import template_on
-from adclip.imaging.qc_page import QcEntry, render_qc_page
-from adclip.imaging.qc_picture import MASK_COLOR, draw_qc
+from adclip.imaging.derivatives import qc_page
+from adclip.imaging.derivatives.qc_page import QcEntry, render_qc_page
+from adclip.imaging.derivatives.qc_picture import MASK_COLOR, draw_qc
+from adclip.imaging.quality.limits import LIMITS
+from adclip.imaging.quality.measurements import template_on
 
 CONTRACT = SMALL.contract
 

@@ -12,10 +12,10 @@ from scipy import ndimage
 
 from adclip.config import M3D_CLIP, SMALL
 from adclip.domain import InputContract, SourceGrid, Volume
-from adclip.imaging.grid import to_grid
-from adclip.imaging.limits import ADVICE, LIMITS
-from adclip.imaging.measurements import measure_noise
-from adclip.imaging.quality import Quality, judge, measure_quality, tell_left_from_right
+from adclip.imaging.quality.limits import ADVICE, LIMITS
+from adclip.imaging.quality.measurements import measure_noise
+from adclip.imaging.quality.verdict import Quality, judge, measure_quality, tell_left_from_right
+from adclip.imaging.steps.grid import to_grid
 
 CONTRACT = SMALL.contract
 

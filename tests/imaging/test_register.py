@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from phantoms import make_head, turn
 
-from adclip.imaging.register import Alignment, align, register_affine
-from adclip.imaging.templates import read_template
+from adclip.imaging.steps.register import Alignment, align, register_affine
+from adclip.imaging.steps.templates import read_template
 
 
 def true_map() -> np.ndarray:

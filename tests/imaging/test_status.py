@@ -14,16 +14,18 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
+from adclip.brain_volumes import BrainVolumes
 from adclip.config import SMALL
 from adclip.domain import RESEARCH_NOTICE, ScanItem
-from adclip.errors import ScanError
-from adclip.imaging import publish as publish_module
-from adclip.imaging import run_book, status
-from adclip.imaging.derivative_names import sidecar_path
-from adclip.imaging.derivatives import PreparedScan, write_dataset_description, write_derivative
-from adclip.imaging.publish import PAGE, VOLUMES, publish
-from adclip.imaging.run_book import RunBook
-from adclip.imaging.status import COLUMNS, DICTIONARY_FILE, LOCK_FILE, STATUS_FILE, ScanRow, StatusTable
+from adclip.imaging.derivatives import publish as publish_module
+from adclip.imaging.derivatives import run_book, status
+from adclip.imaging.derivatives.files import PreparedScan, write_dataset_description, write_derivative
+from adclip.imaging.derivatives.names import sidecar_path
+from adclip.imaging.derivatives.publish import PAGE, VOLUMES, publish
+from adclip.imaging.derivatives.run_book import RunBook
+from adclip.imaging.derivatives.status import COLUMNS, DICTIONARY_FILE, LOCK_FILE, STATUS_FILE, ScanRow, StatusTable
+from adclip.imaging.formats import errors
+from adclip.imaging.records.quality import Quality
 
 
 def failed(who: str, scan: str = "", error: str = "bad", hint: str = "look") -> ScanRow:
@@ -36,16 +38,16 @@ def test_no_folder_of_a_person_reaches_the_table_or_the_page(tmp_path: Path) -> 
     StatusTable(tmp_path).add(failed("a", scan, error, f"look at `{tmp_path}/private/b.nii`, not at {scan}"))
     publish(tmp_path)
     (row,) = StatusTable(tmp_path).rows()
-    assert row["scan"] == "a.hdr"
-    assert row["error"] == "a.img: half a pair; table.csv line 3 and x.csv disagree"
-    assert row["hint"] == "look at `b.nii`, not at a.hdr"
+    assert row.item.path == Path("a.hdr")
+    assert row.error == "a.img: half a pair; table.csv line 3 and x.csv disagree"
+    assert row.hint == "look at `b.nii`, not at a.hdr"
     for name in (STATUS_FILE, PAGE):
         text = (tmp_path / name).read_text()
         assert "jane" not in text and str(tmp_path) not in text
 
 
 def test_the_table_stays_a_plain_table_and_its_dictionary_carries_the_notice(tmp_path: Path) -> None:
-    qc = {"verdict": "pass", "modality": "t1", "left_right": "header", "snr": 40.0}
+    qc = Quality({"snr": 40.0}, "header", "t1", "pass")
     StatusTable(tmp_path).add(ScanRow("a.nii", "a", None, "done", 3.0, qc), failed("b"))
     with (tmp_path / STATUS_FILE).open() as stream:
         rows = list(csv.DictReader(stream, delimiter="\t"))
@@ -75,7 +77,7 @@ def test_a_row_waits_for_the_lock_and_says_so(
         lock.release()
         writing.join(20)
     assert "waiting for another run" in caplog.text
-    assert [row["subject_id"] for row in StatusTable(tmp_path).rows()] == ["a"]
+    assert [row.item.subject_id for row in StatusTable(tmp_path).rows()] == ["a"]
 
 
 @pytest.mark.parametrize("late", [0, 1, 5])
@@ -97,7 +99,7 @@ def test_pages_are_made_without_the_lock_and_hold_rows_entered_meanwhile(
     monkeypatch.setattr(publish_module, "render_qc_page", render)
     publish(tmp_path)
     page = (tmp_path / PAGE).read_text()
-    assert all(row["subject_id"] in page for row in table.rows())
+    assert all(row.item.subject_id in page for row in table.rows())
     assert len(rendered) == min(late, publish_module._TRIES) + 1
     assert not list(tmp_path.rglob("*.part.*"))
 
@@ -105,8 +107,8 @@ def test_pages_are_made_without_the_lock_and_hold_rows_entered_meanwhile(
 def test_volumes_of_a_scan_that_was_refused_later_leave_the_table(tmp_path: Path) -> None:
     write_dataset_description(tmp_path)
     image = np.zeros(SMALL.contract.shape_xyz, dtype=np.float32)
-    found = {"source": "x", "volumes": {"icv_mm3": 1.5e6}}
-    prepared = PreparedScan(image, image > 0, np.eye(4), qc={"verdict": "pass"}, volumes=found)
+    found = BrainVolumes("x", {"icv_mm3": 1.5e6})
+    prepared = PreparedScan(image, image > 0, np.eye(4), qc=Quality(verdict="pass"), volumes=found)
     target = write_derivative(prepared, ScanItem(Path("a.nii"), "a"), tmp_path, SMALL.contract)
     StatusTable(tmp_path).add(ScanRow("a.nii", "a", None, "done", qc=prepared.qc))
     publish(tmp_path)
@@ -138,8 +140,8 @@ def test_rows_are_written_a_few_at_a_time_and_none_is_lost(tmp_path: Path, monke
 def test_failures_wait_for_something_to_keep_them_with(tmp_path: Path) -> None:
     out = tmp_path / "out"
     with RunBook(out, lambda event: None, in_any_case=False) as book:
-        book.enter(1, failed("b"), ScanError.constant("b.nii"))
+        book.enter(1, failed("b"), errors.constant("b.nii"))
         assert not out.exists()
         book.enter(0, ScanRow("a.nii", "a", None, "done"), None)
-    assert [row["subject_id"] for row in StatusTable(out).rows()] == ["a", "b"]
+    assert [row.item.subject_id for row in StatusTable(out).rows()] == ["a", "b"]
     assert [row.subject_id for row in book.rows()] == ["a", "b"]

@@ -13,13 +13,12 @@ import pytest
 from phantoms import make_head
 
 from adclip.errors import WeightsError
-from adclip.imaging import medial_temporal, segmenter
-from adclip.imaging.anatomy import REGION_CODES, read_anatomy
-from adclip.imaging.grid import to_grid
-from adclip.imaging.medial_temporal import load_networks, segment_medial_temporal, split_sides, sum_structures, to_level
-from adclip.imaging.segmenter import BOX, CLASSES, join_halves, load_segmenter, split_halves
-from adclip.imaging.volumes import (
+from adclip.imaging.steps.grid import to_grid
+from adclip.imaging.volumes import medial_temporal, segmenter
+from adclip.imaging.volumes.anatomy import REGION_CODES, read_anatomy
+from adclip.imaging.volumes.measure import (
     FIELDS,
+    METHOD,
     VolumeEstimate,
     measure_volumes,
     read_accuracy,
@@ -27,8 +26,16 @@ from adclip.imaging.volumes import (
     to_segmenter_box,
     volumes_version,
 )
+from adclip.imaging.volumes.medial_temporal import (
+    load_networks,
+    segment_medial_temporal,
+    split_sides,
+    sum_structures,
+    to_level,
+)
+from adclip.imaging.volumes.segmenter import BOX, CLASSES, join_halves, load_segmenter, split_halves
 
-ASSETS = Path(segmenter.__file__).parent.parent / "assets" / "segmenter"
+ASSETS = Path(segmenter.__file__).parents[2] / "assets" / "segmenter"
 
 
 @pytest.fixture(scope="module")
@@ -175,13 +182,13 @@ def test_outputs_state_an_error_that_was_measured_with_these_weights(template_vo
     record = read_accuracy()
     assert record["segmenter_sha256"] == load_segmenter().record["sha256"]
     assert set(record["volumes"]) == set(FIELDS)
-    told = json.loads(json.dumps(template_volumes.to_dict()))
+    told = json.loads(json.dumps(template_volumes.to_record().to_dict()))
     assert told["measured_error"]["n"] == record["n"] == 59
     assert set(told["volumes"]) == set(told["definitions"]) == set(FIELDS)
-    assert told["version"] == volumes_version()
+    assert told["source"] == f"{METHOD} {volumes_version()}"
     assert volumes_version().startswith(load_segmenter().version[:4] + load_networks().version[:4])
     assert record["medial_temporal_sha256"] == load_networks().record["sha256"]
-    assert replace(template_volumes, icv_mm3=1.0).to_dict()["volumes"]["icv_mm3"] == 1.0
+    assert replace(template_volumes, icv_mm3=1.0).to_record().mm3["icv_mm3"] == 1.0
 
 
 def test_the_records_say_what_the_networks_were_made_of() -> None:
@@ -214,7 +221,7 @@ def test_every_label_map_was_measured_by_a_network_that_never_saw_it() -> None:
 
 
 def test_the_version_changes_with_the_calibration_and_not_with_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    from adclip.imaging import volumes
+    from adclip.imaging.volumes import measure as volumes
 
     record = json.loads(json.dumps(read_accuracy()))
     monkeypatch.setattr(volumes, "read_accuracy", lambda: record)
@@ -225,7 +232,7 @@ def test_the_version_changes_with_the_calibration_and_not_with_the_error(monkeyp
 
 
 def test_an_error_of_other_networks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from adclip.imaging import volumes
+    from adclip.imaging.volumes import measure as volumes
 
     folder = tmp_path / "assets" / "segmenter"
     folder.mkdir(parents=True)

@@ -21,6 +21,7 @@ from adclip.model.checkpoint import load_model, read_contract, save_adapter, wit
 from adclip.model.device import choose_device
 from adclip.model.prompts import adapter_state, is_adapter
 from adclip.model.record import LAST_DIAGNOSIS_NOTICE, AdapterRecord, Calibration, model_folder, read_record
+from adclip.model.record_parts import StoredBaseline, Training
 from adclip.model.text import tokenize
 
 SAVED_KEYS = {
@@ -38,7 +39,7 @@ def make_record(base: Path) -> AdapterRecord:
         base={"name": found.name, "revision": found.revision, "sha256": found.sha256}, model=CONFIG, prompts=PROMPTS,
         labels=("CN", "MCI", "AD"), phrases={"CN": "NC", "MCI": "MCI", "AD": "AD"}, style="paper6", mmse_mean=27.0,
         mmse_sd=2.5, calibration=Calibration(5, 1.5, 2.0, 3.0), metadata_baseline=None,
-        training={"counts": {"train": {"CN": 1, "MCI": 1, "AD": 1}}, "seed": 0, "epochs": 1},
+        training=Training({"seed": 0}, epochs=1, counts={"train": {"CN": 1, "MCI": 1, "AD": 1}}),
         metrics={"accuracy": {"value": 0.5, "low": 0.25, "high": 0.75, "n": 4}, "none": {"value": None, "n": 0}},
         adclip_version="0", libraries={},
     )  # fmt: skip
@@ -122,8 +123,9 @@ def test_the_card_puts_the_baselines_beside_each_number(tiny_base):
 
 def test_the_card_says_which_method_and_which_labels(tiny_base):
     record = make_record(tiny_base)
-    told = record.training | {"method": "cnn", "label_policy": "subject-last", "recipe": "paper"}
-    card = render_card(dataclasses.replace(record, training=told))
+    settings = {"seed": 0, "method": "cnn", "label_policy": "subject-last", "recipe": "paper"}
+    training = dataclasses.replace(record.training, settings=settings)
+    card = render_card(dataclasses.replace(record, training=training))
     assert "3D CNN" in card and "adclip predict" not in card and "Recipe `paper`" in card
     assert LAST_DIAGNOSIS_NOTICE in card and "at the visit of the scan" not in card.replace(LAST_DIAGNOSIS_NOTICE, "")
     assert "The label is the diagnosis at the visit of the scan." in render_card(record)
@@ -301,3 +303,26 @@ def test_what_is_no_model_is_told_apart(tmp_path):
     refused(tmp_path / "run", "not an adclip model folder")
     (tmp_path / "run" / "private" / "config.toml").write_text("")
     refused(tmp_path / "run", "an unfinished run")
+
+
+# ------------------------------------------------------------------------------------------------ parts of the record
+
+
+def test_how_a_model_was_trained_is_read_and_written_word_for_word():
+    content = json.loads((model_folder("builtin") / "adapter.json").read_text(encoding="utf-8"))
+    training = Training.from_dict(content["training"])
+    assert json.dumps(training.to_dict()) == json.dumps(content["training"])
+    assert training.epochs == content["training"]["epochs"] and training.method == content["training"]["method"]
+    assert training.volumes_sources == tuple(content["training"]["volumes_sources"])
+    earlier = {"seed": 3, "colour": "red", "fold": None, "epochs": 2}
+    training = Training.from_dict(earlier)
+    assert training.to_dict() == earlier and training.volumes_sources is None and training.method == "prompt"
+    stored = StoredBaseline.from_dict(content["metadata_baseline"])
+    assert stored.to_dict() == content["metadata_baseline"] and stored.reads_volumes_of_table
+
+
+def test_a_record_without_a_word_on_the_baseline_is_damaged(folder):
+    data = json.loads((folder / "adapter.json").read_text())
+    del data["metadata_baseline"]
+    (folder / "adapter.json").write_text(json.dumps(data))
+    refused(folder, "not readable")

@@ -10,8 +10,8 @@ import torch
 from adclip.config import SMALL, ModelConfig
 from adclip.domain import InputContract
 from adclip.errors import ConfigError
-from adclip.imaging import medial_temporal
-from adclip.imaging.grid import to_model_order
+from adclip.imaging.steps.grid import to_model_order
+from adclip.imaging.volumes import medial_temporal
 from adclip.model import close_up
 from adclip.model.build import build_network
 from adclip.model.close_up import CloseUp
@@ -93,7 +93,9 @@ def test_the_rest_of_the_tower_sees_nothing_of_the_boxes_and_all_else(config: Mo
     looks = CloseUp(config)
     images = torch.rand(1, 1, *config.contract.shape) + 0.5
     rest = looks.blank(images)
-    assert looks.cut_sides(rest)[..., 1:-1, 1:-1, 1:-1].abs().max() < 1e-5  # at the faces of another grid voxels lie across
+    assert (
+        looks.cut_sides(rest)[..., 1:-1, 1:-1, 1:-1].abs().max() < 1e-5
+    )  # at the faces of another grid voxels lie across
     kept = rest == images
     assert ((rest == 0) | kept).all()
     x, y, z = config.contract.spacing_mm[::-1]

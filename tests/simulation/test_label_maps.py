@@ -13,13 +13,13 @@ from nibabel.orientations import axcodes2ornt
 
 from adclip.config import SMALL, SimulateConfig
 from adclip.errors import ConfigError, ScanError
-from adclip.imaging.anatomy import read_anatomy
-from adclip.simulate import simulate
+from adclip.imaging.volumes.anatomy import read_anatomy
 from adclip.simulation import label_maps, parcels
 from adclip.simulation.anatomies import read_head
 from adclip.simulation.brains import grid_points, grow_brain
 from adclip.simulation.label_maps import name_of, prepare_label_map, read_label_maps, read_labels
 from adclip.simulation.population import draw_person
+from adclip.verbs.simulate import simulate
 
 STEP = 2  # of the maps made here, mm
 SCALP = 507
@@ -173,7 +173,35 @@ def test_a_one_sided_atrophy_is_on_that_side_of_a_label_map(folder: Path) -> Non
         }
         assert ratio["left"] == pytest.approx(-0.4, abs=0.1) and abs(ratio["right"]) < 0.06
         points = grid_points(SMALL.contract)
-        assert (points[0].numpy()[after.changed_at(points)] < 0).all()
+        assert (points[0].numpy()[after.changed_in(after.to_source(points))] < 0).all()
+
+
+def test_the_disease_moves_no_skull_of_a_label_map(folder: Path) -> None:
+    """Every label inside the skull counts, named by a tissue or not, and what is outside never does."""
+    path = read_label_maps(folder)[0]
+    person = draw_person("x", np.random.default_rng(3))
+    ill = {name: change - 0.3 for name, change in person.log_change.items()} | {"ventricles": 0.5, "sulci": 0.4}
+    icv = [
+        grow_brain(dataclasses.replace(person, log_change=change), path, 4.0, np.random.default_rng(1)).volumes_mm3[
+            "icv_mm3"
+        ]
+        for change in (person.log_change, ill)
+    ]
+    assert icv[1] == pytest.approx(icv[0], rel=0.003)
+    assert icv == pytest.approx([person.icv_mm3] * 2, rel=0.015)
+
+
+def test_lesions_and_every_choroid_plexus_of_such_maps_are_painted() -> None:
+    from adclip.simulation.anatomies import TRUTH_CODES
+    from adclip.simulation.tissues import is_intracranial, tissue_of_code
+
+    painted = tissue_of_code()
+    assert painted[136] == painted[163] == painted[137] == painted[164] == "csf"
+    assert painted[25] == painted[57] == "deep_gray"
+    assert {136, 163, 137, 164} <= set(TRUTH_CODES["ventricles"])
+    assert is_intracranial(np.array([0, 24, 25, 499, 500, 530, 999, 1000, 2035])).tolist() == [
+        False, True, True, True, False, False, False, True, True,
+    ]  # fmt: skip
 
 
 def test_what_a_map_lacks_stays_empty(folder: Path, tmp_path: Path) -> None:

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adclip.clinical.table import read_tables
+from adclip.clinical.tables.table import read_tables
 from adclip.config import SimulateConfig
 from adclip.errors import OutputError, TableError
-from adclip.imaging.volumes import FIELDS, VolumeEstimate
-from adclip.simulate import MEASURED, TABLE, TABLE_MEASURED, simulate
+from adclip.imaging.volumes.measure import FIELDS, VolumeEstimate
 from adclip.simulation.measured import are_plausible
 from adclip.simulation.subject import RECORDS
+from adclip.verbs.simulate import MEASURED, TABLE, TABLE_MEASURED, simulate
 
 SOURCE, VERSION = "adclip segmenter", "0123456789ab"
 TEMPLATE_ICV_MM3 = 1.8865e6  # brain mask of the template
@@ -43,8 +43,8 @@ class Segmenter:
 @pytest.fixture
 def segmenter(monkeypatch: pytest.MonkeyPatch) -> Segmenter:
     stand_in = Segmenter()
-    monkeypatch.setattr("adclip.imaging.volumes.measure_volumes", stand_in)
-    monkeypatch.setattr("adclip.imaging.volumes.measured_by", lambda: f"{SOURCE} {VERSION}")
+    monkeypatch.setattr("adclip.imaging.volumes.measure.measure_volumes", stand_in)
+    monkeypatch.setattr("adclip.imaging.volumes.measure.measured_by", lambda: f"{SOURCE} {VERSION}")
     return stand_in
 
 
@@ -81,12 +81,15 @@ def test_scans_are_measured_in_the_persons_own_millimetres(
 
 
 def test_a_sidecar_of_a_derivative_holds_what_predict_looks_for(tmp_path: Path, segmenter: Segmenter) -> None:
-    from adclip.volumetry import still_counts
+    from adclip.brain_volumes import BrainVolumes
+    from adclip.prediction.volumetry import still_counts
 
     simulate(cohort(tmp_path / "a", 1, preprocessed=True))
     (path,) = (tmp_path / "a").glob("sub-*/anat/*_T1w.json")
     volumes = json.loads(path.read_text())["Volumes"]
-    assert set(volumes) == {"source", "volumes", "definitions", "measured_error"} and still_counts(volumes)
+    assert set(volumes) == {"source", "volumes", "definitions", "measured_error"} and still_counts(
+        BrainVolumes.from_dict(volumes)
+    )
     (row,) = rows_of(tmp_path / "a" / MEASURED)
     assert {name: f"{volumes['volumes'][name]:.1f}" for name in FIELDS} == {name: row[name] for name in FIELDS}
 
@@ -105,7 +108,7 @@ def test_another_segmenter_makes_another_cohort(
     tmp_path: Path, segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     simulate(cohort(tmp_path / "a", 1, preprocessed=True))
-    monkeypatch.setattr("adclip.imaging.volumes.measured_by", lambda: f"{SOURCE} ba9876543210")
+    monkeypatch.setattr("adclip.imaging.volumes.measure.measured_by", lambda: f"{SOURCE} ba9876543210")
     with pytest.raises(OutputError, match="other settings"):
         simulate(cohort(tmp_path / "a", 1, preprocessed=True))
 

@@ -131,3 +131,17 @@ def test_one_in_eight_with_mci_converts_within_a_year() -> None:
 def test_a_person_is_told_by_the_random_numbers_alone() -> None:
     one, two = (draw_person("a", np.random.default_rng(7)) for _ in range(2))
     assert one == two and dataclasses.asdict(one) == Person.from_dict(one.to_dict()).to_dict() | dataclasses.asdict(one)
+
+
+@pytest.mark.parametrize("group", ["CN", "MCI", "AD"])
+def test_score_and_hippocampus_go_together_within_a_group_as_loosely_as_they_should(
+    people: list[Person], group: str
+) -> None:
+    """About .3 in each; a thousand people tell it to within .06."""
+    mine = [person for person in people if person.diagnosis == group]
+    share = [
+        np.exp(person.log_change["hippocampus_left"]) + np.exp(person.log_change["hippocampus_right"])
+        for person in mine
+    ]
+    hippocampus = np.array(share) * [person.icv_mm3 for person in mine]
+    assert np.corrcoef([person.mmse for person in mine], hippocampus)[0, 1] == pytest.approx(0.3, abs=0.1)

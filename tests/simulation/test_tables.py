@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adclip.clinical.table import read_tables
+from adclip.clinical.tables.table import read_tables
 from adclip.domain import Diagnosis
 from adclip.simulation.adnimerge import ASSAY_LIMITS
 from adclip.simulation.population import draw_course
-from adclip.simulation.tables import VisitRecord, missing_cells, to_visit, write_tables
+from adclip.simulation.tables import missing_cells, to_visit, write_tables
+from adclip.simulation.visits import VisitRecord
 
 PEOPLE, VISITS, SEED = 300, 3, 5
 VOLUMES = {

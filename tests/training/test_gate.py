@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from adclip.inference import Predictor
 from adclip.model.gate import Gate, take_gate
+from adclip.prediction.predictor import Predictor
 from adclip.training.fit_gate import find_limit, fit_gate
 
 
@@ -69,6 +69,6 @@ def test_a_scan_far_away_is_flagged(tiny_run, tiny_cohort):
 
 
 def predictor_item(scan):
-    from adclip.inference import to_item
+    from adclip.prediction.inputs import to_item
 
     return to_item(scan)

@@ -11,14 +11,14 @@ from tiny import CONTRACT, base_network, make_cohort, make_reader
 
 from adclip.domain import Visit
 from adclip.errors import EXIT_INPUT, DeviceError, OutputError, TrainingError, is_memory_error
-from adclip.events import Advanced, Warned, ignore
+from adclip.evaluation.calibrate import answer
 from adclip.model.prompts import adapter_state, is_adapter
+from adclip.prediction.scoring import score_batch
+from adclip.runtime.events import Advanced, Warned, ignore
 from adclip.training.augment import Augment
-from adclip.training.calibrate import answer
 from adclip.training.loop import Loop, LoopConfig
 from adclip.training.objective import Objective, ObjectiveConfig
 from adclip.training.resume import read_state
-from adclip.training.scoring import score_batch
 
 STATS = (27.0, 2.5)
 CONFIG = LoopConfig(epochs=4, batch_size=4, learning_rate=3e-3, weight_decay=0.01, seed=0)

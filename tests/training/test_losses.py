@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from adclip.training.calibrate import Answers, calibrate, fit_temperature, to_probabilities
+from adclip.evaluation.calibrate import Answers, calibrate, fit_temperature
+from adclip.prediction.answer import to_probabilities
 from adclip.training.losses import Pairs, adjusted_cross_entropy, contrast, masked_mse, published_contrast, soft_targets
 
 LABELS = torch.tensor([0, 1, 0, 2])

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from adclip.domain import InputContract
-from adclip.paths import cache_folder
-from adclip.training.volume_cache import UNUSED_DAYS, read_volumes
+from adclip.prediction.volume_cache import UNUSED_DAYS, read_volumes
+from adclip.runtime.paths import cache_folder
 
 CONTRACT = InputContract((4, 6, 8), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0))
 KEYS = ["a" * 64, "b" * 64, "c" * 64]

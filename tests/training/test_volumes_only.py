@@ -5,20 +5,24 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tiny import LABELS, finetune_config
 
-from adclip.clinical.table import read_table
-from adclip.clinical.volumes_baseline import VolumesBaseline
+from adclip.brain_volumes import BrainVolumes
+from adclip.clinical.tables.table import read_table
 from adclip.config import FinetuneConfig
 from adclip.domain import ScanItem
-from adclip.finetune import FinetuneResult, finetune
-from adclip.imaging.derivatives import update_sidecar
-from adclip.imaging.volumes import measured_by
+from adclip.imaging.derivatives.files import write_sidecar
+from adclip.imaging.derivatives.names import derivative_path
+from adclip.imaging.sources.ours import read_sidecar
+from adclip.imaging.volumes.measure import measured_by
 from adclip.model.record import read_record
+from adclip.prediction.volumes_baseline import VolumesBaseline
+from adclip.verbs.finetune import FinetuneResult, finetune
 
 OWN = measured_by()  # volumes of another segmenter in a sidecar do not count
 HIPPOCAMPUS = ("hippocampus_left_mm3", "hippocampus_right_mm3")
@@ -37,8 +41,9 @@ def with_volumes(cohort: Path, out: Path, source: str = OWN) -> Path:
     """Copy a cohort, and give each derivative's sidecar the volumes of its scan."""
     shutil.copytree(cohort, out)
     for number, visit in enumerate(read_table(out / "table.csv").rows):
-        found = {"source": source, "volumes": volumes_of(number, str(visit.diagnosis))}
-        update_sidecar(out, ScanItem(Path(), visit.subject_id, visit.session_id), {"Volumes": found})
+        scan = derivative_path(out, ScanItem(Path(), visit.subject_id, visit.session_id))
+        volumes = BrainVolumes(source, volumes_of(number, str(visit.diagnosis)))
+        write_sidecar(scan, replace(read_sidecar(scan), volumes=volumes))
     return out
 
 
@@ -98,13 +103,13 @@ def test_only_training_scans_taught_it(finished):
     record = read_record(config.out)
     assert record.volumes_baseline is not None
     lines = (config.out / "private" / "scans.tsv").read_text().splitlines()[1:]
-    assert record.volumes_baseline["scans"] == sum(line.split("\t")[2] == "train" for line in lines)
-    assert "p0" not in json.dumps(record.volumes_baseline)  # of the group, nobody's
+    assert record.volumes_baseline.content["scans"] == sum(line.split("\t")[2] == "train" for line in lines)
+    assert "p0" not in json.dumps(record.volumes_baseline.to_dict())  # of the group, nobody's
 
 
 def test_other_volumes_in_the_sidecars_are_another_run(finished, measured, tmp_path):
     """A model must not pass for finished when what its baseline learned from has changed."""
-    from adclip.events import ignore
+    from adclip.runtime.events import ignore
     from adclip.training.enrol import enrol
 
     config, _ = finished
@@ -152,5 +157,5 @@ def test_volumes_of_a_dlmuse_table_count_as_they_stand(tiny_cohort, tiny_base, t
     result = finetune(config)
     stored = read_record(config.out).volumes_baseline
     assert stored is not None
-    assert (stored["program"], stored["structures"]) == ("DLMUSE", ["hippocampus"])
+    assert (stored.program, stored.structures) == ("DLMUSE", ("hippocampus",))
     assert result.baselines["volumes_only"]["balanced_accuracy"]["value"] > 0.6

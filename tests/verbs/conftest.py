@@ -18,14 +18,14 @@ from phantoms import FakeStripper, make_head, save, turn
 @pytest.fixture
 def fake_brain(monkeypatch):
     """Find the brain of phantoms without the network."""
-    monkeypatch.setattr("adclip.imaging.brain.DeepbetStripper", lambda _device: FakeStripper())
+    monkeypatch.setattr("adclip.imaging.steps.brain.DeepbetStripper", lambda _device: FakeStripper())
 
 
 @pytest.fixture
 def measured(monkeypatch, fake_brain):
     stand_in = Measured()
     monkeypatch.setattr("adclip.imaging.prepare.prepare_scan", stand_in)
-    monkeypatch.setattr("adclip.imaging.volumes.measured_by", lambda: SOURCE)
+    monkeypatch.setattr("adclip.imaging.volumes.measure.measured_by", lambda: SOURCE)
     return stand_in
 
 

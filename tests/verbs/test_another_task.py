@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from tiny import write_cohort
 
-from adclip.inference import Predictor
 from adclip.model.record import read_record
+from adclip.prediction.predictor import Predictor
 
 TASK = """
 name = "parkinson"
@@ -66,7 +66,7 @@ def test_the_run_remembers_what_it_was_asked(place):
     assert {"moca_mae", "auc_pd_vs_hc", "balanced_accuracy"} <= set(record.metrics)
     assert not any("mmse" in name or "auc_ad" in name for name in record.metrics)
     assert record.metadata_baseline is not None
-    assert "education_years" not in record.metadata_baseline["columns"]
+    assert "education_years" not in record.metadata_baseline.columns
     header = (place / "run" / "private" / "predictions_test.tsv").read_text().splitlines()[0].split("\t")
     assert header[-2:] == ["moca", "moca_estimate"] and "probability_PD" in header
     card = (place / "run" / "README.md").read_text()

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from tiny import CONTRACT
 
-from adclip.clinical.splits import Split
-from adclip.clinical.table import read_table
+from adclip.clinical.scans.splits import Split
+from adclip.clinical.tables.table import read_table
 from adclip.config import DemoConfig
-from adclip.demo import _localise
-from adclip.imaging.files import write_nifti
-from adclip.imaging.find import find_scans
+from adclip.imaging.sources.files import write_nifti
+from adclip.imaging.sources.find import find_scans
+from adclip.verbs.demo import _localise
 
 
 @pytest.fixture

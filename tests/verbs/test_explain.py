@@ -15,13 +15,13 @@ from tiny import CONFIG, CONTRACT, LABELS
 sys.path.insert(0, str(Path(__file__).parents[1] / "imaging"))
 from phantoms import FakeStripper, make_head, save, turn
 
-from adclip import attribution
 from adclip.config import ExplainConfig, PredictConfig
 from adclip.errors import ConfigError, OutputError
-from adclip.explain import explain
-from adclip.imaging.figures import PageSection, draw_overlay, render_page
-from adclip.imaging.regions import mask_ratio, region_maps, share_by_region, template_image
-from adclip.predict import predict
+from adclip.imaging.volumes.regions import mask_ratio, region_maps, share_by_region, template_image
+from adclip.prediction import attribution
+from adclip.prediction.figures import PageSection, draw_overlay, render_page
+from adclip.verbs.explain import explain
+from adclip.verbs.predict import predict
 
 NAME = "sub-{0}/ses-01/anat/sub-{0}_ses-01_space-MNI152NLin2009aSym_desc-preproc_T1w.nii.gz"
 
@@ -66,6 +66,21 @@ def test_every_file_is_there_and_says_what_it_is(config, result):
         assert (config.out / one.files["figure"]).read_bytes()[:4] == b"\x89PNG"
 
 
+def brain_of(derivative: Path) -> np.ndarray:
+    """Read the mask beside a derivative."""
+    return nib.load(str(derivative).replace("desc-preproc_T1w", "desc-brain_mask")).get_fdata() > 0
+
+
+def test_there_is_no_relevance_outside_of_the_brain(config, result):
+    """A patch reaches over the edge of the brain, and a map drawn there would point at nothing."""
+    for one, scan in zip(result.explanations, config.inputs, strict=True):
+        brain = brain_of(scan)
+        assert not brain.all()
+        for name in {one.files["mni"], one.files["heatmap"]}:
+            heat = nib.load(config.out / name).get_fdata()
+            assert heat.shape == brain.shape and heat[~brain].max() == 0 < heat[brain].max()
+
+
 def test_the_page_loads_nothing_from_elsewhere(result):
     page = result.page.read_text()
     assert "http://" not in page and "https://" not in page and "<script src" not in page
@@ -101,7 +116,7 @@ def test_the_map_lies_on_the_scan_and_left_stays_left(tmp_path, monkeypatch, tin
     scan_to_mni[:3, 3] = (6, -10, 12)
     array, affine, _ = make_head(scan_to_mni, spacing=3.0)
     scan = save(tmp_path / "sub-x_T1w.nii.gz", array, affine, codes, np.int16)
-    monkeypatch.setattr("adclip.imaging.brain.DeepbetStripper", lambda _device: FakeStripper())
+    monkeypatch.setattr("adclip.imaging.steps.brain.DeepbetStripper", lambda _device: FakeStripper())
     planted = np.zeros(CONFIG.token_grid)
     planted[1, 2, 2] = 1.0  # a patch left of the middle: x from -40 to 0
     real = attribution.attribute

@@ -20,8 +20,8 @@ import torch
 from safetensors.torch import load_file
 from tiny import CONTRACT, LABELS, PROMPTS, finetune_config, write_table
 
-from adclip.clinical.splits import Split
-from adclip.clinical.table import read_table
+from adclip.clinical.scans.splits import Split
+from adclip.clinical.tables.table import read_table
 from adclip.config import PromptConfig
 from adclip.errors import (
     EXIT_INPUT,
@@ -37,13 +37,13 @@ from adclip.errors import (
     TrainingError,
     WeightsError,
 )
-from adclip.events import Advanced, Step, Warned
-from adclip.finetune import finetune, plan
-from adclip.inference import Predictor
 from adclip.model.bases import read_base
 from adclip.model.checkpoint import load_model
 from adclip.model.record import LAST_DIAGNOSIS_NOTICE, read_record
+from adclip.prediction.predictor import Predictor
+from adclip.runtime.events import Advanced, Step, Warned
 from adclip.training.run_folder import RunFolder
+from adclip.verbs.finetune import finetune, plan
 
 FILES = {
     "adapter.json", "adapter.safetensors", "README.md", "private/config.toml", "private/metrics.jsonl",
@@ -61,7 +61,7 @@ def test_a_run_holds_exactly_these_files(tiny_run):
     assert files_in(tiny_run) == FILES
     record = read_record(tiny_run)
     assert record.labels == LABELS and record.style == "clinical"
-    assert record.training["epochs"] == 3
+    assert record.training.epochs == 3
     load_model(str(tiny_run))
 
 
@@ -256,7 +256,7 @@ def test_overwrite_starts_anew_and_touches_nothing_else(tmp_path, tiny_run, one_
         (one_epoch.out / name).write_text("mine")
     finetune(replace(one_epoch, overwrite=True))
     assert files_in(one_epoch.out) == FILES | mine
-    assert read_record(one_epoch.out).training["epochs"] == 1
+    assert read_record(one_epoch.out).training.epochs == 1
 
 
 def test_the_earlier_model_stays_until_the_new_one_is_ready(tiny_run, one_epoch):
@@ -276,7 +276,7 @@ def test_the_earlier_model_stays_until_the_new_one_is_ready(tiny_run, one_epoch)
     told = []
     finetune(config, told.append)  # the same line again, --overwrite and all
     assert any(isinstance(event, Step) and "resuming after epoch 1" in event.text for event in told)
-    assert read_record(one_epoch.out).training["epochs"] == 2 and files_in(one_epoch.out) == FILES
+    assert read_record(one_epoch.out).training.epochs == 2 and files_in(one_epoch.out) == FILES
 
 
 @pytest.mark.parametrize("name", ["last.safetensors", "adapter.safetensors"])
@@ -297,7 +297,7 @@ def test_a_disk_that_fills_at_the_end_does_not_cost_the_earlier_model(tiny_run, 
     for file in ("adapter.json", "adapter.safetensors", "README.md"):
         assert (one_epoch.out / file).read_bytes() == (tiny_run / file).read_bytes(), file
     finetune(replace(one_epoch, epochs=2, overwrite=True))
-    assert read_record(one_epoch.out).training["epochs"] == 2
+    assert read_record(one_epoch.out).training.epochs == 2
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "record"])
@@ -344,8 +344,8 @@ def test_a_baseline_replaces_a_model_only_when_told_to(tiny_run, one_epoch):
 @pytest.mark.parametrize("where", ["measure", "plots", "last", "weights", "card", "end"])
 def test_killed_between_training_and_the_end(tiny_run, tiny_base, tiny_cohort, tmp_path, monkeypatch, where):
     """What is written after the last epoch is written again, to the same bytes."""
+    from adclip.evaluation import measure, plots
     from adclip.model import checkpoint
-    from adclip.training import measure, plots
 
     module, name = {
         "measure": (measure, "plot_answers"), "plots": (plots, "write_bytes"),
@@ -425,7 +425,7 @@ def test_no_mmse_in_the_table(tmp_path, one_epoch, tiny_cohort):
 @pytest.mark.parametrize("part", ["validation", "calibration", "test"])
 def test_a_part_may_be_empty(one_epoch, part):
     finetune(replace(one_epoch, **{f"{part}_fraction": 0.0}))
-    assert sum(read_record(one_epoch.out).training["counts"][part].values()) == 0
+    assert sum(read_record(one_epoch.out).training.counts[part].values()) == 0
     load_model(str(one_epoch.out))
 
 
@@ -536,7 +536,7 @@ def test_low_precision_trains_and_answers_alike(tiny_run, tiny_base, tiny_cohort
 def test_a_base_that_is_fine_tuned_answers_after_loading(method, one_epoch, tiny_base, tiny_cohort):
     result = finetune(replace(one_epoch, method=method))
     record = read_record(one_epoch.out)
-    assert record.training["method"] == method and record.prompts.visual_prompts == 0
+    assert record.training.method == method and record.prompts.visual_prompts == 0
     state, base = load_file(one_epoch.out / "adapter.safetensors"), load_file(tiny_base / "base.safetensors")
     held = {name for name in state if name.startswith("vision_encoder.blocks.0.attn")}
     if method == "lora":
@@ -614,8 +614,8 @@ def test_folds_hold_everyone_once(one_epoch, tiny_cohort):
 def test_fewer_training_subjects_leave_the_other_parts_alone(one_epoch, tiny_run):
     finetune(replace(one_epoch, train_size=6))
     record, whole = read_record(one_epoch.out), read_record(tiny_run)
-    assert record.training["counts"]["train"] == {"CN": 2, "MCI": 2, "AD": 2}
-    assert record.training["counts"]["test"] == whole.training["counts"]["test"]
+    assert record.training.counts["train"] == {"CN": 2, "MCI": 2, "AD": 2}
+    assert record.training.counts["test"] == whole.training.counts["test"]
     with pytest.raises(AdclipError, match="--train-size"):
         finetune(replace(one_epoch, train_size=500, overwrite=True))
 
@@ -647,7 +647,7 @@ def test_prediction_sets_hold_the_likeliest_class(tiny_run, tiny_cohort):
 
 def test_a_plan_counts_and_writes_nothing(one_epoch, tiny_run):
     found = plan(one_epoch)
-    counts = read_record(tiny_run).training["counts"]
+    counts = read_record(tiny_run).training.counts
     assert found.subjects == {part: sum(sizes.values()) for part, sizes in counts.items()}
     assert found.scans["train"] >= found.subjects["train"] and found.minutes > 0 and found.memory_gb > 0.1
     assert not one_epoch.out.exists()
@@ -659,7 +659,7 @@ def test_the_papers_recipe_is_what_the_paper_does(one_epoch):
     record = read_record(one_epoch.out)
     published = dict.fromkeys(("prompts_before_cls", "new_projections", "raw_scale", "published_input"), True)
     assert record.prompts == replace(PROMPTS, **published)
-    assert {name: record.training[name] for name in ("recipe", "objective", "report_dropout", "augment")} == {
+    assert {name: record.training.settings[name] for name in ("recipe", "objective", "report_dropout", "augment")} == {
         "recipe": "paper", "objective": "paper", "report_dropout": 0.0, "augment": False,
     }  # fmt: skip
     assert record.mmse_sd == 1.0
@@ -763,7 +763,7 @@ def test_the_advice_after_a_diverged_training_works(one_epoch):
     assert caught.value.exit_code == EXIT_INPUT and "--overwrite" in caught.value.remedy
     assert not (one_epoch.out / "adapter.json").exists()
     finetune(replace(one_epoch, overwrite=True))
-    assert read_record(one_epoch.out).training["learning_rate"] == one_epoch.learning_rate
+    assert read_record(one_epoch.out).training.settings["learning_rate"] == one_epoch.learning_rate
 
 
 def test_why_no_scan_has_a_row_is_told(one_epoch, tiny_cohort, tmp_path):
@@ -825,7 +825,7 @@ def test_sets_and_intervals_are_measured_too(one_epoch):
 
 
 def test_prediction_sets_are_counted_as_they_are_given():
-    from adclip.training.measure import _measure_sets
+    from adclip.evaluation.measure import _measure_sets
 
     shares = np.array([[0.7, 0.2, 0.1], [0.4, 0.35, 0.25], [0.1, 0.1, 0.8], [0.34, 0.33, 0.33]])
     found = _measure_sets(shares, [0, 1, 0, 2], [0.3, 0.3, 0.3, 0.9], ["a", "b", "c", "d"], 0)

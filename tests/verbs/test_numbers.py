@@ -13,14 +13,15 @@ import numpy as np
 import pytest
 from tiny import LABELS, finetune_config, write_table
 
-from adclip.clinical.splits import Split
-from adclip.clinical.table import read_table
+from adclip.clinical.scans.splits import Split
+from adclip.clinical.tables.table import read_table
 from adclip.errors import CheckpointError
-from adclip.finetune import finetune
-from adclip.inference import Predictor
-from adclip.metrics import brier, ece
+from adclip.evaluation.calibrate import Answers, calibrate, fit_temperature
+from adclip.evaluation.metrics import brier, ece
 from adclip.model.record import read_record
-from adclip.training.calibrate import Answers, calibrate, fit_temperature, to_probabilities
+from adclip.prediction.answer import to_probabilities
+from adclip.prediction.predictor import Predictor
+from adclip.verbs.finetune import finetune
 
 SCAN = "sub-{0}/ses-01/anat/sub-{0}_ses-01_space-MNI152NLin2009aSym_desc-preproc_T1w.nii.gz"
 
@@ -147,6 +148,82 @@ def test_a_road_of_one_class_borrows_nothing(half_told_run, tiny_cohort, tmp_pat
     assert told.scan_only == pytest.approx(bare.probabilities, abs=1e-6), (
         "the scan's own road is calibrated all the same"
     )
+
+
+@pytest.fixture(scope="module")
+def mixed_run(tmp_path_factory, tiny_base, tiny_cohort):
+    """A run on a table that tells something of every other person alone, whatever the class, with thresholds far apart."""
+    folder = tmp_path_factory.mktemp("mixed")
+    blank = dict.fromkeys(("age_years", "sex", "education_years", "apoe4_count", "icv_mm3", "hippocampus_mm3", "ventricles_mm3", "whole_brain_mm3"))  # fmt: skip
+    visits = [
+        replace(v, **blank) if int(v.subject_id[1:]) % 2 else v for v in read_table(tiny_cohort / "table.csv").rows
+    ]
+    table = write_table(folder / "table.csv", visits)
+    config = replace(finetune_config(tiny_cohort, tiny_base, folder / "run", epochs=1), table=table,
+                     calibration_fraction=0.25, test_fraction=0.35, validation_fraction=0.0)  # fmt: skip
+    return config, visits
+
+
+def test_what_was_measured_is_what_the_folder_answers(mixed_run, tiny_cohort):
+    """Every number of the test table is the one that `predict` gives for that scan and row: classes, baselines and MMSE."""
+    config, visits = mixed_run
+    finetune(config)
+    predictor, checked = Predictor.from_checkpoint(config.out, "cpu"), 0
+    for row in rows_of(config.out)[0]:
+        visit = next(v for v in visits if (v.subject_id, v.session_id) == (row["subject_id"], row["session_id"]))
+        found = predictor(tiny_cohort / SCAN.format(visit.subject_id), visit) if visit.session_id == "01" else None
+        if found is None:
+            continue
+        told = {"probability": found.probabilities, "scan_only": found.scan_only, "metadata_only": found.metadata_only}
+        for kind, named in told.items():
+            assert [float(row[f"{kind}_{label}"]) for label in LABELS] == pytest.approx(
+                [1 / 3] * 3 if named is None else [named[label] for label in LABELS], abs=1e-4
+            )
+        assert float(row["mmse_estimate"]) == pytest.approx(found.mmse.estimate, abs=1e-2)
+        checked += 1
+    assert checked > 4
+
+
+def test_sets_are_measured_by_the_road_of_each_answer(mixed_run, monkeypatch, tmp_path):
+    """Who has no report is given the set of the scan alone: the card must promise its size and coverage."""
+    from adclip.evaluation import calibrate as module
+
+    config = replace(mixed_run[0], out=tmp_path / "run")
+    real = module.calibrate
+    monkeypatch.setattr(
+        module, "calibrate", lambda *given: replace(real(*given), set_threshold=0.0, scan_only_set_threshold=0.999)
+    )
+    finetune(config)
+    rows, truth = rows_of(config.out)
+    told, found = np.array([int(row["subject_id"][1:]) % 2 == 0 for row in rows]), shares(rows, "probability")
+    assert 0 < told.sum() < len(told)
+    metrics = read_record(config.out).metrics
+    assert metrics["set_size"]["value"] == pytest.approx(np.where(told, 3, 1).mean())
+    assert metrics["set_coverage"]["value"] == pytest.approx(np.where(told, True, found.argmax(1) == truth).mean())
+
+
+def test_a_missing_cell_counts_as_the_median_of_the_training_people(tiny_base, tiny_cohort, tmp_path):
+    """A gap in the table and the median in its place teach the metadata baseline the same."""
+    visits = list(read_table(tiny_cohort / "table.csv").rows)
+    gaps = [replace(v, age_years=None, apoe4_count=None) if int(v.subject_id[1:]) % 4 == 1 else v for v in visits]
+    settings = {"method": "metadata", "validation_fraction": 0.0, "calibration_fraction": 0.0}
+
+    def learned(name, rows):
+        table = write_table(tmp_path / f"{name}.csv", rows)
+        finetune(replace(finetune_config(tiny_cohort, tiny_base, tmp_path / name, **settings), table=table))
+        return json.loads((tmp_path / name / "baseline.json").read_text())["metadata_baseline"]
+
+    with_gaps = learned("gaps", gaps)
+    middle = dict(zip(with_gaps["columns"], with_gaps["medians"], strict=True))
+    filled = [
+        replace(v, age_years=middle["age_years"], apoe4_count=int(middle["apoe4_count"])) if v.age_years is None else v
+        for v in gaps
+    ]
+    assert middle["apoe4_count"].is_integer()
+    without = learned("filled", filled)
+    for name in ("medians", "means", "scales", "intercepts", "coefficients"):
+        np.testing.assert_allclose(with_gaps[name], without[name], rtol=1e-6, err_msg=name)
+    assert with_gaps["coefficients"] != learned("whole", visits)["coefficients"]
 
 
 def test_without_calibration_subjects_the_answer_says_so(tiny_base, tiny_cohort, tmp_path):

@@ -8,22 +8,26 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from tiny import LABELS, write_table
 
-from adclip.answer import Answer, to_probabilities
-from adclip.clinical.reports import render
-from adclip.clinical.table import read_table
+from adclip import Predictor
+from adclip.clinical.reports import render, template_version
+from adclip.clinical.tables.table import read_table
 from adclip.config import PredictConfig
-from adclip.domain import BUILTIN_NOTICE, RESEARCH_NOTICE, Prediction, ScanItem
+from adclip.domain import BUILTIN_NOTICE, RESEARCH_NOTICE, Prediction, ScanItem, Visit
 from adclip.errors import CheckpointError, OutputError, ScanError, TableError
-from adclip.events import Failed, Warned
-from adclip.inference import Predictor
+from adclip.imaging.records.quality import Quality
 from adclip.model.checkpoint import load_model
-from adclip.predict import predict
-from adclip.training.scoring import Reader
+from adclip.model.record import model_folder, read_record
+from adclip.model.text import tokenize
+from adclip.prediction.answer import Answer, name_probabilities
+from adclip.prediction.scoring import Reader
+from adclip.runtime.events import Failed, Warned
+from adclip.verbs.predict import predict
 
 NAME = "sub-{0}/ses-01/anat/sub-{0}_ses-01_space-MNI152NLin2009aSym_desc-preproc_T1w.nii.gz"
 
@@ -109,6 +113,47 @@ def test_a_row_without_a_usable_field_gives_no_report(config, tmp_path):
     assert found.mmse.known == 12
 
 
+def changed_run(tiny_run, tmp_path, **calibration: float) -> str:
+    """Copy a RUN folder, with other numbers from the calibration."""
+    run = shutil.copytree(tiny_run, tmp_path / "changed")
+    record = json.loads((run / "adapter.json").read_text())
+    record["calibration"] |= calibration
+    (run / "adapter.json").write_text(json.dumps(record))
+    return str(run)
+
+
+def test_each_road_has_its_own_threshold_and_temperature(config, tiny_run, tmp_path):
+    """Far apart, so that a number taken from the other road shows: with a report sets are whole and answers sharp."""
+    run = changed_run(tiny_run, tmp_path, set_threshold=0.0, scan_only_set_threshold=0.99, temperature=0.1,
+                      study_temperature=0.1, scan_only_temperature=20.0, scan_only_study_temperature=20.0)  # fmt: skip
+    told = answers(replace(config, model=run, out=tmp_path / "out"))
+    bare = answers(replace(config, model=run, meta=None))
+    for one, two in zip(told, bare, strict=True):
+        assert one.report and one.prediction_set == LABELS and two.prediction_set == (two.diagnosis,)
+        assert one.probabilities == pytest.approx(name_probabilities(one.scores, 0.1))
+        assert two.probabilities == two.scan_only == pytest.approx(name_probabilities(two.scores, 20.0))
+        assert one.scan_only == pytest.approx(two.scan_only, abs=1e-6)
+    lines = [json.loads(line) for line in (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()]
+    assert [(line["prediction_set"], line["scan_only"]) for line in lines] == [
+        (list(one.prediction_set), one.scan_only) for one in told
+    ]
+
+
+@pytest.mark.parametrize("column", ["age_years", "hippocampus_mm3"])
+def test_a_missing_cell_is_read_as_the_median_of_training(config, visits, tiny_run, tmp_path, column):
+    """What the metadata alone say of a person whose cell is empty is what they say of one in the middle."""
+    stored = json.loads((tiny_run / "adapter.json").read_text())["metadata_baseline"]
+    middle = stored["medians"][stored["columns"].index(column)]
+    cell = middle * visits[1].icv_mm3 if column.endswith("_mm3") else middle
+    empty, filled = (
+        answers(replace(config, meta=write_table(tmp_path / f"{name}.csv", visits, **{column: text})))
+        for name, text in (("empty", ""), ("filled", repr(cell)))
+    )
+    for one, two, known in zip(empty, filled, answers(config), strict=True):
+        assert one.metadata_only == pytest.approx(two.metadata_only)
+        assert one.metadata_only != pytest.approx(known.metadata_only)
+
+
 def test_neighbours_and_order_change_nothing(config):
     together = answers(config)
     assert answers(replace(config, inputs=config.inputs[1:2]))[0] == together[1]
@@ -156,7 +201,7 @@ def test_a_wrong_model_is_told_before_any_scan_is_read(config, tmp_path):
 
 
 def test_a_spreadsheet_reads_no_formula(tmp_path):
-    from adclip.predict import write_predictions
+    from adclip.verbs.predict import write_predictions
 
     write_predictions(tmp_path, [Prediction(scan="=cmd()", status="failed", error="+x", hint="-y")])
     (row,) = csv.DictReader((tmp_path / "predictions.csv").open())
@@ -191,7 +236,7 @@ def test_the_mmse_stays_between_0_and_30(predictor, config, points):
 @pytest.mark.parametrize(("verdict", "status"), [("pass", "ok"), ("warn", "caution"), ("fail", "refer")])
 def test_quality_decides_the_status(predictor, config, verdict, status):
     item = ScanItem(config.inputs[0], "p01", "01", True)
-    prepared = replace(predictor.prepare(item), qc={"verdict": verdict}, flags=("qc",))
+    prepared = replace(predictor.prepare(item), qc=Quality(verdict=verdict), flags=("qc",))
     found = predictor.to_prediction(item, prepared, None, predictor.answer(prepared, None))
     # the derivative has no volumes, and says since they are measured by default that a raw scan would give them
     assert found.status == status and found.flags == ("qc", "no_metadata", "volumes_need_raw_scan")
@@ -208,8 +253,8 @@ def test_a_folder_of_many_is_no_single_scan(predictor, tiny_cohort):
 
 
 def test_probabilities_of_scores():
-    assert to_probabilities({"a": 2000.0, "b": -2000.0}, 0.5) == {"a": 1.0, "b": 0.0}
-    assert to_probabilities({"a": 1.0, "b": 1.0}, 3.0) == {"a": 0.5, "b": 0.5}
+    assert name_probabilities({"a": 2000.0, "b": -2000.0}, 0.5) == {"a": 1.0, "b": 0.0}
+    assert name_probabilities({"a": 1.0, "b": 1.0}, 3.0) == {"a": 0.5, "b": 0.5}
 
 
 # ------------------------------------------------------------------------------------------------ the builtin model
@@ -248,6 +293,49 @@ def test_a_model_of_another_template_is_not_fed_with_this_one(config, tiny_run, 
     (run / "adapter.json").write_text(json.dumps(record | {"template_version": "0"}))
     with pytest.raises(CheckpointError, match="version 0"):
         answers(replace(config, model=str(run)))
+
+
+def words_read(run: str, visit: Visit, scan: Path, monkeypatch) -> tuple[list[str], Prediction]:
+    """Return the texts that the network is given for one scan, and the answer."""
+    texts: list[str] = []
+
+    def listen(given, *rest):
+        texts.extend(given)
+        return tokenize(given, *rest)
+
+    monkeypatch.setattr("adclip.prediction.scoring.tokenize", listen)
+    found = Predictor.from_checkpoint(run, "cpu")(scan, visit)
+    return texts, found
+
+
+def test_each_model_reads_the_version_that_it_was_taught_on(config, tiny_run, visits, tmp_path, monkeypatch):
+    """Exactly its words, old or new, whatever is newest; the answers differ because the words do."""
+    visit = replace(visits[1], education_years=None, icv_mm3=None)
+    old = tmp_path / "old"
+    shutil.copytree(tiny_run, old)
+    record = json.loads((old / "adapter.json").read_text())
+    assert record["template_version"] == template_version("clinical") == "2"  # it was fine-tuned just now
+    (old / "adapter.json").write_text(json.dumps(record | {"template_version": "1"}))
+    scan = config.inputs[0]
+    answered = {}
+    for run, version in ((old, "1"), (tiny_run, "2")):
+        texts, answered[version] = words_read(str(run), visit, scan, monkeypatch)
+        assert texts == [render(visit, "clinical", label, version=version).text for label in LABELS]
+        assert answered[version].report == render(visit, "clinical", None, version=version).text
+    assert "Data unavailable: education, intracranial volume, entorhinal cortex" in answered["1"].report
+    assert "unavailable" not in answered["2"].report
+    assert answered["1"].scan_only == answered["2"].scan_only
+    assert answered["1"].scores != answered["2"].scores
+
+
+def test_the_builtin_model_reads_the_version_of_its_record(tmp_path, monkeypatch):
+    from tiny import write_template_derivative
+
+    version = read_record(model_folder("builtin")).template_version
+    visit = Visit(age_years=74.0, sex="F", ventricles_mm3=41000.0)
+    texts, found = words_read("builtin", visit, write_template_derivative(tmp_path), monkeypatch)
+    assert texts == [render(visit, "clinical", label, version=version).text for label in LABELS]
+    assert found.report == render(visit, "clinical", None, version=version).text
 
 
 def test_two_tables_are_joined_to_the_scans(config, visits, tmp_path):

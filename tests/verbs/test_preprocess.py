@@ -25,15 +25,15 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "imaging"))
 from dicoms import write_series
 from phantoms import FakeStripper, make_head, save, texture
 
-from adclip import derivation
 from adclip.config import SMALL, PreprocessConfig
 from adclip.domain import RESEARCH_NOTICE
 from adclip.errors import ConfigError, DeviceMemoryError, MissingPackageError, OutputError, ScanError
-from adclip.events import Event, Failed, Step, Warned
-from adclip.imaging.find import find_scans
+from adclip.imaging.derivatives.status import STATUS_FILE
 from adclip.imaging.formats import convert
-from adclip.imaging.status import STATUS_FILE
-from adclip.preprocess import plan, preprocess
+from adclip.imaging.sources.find import find_scans
+from adclip.prediction import derivation
+from adclip.runtime.events import Event, Failed, Step, Warned
+from adclip.verbs.preprocess import plan, preprocess
 
 
 @pytest.fixture(autouse=True)
@@ -63,9 +63,11 @@ def heads(tmp_path_factory: pytest.TempPathFactory) -> Path:
 SITECUSTOMIZE = """
 import os, pathlib, time
 import numpy as np
-from adclip import derivation
-from adclip.imaging.derivatives import PreparedScan
-from adclip.imaging.files import read_volume, scan_sha256
+from adclip.prediction import derivation
+from adclip.imaging.derivatives.files import PreparedScan
+from adclip.imaging.records.quality import Quality
+from adclip.imaging.records.sidecar import StepTaken
+from adclip.imaging.sources.files import read_volume, scan_sha256
 
 def prepare(item, contract, stripper, options, **_):
     volume = read_volume(item.path, options)
@@ -74,14 +76,14 @@ def prepare(item, contract, stripper, options, **_):
         time.sleep(600)
     image = np.zeros(contract.shape_xyz, dtype=np.float32)
     image[20:40, 20:40, 20:40] = 0.5
-    steps = ({"name": "brain", "parameters": {"method": "painted"}, "seconds": 0.0},)
+    steps = (StepTaken("brain", {"method": "painted"}),)
     return PreparedScan(
-        image, image > 0, np.eye(4), volume=volume, qc={"verdict": "pass", "reasons": []}, steps=steps,
+        image, image > 0, np.eye(4), volume=volume, qc=Quality(verdict="pass"), steps=steps,
         source_sha256=scan_sha256(item.path, options),
     )
 
 derivation.prepare_scan = prepare
-derivation.is_current = lambda sidecar, sha256, *_: sidecar.get("SourceSHA256") == sha256
+derivation.is_current = lambda sidecar, sha256, *_: sidecar.source_sha256 == sha256
 """
 AFFINE = np.diag([3.0, 3.0, 3.0, 1.0])
 AFFINE[:3, 3] = (-60, -70, -40)
@@ -318,10 +320,10 @@ def test_a_changed_scan_or_another_orientation_is_done_again(tmp_path: Path) -> 
 def test_an_override_is_obeyed_and_recorded_and_stays(heads: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     config = PreprocessConfig(inputs=(heads / "anna.nii.gz",), out=out, overrides=("anna=fail",))
-    measured = preprocess(PreprocessConfig(inputs=config.inputs, out=out)).rows[0].qc["verdict"]
+    measured = preprocess(PreprocessConfig(inputs=config.inputs, out=out)).rows[0].qc.verdict
     for again in (config, PreprocessConfig(inputs=config.inputs, out=out)):
         (row,) = preprocess(again).rows
-        assert (row.status, row.qc["verdict"]) == ("kept", "fail")
+        assert (row.status, row.qc.verdict) == ("kept", "fail")
         assert "qc_overridden" in row.flags and "qc_fail" in row.flags
     (sidecar,) = (json.loads(path.read_text()) for path in out.rglob("*_desc-preproc_T1w.json"))
     assert (sidecar["QC"]["override"]["from"], sidecar["QC"]["override"]["to"]) == (measured, "fail")
@@ -371,7 +373,7 @@ def test_a_doubtful_scan_is_said_and_stays_usable(tmp_path: Path) -> None:
     scan = save(tmp_path / "cut.nii.gz", array[:, :, :55], affine)
     events: list[Event] = []
     (row,) = preprocess(PreprocessConfig(inputs=(scan,), out=tmp_path / "out"), events.append).rows
-    assert row.status == "done" and row.qc["verdict"] in ("warn", "fail") and row.qc["reasons"]
+    assert row.status == "done" and row.qc.verdict in ("warn", "fail") and row.qc.reasons
     assert any("quality" in event.text for event in events if isinstance(event, Warned))
 
 

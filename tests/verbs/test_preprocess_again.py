@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "imaging"))
 from phantoms import make_head, save
 
 from adclip.config import SMALL, PreprocessConfig
-from adclip.preprocess import preprocess
+from adclip.verbs.preprocess import preprocess
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +38,7 @@ def test_an_override_survives_when_the_scan_is_made_anew(anna: Path, tmp_path: P
     out = tmp_path / "out"
     preprocess(PreprocessConfig(inputs=(anna,), out=out, overrides=("anna=fail",)))
     (row,) = preprocess(PreprocessConfig(inputs=(anna,), out=out, overwrite=True)).rows
-    assert (row.status, row.qc["verdict"]) == ("done", "fail")
+    assert (row.status, row.qc.verdict) == ("done", "fail")
     assert sidecar_of(out)["QC"]["override"]["to"] == "fail"
 
 
@@ -46,7 +46,7 @@ def test_an_override_is_obeyed_where_derivatives_are_the_input(anna: Path, tmp_p
     first = tmp_path / "first"
     preprocess(PreprocessConfig(inputs=(anna,), out=first))
     (row,) = preprocess(PreprocessConfig(inputs=(first,), out=tmp_path / "second", overrides=("anna=fail",))).rows
-    assert row.qc["verdict"] == "fail"
+    assert row.qc.verdict == "fail"
     assert sidecar_of(tmp_path / "second")["QC"]["override"]["to"] == "fail"
     assert "override" not in sidecar_of(first)["QC"]
 

@@ -13,8 +13,8 @@ import pytest
 
 from adclip.config import SimulateConfig
 from adclip.errors import ConfigError, OutputError
-from adclip.simulate import ORACLE, TABLE, TRUTH, simulate
 from adclip.simulation.subject import RECORDS, SubjectWork
+from adclip.verbs.simulate import ORACLE, TABLE, TRUTH, simulate
 
 
 def small(out: Path, subjects: int = 2, **changes: object) -> SimulateConfig:

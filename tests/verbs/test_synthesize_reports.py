@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from adclip.clinical.reports import parse
+from adclip.clinical.reports.lint import lint_reports
 from adclip.config import SynthesizeReportsConfig
 from adclip.domain import RESEARCH_NOTICE
 from adclip.errors import ConfigError, OutputError, TableError
-from adclip.events import Advanced, Started, Warned
-from adclip.synthesize_reports import synthesize_reports
+from adclip.runtime.events import Advanced, Started, Warned
+from adclip.verbs.synthesize_reports import synthesize_reports
 
 TABLE = """subject_id,session_id,diagnosis,mmse,hippocampus_left_mm3,hippocampus_right_mm3,ventricles_mm3,age
 S1,bl,AD,21,2600,2610,61230,77
@@ -149,6 +152,77 @@ def test_rows_without_any_measurement_are_pointed_out(table, tmp_path):
     events = []
     synthesize_reports(SynthesizeReportsConfig(table, tmp_path / "r.jsonl"), events.append)
     assert any(isinstance(event, Warned) and "1 of 1 visits have none" in event.text for event in events)
+
+
+GAPS = """subject_id,session_id,diagnosis,mmse,age_years,sex,education_years,apoe4_count,icv_mm3,hippocampus_left_mm3,\
+hippocampus_right_mm3,ventricles_mm3,whole_brain_mm3,entorhinal_mm3,fusiform_mm3,middle_temporal_mm3,volumes_source
+A1,bl,AD,21,77,F,12,1,1400000,2600,2610,61230,980000,2890,15820,17230,DLMUSE
+A2,bl,AD,20,,F,,,1400000,2600,2610,61230,,2890,,,DLMUSE
+C1,bl,CN,30,70,,16,0,,3500,,30000,1100000,,,,DLMUSE
+C2,bl,CN,29,,M,,,,,,,,,,,
+M1,bl,MCI,27,,,,,,,,,,,,,
+"""
+TELLS_OF_A_GAP = re.compile(r"unavailable|missing|unknown|not (available|known|measured)|no data|absent", re.IGNORECASE)
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
+@pytest.mark.parametrize("mode", ["train", "candidate", "predict"])
+@pytest.mark.parametrize("seed", [None, 3])
+@pytest.mark.parametrize("style", ["clinical", "knowledge"])
+def test_full_sentences_say_nothing_of_what_is_missing_and_the_record_does(tmp_path, style, seed, mode, suffix):
+    (tmp_path / "gaps.csv").write_text(GAPS)
+    config = SynthesizeReportsConfig(tmp_path / "gaps.csv", tmp_path / f"r{suffix}", style=style, mode=mode, seed=seed)
+    result = synthesize_reports(config)
+    if suffix == ".csv":
+        with result.out.open(newline="") as stream:
+            found = list(csv.DictReader(stream))
+        missing = [[*filter(None, row["missing"].split(";"))] for row in found]
+    else:
+        found = records(result.out)
+        missing = [record["missing"] for record in found]
+    assert [row["text"] for row in found if TELLS_OF_A_GAP.search(row["text"])] == []
+    assert {row["template_version"].partition("+")[0] for row in found} == {"2"}
+    each = 3 if mode == "candidate" else 1
+    assert len(found) == 5 * each and missing[0] == []
+    assert missing[each] == [
+        "age_years", "education_years", "apoe4_count", "whole_brain_mm3", "fusiform_mm3", "middle_temporal_mm3",
+    ]  # fmt: skip
+    counted = Counter(column for row in missing[::each] for column in row)
+    assert counted == Counter({column: count for column, count in result.missing.items() if count})
+    # of the last nobody knows anything: the phrase alone, or the scan
+    assert (
+        found[-1]["text"] == {"train": "A photo of MCI", "candidate": "A photo of AD", "predict": "A brain scan."}[mode]
+    )
+    assert lint_reports(result.out).leaks == ()
+
+
+def test_the_paper_s_styles_go_on_naming_what_is_missing(tmp_path):
+    (tmp_path / "gaps.csv").write_text(GAPS)
+    result = synthesize_reports(SynthesizeReportsConfig(tmp_path / "gaps.csv", tmp_path / "r.jsonl", style="paper6"))
+    found = records(result.out)
+    assert {record["template_version"] for record in found} == {"1"}
+    assert [record["text"].count("Data unavailable") for record in found] == [0, 3, 4, 6, 6]
+    assert found[4]["missing"] == [
+        "hippocampus_mm3", "ventricles_mm3", "whole_brain_mm3", "entorhinal_mm3", "fusiform_mm3", "middle_temporal_mm3",
+    ]  # fmt: skip
+
+
+def test_a_column_that_the_task_leaves_out_is_neither_said_nor_missed(tmp_path):
+    (tmp_path / "gaps.csv").write_text(GAPS)
+    (tmp_path / "task.toml").write_text(
+        'classes = ["CN", "MCI", "AD"]\ncolumns = ["age_years", "ventricles_mm3"]\n[score]\nname = "MMSE"\nrange = [0, 30]\n'
+    )
+    config = SynthesizeReportsConfig(
+        tmp_path / "gaps.csv", tmp_path / "r.jsonl", task=tmp_path / "task.toml", mode="predict"
+    )
+    found = records(synthesize_reports(config).out)
+    assert [(record["text"], record["missing"]) for record in found] == [
+        ("Aged 77 years. The volume of the ventricles is 61230 mm3.", []),
+        ("The volume of the ventricles is 61230 mm3.", ["age_years"]),
+        ("Aged 70 years. The volume of the ventricles is 30000 mm3.", []),
+        ("A brain scan.", ["age_years", "ventricles_mm3"]),
+        ("A brain scan.", ["age_years", "ventricles_mm3"]),
+    ]
 
 
 @pytest.mark.parametrize("settings", [{"mode": "guess"}, {"style": "poem"}, {"out": Path("r.txt")}])

@@ -13,9 +13,12 @@ from measured import SOURCE, VOLUMES, answer, found_for, with_training
 from tiny import CONTRACT
 
 from adclip import Predictor
-from adclip.answer import CAUTION_FLAGS
+from adclip.brain_volumes import BrainVolumes
 from adclip.domain import ScanItem, Visit
-from adclip.imaging.derivatives import PreparedScan, write_dataset_description, write_derivative
+from adclip.imaging.derivatives.files import PreparedScan, write_dataset_description, write_derivative
+from adclip.imaging.derivatives.names import sidecar_path
+from adclip.imaging.records.quality import Quality
+from adclip.prediction.answer import CAUTION_FLAGS
 
 ANSWER = ("probabilities", "scores", "scan_only", "metadata_only", "mmse", "report")
 
@@ -120,7 +123,7 @@ def test_a_model_is_told_volumes_of_a_program_that_it_knows(tiny_run, tmp_path, 
         with_training(tiny_run, tmp_path / "run", training={"volumes_sources": known}), "cpu"
     )
     image = np.zeros(CONTRACT.shape_xyz, np.float32)
-    prepared = _prepared(image, {"source": SOURCE, "volumes": VOLUMES})
+    prepared = _prepared(image, BrainVolumes(SOURCE, VOLUMES))
     item = ScanItem(Path("x.nii.gz"), "x")
     found = predictor.to_prediction(item, prepared, None, predictor.answer(prepared, None))
     assert {name for name in found.flags if name.startswith("volumes_of")} == ({flag} if flag else set())
@@ -130,7 +133,7 @@ def test_a_model_is_told_volumes_of_a_program_that_it_knows(tiny_run, tmp_path, 
 
 
 def _prepared(image, volumes):
-    return PreparedScan(image, image > 0, np.eye(4), qc={"verdict": "pass"}, volumes=volumes)
+    return PreparedScan(image, image > 0, np.eye(4), qc=Quality(verdict="pass"), volumes=volumes)
 
 
 # ------------------------------------------------------------------------------------------------ derivatives
@@ -158,7 +161,10 @@ def test_a_derivative_gives_the_volumes_of_its_sidecar(raw_config, measured, tmp
     ],
 )  # fmt: skip
 def test_volumes_of_another_segmenter_or_none_need_the_raw_scan(raw_config, measured, meta, tmp_path, kept):
-    asked = replace(raw_config, inputs=(derivative(tmp_path, kept),))
+    scan = derivative(tmp_path, None)
+    sidecar = json.loads(sidecar_path(scan).read_text())
+    sidecar_path(scan).write_text(json.dumps(sidecar | {"Volumes": kept}))
+    asked = replace(raw_config, inputs=(scan,))
     found = answer(asked)
     assert found.volumes is None and found.report is None and "volumes_need_raw_scan" in found.flags
     assert "volumes_need_raw_scan" not in answer(replace(asked, volumes=False)).flags

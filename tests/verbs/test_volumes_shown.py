@@ -13,11 +13,11 @@ from tiny import LABELS
 
 from adclip import Predictor
 from adclip.cli.tables import draw_predictions
-from adclip.clinical.normative_score import SCORE_ID
+from adclip.clinical.norms.normative_score import SCORE_ID
 from adclip.config import ExplainConfig
 from adclip.domain import Visit
-from adclip.explain import explain
-from adclip.predict import predict
+from adclip.verbs.explain import explain
+from adclip.verbs.predict import predict
 
 # ------------------------------------------------------------------------------------------------ the record
 
@@ -143,12 +143,13 @@ def test_the_shipped_segmenter_measures_on_the_way(raw_config, head, fake_brain)
 
 
 def test_a_share_is_rounded_once_in_table_and_report():
+    from adclip.brain_volumes import BrainVolumes
     from adclip.clinical.reports import render
     from adclip.domain import Visit
-    from adclip.volume_lines import rows
-    from adclip.volumetry import describe
+    from adclip.prediction.volume_lines import rows
+    from adclip.prediction.volumetry import describe
 
-    told = describe({"source": "x", "volumes": {"whole_brain_mm3": 858_470.0, "icv_mm3": 1_000_000.0}}, None)
+    told = describe(BrainVolumes("x", {"whole_brain_mm3": 858_470.0, "icv_mm3": 1_000_000.0}), None)
     assert told is not None and next(iter(rows(told))).cells[2] == "85.8"
     visit = Visit(age_years=70.0, sex="F", whole_brain_mm3=858_470.0, icv_mm3=1_000_000.0)
     assert "85.8 %" in render(visit, "clinical", "CN").text

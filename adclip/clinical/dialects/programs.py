@@ -1,6 +1,6 @@
 """Volume tables of FreeSurfer, SynthSeg and DLMUSE: which structures each canonical volume sums there, said once.
 
-Tables of many people are read by these dialects; `adclip.clinical.segmentations` reads the row of one scan by the same rules.
+Tables of many people are read by these dialects; `adclip.clinical.tables.segmentations` reads the row of one scan by the same rules.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from adclip.clinical.columns import parse_cell, read_further
 from adclip.clinical.dialects.base import Derived, Dialect, Reader, Rule, number, total
-from adclip.clinical.freesurfer import APARC
+from adclip.clinical.dialects.freesurfer import APARC
 
 FREESURFER, SYNTHSEG, DLMUSE = "FreeSurfer", "SynthSeg", "DLMUSE"
 

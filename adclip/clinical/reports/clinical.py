@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from adclip.clinical.knowledge import BY_TEXT, Statement, statements
+from adclip.clinical.reports import errors
+from adclip.clinical.reports.grammars import GRAMMARS
+from adclip.clinical.reports.knowledge import BY_TEXT, Statement, statements
 from adclip.clinical.reports.readings import (
     BIOMARKERS,
     CLINICAL_FIELDS,
@@ -14,19 +16,17 @@ from adclip.clinical.reports.readings import (
     measure,
     rounded,
 )
-from adclip.clinical.reports.sentences import BY_KEY, ORDER, UNAVAILABLE_NAMES, from_text, read_sentence, to_text
+from adclip.clinical.reports.sentences import UNAVAILABLE, UNAVAILABLE_NAMES, Grammar, from_text, to_text
 from adclip.clinical.reports.spans import KNOWLEDGE, Span
 from adclip.domain import Visit
-from adclip.errors import ReportError
 
 MOST_STATEMENTS = (
     4  # so that the longest report stays inside the text tower's 482 tokens, see tests/clinical/test_report_tokens.py
 )
-UNAVAILABLE = "unavailable"
 
 
 def write(
-    visit: Visit, keep: frozenset[str] | None, phrasing: int, with_knowledge: bool, begin: int
+    visit: Visit, keep: frozenset[str] | None, phrasing: int, grammar: Grammar, with_knowledge: bool, begin: int
 ) -> tuple[str, list[Span], tuple[str, ...]]:
     """Write the sentences of one visit.
 
@@ -38,6 +38,8 @@ def write(
         Canonical columns that may be used.
     phrasing : int
         0 for the canonical wording.
+    grammar : Grammar
+        The version of the words.
     with_knowledge : bool
         Whether statements on the findings follow them.
     begin : int
@@ -46,6 +48,7 @@ def write(
     Returns
     -------
     text : str
+        Empty where nothing is known and the grammar does not name what is missing.
     spans : list of Span
         Every printed value, and every statement.
     left_out : tuple of str
@@ -53,17 +56,15 @@ def write(
     """
     readings, left_out = clinical_readings(visit, keep)
     texts = {name: to_text(name, reading.value) for name, reading in readings.items()}
-    missing = [
-        UNAVAILABLE_NAMES[column] for column in CLINICAL_FIELDS if column not in readings and column not in SIDES
-    ]
-    if missing:
-        texts[UNAVAILABLE] = ", ".join(missing)
+    gaps = [column for column in CLINICAL_FIELDS if column not in readings and column not in SIDES]
+    if gaps and grammar.names_gaps:
+        texts[UNAVAILABLE] = ", ".join(UNAVAILABLE_NAMES[column] for column in gaps)
     known = _statements(readings, texts) if with_knowledge else {}
     parts: list[str] = []
     spans: list[Span] = []
     at = begin
-    for key in _plan(readings, bool(missing)):
-        sentence, places = BY_KEY[key].write(texts, phrasing, at)
+    for key in (*_plan(readings), *([UNAVAILABLE] if UNAVAILABLE in texts else [])):
+        sentence, places = grammar.by_key[key].write(texts, phrasing, at)
         parts.append(sentence)
         for name, start, end in places:
             if name != UNAVAILABLE:
@@ -79,8 +80,8 @@ def write(
     return " ".join(parts), spans, left_out
 
 
-def _plan(found: Mapping[str, Reading], missing: bool) -> Iterator[str]:
-    """Yield the keys of the sentences that the fields allow, in the order of the grammar."""
+def _plan(found: Mapping[str, Reading]) -> Iterator[str]:
+    """Yield the keys of the sentences that the fields allow, in the order of every grammar."""
     age, sex = "age_years" in found, "sex" in found
     if age or sex:
         yield "age and sex" if age and sex else "age" if age else "sex"
@@ -100,8 +101,6 @@ def _plan(found: Mapping[str, Reading], missing: bool) -> Iterator[str]:
         name = column.removesuffix("_mm3")
         yield from _size_of(name, found)
         yield from _standing_of(name, found)
-    if missing:
-        yield UNAVAILABLE
 
 
 def _size_of(name: str, found: Mapping[str, Reading]) -> Iterator[str]:
@@ -137,36 +136,48 @@ def printed(visit: Visit, keep: frozenset[str] | None) -> dict[str, float | str]
     """Return what the sentences say: field -> value at its precision, in the order in which they say it."""
     readings, _ = clinical_readings(visit, keep)
     said: dict[str, float | str] = {}
-    for key in _plan(readings, False):
-        said |= {name: rounded(name, readings[name].value) for name in BY_KEY[key].slots}
+    grammar = next(iter(GRAMMARS.values()))  # a sentence has the same slots in every version
+    for key in _plan(readings):
+        said |= {name: rounded(name, readings[name].value) for name in grammar.by_key[key].slots}
     return said
 
 
 def read(text: str, at: int) -> dict[str, float | str]:
-    """Read sentences back: field -> value, in the order in which they stand.
+    """Read sentences of any version back: field -> value, in the order in which they stand.
 
     Raises
     ------
     ReportError
-        If anything is no sentence of the grammar, stands twice, or stands in another order.
+        If for every version anything is no sentence of its grammar, stands twice, or stands in another order.
     """
+    stops = []
+    for grammar in reversed([*GRAMMARS.values()]):
+        said, stop = _read_as(grammar, text, at)
+        if stop is None:
+            return said
+        stops.append(stop)
+    raise errors.not_a_report(max(stops))
+
+
+def _read_as(grammar: Grammar, text: str, at: int) -> tuple[dict[str, float | str], int | None]:
+    """Return what sentences of one grammar say, and where they leave it; None where they do not."""
     said: dict[str, float | str] = {}
     last = -1
     while at < len(text):
         end = _end_of_statement(text, at)
         if end is None:
-            found = read_sentence(text, at)
-            if found is None or ORDER[found[0]] <= last:
-                raise ReportError.not_a_report(at)
+            found = grammar.read_sentence(text, at)
+            if found is None or grammar.order[found[0]] <= last:
+                return said, at
             key, places, end = found
-            last = ORDER[key]
+            last = grammar.order[key]
             said |= {name: from_text(name, text[start:stop]) for name, start, stop in places if name != UNAVAILABLE}
         if end < len(text):
             if text[end] != " " or end + 1 == len(text):
-                raise ReportError.not_a_report(end)
+                return said, end
             end += 1
         at = end
-    return said
+    return said, None
 
 
 def _end_of_statement(text: str, at: int) -> int | None:

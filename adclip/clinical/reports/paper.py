@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
+from adclip.clinical.reports import errors
 from adclip.clinical.reports.readings import measure
 from adclip.clinical.reports.spans import Span
 from adclip.domain import Visit
-from adclip.errors import ReportError
 
 UNAVAILABLE = "Data unavailable"
 # Canonical column -> its name in the report; wording and order of arXiv:2509.07613.
@@ -62,10 +62,10 @@ def read(text: str, at: int) -> dict[str, float | str]:
         at = number.end() if number else _expect(text, at, UNAVAILABLE)
         if at == len(text) and passed + 1 in {len(columns) for columns in FIELDS.values()}:
             return said
-    raise ReportError.not_a_report(at)
+    raise errors.not_a_report(at)
 
 
 def _expect(text: str, at: int, literal: str) -> int:
     if not text.startswith(literal, at):
-        raise ReportError.not_a_report(at)
+        raise errors.not_a_report(at)
     return at + len(literal)

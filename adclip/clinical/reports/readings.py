@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from adclip.clinical.norms import NoStanding, standing
+from adclip.clinical.norms.norms import NoStanding, standing
 from adclip.clinical.reports.sentences import decimals_of
 from adclip.domain import Visit
 
@@ -64,7 +64,7 @@ def clinical_readings(visit: Visit, keep: frozenset[str] | None) -> tuple[dict[s
         ``..._right_...`` (% of the mean of both sides), ``<structure>_z``, ``<structure>_centile``, or beyond the norms'
         outermost centiles ``<structure>_below_centile`` and ``<structure>_above_centile``.
     left_out : tuple of str
-        Why a standing for age and sex is missing although the volume is known, reasons of `adclip.clinical.norms`; and
+        Why a standing for age and sex is missing although the volume is known, reasons of `adclip.clinical.norms.norms`; and
         `bridged_norms` where one is there over a bridge.
     """
     found: dict[str, Reading] = {}

@@ -1,8 +1,8 @@
-"""The grammar of the full-sentence styles: one table that both writes sentences and reads them back.
+"""What a sentence of the full-sentence styles is: it both writes its slots and reads them back.
 
 A sentence has a key, the slots it prints, and several wordings of the same content. The first wording is the canonical one. Every
-slot is one field at a stated precision, so that a sentence can be undone; no two wordings of different sentences match the same text
-(`tests/clinical/test_report_grammar.py`). The words are those of the builtin model's vocabulary.
+slot is one field at a stated precision, so that a sentence can be undone. Which sentences there are, and in which order they stand,
+is a `Grammar`; the grammars are in `grammars`, one for each version of the words.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ UNAVAILABLE_NAMES = {
     "icv_mm3": "intracranial volume",
     **{f"{name}_mm3": STRUCTURES[name] for name in STRUCTURES if name not in ("hippocampus_left", "hippocampus_right")},
 }
+UNAVAILABLE = "unavailable"  # the sentence, and its slot, that names what is missing
 SEXES = {"F": "woman", "M": "man"}
 
 # Field (or its ending) -> decimals printed. Volumes to the cubic millimetre; shares of the intracranial volume to about one
@@ -71,13 +72,13 @@ def from_text(name: str, text: str) -> float | str:
     """Return what a printed field says; the inverse of `to_text` at its precision."""
     if name == "sex":
         return next(sex for sex, word in SEXES.items() if word == text)
-    return text if name == "unavailable" else float(text)
+    return text if name == UNAVAILABLE else float(text)
 
 
 def _pattern(name: str) -> str:
     if name == "sex":
         return "|".join(SEXES.values())
-    if name == "unavailable":
+    if name == UNAVAILABLE:
         names = "|".join(map(re.escape, sorted(UNAVAILABLE_NAMES.values(), key=len, reverse=True)))
         return rf"(?:{names})(?:, (?:{names}))*"
     if name == "age_years":
@@ -96,10 +97,13 @@ class Sentence:
         Its name.
     wordings : tuple of str
         Templates with `{field}` slots, each with the same slots; the first is the canonical one.
+    drawn_as : str
+        Key of the sentence whose draw of a wording it shares; empty draws for itself.
     """
 
     key: str
     wordings: tuple[str, ...]
+    drawn_as: str = ""
     slots: tuple[str, ...] = field(init=False)
     pieces: tuple[tuple[tuple[str, str], ...], ...] = field(init=False)  # of each wording: (text before a slot, slot)
     patterns: tuple[re.Pattern[str], ...] = field(init=False)
@@ -114,7 +118,7 @@ class Sentence:
 
     def write(self, texts: Mapping[str, str], phrasing: int, at: int) -> tuple[str, list[tuple[str, int, int]]]:
         """Return the sentence and, for each slot, its field and place in a text in which the sentence begins at `at`."""
-        number = zlib.crc32(f"{phrasing} {self.key}".encode()) % len(self.pieces) if phrasing else 0
+        number = zlib.crc32(f"{phrasing} {self.drawn_as or self.key}".encode()) % len(self.pieces) if phrasing else 0
         parts: list[str] = []
         places: list[tuple[str, int, int]] = []
         for before, slot in self.pieces[number]:
@@ -140,95 +144,37 @@ def _to_pattern(wording: str) -> str:
     )
 
 
-def _size(name: str, with_icv: bool) -> Sentence:
-    word, value, share = STRUCTURES[name], f"{{{name}_mm3}}", f"{{{name}_percent_icv}}"
-    if not with_icv:
-        return Sentence(name, (f"The volume of the {word} is {value} mm3.", f"Volume of the {word}: {value} mm3.",
-                               f"A volume of {value} mm3 was measured in the {word}."))  # fmt: skip
-    return Sentence(
-        f"{name} of icv",
-        (
-            f"The volume of the {word} is {value} mm3, {share} % of intracranial volume.",
-            f"Volume of the {word}: {value} mm3, {share} % of intracranial volume.",
-            f"At {share} % of intracranial volume, the {word} has {value} mm3.",
-        ),
-    )
+@dataclass(frozen=True)
+class Grammar:
+    """The sentences of one version of the words.
 
+    Parameters
+    ----------
+    version : str
+    sentences : tuple of Sentence
+        In the order in which a report says them. No two wordings of different sentences match the same text.
+    """
 
-def _standing(name: str) -> tuple[Sentence, ...]:
-    word = STRUCTURES[name]
-    z, centile = f"{{{name}_z}}", f"{{{name}_centile}}"
-    return (
-        Sentence(
-            f"{name} standing",
-            (
-                f"For age and sex this is z score {z}, centile {centile}, in the {word}.",
-                f"In the {word}, z score {z} and centile {centile} for age and sex.",
-                f"Centile {centile}, z score {z}, in the {word} for this age and sex.",
-            ),
-        ),
-        *(
-            Sentence(
-                f"{name} {side}",
-                (
-                    f"For age and sex this is {side} centile {{{name}_{side}_centile}} in the {word}.",
-                    f"In the {word}, {side} centile {{{name}_{side}_centile}} for age and sex.",
-                    f"{side.capitalize()} centile {{{name}_{side}_centile}} in the {word} for this age and sex.",
-                ),
-            )
-            for side in ("below", "above")
-        ),
-    )
+    version: str
+    sentences: tuple[Sentence, ...]
+    by_key: Mapping[str, Sentence] = field(init=False)
+    order: Mapping[str, int] = field(init=False)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by_key", {sentence.key: sentence for sentence in self.sentences})
+        object.__setattr__(self, "order", {sentence.key: number for number, sentence in enumerate(self.sentences)})
 
-def _volume(name: str, *, standing: bool = True) -> tuple[Sentence, ...]:
-    return (_size(name, True), _size(name, False), *(_standing(name) if standing else ()))
+    @property
+    def names_gaps(self) -> bool:
+        """Whether reports say which columns are missing."""
+        return UNAVAILABLE in self.by_key
 
-
-# In the order in which a report says them.
-SENTENCES: tuple[Sentence, ...] = (
-    Sentence("age and sex", ("A {sex}, aged {age_years} years.", "The patient is a {sex} of {age_years} years.",
-                             "A {sex} of {age_years} years.")),
-    Sentence("age", ("The patient is {age_years} years old.", "Age: {age_years} years.", "A person of {age_years} years.")),
-    Sentence("sex", ("The patient is a {sex}.", "A {sex}.", "This is a {sex}.")),
-    Sentence("education", ("There were {education_years} years of education.", "Education: {education_years} years.",
-                           "The patient has {education_years} years of school and education.")),
-    Sentence("apoe", ("Number of apoe e4 alleles: {apoe4_count}.", "The genotype has {apoe4_count} copies of apoe e4.",
-                      "Apoe e4 allele copies: {apoe4_count}.")),
-    Sentence("icv", ("The intracranial volume is {icv_mm3} mm3.", "Intracranial volume: {icv_mm3} mm3.",
-                     "An intracranial volume of {icv_mm3} mm3 was measured.")),
-    *_volume("hippocampus", standing=False),
-    Sentence("sides", ("The left hippocampus has {hippocampus_left_mm3} mm3, the right {hippocampus_right_mm3} mm3.",
-                       "Hippocampus left {hippocampus_left_mm3} mm3, right {hippocampus_right_mm3} mm3.",
-                       "Left and right hippocampus have {hippocampus_left_mm3} and {hippocampus_right_mm3} mm3.")),
-    _size("hippocampus_left", False),
-    _size("hippocampus_right", False),
-    Sentence("left smaller", ("The left is smaller by {hippocampus_left_smaller_percent} %.",
-                              "Asymmetry: left smaller by {hippocampus_left_smaller_percent} %.",
-                              "On the left it is smaller by {hippocampus_left_smaller_percent} %.")),
-    Sentence("right smaller", ("The right is smaller by {hippocampus_right_smaller_percent} %.",
-                               "Asymmetry: right smaller by {hippocampus_right_smaller_percent} %.",
-                               "On the right it is smaller by {hippocampus_right_smaller_percent} %.")),
-    *_standing("hippocampus_left"),
-    *_standing("hippocampus_right"),
-    *_volume("ventricles"),
-    *_volume("whole_brain", standing=False),
-    *_volume("entorhinal", standing=False),
-    *_volume("fusiform", standing=False),
-    *_volume("middle_temporal", standing=False),
-    Sentence("unavailable", ("Data unavailable: {unavailable}.", "Data unavailable for: {unavailable}.",
-                             "Data unavailable, not measured: {unavailable}.")),
-)  # fmt: skip
-BY_KEY = {sentence.key: sentence for sentence in SENTENCES}
-ORDER = {sentence.key: number for number, sentence in enumerate(SENTENCES)}
-
-
-def read_sentence(text: str, at: int) -> tuple[str, list[tuple[str, int, int]], int] | None:
-    """Read the sentence that begins at `at`: its key, the place of each slot, and where it ends; None if there is none."""
-    best: tuple[str, list[tuple[str, int, int]], int] | None = None
-    for sentence in SENTENCES:
-        for pattern in sentence.patterns:
-            match = pattern.match(text, at)
-            if match and (best is None or match.end() > best[2]):
-                best = (sentence.key, [(slot, *match.span(slot)) for slot in sentence.slots], match.end())
-    return best
+    def read_sentence(self, text: str, at: int) -> tuple[str, list[tuple[str, int, int]], int] | None:
+        """Read the sentence that begins at `at`: its key, the place of each slot, and where it ends; None if there is none."""
+        best: tuple[str, list[tuple[str, int, int]], int] | None = None
+        for sentence in self.sentences:
+            for pattern in sentence.patterns:
+                match = pattern.match(text, at)
+                if match and (best is None or match.end() > best[2]):
+                    best = (sentence.key, [(slot, *match.span(slot)) for slot in sentence.slots], match.end())
+        return best

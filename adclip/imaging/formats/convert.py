@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from adclip.domain import FloatArray
-from adclip.errors import MissingPackageError, ScanError
+from adclip.errors import MissingPackageError
+from adclip.imaging import errors as imaging_errors
 from adclip.imaging.formats.dicom import DicomSeries
-from adclip.paths import private_folder
+from adclip.runtime.paths import private_folder
 
 TIMEOUT_S = 180  # 200 slices take a third of a second; compressed ones on a slow disk some seconds
 AGREE_SHARE = 0.1  # of a voxel: how far dcm2niix's corners may lie from those of the headers
@@ -61,14 +62,16 @@ def converted(path: Path, series: DicomSeries) -> Iterator[Path]:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise ScanError.conversion_failed(path, f"dcm2niix took longer than {TIMEOUT_S} s") from None
+            raise imaging_errors.conversion_failed(path, f"dcm2niix took longer than {TIMEOUT_S} s") from None
         except OSError:
             raise MissingPackageError.broken("dcm2niix") from None
         files = [file for file in made.iterdir() if file.suffix == ".nii"]
         if not files or done.returncode != 0:  # a file cut short ends here
-            raise ScanError.conversion_failed(path, f"dcm2niix ended with code {done.returncode}, {len(files)} images")
+            raise imaging_errors.conversion_failed(
+                path, f"dcm2niix ended with code {done.returncode}, {len(files)} images"
+            )
         if len(files) > 1:
-            raise ScanError.conversion_failed(path, f"dcm2niix made {len(files)} images of it, not one")
+            raise imaging_errors.conversion_failed(path, f"dcm2niix made {len(files)} images of it, not one")
         yield files[0]
 
 
@@ -81,11 +84,15 @@ def check_agreement(path: Path, series: DicomSeries, affine: FloatArray, shape: 
         If the voxel counts differ or a corner lies elsewhere.
     """
     if sorted(shape) != sorted(series.shape):
-        raise ScanError.conversion_failed(path, f"dcm2niix made a volume of {shape}, the headers say {series.shape}")
+        raise imaging_errors.conversion_failed(
+            path, f"dcm2niix made a volume of {shape}, the headers say {series.shape}"
+        )
     mine, theirs = _corners(series.geometry.affine, series.shape), _corners(affine, shape)
     away = np.linalg.norm(mine[:, None] - theirs[None], axis=2).min(axis=1).max()
     if away > AGREE_SHARE * float(np.linalg.norm(affine[:3, :3], axis=0).min()):
-        raise ScanError.conversion_failed(path, f"dcm2niix puts the volume {away:.1f} mm from where the headers do")
+        raise imaging_errors.conversion_failed(
+            path, f"dcm2niix puts the volume {away:.1f} mm from where the headers do"
+        )
 
 
 def _corners(affine: FloatArray, shape: tuple[int, ...]) -> FloatArray:

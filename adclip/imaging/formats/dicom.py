@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from adclip.errors import ScanError
+from adclip.imaging import errors as imaging_errors
+from adclip.imaging.formats import errors
 from adclip.imaging.formats.geometry import Geometry, choose_affine, with_facts
 from adclip.imaging.formats.names import is_dicom
 from adclip.imaging.formats.slices import frames, stack, to_slice
@@ -82,16 +83,16 @@ def _read_series(path: Path, wanted: str | None) -> DicomSeries:
     headers = [header for _, header in series]
     modality = str(headers[0].get("Modality", "MR")).strip().upper()
     if modality not in ("MR", ""):
-        raise ScanError.not_mr(path, re.sub(r"[^A-Z]", "", modality)[:8])
+        raise errors.not_mr(path, re.sub(r"[^A-Z]", "", modality)[:8])
     if any(int(header.get("SamplesPerPixel", 1) or 1) != 1 for header in headers):
-        raise ScanError.bad_type(path, "colours (RGB)")
+        raise errors.bad_type(path, "colours (RGB)")
     if any("MOSAIC" in str(header.get("ImageType", "")) for header in headers):
-        raise ScanError.mixed_slices(path, "place within one mosaic image (a time series)")
+        raise errors.mixed_slices(path, "place within one mosaic image (a time series)")
     multi = [header for header in headers if int(header.get("NumberOfFrames", 1) or 1) > 1]
     if multi and len(headers) > 1:
-        raise ScanError.repeated_slices(path, len(headers) - 1)
+        raise errors.repeated_slices(path, len(headers) - 1)
     if path.is_file() and not multi:
-        raise ScanError.single_dicom(path)
+        raise errors.single_dicom(path)
     slices = frames(path, multi[0]) if multi else [to_slice(path, header) for header in headers]
     order, affine, shape = stack(path, slices)
     geometry = choose_affine(
@@ -117,7 +118,7 @@ def _group(path: Path) -> dict[str, _Series]:
     try:
         files = [path] if path.is_file() else sorted(path.iterdir())
     except PermissionError:
-        raise ScanError.unreadable(path) from None
+        raise imaging_errors.unreadable(path) from None
     groups: dict[str, _Series] = defaultdict(list)
     people = set()
     for file in files:
@@ -132,13 +133,13 @@ def _group(path: Path) -> dict[str, _Series]:
             people.add((_text(header, "PatientID"), _text(header, "PatientName")))
             groups[_text(header, "SeriesInstanceUID")].append((file, header))
         except PermissionError:
-            raise ScanError.unreadable(file) from None
+            raise imaging_errors.unreadable(file) from None
         except Exception:  # on damaged files pydicom raises classes of every kind, some its own without a common base
-            raise ScanError.damaged_dicom(file) from None
+            raise errors.damaged_dicom(file) from None
     if not groups:
-        raise ScanError.no_dicom(path)
+        raise errors.no_dicom(path)
     if len(people) > 1:
-        raise ScanError.several_patients(path, len(people))
+        raise errors.several_patients(path, len(people))
     return dict(sorted(groups.items(), key=lambda item: (_number(item[1]) or 0, item[0])))
 
 
@@ -159,7 +160,7 @@ def _quiet() -> Iterator[None]:
 def _choose(path: Path, groups: dict[str, _Series], wanted: str | None) -> _Series:
     if wanted is None:
         if len(groups) > 1:
-            raise ScanError.several_series(path, _list(groups.values()))
+            raise errors.several_series(path, _list(groups.values()))
         return next(iter(groups.values()))
     if wanted in groups:
         return groups[wanted]
@@ -167,9 +168,9 @@ def _choose(path: Path, groups: dict[str, _Series], wanted: str | None) -> _Seri
     found = found or [series for series in groups.values() if str(_number(series)) == wanted]
     if len(found) > 1:
         same = (_number(series) for series in found)
-        raise ScanError.same_series_number(path, wanted, _list(groups.values(), only=set(same)))
+        raise errors.same_series_number(path, wanted, _list(groups.values(), only=set(same)))
     if not found:
-        raise ScanError.no_such_series(path, wanted[:64], _list(groups.values()))
+        raise errors.no_such_series(path, wanted[:64], _list(groups.values()))
     return found[0]
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from adclip.domain import FloatArray
-from adclip.errors import ConfigError, ScanError
+from adclip.errors import ConfigError
+from adclip.imaging.formats import errors as formats_errors
 
 CORNER_MM = 1.0  # sform and qform further apart at any corner disagree; float32 quaternions err by less than 0.01
 SLIGHT_SHEAR, STRONG_SHEAR = 0.02, 0.26  # |cosine| between voxel axes: 1 and 15 degrees off a right angle
@@ -95,7 +96,7 @@ def choose_affine(
     facts: dict[str, Any] = {}
     if not candidates:
         if declared is None:
-            raise ScanError.no_orientation(path)
+            raise formats_errors.no_orientation(path)
         affine, used = _declared_affine(declared, sizes, shape), "declared"
         flags.append("orientation_declared")
     else:
@@ -154,12 +155,12 @@ def _choose_valid(
     faults = {name: _find_fault(matrix) for name, matrix in candidates.items()}
     valid = {name: matrix for name, matrix in candidates.items() if matrix is not None and not faults[name]}
     if not valid:
-        raise ScanError.bad_affine(path, "; ".join(f"{name}: {fault}" for name, fault in faults.items()))
+        raise formats_errors.bad_affine(path, "; ".join(f"{name}: {fault}" for name, fault in faults.items()))
     flags.extend(f"{name}_invalid" for name, fault in faults.items() if fault)
     (used, affine), *others = valid.items()
     for name, other in others:
         if _codes(np.linalg.solve(_directions(affine), _directions(other))) != "RAS":
-            raise ScanError.bad_affine(
+            raise formats_errors.bad_affine(
                 path, f"{used} and {name} contradict each other about the directions of the axes"
             )
         distance = corner_distance(affine, other, shape)
@@ -189,10 +190,10 @@ def _check_extent(path: Path, sizes: FloatArray, shape: tuple[int, int, int], un
         for name, factor in (("metres", 1000.0), ("micrometres", 0.001)):
             if not hint and all(low <= size * factor <= high for size in sizes):
                 hint = f"they would fit in {name}"
-        raise ScanError.bad_voxel_size(path, tuple(float(size) for size in sizes), hint)
+        raise formats_errors.bad_voxel_size(path, tuple(float(size) for size in sizes), hint)
     extent = tuple(float(size * count) for size, count in zip(sizes, shape, strict=True))
     if min(shape) < FEWEST_VOXELS or min(extent) < FIELD_OF_VIEW_MM:
-        raise ScanError.too_small(path, shape, extent)
+        raise formats_errors.too_small(path, shape, extent)
 
 
 # ----------------------------------------------------------------------------------------------- matrices

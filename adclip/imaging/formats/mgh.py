@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from adclip.domain import FloatArray
-from adclip.errors import ScanError
+from adclip.imaging.formats import errors
 from adclip.imaging.formats.geometry import choose_affine, with_facts
 from adclip.imaging.formats.stored import StoredImage, check_dtype, check_shape
 
@@ -39,14 +39,14 @@ def parse_mgh(path: Path, head: bytes, orientation: str | None = None) -> Stored
     sizes in such a header mean nothing, and lets the user say the orientation.
     """
     if len(head) < HEAD_BYTES:
-        raise ScanError.not_mgh(path)
+        raise errors.not_mgh(path)
     numbers = struct.unpack_from(_LAYOUT, head)
     version, width, height, depth, frames, code, _, good = numbers[:8]
     if version != 1:
-        raise ScanError.not_mgh(path)
+        raise errors.not_mgh(path)
     shape = check_shape(path, (width, height, depth, max(frames, 1)))
     if code not in _DTYPES:
-        raise ScanError.bad_type(path, f"of MGH type {code}")
+        raise errors.bad_type(path, f"of MGH type {code}")
     candidates: dict[str, FloatArray | None] = {}
     delta = np.ones(3)
     if good > 0:

@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 
 from adclip.errors import AdclipError, ScanError
+from adclip.imaging import errors as imaging_errors
+from adclip.imaging.formats import errors
 
 NIFTI = (".nii", ".nii.gz")
 PAIR = (".hdr", ".img", ".hdr.gz", ".img.gz")
@@ -38,11 +40,11 @@ def kind_of(path: Path) -> str:
     except AdclipError:
         raise
     except PermissionError:
-        raise ScanError.unreadable(path) from None
+        raise imaging_errors.unreadable(path) from None
     except OSError as error:
-        raise ScanError.bad_path(path, (error.strerror or "it cannot be used").lower()) from None
+        raise errors.bad_path(path, (error.strerror or "it cannot be used").lower()) from None
     except ValueError:  # a zero byte in a name
-        raise ScanError.bad_path(path, "no file can have this name") from None
+        raise errors.bad_path(path, "no file can have this name") from None
 
 
 def strip_ending(name: str) -> str:
@@ -95,14 +97,14 @@ def _kind_of(path: Path) -> str:
     kind = format_of(path.name)
     if path.is_dir():
         if kind not in (None, "dicom"):
-            raise ScanError.is_folder(path)
+            raise errors.is_folder(path)
         return "dicom"
     if not path.exists():
         raise ScanError.missing(path)
     if kind is None and is_dicom(path):
         kind = "dicom"
     if kind is None:
-        raise ScanError.unknown_kind(path)
+        raise errors.unknown_kind(path)
     if path.stat().st_size == 0:
-        raise ScanError.empty_file(path)
+        raise errors.empty_file(path)
     return kind

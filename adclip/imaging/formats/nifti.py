@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from adclip.domain import FloatArray
-from adclip.errors import ScanError
+from adclip.imaging.formats import errors
 from adclip.imaging.formats.geometry import Geometry, choose_affine, with_facts
 from adclip.imaging.formats.names import pair_of
 from adclip.imaging.formats.stored import StoredImage, check_dtype, check_scaling, check_shape
@@ -30,7 +30,7 @@ def parse_single(path: Path, head: bytes, orientation: str | None = None) -> Sto
     """
     kind, magic = _find_kind(head)
     if kind is None or magic[:3] not in (b"n+1", b"n+2"):
-        raise ScanError.not_nifti(path)
+        raise errors.not_nifti(path)
     return _parse(path, path, head, kind, kind, orientation)
 
 
@@ -45,7 +45,7 @@ def parse_pair(path: Path, orientation: str | None = None) -> StoredImage:
     header_path, voxel_path = pair_of(path)
     for one in (header_path, voxel_path):
         if not one.is_file():
-            raise ScanError.half_a_pair(path, one.name)
+            raise errors.half_a_pair(path, one.name)
     with open_source(header_path) as source:
         head = source.read(HEAD_BYTES)
     kind, magic = _find_kind(head)
@@ -53,7 +53,7 @@ def parse_pair(path: Path, orientation: str | None = None) -> StoredImage:
         return _parse(path, voxel_path, head, kind, f"{kind} pair", orientation)
     if len(head) >= 348 and 348 in _first_number(head):
         return _parse_analyze(path, voxel_path, head, orientation)
-    raise ScanError.not_nifti(header_path)
+    raise errors.not_nifti(header_path)
 
 
 def _first_number(head: bytes) -> set[int]:
@@ -79,11 +79,11 @@ def _parse(
         else:
             header = nibabel.Nifti2Header.from_fileobj(io.BytesIO(head), check=False)
     except (HeaderDataError, ValueError):
-        raise ScanError.not_nifti(path) from None
+        raise errors.not_nifti(path) from None
     shape, dtype = _shape_and_dtype(path, header)
     offset = header["vox_offset"]
     if not np.isfinite(offset) or not 0 <= offset <= VOXEL_CAP:
-        raise ScanError.not_nifti(path)
+        raise errors.not_nifti(path)
     single = voxel_path == path and format_name == kind
     slope, intercept = check_scaling(float(header["scl_slope"]), float(header["scl_inter"]))
     candidates: dict[str, FloatArray | None] = {}
@@ -120,11 +120,11 @@ def _parse_analyze(path: Path, voxel_path: Path, head: bytes, orientation: str |
     try:
         header = Spm99AnalyzeHeader.from_fileobj(io.BytesIO(head[:348]), check=False)
     except (HeaderDataError, ValueError):
-        raise ScanError.not_nifti(path) from None
+        raise errors.not_nifti(path) from None
     shape, dtype = _shape_and_dtype(path, header)
     offset = header["vox_offset"]
     if not np.isfinite(offset) or not 0 <= offset <= VOXEL_CAP:
-        raise ScanError.not_nifti(path)
+        raise errors.not_nifti(path)
     slope, _ = check_scaling(float(header["scl_slope"]), 0.0)  # SPM's use of a field that others leave 0
     geometry: Geometry = choose_affine(
         path, {}, [float(size) for size in header["pixdim"][1:4]], shape, orientation=orientation
@@ -145,12 +145,12 @@ def _shape_and_dtype(path: Path, header: Any) -> tuple[tuple[int, int, int], np.
 
     axes = int(header["dim"][0])
     if not 1 <= axes <= 7:
-        raise ScanError.not_nifti(path)
+        raise errors.not_nifti(path)
     shape = check_shape(path, header["dim"][1 : axes + 1])
     try:
         dtype = header.get_data_dtype()
     except (HeaderDataError, KeyError):
-        raise ScanError.bad_type(path, "of an unknown kind") from None
+        raise errors.bad_type(path, "of an unknown kind") from None
     return shape, check_dtype(path, dtype)
 
 

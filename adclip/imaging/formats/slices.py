@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from adclip.domain import FloatArray
-from adclip.errors import ScanError
+from adclip.imaging.formats import errors
 from adclip.imaging.formats.geometry import FEWEST_VOXELS
 from adclip.imaging.formats.stored import check_shape
 
@@ -45,7 +45,7 @@ def frames(path: Path, header: Any) -> list[Slice]:
     shared = header.get("SharedFunctionalGroupsSequence")
     frames = header.get("PerFrameFunctionalGroupsSequence")
     if not frames:
-        raise ScanError.no_position(path)
+        raise errors.no_position(path)
     places = [next(iter(shared))] if shared else []
 
     def find(frame: Any, group: str, name: str) -> Any:
@@ -73,9 +73,9 @@ def _make_slice(path: Path, position: Any, orientation: Any, spacing: Any, heade
         directions = np.array([float(number) for number in orientation])
         rows, columns = (float(number) for number in spacing)
     except (TypeError, ValueError):
-        raise ScanError.no_position(path) from None
+        raise errors.no_position(path) from None
     if place.shape != (3,) or directions.shape != (6,) or not np.isfinite([*place, *directions, rows, columns]).all():
-        raise ScanError.no_position(path)
+        raise errors.no_position(path)
     return Slice(place, directions, (rows, columns), (int(header.Rows), int(header.Columns)))
 
 
@@ -83,13 +83,13 @@ def stack(path: Path, slices: Sequence[Slice]) -> tuple[list[int], FloatArray, t
     """Return the order along the normal, the affine of (column, row, slice) indices in RAS+ mm, and the shape."""
     first = slices[0]
     if any(one.size != first.size for one in slices):
-        raise ScanError.mixed_slices(path, "matrix size")
+        raise errors.mixed_slices(path, "matrix size")
     if any(np.abs(one.orientation - first.orientation).max() > _PARALLEL for one in slices):
-        raise ScanError.mixed_slices(path, "orientation")
+        raise errors.mixed_slices(path, "orientation")
     if any(not np.allclose(one.spacing, first.spacing, rtol=1e-3) for one in slices):
-        raise ScanError.mixed_slices(path, "pixel size")
+        raise errors.mixed_slices(path, "pixel size")
     if len(slices) < FEWEST_VOXELS:
-        raise ScanError.few_slices(path, len(slices))
+        raise errors.few_slices(path, len(slices))
     across, down = first.orientation[:3], first.orientation[3:]
     normal = np.cross(across, down)
     positions = np.array([one.position for one in slices])
@@ -99,7 +99,7 @@ def stack(path: Path, slices: Sequence[Slice]) -> tuple[list[int], FloatArray, t
     usual = _check_steps(path, steps)
     course = (positions[order[-1]] - positions[order[0]]) / (len(slices) - 1)
     if np.linalg.norm(course - normal * (course @ normal)) > UNEVEN_SHARE * usual:
-        raise ScanError.mixed_slices(path, "place beside each other (they form a slanted stack)")
+        raise errors.mixed_slices(path, "place beside each other (they form a slanted stack)")
     affine = np.eye(4)
     affine[:3, 0] = _LPS_TO_RAS @ (across * first.spacing[1])
     affine[:3, 1] = _LPS_TO_RAS @ (down * first.spacing[0])
@@ -112,13 +112,13 @@ def _check_steps(path: Path, steps: FloatArray) -> float:
     """Return the usual step between slices in mm; raises ScanError where steps are zero, multiple or uneven."""
     moved = steps[steps > 1e-3]
     if len(moved) < len(steps):
-        raise ScanError.repeated_slices(path, len(steps) - len(moved))
+        raise errors.repeated_slices(path, len(steps) - len(moved))
     usual = float(np.median(moved))
     ratios = moved / usual
     whole = np.rint(ratios)
     if np.abs(ratios - whole).max() > UNEVEN_SHARE or whole.min() < 1:
-        raise ScanError.uneven_slices(path, float(moved.min()), float(moved.max()))
+        raise errors.uneven_slices(path, float(moved.min()), float(moved.max()))
     missing = int((whole - 1).sum())
     if missing:
-        raise ScanError.missing_slices(path, missing)
+        raise errors.missing_slices(path, missing)
     return usual

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from adclip.errors import ScanError
+from adclip.imaging.formats import errors
 from adclip.imaging.formats.geometry import Geometry
 from adclip.imaging.formats.stream import VOXEL_CAP
 
@@ -62,21 +62,21 @@ def check_shape(path: Path, sizes: Sequence[int]) -> tuple[int, int, int]:
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
     if len(shape) != 3 or min(shape) < 2:
-        raise ScanError.not_3d(path, shape)
+        raise errors.not_3d(path, shape)
     voxels = math.prod(shape)
     if voxels > VOXEL_CAP:
-        raise ScanError.too_large(path, voxels, VOXEL_CAP)
+        raise errors.too_large(path, voxels, VOXEL_CAP)
     return (shape[0], shape[1], shape[2])
 
 
 def check_dtype(path: Path, dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return a dtype of plain real numbers; raises ScanError for colours, complex and exotic ones."""
     if dtype.fields is not None:
-        raise ScanError.bad_type(path, "colours (RGB)")
+        raise errors.bad_type(path, "colours (RGB)")
     if dtype.kind == "c":
-        raise ScanError.bad_type(path, "complex")
+        raise errors.bad_type(path, "complex")
     if dtype.kind not in "iuf" or dtype.itemsize > 8:
-        raise ScanError.bad_type(path, f"of type {dtype}")
+        raise errors.bad_type(path, f"of type {dtype}")
     return dtype
 
 

@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adclip.errors import ScanError
+from adclip.imaging import errors as imaging_errors
+from adclip.imaging.formats import errors
 
 VOXEL_CAP = 512**3  # eight times a FreeSurfer volume of 256^3; nothing clinical is larger
 _CHUNK = 1 << 20  # a decompressed chunk that stays in the processor's cache
@@ -44,7 +46,7 @@ class Source:
         """Compare what the header promises with the file, where its size is known; raises ScanError."""
         wanted = math.prod(shape) * dtype.itemsize
         if self.plain_size is not None and self.plain_size < offset + wanted:
-            raise ScanError.truncated(self.path, wanted, max(self.plain_size - offset, 0))
+            raise errors.truncated(self.path, wanted, max(self.plain_size - offset, 0))
 
     def read_array(
         self, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any], head: bytes = b""
@@ -75,7 +77,7 @@ class Source:
         while filled < wanted:
             count = self.stream.readinto(view[filled : filled + _CHUNK])  # type: ignore[attr-defined]
             if not count:
-                raise ScanError.truncated(self.path, wanted, filled)
+                raise errors.truncated(self.path, wanted, filled)
             filled += count
         extra = max(len(first) - wanted, 0)
         if self.plain_size is not None:
@@ -90,7 +92,7 @@ class Source:
         while part := self.stream.read(_CHUNK):
             extra += len(part)
             if extra > VOXEL_CAP:
-                raise ScanError.damaged_gzip(self.path, "far more data than the header announces")
+                raise errors.damaged_gzip(self.path, "far more data than the header announces")
         return extra
 
 
@@ -106,29 +108,29 @@ def open_source(path: Path) -> Iterator[Source]:
     try:
         opened = path.open("rb")
     except PermissionError:
-        raise ScanError.unreadable(path) from None
+        raise imaging_errors.unreadable(path) from None
     except FileNotFoundError:
         raise ScanError.missing(path) from None
     with opened as raw:
         size = path.stat().st_size
         if size == 0:
-            raise ScanError.empty_file(path)
+            raise errors.empty_file(path)
         zipped = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
         if not zipped and path.suffix.lower() in (".gz", ".mgz"):
-            raise ScanError.not_gzip(path)
+            raise errors.not_gzip(path)
         try:
             yield Source(path, _open_gzip(raw), None) if zipped else Source(path, raw, size)
         except ScanError:
             raise
         except EOFError:
-            raise ScanError.damaged_gzip(path, "it ends too early") from None
+            raise errors.damaged_gzip(path, "it ends too early") from None
         except (OSError, zlib.error) as error:
-            raise ScanError.damaged_gzip(path, _why(error)) from None
+            raise errors.damaged_gzip(path, _why(error)) from None
         except Exception as error:
             if type(error).__name__ != "IsalError":  # isal's own class exists only where isal is installed
                 raise
-            raise ScanError.damaged_gzip(path, _why(error)) from None
+            raise errors.damaged_gzip(path, _why(error)) from None
 
 
 def _why(error: Exception) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adclip.domain import FloatArray
-from adclip.errors import ScanError
+from adclip.imaging.formats import errors as formats_errors
 
 CT_AIR = -200.0  # Hounsfield units: air is -1000, fat -100; T1 magnitudes have no large negatives
 CT_AIR_SHARE = 0.1
@@ -72,17 +72,17 @@ def check_values(path: Path, values: FloatArray, stored: NDArray[Any]) -> None:
     if not np.isfinite(low) or not np.isfinite(high):  # one NaN makes both NaN
         bad = int(values.size - np.isfinite(values).sum())
         if stored.dtype.kind in "iu" or np.isfinite(stored).all():
-            raise ScanError.overflow(path)
-        raise ScanError.not_finite(path, bad)
+            raise formats_errors.overflow(path)
+        raise formats_errors.not_finite(path, bad)
     if low == high:
-        raise ScanError.constant(path)
+        raise formats_errors.constant(path)
     sample = values[values.shape[0] // 8 :: max(1, values.shape[0] // _PLANES)]
     if low <= -_WRAP_FROM and high >= _WRAP_FROM and stored.dtype.kind == "i" and stored.dtype.itemsize == 2:
         jumps = np.abs(np.diff(sample, axis=2)) > _WRAP_JUMP
         if int(jumps.sum()) >= _WRAP_PAIRS and low >= -32768 and high <= 32767:
-            raise ScanError.wrapped(path)
+            raise formats_errors.wrapped(path)
     if low <= 2 * CT_AIR and high > -CT_AIR and float((sample <= CT_AIR).mean()) > CT_AIR_SHARE:
-        raise ScanError.ct_like(path)
+        raise formats_errors.ct_like(path)
     _check_texture(path, values, sample)
 
 
@@ -90,7 +90,7 @@ def _check_texture(path: Path, values: FloatArray, sample: FloatArray) -> None:
     step = max(1, round((sample.size / 2**16) ** 0.5))
     distinct, counts = np.unique(sample[:, ::step, ::step], return_counts=True)
     if len(distinct) <= 2 and _is_mask(values):
-        raise ScanError.mask(path)
+        raise formats_errors.mask(path)
     background = distinct[counts.argmax()]
     flat: list[float] = []
     correlation: list[float] = []
@@ -100,9 +100,9 @@ def _check_texture(path: Path, values: FloatArray, sample: FloatArray) -> None:
         flat.append(float((one == other).mean()) if len(one) else 1.0)
         correlation.append(_correlate(one, other))
     if len(distinct) < FEWEST_VALUES or max(flat) > FLAT_SHARE:
-        raise ScanError.label_map(path, len(distinct))
+        raise formats_errors.label_map(path, len(distinct))
     if max(correlation) < LEAST_CORRELATION:
-        raise ScanError.noise(path)
+        raise formats_errors.noise(path)
 
 
 def _is_mask(values: FloatArray) -> bool:

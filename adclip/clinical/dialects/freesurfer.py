@@ -1,0 +1,157 @@
+"""FreeSurfer's own tables of volumes: aseg.stats of versions 4 to 7, and lh and rh aparc.stats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from adclip.clinical import errors
+from adclip.clinical.columns import CellError, parse_cell, to_number
+from adclip.errors import TableError
+
+# FreeSurfer's colour table: segment ids of aseg
+_ASEG: dict[str, tuple[int, ...]] = {"hippocampus_left_mm3": (17,), "hippocampus_right_mm3": (53,)}
+_ASEG_VENTRICLES = (4, 43, 5, 44, 14, 15)
+_ASEG_CHOROID = (31, 63)  # absent from the table where there is none
+APARC = {"entorhinal": "entorhinal_mm3", "fusiform": "fusiform_mm3", "middletemporal": "middle_temporal_mm3"}
+# Measure names of FreeSurfer 5.x, 6 and 7; 4.x and 5.0 call the same estimate IntraCranialVol
+_ICV_MEASURES = ("EstimatedTotalIntraCranialVol", "IntraCranialVol")
+
+
+def subject_of(path: Path) -> str:
+    """Return the `subjectname` that a .stats file gives, or an empty text."""
+    for _, words in _lines(path):
+        if words[:2] == ["#", "subjectname"] and len(words) > 2:
+            return words[2]
+    return ""
+
+
+def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+    if not path.exists():
+        raise TableError.missing_file(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise TableError.unreadable(path, "it is not text") from None
+    for number, line in enumerate(text.splitlines(), start=1):
+        yield number, line.split()
+
+
+def read_aseg(path: Path) -> dict[str, float]:
+    """Read hippocampi, ventricles, brain and intracranial volume from aseg.stats.
+
+    Returns
+    -------
+    dict of str to float
+        Canonical columns to mm3; only what the file holds whole.
+
+    Raises
+    ------
+    TableError
+        If the file is absent, is no aseg.stats, or a value is no volume in mm3; with its line.
+    """
+    measures: dict[str, tuple[int, float]] = {}
+    segments: dict[int, tuple[int, float]] = {}
+    columns = ["Index", "SegId", "NVoxels", "Volume_mm3", "StructName"]  # as in every version from 4 to 7
+    for line, words in _lines(path):
+        if words[:2] == ["#", "Measure"]:
+            parts = [part.strip() for part in " ".join(words[2:]).split(",")]
+            if len(parts) >= 4 and parts[-1] == "mm^3":
+                measures[parts[0]] = (line, to_volume(path, line, parts[0], parts[-2]))
+            elif parts[0] in (*_ICV_MEASURES, "BrainSegNotVent"):
+                raise errors.bad_cell(path, line, parts[0], "no volume in mm^3")
+        elif words[:2] == ["#", "ColHeaders"]:
+            columns = words[2:]
+        elif words and words[0] != "#":
+            if len(words) < 5 or "SegId" not in columns or "Volume_mm3" not in columns:
+                raise TableError.bad_row(path, line, "not a row of aseg.stats")
+            segment = to_volume(path, line, "SegId", words[columns.index("SegId")])
+            segments[int(segment)] = (line, to_volume(path, line, "Volume_mm3", words[columns.index("Volume_mm3")]))
+    if not segments:
+        raise TableError.unreadable(path, "no segment in it; the file is cut off or is no aseg.stats")
+    found: dict[str, float] = {}
+    for column, codes in _ASEG.items():
+        if all(code in segments for code in codes):
+            found[column] = check_volume(path, segments[codes[0]][0], column, sum(segments[code][1] for code in codes))
+    if all(code in segments for code in _ASEG_VENTRICLES):
+        total = sum(segments[code][1] for code in (*_ASEG_VENTRICLES, *_ASEG_CHOROID) if code in segments)
+        found["ventricles_mm3"] = check_volume(path, segments[_ASEG_VENTRICLES[0]][0], "ventricles_mm3", total)
+    for name in _ICV_MEASURES:
+        if name in measures and "icv_mm3" not in found:
+            found["icv_mm3"] = check_volume(path, measures[name][0], "icv_mm3", measures[name][1])
+    if "BrainSegNotVent" in measures:
+        line, value = measures["BrainSegNotVent"]
+        found["whole_brain_mm3"] = check_volume(path, line, "whole_brain_mm3", value)
+    return with_both_hippocampi(found)
+
+
+def _read_hemisphere(path: Path) -> dict[str, tuple[int, float]]:
+    """Read one hemisphere's gyri, with their lines, under their canonical names: half of what those names mean."""
+    columns: list[str] = []
+    found: dict[str, tuple[int, float]] = {}
+    for line, words in _lines(path):
+        if words[:2] == ["#", "ColHeaders"]:
+            columns = words[2:]
+        elif words and words[0] in APARC:
+            if "GrayVol" not in columns or len(words) != len(columns):
+                raise TableError.bad_row(path, line, "not a row of aparc.stats")
+            found[APARC[words[0]]] = line, to_volume(path, line, "GrayVol", words[columns.index("GrayVol")])
+    if not found:
+        raise TableError.unreadable(path, "no gyrus in it; the file is cut off or is no aparc.stats")
+    return found
+
+
+def read_both_hemispheres(folder: Path) -> dict[str, float]:
+    """Add up lh.aparc.stats and rh.aparc.stats of a folder; nothing where one is absent."""
+    left, right = folder / "lh.aparc.stats", folder / "rh.aparc.stats"
+    if not (left.is_file() and right.is_file()):
+        return {}
+    one, two = _read_hemisphere(left), _read_hemisphere(right)
+    return {
+        column: check_volume(left, line, column, volume + two[column][1])
+        for column, (line, volume) in one.items()
+        if column in two
+    }
+
+
+def with_both_hippocampi(found: dict[str, float]) -> dict[str, float]:
+    """Add `hippocampus_mm3` where both sides are known."""
+    if "hippocampus_left_mm3" in found and "hippocampus_right_mm3" in found:
+        found["hippocampus_mm3"] = found["hippocampus_left_mm3"] + found["hippocampus_right_mm3"]
+    return found
+
+
+def to_volume(path: Path, line: int, column: str, text: str) -> float:
+    """Read a number that is not negative, or say in which line and column it is not."""
+    try:
+        value = to_number(text)
+    except CellError:
+        raise errors.bad_cell(path, line, column, "not a number") from None
+    if value < 0:
+        raise errors.bad_cell(path, line, column, "not a volume")
+    return value
+
+
+def check_volume(path: Path, line: int, column: str, value: float) -> float:
+    """Refuse what no adult brain has: other units, or another table."""
+    try:
+        parse_cell(column, repr(value))
+    except CellError as error:
+        raise errors.bad_cell(path, line, column, error.why, error.remedy) from None
+    return value
+
+
+def read_aparc(path: Path) -> dict[str, float]:
+    """Read both hemispheres' gyri, asked for one of lh.aparc.stats and rh.aparc.stats.
+
+    Raises
+    ------
+    TableError
+        If the other hemisphere's table is not beside it: half of a gyrus must not pass for the whole.
+    """
+    _read_hemisphere(path)
+    if path.name in ("lh.aparc.stats", "rh.aparc.stats") and (found := read_both_hemispheres(path.parent)):
+        return found
+    raise TableError.unreadable(
+        path, "one hemisphere only, and volumes here are of both; put lh.aparc.stats and rh.aparc.stats side by side"
+    )

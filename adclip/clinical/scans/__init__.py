@@ -1,0 +1,1 @@
+"""Which row belongs to which scan, and who stands on which side of a split."""

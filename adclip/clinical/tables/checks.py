@@ -1,0 +1,89 @@
+"""What several tables must have in common before they are joined, and what their reader is told of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from adclip.clinical.dialects.canonical import ANSWERS
+from adclip.clinical.tables import errors
+from adclip.clinical.tables.joined import Joining
+from adclip.clinical.tables.mapping import Mapping
+from adclip.clinical.tables.partial import PartialTable
+from adclip.clinical.tables.people import fold
+
+
+def check_mappings(tables: Sequence[PartialTable], mappings: Sequence[Mapping], *, answers: bool = True) -> None:
+    """Refuse a column that the user named and no table has.
+
+    Parameters
+    ----------
+    tables : sequence of PartialTable
+        All of them.
+    mappings : sequence of Mapping
+        What the user said of columns.
+    answers : bool
+        Whether diagnosis and scores are wanted; if not, their columns may be absent.
+
+    Raises
+    ------
+    TableError
+        With the name that comes closest.
+    """
+    for mapping in mappings:
+        if mapping.implied or (mapping.column in ANSWERS and not answers):
+            continue
+        if not any(mapping.column in table.columns and _is_mapped(table, mapping) for table in tables):
+            names = [meaning.source for table in tables for meaning in table.meanings]
+            raise errors.no_mapped_column(tables[0].path, mapping.column, mapping.theirs, names)
+
+
+def _is_mapped(table: PartialTable, mapping: Mapping) -> bool:
+    return any(meaning.column == mapping.column and "--column" in meaning.why for meaning in table.meanings)
+
+
+def check_ids(tables: Sequence[PartialTable]) -> None:
+    """Refuse ids that differ in case or leading zeros alone, and tables that have nobody in common.
+
+    Raises
+    ------
+    TableError
+        One person under two names would straddle a split; a table of other people says nothing of these.
+    """
+    seen: dict[str, tuple[str, Path, int]] = {}
+    subjects: list[set[str]] = []
+    for table in tables:
+        here: set[str] = set()
+        for row in table.rows:
+            subject = row.values.get("subject_id")
+            if not subject or subject in here:
+                continue
+            here.add(subject)
+            first = seen.setdefault(fold(subject), (subject, table.path, row.line))
+            if first[0] != subject:
+                raise errors.similar_ids(first[1], first[2], table.path, row.line)
+        subjects.append(here)
+    known: set[str] = set()
+    for table, here in zip(tables, subjects, strict=True):
+        nobody = len(tables) > 1 and not here and not any("scan" in row.values for row in table.rows)
+        if nobody or (known and here and not known & here):
+            raise errors.nothing_joins(tables[0].path, table.path)
+        known |= here
+
+
+def notes_of(tables: Sequence[PartialTable], joined: Joining, max_days: int) -> Iterator[str]:
+    """Yield what the user should know: tables without ids, repeated rows, rows that no other table knows."""
+    for table in tables:
+        if len(table.rows) > 1 and not any("subject_id" in row.values for row in table.rows):
+            what = "no subject id" if "subject_id" in table.columns else "no column of subject ids"
+            by = "by their `scan` alone" if any("scan" in row.values for row in table.rows) else "to no scan"
+            yield (
+                f"{what} in {table.path.name}: its {len(table.rows)} rows are joined {by} "
+                "(`--column subject_id=NAME` names the column)"
+            )
+    if joined.repeated:
+        yield f"rows that repeat another one exactly: {joined.repeated}; each counts once"
+    for name, count in joined.added.items():
+        yield f"{name}: {count} rows are visits that the tables before it do not have"
+    for name, count in joined.unattached.items():
+        yield f"{name}: {count} rows belong to no visit of the other tables (at most {max_days} days apart)"

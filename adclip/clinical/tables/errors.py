@@ -1,0 +1,111 @@
+"""What can go wrong in `adclip.clinical.tables`, each with its remedy."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from adclip.errors import LeakError, ScanError, TableError
+
+
+def no_mapped_column(path: Path | str, column: str, theirs: str, present: Iterable[str]) -> TableError:
+    names = list(present)
+    close = difflib.get_close_matches(theirs, names, n=1)
+    remedy = f"did you mean `{close[0]}`?" if close else f"its columns are: {', '.join(names[:20])}"
+    return TableError(f"{path}: no column `{theirs}`, which `--column {column}={theirs}` asks for", remedy)
+
+
+def same_column(path: Path | str, column: str, names: Iterable[str]) -> TableError:
+    shown = ", ".join(f"`{name}`" for name in names)
+    return TableError(f"{path}: columns {shown} all mean `{column}`", f"keep one, or choose: `--column {column}=YOURS`")
+
+
+def no_header(path: Path | str) -> TableError:
+    return TableError(
+        f"{path}: the first row holds values, not names of columns",
+        "add a header line such as `subject_id,age_years,sex,icv_mm3`",
+    )
+
+
+def no_known_column(path: Path | str, hints: Iterable[str]) -> TableError:
+    return TableError(
+        f"{path}: no column name is known to adclip",
+        "; ".join(list(hints)[:3])
+        or "name the columns as in the documentation, or map them: `--column age_years=YOURS`",
+    )
+
+
+def conflict(path: Path | str, line: int, other: Path | str, other_line: int, column: str) -> TableError:
+    column = column.lstrip("_")
+    if path == other:
+        return TableError(
+            f"{path} lines {line} and {other_line}: the same visit with different `{column}`",
+            "keep the right one of the two rows, or tell them apart by `session_id` or `visit_date`",
+        )
+    return TableError(
+        f"{path} line {line} and {other} line {other_line}: the same visit with different `{column}`",
+        f"correct one of them, or leave `{column}` out of one table",
+    )
+
+
+def same_subject(path: Path | str, line: int, other_line: int) -> TableError:
+    return TableError(
+        f"{path} lines {line} and {other_line}: the same subject twice, and nothing tells the visits apart",
+        "add a `session_id` or `visit_date` column, or keep one of the rows",
+    )
+
+
+def which_visit(path: Path | str, line: int, column: str, visits: int) -> TableError:
+    return TableError(
+        f"{path} line {line}: `{column}` of a subject with {visits} visits, and no session or date says of which",
+        "add a `session_id` or `visit_date` column to that table",
+    )
+
+
+def equally_near(path: Path | str, line: int, other_line: int) -> TableError:
+    return TableError(
+        f"{path} lines {line} and {other_line}: equally near in time to one visit, with different values",
+        "keep the right one of the two rows, or name the session in both tables",
+    )
+
+
+def no_diagnosis_but_cdr(path: Path | str) -> TableError:
+    return TableError(
+        f"{path}: no column `diagnosis`",
+        "to read CDR 0, 0.5 and >= 1 as CN, MCI and AD, add `--diagnosis-policy cdr`",
+    )
+
+
+def similar_ids(path: Path | str, line: int, other: Path | str, other_line: int) -> TableError:
+    where = (
+        f"{path} lines {line} and {other_line}"
+        if path == other
+        else f"{path} line {line} and {other} line {other_line}"
+    )
+    return TableError(
+        f"{where}: subject ids that differ only in upper and lower case or leading zeros",
+        "write the id of one person in one way; give two people ids that differ in more than that",
+    )
+
+
+def nothing_joins(path: Path | str, other: Path | str, similar: tuple[int, int] | None = None) -> TableError:
+    seen = f" (line {similar[0]} and line {similar[1]} look alike)" if similar else ""
+    return TableError(
+        f"{path} and {other}: no subject stands in both{seen}",
+        "write the ids in the same way in both tables, or name the id column: `--column subject_id=YOURS`",
+    )
+
+
+def perhaps_one_person(first: str, second: str) -> LeakError:
+    return LeakError(
+        f"scans `{first}` and `{second}`: one person twice, or two people? No table names subjects, and their names do not say",
+        "add a `subject_id` column to the table, with one id for each person",
+    )
+
+
+def contradicting_names(path: Path | str, said: Sequence[str]) -> ScanError:
+    return ScanError(
+        f"{path}: its names say different people or sessions: {', '.join(said)}",
+        "rename the file or its folder, or name the scan in a `scan` column of the table",
+    )

@@ -1,0 +1,89 @@
+"""A visit in the making: its values, and the file and line that each came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from adclip.clinical.tables import errors
+from adclip.clinical.tables.partial import PartialRow, PartialTable
+
+_CONTRADICTED = object()  # stands where two tables say different things that nobody may stop at
+
+
+@dataclass
+class Joined:
+    """One visit in the making.
+
+    Attributes
+    ----------
+    values : dict
+        Canonical or auxiliary column -> value; only what is known.
+    origin : dict
+        Column -> file and line of its value.
+    path : Path
+        File of the row that began it.
+    line : int
+        Line of that row.
+    aside : dict
+        Answers of the row that were not checked (`PartialRow.aside`): they take no part in joining.
+    """
+
+    values: dict[str, Any]
+    origin: dict[str, tuple[Path, int]]
+    path: Path
+    line: int
+    aside: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, table: PartialTable, row: PartialRow) -> Joined:
+        """Begin with one row."""
+        place = (table.path, row.line)
+        return cls(dict(row.values), dict.fromkeys(row.values, place), *place, dict(row.aside))
+
+    def add(self, table: PartialTable, line: int, values: dict[str, Any], aside: dict[str, Any] | None = None) -> None:
+        """Take what is not known yet; refuse what contradicts. Of answers set aside a contradicted one becomes unknown.
+
+        Raises
+        ------
+        TableError
+            If a column has two values; with both lines.
+        """
+        mine = self.values
+        for column, value in values.items():
+            if column not in mine:
+                mine[column] = value
+                self.origin[column] = (table.path, line)
+            elif mine[column] != value:
+                path, other = self.origin[column]
+                raise errors.conflict(path, other, table.path, line, column)
+        for column, value in (aside or {}).items():
+            if self.aside.setdefault(column, value) != value:
+                self.aside[column] = _CONTRADICTED
+
+    def answers(self) -> dict[str, Any]:
+        """Return the answers set aside that no two rows contradict."""
+        return {column: value for column, value in self.aside.items() if value is not _CONTRADICTED}
+
+
+@dataclass
+class Joining:
+    """All visits of all tables, and what happened on the way.
+
+    Attributes
+    ----------
+    visits : list of Joined
+        In the order of the tables.
+    repeated : int
+        Rows that repeat another one exactly; counted once.
+    unattached : dict of str to int
+        File name -> rows that belong to no visit.
+    added : dict of str to int
+        File name of a later table -> its visits that the tables before it do not have.
+    """
+
+    visits: list[Joined] = field(default_factory=list)
+    repeated: int = 0
+    unattached: dict[str, int] = field(default_factory=dict)
+    added: dict[str, int] = field(default_factory=dict)

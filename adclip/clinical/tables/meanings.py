@@ -1,0 +1,83 @@
+"""What each column of a table is taken for, in words: for `--explain-columns`, dictionaries and hints."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from adclip.clinical.columns import COLUMNS, near_miss
+from adclip.clinical.dialects import Dialect, Rule
+from adclip.clinical.tables.header import Header
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What one column of a file is taken for.
+
+    Parameters
+    ----------
+    table : str
+        Name of the file.
+    source : str
+        The column's name there; several joined by `` + ``.
+    column : str or None
+        Canonical column; None if it is not used.
+    unit : str
+        Of the source.
+    why : str
+        Why it is read so, or why it is not read.
+    """
+
+    table: str
+    source: str
+    column: str | None
+    unit: str
+    why: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {"table": self.table, "source": self.source, "column": self.column, "unit": self.unit, "why": self.why}
+
+
+def meanings_of(
+    path: Path, dialect: Dialect, rules: Sequence[Rule], header: Header, hints: Sequence[str]
+) -> Iterator[Meaning]:
+    """Yield what every column of a file is taken for, and why the others are not read.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    dialect : Dialect
+        Its kind.
+    rules : sequence of Rule
+        How its columns are read.
+    header : Header
+        Its names.
+    hints : sequence of str
+        From `hints_of`.
+    """
+    by_place: dict[int, list[Rule]] = defaultdict(list)
+    for rule in rules:
+        by_place[header.place(rule.sources[0])].append(rule)
+    used = header.places(rules)
+    for place, shown in enumerate(header.shown):
+        for rule in by_place.get(place, ()):
+            yield Meaning(path.name, header.show(rule), rule.column, rule.unit, rule.why)
+        if shown and place not in used:
+            why = dialect.why_not(header.spelled[place]) or next(
+                (hint for hint in hints if f"`{shown}`" in hint), "not known"
+            )
+            yield Meaning(path.name, shown, None, "", why)
+
+
+def hints_of(extra: Sequence[str], dialect: Dialect, used: set[str]) -> Iterator[str]:
+    """Yield a sentence for each unused column whose name comes close to a canonical one."""
+    open_columns = [column for column in COLUMNS if column not in used]
+    for name in extra:
+        if dialect.why_not(name) is None and (meant := near_miss(name, open_columns)):
+            shown = f'"{meant}={name}"' if " " in name else f"{meant}={name}"
+            yield f"column `{name}` is not used; if it holds `{meant}`, add `--column {shown}`"

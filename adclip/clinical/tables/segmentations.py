@@ -1,0 +1,214 @@
+"""Volume tables that other software left beside a scan: FreeSurfer, SynthSeg, DLMUSE.
+
+Each reader returns canonical columns in mm3 and nothing that the file does not hold. What `ventricles_mm3` and
+`whole_brain_mm3` sum differs between programs; `VENTRICLES` and `WHOLE_BRAIN` say it, and the caller should pass it on.
+CSV tables are read by the rules of `adclip.clinical.dialects.programs`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from adclip.clinical import errors
+from adclip.clinical.columns import MISSING, CellError, parse_cell
+from adclip.clinical.dialects.base import Dialect
+from adclip.clinical.dialects.freesurfer import read_aparc, read_aseg, read_both_hemispheres, subject_of
+from adclip.clinical.dialects.programs import (
+    DLMUSE,
+    DLMUSE_TABLE,
+    FREESURFER,
+    SYNTHSEG,
+    SYNTHSEG_TABLE,
+    VENTRICLES,
+    WHOLE_BRAIN,
+    definitions_of,
+    stem_of,
+)
+from adclip.clinical.tables.records import read_records
+from adclip.errors import TableError
+
+__all__ = [
+    "DLMUSE", "FREESURFER", "SYNTHSEG", "VENTRICLES", "WHOLE_BRAIN", "Found", "find_segmentation", "read_segmentation",
+]  # fmt: skip
+
+_MOST_TABLES = 50  # CSV files beside a scan that are looked into
+_IMAGE_ENDINGS = (".nii", ".nii.gz", ".mgz", ".mgh", ".img")
+
+
+@dataclass(frozen=True)
+class Found:
+    """Volumes from a table beside a scan.
+
+    Parameters
+    ----------
+    path : Path
+        The table; for FreeSurfer its aseg.stats.
+    software : str
+        `FreeSurfer`, `SynthSeg` or `DLMUSE`.
+    volumes : mapping of str to float
+        Canonical columns, mm3.
+    definitions : mapping of str to str
+        What `ventricles_mm3` and `whole_brain_mm3` sum here.
+    """
+
+    path: Path
+    software: str
+    volumes: Mapping[str, float]
+    definitions: Mapping[str, str]
+
+
+def find_segmentation(scan_path: Path, subject_id: str = "") -> Found | None:
+    """Look beside a scan for volumes that FreeSurfer, SynthSeg or DLMUSE measured on it.
+
+    Parameters
+    ----------
+    scan_path : Path
+        The scan's file or DICOM folder.
+    subject_id : str
+        How the subject is called, without `sub-`; a table of several people is read at this name or the scan's.
+
+    Returns
+    -------
+    Found or None
+        From the first of: the `stats` folder of a FreeSurfer subject that holds the scan; `stats/aseg.stats` or
+        `aseg.stats` in the scan's folder; CSV files there that name the scan or the subject.
+
+    Raises
+    ------
+    TableError
+        If a table that belongs to the scan is damaged, or names it more than once.
+
+    Notes
+    -----
+    A table that could be another person's, or another visit's, is left alone: an `aseg.stats` between several scans counts
+    only if its `subjectname` is this subject, a row without a name only if the file's name begins with the scan's, and a row
+    that names the subject alone only if no other session of theirs lies in the folder.
+    """
+    scan_path = Path(scan_path)
+    names = _names_of(scan_path, subject_id)
+    for path in _freesurfer_tables(scan_path, names):
+        return Found(path, FREESURFER, read_segmentation(path), definitions_of(FREESURFER))
+    tables = [path for path in sorted(scan_path.parent.glob("*.csv"))[:_MOST_TABLES] if path.is_file()]
+    for path in tables:
+        dialect = _dialect_of(path)
+        if dialect is not None:
+            volumes = _read_csv(path, dialect, names, must_be_named=True)
+            if volumes:
+                return Found(path, str(dialect.volumes_source), volumes, dialect.definitions)
+    return None
+
+
+def read_segmentation(path: Path, names: Iterable[str] = ()) -> dict[str, float]:
+    """Read one table of volumes.
+
+    Parameters
+    ----------
+    path : Path
+        FreeSurfer's aseg.stats (the lh and rh aparc.stats beside it are read too) or one aparc.stats; SynthSeg's `--vol`
+        CSV; DLMUSE's CSV.
+    names : iterable of str
+        How the scan may be called in a CSV; not needed where the table has one row.
+
+    Returns
+    -------
+    dict of str to float
+        Canonical columns to mm3; only what the file holds.
+
+    Raises
+    ------
+    TableError
+        If the file is absent, is none of these, has no row of these names, or a cell is no volume in mm3; with its line.
+    """
+    path = Path(path)
+    if path.suffix == ".stats":
+        found = read_aparc(path) if ".aparc" in path.name else read_aseg(path)
+        if ".aparc" not in path.name:
+            found |= read_both_hemispheres(path.parent)
+        return found
+    dialect = _dialect_of(path)
+    if dialect is None:
+        raise TableError.unreadable(path, "neither FreeSurfer's, SynthSeg's nor DLMUSE's table of volumes")
+    return _read_csv(path, dialect, frozenset(names), must_be_named=False)
+
+
+def _names_of(scan_path: Path, subject_id: str) -> frozenset[str]:
+    stem = stem_of(scan_path.name)
+    bare = re.sub(r"_T1w?$", "", stem)
+    names = {scan_path.name, stem, bare}
+    if subject_id and len(_sessions_beside(scan_path, subject_id)) <= 1:
+        names |= {subject_id, f"sub-{subject_id}"}
+    return frozenset(names)
+
+
+def _sessions_beside(scan_path: Path, subject_id: str) -> set[str]:
+    """Return the BIDS sessions of a subject among the images of a scan's folder."""
+    named = (
+        re.match(rf"sub-{re.escape(subject_id)}_ses-([A-Za-z0-9]+)", path.name) for path in scan_path.parent.iterdir()
+    )
+    return {match[1] for match in named if match}
+
+
+def _freesurfer_tables(scan_path: Path, names: frozenset[str]) -> Iterator[Path]:
+    """Yield the aseg.stats that belong to a scan, nearest first."""
+    folder = scan_path.parent
+    for home in (folder.absolute(), folder.absolute().parent):
+        if home.name == "mri" and (home.parent / "stats" / "aseg.stats").is_file():
+            yield home.parent / "stats" / "aseg.stats"
+    alone = sum(entry.name.lower().endswith(_IMAGE_ENDINGS) for entry in folder.iterdir()) <= 1
+    for path in (folder / "stats" / "aseg.stats", folder / "aseg.stats"):
+        if path.is_file() and (alone or subject_of(path) in names):
+            yield path
+
+
+def _dialect_of(path: Path) -> Dialect | None:
+    """Return the kind of a CSV by its header; None for any other table."""
+    try:
+        _, header = next(read_records(path, {"subject", "mrid", "left hippocampus"}))
+    except (TableError, StopIteration):
+        return None
+    names = frozenset(name.strip().lower() for name in header)
+    return next((dialect for dialect in (SYNTHSEG_TABLE, DLMUSE_TABLE) if dialect.fits(names)), None)
+
+
+def _read_csv(path: Path, dialect: Dialect, names: frozenset[str], must_be_named: bool) -> dict[str, float]:
+    records = read_records(path, {"subject", "mrid", "left hippocampus"})
+    _, header = next(records)
+    rows = list(records)
+    known = {name.lower() for name in names}
+    matching = [row for row in rows if row[1] and {row[1][0].lower(), stem_of(row[1][0]).lower()} & known]
+    if not matching and len(rows) == 1:
+        named_by_file = not rows[0][1][0].strip() and any(path.name.lower().startswith(name) for name in known)
+        if named_by_file or not must_be_named:
+            matching = rows
+    if must_be_named and not matching:
+        return {}
+    if not matching:
+        raise TableError.no_rows(path, "no row with the name of the scan or subject")
+    if len(matching) > 1:
+        raise errors.ambiguous(path, f"{dialect.volumes_source} row", [line for line, _ in matching])
+    line, cells = matching[0]
+    if len(cells) != len(header):
+        raise TableError.bad_row(path, line, f"{len(cells)} cells, the header has {len(header)}")
+    return _read_volumes(path, line, header, cells, dialect)
+
+
+def _read_volumes(path: Path, line: int, header: list[str], cells: list[str], dialect: Dialect) -> dict[str, float]:
+    """Read the volumes of one row by the rules of its dialect."""
+    position = {name.strip().lower(): number for number, name in enumerate(header)}
+    found: dict[str, float] = {}
+    for rule in dialect.rules:
+        if not rule.column.endswith("_mm3") or rule.column in found or not position.keys() >= set(rule.sources):
+            continue
+        texts = [cells[position[source]].strip() for source in rule.sources]
+        texts = ["" if text in MISSING else text for text in texts]
+        try:
+            value = rule.read(*texts) if rule.read else parse_cell(rule.column, texts[0])
+        except CellError as error:
+            shown = " + ".join(header[position[source]] for source in rule.sources)
+            raise errors.bad_cell(path, line, shown, error.why, error.remedy) from None
+        if value is not None:
+            found[rule.column] = value
+    return found

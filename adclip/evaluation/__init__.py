@@ -1,0 +1,1 @@
+"""How good answers are: calibration, metrics with intervals, pictures of them. Trains nothing."""

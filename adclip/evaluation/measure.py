@@ -1,0 +1,221 @@
+"""The numbers of the test subjects: of the network, and of the baselines that stand beside it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adclip.clinical.reports import usable_fields
+from adclip.clinical.tables.people import person_of
+from adclip.domain import FloatArray, Visit
+from adclip.evaluation.calibrate import Answers
+from adclip.evaluation.metrics import Judged, compare, put_back, summarise, summarise_mean
+from adclip.evaluation.plots import plot_answers
+from adclip.model.record import LESS, AdapterRecord
+from adclip.prediction.answer import to_probabilities
+from adclip.prediction.dataset import Cohort
+from adclip.prediction.metadata_baseline import MetadataBaseline
+from adclip.prediction.volumes_baseline import VolumesBaseline
+from adclip.runtime.paths import write_text
+from adclip.task import Task
+
+MODEL = "model"  # among those whose answers are judged
+MAJORITY = "majority_"  # begins the names of the numbers of always answering the commonest class
+
+
+def measure(
+    record: AdapterRecord,
+    cohort: Cohort,
+    places: Sequence[int],
+    answers: Answers,
+    out: Path,
+    seed: int,
+    usual_score: float | None = None,
+) -> dict[str, Any]:
+    """Measure the test subjects; write `private/predictions_test.tsv` and `private/plots/`.
+
+    Parameters
+    ----------
+    record : AdapterRecord
+    cohort : Cohort
+    places : sequence of int
+        Of the test scans.
+    answers : Answers
+        For them.
+    out : Path
+        The RUN folder.
+    seed : int
+        Of the intervals.
+    usual_score : float, optional
+        Mean score of the training scans in points: what a model that knows nothing would answer.
+
+    Returns
+    -------
+    dict
+        `METRIC` of the network with a report; `GROUP.METRIC` of the network without, of the metadata alone, of the volumes
+        alone, and of the majority class; `less_GROUP.METRIC`, the first less that.
+    """
+    if not places:
+        return {}
+    labels, calibration, task = record.labels, record.calibration, record.task
+    visits = [cohort.visits[place] for place in places]
+    truth = [labels[int(cohort.labels[place])] for place in places]
+    subjects = [person_of(visit.subject_id) for visit in visits]
+    has_report = [reads_report(visit, record.style, record.task, reports=record.reports) for visit in visits]
+    mmse = None if record.mmse_mean is None or answers.mmse is None else [float(x) for x in answers.mmse]
+    true_scores = [task.score_of(visit) for visit in visits]
+    everyone = _judge(record, cohort, places, answers, has_report)
+    full, scan = everyone[MODEL], everyone["scan_only"]
+    if record.training.method == "metadata":
+        del everyone["scan_only"]  # the regression on metadata sees no scan, so it has no answer from one
+    trained_on = record.training.counts["train"]
+    majority = max(trained_on, key=lambda label: trained_on[label])
+    numbers = [labels.index(name) for name in truth]
+    metrics: dict[str, Any] = {}
+    groups: dict[str, dict[str, Any]] = {}
+    for group, judged in everyone.items():
+        scores = (true_scores, mmse) if group == MODEL else (None, None)
+        numbers_of_group = summarise(
+            truth, judged.equal, labels, subjects, scores[0], scores[1], seed, majority=majority, score_name=task.score_key,
+            as_in_study=judged.study,
+        )  # fmt: skip
+        own = {name: value for name, value in numbers_of_group.items() if not name.startswith(MAJORITY)}
+        if group == MODEL:
+            metrics, groups["majority"] = (
+                own,
+                {n.removeprefix(MAJORITY): numbers_of_group[n] for n in numbers_of_group if n not in own},
+            )
+        else:
+            groups[group] = own
+    thresholds = [calibration.set_threshold if one else calibration.scan_only_set_threshold for one in has_report]
+    metrics |= _measure_sets(full.equal, numbers, thresholds, subjects, seed)
+    if mmse is not None and calibration.mmse_half_width is not None:
+        within = [
+            None if k is None else float(abs(k - m) <= calibration.mmse_half_width)
+            for k, m in zip(true_scores, mmse, strict=True)
+        ]
+        metrics[f"{task.score_key}_coverage"] = summarise_mean(within, subjects, seed=seed)
+    if usual_score is not None and f"{task.score_key}_mae" in metrics:
+        away = [None if score is None else abs(score - usual_score) for score in true_scores]
+        groups["majority"][f"{task.score_key}_mae"] = summarise_mean(away, subjects, None, seed)
+    usual = np.tile(np.eye(len(labels))[labels.index(majority)], (len(truth), 1))
+    rivals = everyone | {
+        "majority": Judged(usual, usual, np.full(len(truth), np.nan if usual_score is None else usual_score))
+    }
+    order = [group for group in (*everyone, "majority") if group != MODEL]
+    points = np.array([np.nan if score is None else score for score in true_scores], dtype=float)
+    for group in order:
+        metrics |= {f"{group}.{name}": value for name, value in groups[group].items()}
+    for group in order:
+        differences = compare(
+            full, rivals[group], np.array(numbers), labels, subjects, points, seed, names=tuple(groups[group]),
+            score_name=task.score_key,
+        )  # fmt: skip
+        metrics |= {f"{LESS}{group}.{name}": value for name, value in differences.items()}
+    _write_predictions(out, record, visits, truth, true_scores, mmse, everyone | {"scan_only": scan})
+    plot_answers(out / "private" / "plots", task, numbers, full.equal, full.study, true_scores, mmse)
+    return metrics
+
+
+def _judge(
+    record: AdapterRecord, cohort: Cohort, places: Sequence[int], answers: Answers, has_report: Sequence[bool]
+) -> dict[str, Judged]:
+    """Return the answers of the model and of whoever stands beside it, for classes equally common and as in the study.
+
+    Notes
+    -----
+    Training takes the study's shares out of the scores, of the network and of the regressions alike. Judged by the study's own people such
+    answers would look badly calibrated for that reason alone, so there the shares are put back.
+    """
+    calibration, labels = record.calibration, record.labels
+    shares = record.shares or (1 / len(labels),) * len(labels)
+    roads = {
+        "report": (answers.report, calibration.temperature, calibration.study_temperature),
+        "scan": (answers.bare, calibration.scan_only_temperature, calibration.scan_only_study_temperature),
+    }
+    equal = {name: to_probabilities(scores, one) for name, (scores, one, _) in roads.items()}
+    study = {name: to_probabilities(scores, two or one, shares) for name, (scores, one, two) in roads.items()}
+    with_report = np.array(has_report)[:, None]
+    mmse = None if record.mmse_mean is None else answers.mmse
+    # as `predict` does it: without a word in the report the answer is that of the scan alone
+    full, full_study = (np.where(with_report, both["report"], both["scan"]) for both in (equal, study))
+    judged = {MODEL: Judged(full, full_study, mmse), "scan_only": Judged(equal["scan"], study["scan"])}
+    stored = record.metadata_baseline
+    baseline = MetadataBaseline.from_dict({} if stored is None else stored.content)
+    rows = {"metadata_only": [baseline.predict(cohort.visits[place]) for place in places]}
+    if record.volumes_baseline is not None:
+        by_volumes = VolumesBaseline.from_dict(record.volumes_baseline.content)
+        rows["volumes_only"] = [by_volumes.predict_case(cohort.case(place)) for place in places]
+    even = dict.fromkeys(labels, 1 / len(labels))
+    for kind, answered in rows.items():
+        if any(row is not None for row in answered):
+            table = np.array([[(row or even)[label] for label in labels] for row in answered])
+            judged[kind] = Judged(table, put_back(table, shares))
+    return judged
+
+
+def _write_predictions(
+    out: Path,
+    record: AdapterRecord,
+    visits: Sequence[Visit],
+    truth: Sequence[str],
+    true_scores: Sequence[float | None],
+    mmse: Sequence[float] | None,
+    everyone: dict[str, Judged],
+) -> None:
+    """Write `private/predictions_test.tsv`: what was said of each test scan, and what is true."""
+    labels, key = record.labels, record.task.score_key
+    tables = {"probability": everyone[MODEL].equal, "study": everyone[MODEL].study}
+    tables |= {kind: everyone[kind].equal for kind in everyone if kind != MODEL}
+    header = ["subject_id", "session_id", "diagnosis"]
+    header += [f"{kind}_{label}" for kind in tables for label in labels]
+    lines = ["\t".join([*header, key, f"{key}_estimate"])]
+    for row, (visit, score) in enumerate(zip(visits, true_scores, strict=True)):
+        cells = [visit.subject_id, visit.session_id or "n/a", truth[row]]
+        cells += [f"{number:.6f}" for table in tables.values() for number in table[row]]
+        cells += ["n/a" if score is None else f"{score:g}", f"{mmse[row]:.3f}" if mmse else "n/a"]
+        lines.append("\t".join(cells))
+    write_text(out / "private" / "predictions_test.tsv", "\n".join(lines) + "\n")
+
+
+def reads_report(visit: Visit, style: str, task: Task, *, reports: bool = True) -> bool:
+    """Tell whether a visit has a column that its report prints."""
+    return reports and bool(task.usable(usable_fields(visit, style)))
+
+
+def _measure_sets(
+    probabilities: FloatArray,
+    truth: Sequence[int],
+    thresholds: Sequence[float | None],
+    subjects: Sequence[str],
+    seed: int,
+) -> dict[str, Any]:
+    """Measure how often a prediction set holds the truth, and how many classes it holds; empty where there are none."""
+    if None in thresholds:
+        return {}
+    limits = np.minimum(np.array(thresholds, dtype=float), probabilities.max(1))  # the likeliest is always in
+    inside = probabilities >= limits[:, None]
+    hits = inside[np.arange(len(truth)), list(truth)].astype(float)
+    return {
+        "set_coverage": summarise_mean(hits.tolist(), subjects, seed=seed),
+        "set_size": summarise_mean(inside.sum(1).tolist(), subjects, (1.0, float(inside.shape[1])), seed),
+    }
+
+
+def count_subjects(cohort: Cohort, places: Sequence[int], labels: Sequence[str]) -> dict[str, int]:
+    """Return how many subjects of each diagnosis, at their first scan, are at `places`."""
+    first: dict[str, str] = {}
+    for place in places:
+        first.setdefault(person_of(cohort.visits[place].subject_id), labels[int(cohort.labels[place])])
+    subjects = Counter(first.values())
+    return {label: subjects.get(label, 0) for label in labels}
+
+
+def shares_of(cohort: Cohort, places: Sequence[int], labels: Sequence[str]) -> dict[str, float]:
+    """Return the share of each class among the scans at `places`, as the training objective counts them."""
+    scans = Counter(int(cohort.labels[place]) for place in places)
+    return {label: scans[index] / len(places) for index, label in enumerate(labels)}

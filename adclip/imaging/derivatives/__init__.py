@@ -1,0 +1,1 @@
+"""What preprocessing leaves on disk: names, files, whether they still hold, status table, pages."""

@@ -1,0 +1,21 @@
+"""What can go wrong in `adclip.imaging.derivatives`, each with its remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from adclip.errors import ScanError
+
+
+def wrong_grid(path: Path | str, found: tuple[int, ...], wanted: tuple[int, ...]) -> ScanError:
+    return ScanError(
+        f"{path}: preprocessed on a grid of {found}, the model needs {wanted}",
+        "preprocess the raw scan again for this model: `adclip preprocess SCANS --out DIR --model NAME`",
+    )
+
+
+def wrong_contract(path: Path | str) -> ScanError:
+    return ScanError(
+        f"{path}: preprocessed by other intensity rules than the model needs",
+        "preprocess the raw scan again for this model: `adclip preprocess INPUT --model RUN --out DIR`",
+    )

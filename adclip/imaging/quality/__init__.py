@@ -1,0 +1,1 @@
+"""Whether an image can be trusted: measurements, thresholds, what kind of image it is, the verdict."""

@@ -1,0 +1,1 @@
+"""What is kept of a scan as JSON: typed records, each with one reader and one writer."""

@@ -1,0 +1,31 @@
+"""What can go wrong in `adclip.imaging.sources`, each with its remedy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from adclip.errors import ScanError, TableError
+
+
+def no_scans(path: Path | str) -> ScanError:
+    return ScanError(
+        f"{path}: no scans in this folder (.nii, .nii.gz, .mgz, .mgh, .img/.hdr or DICOM)",
+        "give the folder that holds the scans",
+    )
+
+
+def only_left_out(path: Path | str, why: str) -> ScanError:
+    return ScanError(
+        f"{path}: no scans in this folder; {why}", "give the folder that holds the scans, or name a file itself"
+    )
+
+
+def changed(path: Path | str) -> ScanError:
+    return ScanError(f"{path}: the file changed while it was read", "wait until it is written, then run again")
+
+
+def same_scan(path: Path | str, line: int, other: Path | str, other_line: int) -> TableError:
+    where = f"lines {other_line} and {line}" if path == other else f"line {line} and {other} line {other_line}"
+    return TableError(
+        f"{path} {where}: one scan under two subjects or sessions", "correct the path or the id in one of the rows"
+    )

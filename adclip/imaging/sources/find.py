@@ -1,0 +1,179 @@
+"""From what the user names - files, folders, lists - to the scans to work on and the ids they go by."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from adclip.domain import ScanItem
+from adclip.errors import InputError
+from adclip.imaging import errors as imaging_errors
+from adclip.imaging.formats.names import format_of, pair_of
+from adclip.imaging.sources import errors
+from adclip.imaging.sources.folders import choose_runs, is_freesurfer, list_scans
+from adclip.imaging.sources.item import NamedScan, absolute, clean_id, name_scan
+from adclip.imaging.sources.ours import PREPROC_SUFFIX, is_our_dataset
+from adclip.imaging.sources.scan_list import read_list
+from adclip.runtime.paths import is_folder
+
+RUN_CHOSEN = "run_chosen"
+
+LISTS = (".csv", ".tsv")
+_SHOWN = 3  # names in a note; the count stands before them
+
+
+def find_scans(inputs: tuple[Path, ...]) -> list[ScanItem]:
+    """List the scans that `inputs` stand for, each once, in the order given (folders by name).
+
+    Parameters
+    ----------
+    inputs : tuple of Path
+        Scan files; folders, searched with their subfolders; folders of DICOM files; CSV or TSV tables with a `scan`
+        column, whose paths are relative to the table. A file that does not exist or is no scan is listed all the same:
+        reading it gives the error, so that one wrong path among many does not stop the rest.
+
+    Returns
+    -------
+    list of ScanItem
+        `preprocessed` is true for derivatives that adclip wrote; `flags` and `notes` tell of choices among several. What
+        a folder holds beside its scans is told by a note of its first scan.
+
+    Raises
+    ------
+    ScanError
+        If a folder holds no scan, or may not be read.
+    TableError
+        If a table is missing, unreadable, has no `scan` column, or gives one scan to two subjects or sessions.
+    InputError
+        If two files claim the same subject and session.
+
+    Notes
+    -----
+    Ids come from the table, else from BIDS names, else from the folders of LONI's download tree, else from the cleaned name of
+    the file, the DICOM folder or the FreeSurfer subject; where plain names repeat (`anna/T1.nii.gz`, `bert/T1.nii.gz`) the folder's name is put in front.
+    Ids of tables and of BIDS names, by which tables are joined, are taken as they are; only what no output's name may
+    hold (`+`, say) becomes `-`, and the item says so. Of several T1w files of one session that a folder
+    holds side by side one is chosen (`folders.choose_runs`) and the item says so; files named by the user are never
+    dropped, so two of one session are an error.
+    In a BIDS dataset only `*_T1w` is listed, in an adclip derivatives folder only adclip's preprocessed scans, of a
+    FreeSurfer subject only its whole head, and in no folder a file whose name ends with mask, segmentation or another
+    contrast.
+    """
+    found: dict[str, NamedScan] = {}
+    for given in inputs:
+        named: Iterator[NamedScan]
+        if is_folder(given):
+            named = iter(_in_folder(given))
+        elif given.suffix.lower() in LISTS:
+            named = _in_table(given)
+        else:
+            named = iter([name_scan(given)])
+        for one in named:
+            key = _identity(one.item.path)
+            found[key] = _join(found[key], one) if key in found else one
+    return _with_unique_ids(list(found.values()))
+
+
+def _identity(path: Path) -> str:
+    """Return what two names of one scan have in common: links resolved, a pair by its header."""
+    if format_of(path.name) == "pair":
+        path = pair_of(path)[0]
+    try:
+        return os.path.realpath(path)
+    except (OSError, ValueError):  # no file can have this name
+        return str(path)
+
+
+def _join(first: NamedScan, second: NamedScan) -> NamedScan:
+    """Make one of a scan that was found twice: ids of a table count, and two of them may not differ."""
+    notes = tuple(dict.fromkeys(first.item.notes + second.item.notes))
+    ids = [(one.item.subject_id, one.item.session_id) for one in (first, second)]
+    if ids[0] != ids[1] and first.line and second.line:
+        raise errors.same_scan(second.line[0], second.line[1], first.line[0], first.line[1])
+    kept = second if second.line and not first.line else first
+    return replace(kept, item=replace(kept.item, notes=notes))
+
+
+def _in_folder(folder: Path) -> list[NamedScan]:
+    try:
+        listing = list_scans(folder)
+    except OSError:
+        raise imaging_errors.unreadable(folder) from None
+    ours, unfinished = is_our_dataset(folder), []
+    result = []
+    for path, others in choose_runs(listing.scans).items():
+        named = name_scan(path, root=folder)
+        if ours and not named.item.preprocessed:
+            if path.name.endswith(PREPROC_SUFFIX):
+                unfinished.append(path)
+            continue
+        if is_freesurfer(path):
+            note = f"FreeSurfer subject {absolute(path).parent.parent.name}: reading mri/{path.name}"
+            if path.name == "T1.mgz":
+                note += ", whose intensities FreeSurfer has normalised"
+            named = _noted(named, note)
+        elif others:
+            note = f"{named.item.stem}: {len(others) + 1} T1w files, reading {path.name}; name another one to use it"
+            named = _noted(replace(named, item=replace(named.item, flags=(RUN_CHOSEN,))), note)
+        result.append(named)
+    left_out = {**listing.left_out, "unfinished, or of a scan that was refused later": unfinished}
+    notes = [_say_left_out(folder, why, paths) for why, paths in left_out.items() if paths]
+    if not result:
+        raise errors.only_left_out(folder, "; ".join(notes)) if notes else errors.no_scans(folder)
+    return [_noted(result[0], *notes), *result[1:]]
+
+
+def _noted(named: NamedScan, *notes: str) -> NamedScan:
+    return replace(named, item=replace(named.item, notes=(*named.item.notes, *notes)))
+
+
+def _say_left_out(folder: Path, why: str, paths: list[Path]) -> str:
+    shown = [path.relative_to(folder).as_posix() for path in paths[:_SHOWN]]
+    more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
+    return f"left out {len(paths)} file{'s' * (len(paths) > 1)} {why}: {', '.join(shown)}{more}"
+
+
+def _in_table(path: Path) -> Iterator[NamedScan]:
+    rows = read_list(path)
+    nobody = len(rows) > 1 and not any(row.subject_id for row in rows)
+    for number, row in enumerate(rows):
+        named = name_scan(row.scan, row.subject_id, row.session_id)
+        if nobody and number == 0:
+            named = _noted(
+                named, f"{path.name}: no column of subject ids; its {len(rows)} scans go by the names of their files"
+            )
+        yield replace(named, line=(path, row.line) if row.subject_id or row.session_id else None)
+
+
+# ----------------------------------------------------------------------------------------------- unique ids
+
+
+def _with_unique_ids(found: list[NamedScan]) -> list[ScanItem]:
+    result = []
+    taken: dict[tuple[str, str | None], ScanItem] = {}
+    for item in _grow(found):
+        key = (item.subject_id, item.session_id)
+        if key in taken:
+            raise InputError(
+                f"{item.path}: is subject `{item.subject_id}`"
+                + (f", session `{item.session_id}`" if item.session_id else "")
+                + f", and so is {taken[key].path}",
+                "give one of them, or a table with the columns `scan`, `subject_id` and `session_id`",
+            )
+        taken[key] = item
+        result.append(item)
+    return result
+
+
+def _grow(found: list[NamedScan]) -> list[ScanItem]:
+    """Put folder names before plain ids that repeat, as many as it takes to tell them apart."""
+    names = [one.item.subject_id for one in found]
+    for depth in range(1, max((len(one.folders) for one in found), default=0) + 1):
+        counts = Counter((name, one.item.session_id) for name, one in zip(names, found, strict=True))
+        for index, one in enumerate(found):
+            if counts[names[index], one.item.session_id] > 1 and depth <= len(one.folders):
+                names[index] = clean_id("-".join((*one.folders[-depth:], one.item.subject_id)))
+    return [replace(one.item, subject_id=name) for name, one in zip(names, found, strict=True)]

@@ -1,0 +1,206 @@
+"""What can go wrong in `adclip.model`, each with its remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from adclip.errors import CheckpointError, DeviceError, WeightsError
+
+
+def is_baseline(path: Path | str) -> CheckpointError:
+    return CheckpointError(
+        f"{path}: a baseline for comparison; its numbers stand there, but no model to predict with",
+        "use a RUN of `adclip finetune --method prompt`, `lora` or `full`",
+    )
+
+
+def missing(path: Path | str) -> CheckpointError:
+    return CheckpointError(
+        f"{path}: not an adclip model folder", "give the RUN folder that `adclip finetune --out RUN` wrote"
+    )
+
+
+def no_folder(path: Path | str) -> CheckpointError:
+    return CheckpointError(
+        f"{path}: no such folder", "check the path after --model; without it the builtin model answers"
+    )
+
+
+def unfinished(path: Path | str) -> CheckpointError:
+    return CheckpointError(
+        f"{path}: an unfinished run", "give its `adclip finetune` line again; it goes on where it stopped"
+    )
+
+
+def damaged(path: Path | str, why: str) -> CheckpointError:
+    return CheckpointError(
+        f"{path}: {why}", "copy the folder again, or train again with `adclip finetune ... --overwrite`"
+    )
+
+
+def newer_schema(path: Path | str, found: int, known: int) -> CheckpointError:
+    return CheckpointError(
+        f"{path}: written by a newer adclip (schema {found}, known {known})", "upgrade: `pip install -U adclip`"
+    )
+
+
+def keys_differ(path: Path | str, missing: Iterable[str], unknown: Iterable[str]) -> CheckpointError:
+    lack, extra = sorted(missing), sorted(unknown)
+    return CheckpointError(
+        f"{path}: weights do not fit the model; missing {lack[:5]}, unknown {extra[:5]}",
+        "use the base model named in adapter.json, or train again",
+    )
+
+
+def shape_differs(path: Path | str, name: str, found: tuple[int, ...], wanted: tuple[int, ...]) -> CheckpointError:
+    return CheckpointError(
+        f"{path}: `{name}` has shape {found}, the model needs {wanted}",
+        "use the weights and the config.json that belong together, or train again",
+    )
+
+
+def not_safetensors(path: Path | str) -> CheckpointError:
+    return CheckpointError(
+        f"{path}: not a readable safetensors file (cut short, or of another format)",
+        "copy it again; pickled weights have to be converted to safetensors first",
+    )
+
+
+def bad_base(path: Path | str, why: str) -> CheckpointError:
+    return CheckpointError(
+        f"{path}: {why}", "give a folder in M3D-CLIP's layout: model.safetensors, config.json, vocab.txt"
+    )
+
+
+def other_grid(found: tuple[int, ...], wanted: tuple[int, ...]) -> CheckpointError:
+    return CheckpointError(
+        f"images of shape {found}, the model takes (B, {', '.join(map(str, wanted))})",
+        "preprocess with `--model` of the same name, or load the base with `contract=`",
+    )
+
+
+def other_base(path: Path | str, wanted: str, found: str) -> CheckpointError:
+    return CheckpointError(
+        f"{path}: made for base weights {wanted[:12]}, found {found[:12]}",
+        "install the adclip version that wrote it",
+    )
+
+
+def unknown_base(name: str, known: Iterable[str]) -> WeightsError:
+    return WeightsError(f"no base model `{name}`", f"choose one of: {', '.join(known)}")
+
+
+def hash_differs(path: Path | str) -> WeightsError:
+    return WeightsError(
+        f"{path}: SHA-256 differs from the recorded one",
+        "fetch or import it again with --overwrite (`adclip weights verify` checks it); if it came with adclip, "
+        "reinstall adclip",
+    )
+
+
+def not_fetched(name: str) -> WeightsError:
+    return WeightsError(f"no weights for {name} on this machine", f"`adclip weights fetch {name}`")
+
+
+def no_weights(path: Path | str) -> WeightsError:
+    return WeightsError(
+        f"{path}: no safetensors file there", "give the folder that holds model.safetensors, or the file"
+    )
+
+
+def several_files(path: Path | str, names: Sequence[str]) -> WeightsError:
+    return WeightsError(f"{path}: holds several safetensors files ({', '.join(names[:4])})", "name the one to use")
+
+
+def pickled(path: Path | str) -> WeightsError:
+    return WeightsError(
+        f"{path}: not a safetensors file; pickled weights can run code when they are opened, so adclip never does",
+        "convert it to safetensors where you trust it, and give that file",
+    )
+
+
+def no_tokenizer(path: Path | str) -> WeightsError:
+    return WeightsError(f"{path}: no vocab.txt for its text tower", "give it with `--tokenizer vocab.txt`")
+
+
+def other_vocabulary(path: Path | str, found: int, wanted: int) -> WeightsError:
+    return WeightsError(
+        f"{path}: {found} entries, the text tower knows {wanted}",
+        "give the vocab.txt that belongs to the weights, with `--tokenizer`",
+    )
+
+
+def offline(repository: str) -> WeightsError:
+    return WeightsError(
+        f"{repository}: HF_HUB_OFFLINE forbids the network",
+        "unset it; or on another machine `adclip weights fetch` and `adclip weights export m3d-clip`, and here "
+        "`adclip weights import m3d-clip.adclip.zip`",
+    )
+
+
+def connection_broke(repository: str, why: str) -> WeightsError:
+    return WeightsError(
+        f"{repository}: the hub cannot be reached, or the connection broke off ({why})",
+        "run the same command again, it continues where it stopped; behind a proxy set HTTPS_PROXY, for a mirror "
+        "HF_ENDPOINT; without any network, `adclip weights import`",
+    )
+
+
+def hub_refuses(repository: str, why: str) -> WeightsError:
+    return WeightsError(f"{repository}: the hub refuses ({why})", "check HF_ENDPOINT, HF_TOKEN and --revision")
+
+
+def hub_nonsense(repository: str, why: str) -> WeightsError:
+    return WeightsError(f"{repository}: the hub's record is of no use ({why})", "check HF_ENDPOINT, or try later")
+
+
+def wrong_content(repository: str, file: str, why: str) -> WeightsError:
+    return WeightsError(
+        f"{repository}: {file} is not what the hub's record says ({why}); it was deleted",
+        "run the same command again; if it happens again, check HF_ENDPOINT and the proxy",
+    )
+
+
+def other_revision(name: str, pinned: str, asked: str) -> WeightsError:
+    return WeightsError(
+        f"{name}: revision {pinned[:12]} is here, {asked[:12]} was asked for; adapters are tied to the first",
+        "add --overwrite to replace it",
+    )
+
+
+def changed_upstream(name: str, pinned: str, found: str) -> WeightsError:
+    return WeightsError(
+        f"{name}: the hub now has other weights (SHA-256 {found[:12]}) under the recorded revision ({pinned[:12]})",
+        "do not use them; if you trust the change, delete the folder that `adclip weights path` names, and fetch again",
+    )
+
+
+def other_weights(name: str, there: str, given: str) -> WeightsError:
+    return WeightsError(
+        f"{name}: other weights of that name are here (SHA-256 {there[:12]}, given {given[:12]})",
+        "choose another --name, or add --overwrite",
+    )
+
+
+def not_an_archive(path: Path | str) -> WeightsError:
+    return WeightsError(f"{path}: not a whole archive of `adclip weights export`", "copy it again, or export it again")
+
+
+def is_a_run(path: Path | str) -> WeightsError:
+    return WeightsError(f"{path}: holds a tuned model, not a base", "unzip it into a folder and give that to --model")
+
+
+def not_in_store(name: str) -> WeightsError:
+    return WeightsError(f"{name}: not in the store yet", f"`adclip weights import {name}` first")
+
+
+def base_of_adapter(name: str, sha256: str) -> WeightsError:
+    return WeightsError(
+        f"the base model `{name}` (SHA-256 {sha256[:12]}...) that this adapter was made for is not on this machine",
+        f"`adclip weights import FOLDER --name {name}` with the folder or file that holds it",
+    )
+
+
+def no_precision(precision: str, device: str) -> DeviceError:
+    return DeviceError(f"--precision {precision}: not on {device}", "use --precision bf16 or fp32")

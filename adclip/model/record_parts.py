@@ -1,0 +1,184 @@
+"""Parts of `adapter.json`: how a model was trained, the regressions beside it, and the numbers that were measured of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a model was trained; no path, no individual. What is absent in the record of an earlier version is None or empty.
+
+    Parameters
+    ----------
+    settings : mapping
+        Name -> value as chosen, in the order of the file; settings that this version does not know are kept.
+    epochs, best_epoch : int or None
+        How many were run, and which one was kept.
+    counts : mapping
+        Part -> class -> subjects.
+    volumes_sources : tuple of str or None
+        Programs that measured the volumes of the training visits.
+    trainable_parameters : int or None
+        How many numbers were learned.
+    certificate : mapping or None
+        What was checked for leaks before the first step, see `adclip.training.certificate.certify`.
+    split_sha256 : str or None
+        Of who was in which part.
+    fingerprint : str or None
+        Of everything that decides the result.
+    """
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    epochs: int | None = None
+    best_epoch: int | None = None
+    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    volumes_sources: tuple[str, ...] | None = None
+    trainable_parameters: int | None = None
+    certificate: Mapping[str, Any] | None = None
+    split_sha256: str | None = None
+    fingerprint: str | None = None
+
+    @property
+    def method(self) -> str:
+        """Which method: `prompt`, `lora`, `full`, or one that is measured for comparison."""
+        return str(self.settings.get("method", "prompt"))
+
+    @property
+    def recipe(self) -> str:
+        """Which recipe the settings began with."""
+        return str(self.settings.get("recipe", "default"))
+
+    @property
+    def objective(self) -> str:
+        """What a batch was judged by."""
+        return str(self.settings.get("objective", "candidates"))
+
+    @property
+    def label_policy(self) -> str | None:
+        """Whether a scan was labelled with the diagnosis of its visit or with its subject's last."""
+        policy: str | None = self.settings.get("label_policy")
+        return policy
+
+    @property
+    def seed(self) -> int | None:
+        """Of all random choices."""
+        seed: int | None = self.settings.get("seed")
+        return seed
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types in the order of the file."""
+        sources = None if self.volumes_sources is None else list(self.volumes_sources)
+        outcome = {
+            "epochs": self.epochs,
+            "best_epoch": self.best_epoch,
+            "counts": {part: dict(subjects) for part, subjects in self.counts.items()} or None,
+            "volumes_sources": sources,
+            "trainable_parameters": self.trainable_parameters,
+            "certificate": None if self.certificate is None else dict(self.certificate),
+            "split_sha256": self.split_sha256,
+            "fingerprint": self.fingerprint,
+        }
+        return {**self.settings, **{name: value for name, value in outcome.items() if value is not None}}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Training:
+        """Read `to_dict`, also of earlier versions."""
+        outcome = {
+            "epochs", "best_epoch", "counts", "volumes_sources", "trainable_parameters", "certificate", "split_sha256",
+            "fingerprint",
+        }  # fmt: skip
+        sources = data.get("volumes_sources")
+        return cls(
+            settings={name: value for name, value in data.items() if name not in outcome},
+            epochs=data.get("epochs"),
+            best_epoch=data.get("best_epoch"),
+            counts=data.get("counts") or {},
+            volumes_sources=None if sources is None else tuple(sources),
+            trainable_parameters=data.get("trainable_parameters"),
+            split_sha256=data.get("split_sha256"),
+            fingerprint=data.get("fingerprint"),
+        )
+
+
+@dataclass(frozen=True)
+class StoredBaseline:
+    """A regression that is kept with a model, and what of it can be told without asking it.
+
+    Parameters
+    ----------
+    class_order : tuple of str
+        The classes it answers.
+    columns : tuple of str
+        Of the table, where it reads any.
+    program, basis : str or None
+        Whose volumes it reads, and how, where it reads volumes.
+    structures : tuple of str
+        Of those volumes.
+    content : mapping
+        All of it as in the file, for `adclip.prediction`, which checks it and answers by it.
+    """
+
+    class_order: tuple[str, ...]
+    columns: tuple[str, ...]
+    program: str | None
+    basis: str | None
+    structures: tuple[str, ...]
+    content: Mapping[str, Any]
+
+    @property
+    def reads_volumes_of_table(self) -> bool:
+        """Whether a volume is among its columns: one that varied among the training visits."""
+        return any(column.endswith("_mm3") for column in self.columns)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return dict(self.content)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> StoredBaseline:
+        """Read `to_dict`.
+
+        Raises
+        ------
+        KeyError
+            If the classes are not named.
+        """
+        return cls(
+            class_order=tuple(data["class_order"]),
+            columns=tuple(data.get("columns", ())),
+            program=data.get("program"),
+            basis=data.get("basis"),
+            structures=tuple(data.get("structures", ())),
+            content=data,
+        )
+
+
+@dataclass(frozen=True)
+class Number:
+    """One measured number.
+
+    Parameters
+    ----------
+    value : float or None
+        None where it is not defined.
+    low, high : float or None
+        Ends of its 95 % interval over subjects.
+    scans : int or None
+        How many are behind it.
+    note : str or None
+        Why there is no interval.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    scans: int | None = None
+    note: str | None = None
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Number:
+        """Read what `adclip.evaluation.metrics` returns for a number, as it stands under `metrics`."""
+        return cls(data.get("value"), data.get("low"), data.get("high"), data.get("n"), data.get("note"))

@@ -1,0 +1,14 @@
+"""What can go wrong in `adclip.prediction`, each with its remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from adclip.errors import CheckpointError
+
+
+def other_template(style: str, found: str, known: Iterable[str]) -> CheckpointError:
+    return CheckpointError(
+        f"the model reads reports of style {style}, version {found}; this adclip writes version {', '.join(known)}",
+        "train again with `adclip finetune`, or install the adclip version named in adapter.json",
+    )

@@ -1,0 +1,280 @@
+"""One scan in, one Prediction out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from adclip.domain import Prediction, ReadOptions, Report, ScanItem, ScoreEstimate, Visit
+from adclip.prediction import errors
+from adclip.prediction.answer import STATUS_OF_VERDICT, Answer, calibrated, likeliest, with_flags
+from adclip.prediction.inputs import read_visit, to_item
+from adclip.runtime.paths import shown
+from adclip.version import __version__
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from adclip.imaging.prepare import PreparedScan
+    from adclip.imaging.steps.brain import SkullStripper
+    from adclip.model.checkpoint import LoadedModel
+    from adclip.model.vision import AttentionRecord
+    from adclip.prediction.scoring import Reader, Scores
+
+
+class Predictor:
+    """A loaded model. Make it once with `from_checkpoint`, call it for each scan.
+
+    Parameters
+    ----------
+    model : LoadedModel
+    device : str
+        `auto`, `cpu`, `cuda[:N]` or `mps`.
+    volumes : bool
+        Whether the volumes of brain structures are looked up beside each scan, else measured: shown with every answer,
+        and reported where no table has any.
+
+    Examples
+    --------
+    >>> predictor = Predictor.from_checkpoint("builtin", device="cpu")  # doctest: +SKIP
+    >>> predictor("scan.nii.gz").probabilities  # doctest: +SKIP
+    """
+
+    def __init__(self, model: LoadedModel, device: str, volumes: bool = True) -> None:
+        from adclip.clinical.reports import template_versions
+        from adclip.model.device import choose_device
+        from adclip.model.network import TextTokens
+        from adclip.prediction.scoring import Reader
+
+        known = template_versions(model.record.style)
+        if model.record.template_version not in known:
+            raise errors.other_template(model.record.style, model.record.template_version, known)
+        self.device = choose_device(device)
+        self.record = model.record
+        self.identity = model.identity
+        self.gate = model.gate
+        self.volumes = volumes
+        network = model.network.to(self.device)
+        texts = model.class_texts
+        kept = None if texts is None else TextTokens(texts.tokens.to(self.device), texts.words.to(self.device))
+        record = self.record
+        self.reader: Reader = Reader(network, model.tokenizer, record.labels, record.style, kept, record.reports, record.task,
+                                     record.template_version)  # fmt: skip
+        self._stripper: SkullStripper | None = None
+
+    @classmethod
+    def from_checkpoint(
+        cls, folder: Path | str = "builtin", device: str = "auto", precision: str = "auto", volumes: bool = True
+    ) -> Self:
+        """Load a model.
+
+        Parameters
+        ----------
+        folder : path
+            `builtin` or a RUN folder.
+        device : str
+            `auto`, `cpu`, `cuda[:N]` or `mps`.
+        precision : str
+            Of the frozen weights: `fp32`, `bf16`, `fp16`, or `auto` (bfloat16 on GPUs that compute in it, else float32).
+        volumes : bool
+            Whether volumes are found or measured for each scan, see the class.
+        """
+        from adclip.model.checkpoint import load_model
+        from adclip.model.device import choose_device
+
+        return cls(load_model(str(folder), precision, choose_device(device)), device, volumes)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class order."""
+        return self.record.labels
+
+    def __call__(
+        self, scan: Path | str | ScanItem, meta: Visit | Path | str | None = None, options: ReadOptions | None = None
+    ) -> Prediction:
+        """Predict one scan.
+
+        Parameters
+        ----------
+        scan : path or ScanItem
+            A raw scan is preprocessed on the way, an adclip derivative is taken as it is.
+        meta : Visit or path, optional
+            What is known of the person, or a table with one row. Diagnosis and scores in it are never used.
+        options : ReadOptions, optional
+            Orientation or DICOM series, where the file leaves them open.
+
+        Returns
+        -------
+        Prediction
+
+        Raises
+        ------
+        ScanError, TableError
+            If the scan or the table cannot be used.
+        """
+        visit = read_visit(meta, self.record.task) if isinstance(meta, str | Path) else meta
+        item = to_item(scan) if isinstance(scan, str | Path) else scan
+        prepared = self.prepare(item, options)
+        return self.to_prediction(item, prepared, visit, self.answer(prepared, visit))
+
+    def prepare(self, item: ScanItem, options: ReadOptions | None = None) -> PreparedScan:
+        """Bring a scan onto the model's grid, and find its volumes: in a table beside it, in its sidecar, else by measuring."""
+        from adclip.imaging.prepare import prepare_scan
+        from adclip.prediction.volumetry import find_volumes, still_counts
+
+        if self._stripper is None and not item.preprocessed:
+            from adclip.imaging.steps.brain import DeepbetStripper
+
+            self._stripper = DeepbetStripper(str(self.device))
+        of_table = find_volumes(item) if self.volumes else None
+        measure = self.volumes and of_table is None
+        prepared = prepare_scan(item, self.record.model.contract, self._stripper, options, measure=measure)
+        if not self.volumes or (item.preprocessed and not still_counts(prepared.volumes)):
+            prepared = replace(prepared, volumes=None)
+        return prepared if of_table is None else replace(prepared, volumes=of_table)
+
+    def complete(self, prepared: PreparedScan, visit: Visit | None) -> Visit | None:
+        """Return what the report is written from: the row of the table, and the scan's volumes where it has none.
+
+        A model that was never taught volumes is told none, and what adclip measured only if it learned from such volumes.
+        """
+        from adclip.prediction.volumetry import may_be_told, with_volumes
+
+        learned_from = self.record.training.volumes_sources or ()
+        may = self._was_taught_volumes() and may_be_told(prepared.volumes, learned_from)
+        return with_volumes(visit, prepared.volumes) if may else visit
+
+    def to_image(self, prepared: PreparedScan) -> Tensor:
+        """Return the scan as the network takes it: (1, 1, D, H, W) in [0, 1] on the device."""
+        import torch
+
+        from adclip.imaging.steps.grid import to_model_order
+
+        image = torch.from_numpy(to_model_order(prepared.image).copy()).float()
+        return image[None, None].to(self.device)
+
+    def score(
+        self,
+        image: Tensor,
+        visit: Visit | None,
+        vision_record: AttentionRecord | None = None,
+        fusion_record: AttentionRecord | None = None,
+    ) -> Scores:
+        """Score one scan with all that `complete` says of the person; the caller decides about gradients."""
+        from adclip.prediction.scoring import score_batch
+
+        return score_batch(self.reader, image, [visit or Visit()], None, vision_record, fusion_record)
+
+    def answer(self, prepared: PreparedScan, visit: Visit | None) -> Answer:
+        """Score one scan without gradients; `visit` is the row of the table."""
+        import torch
+
+        completed = self.complete(prepared, visit)
+        with torch.inference_mode():
+            return self.to_answer(self.score(self.to_image(prepared), completed), completed)
+
+    def to_answer(self, scores: Scores, visit: Visit | None) -> Answer:
+        """Give the numbers of one scan their names."""
+        used = bool(visit and self.reader.fields(visit))
+        report = self._report_of(visit).text if visit and used else None
+        # without a usable field the report candidates are the bare phrases, so the first line serves both cases
+        named = dict(zip(self.labels, scores.report[0].tolist(), strict=True))
+        bare = dict(zip(self.labels, scores.bare[0].tolist(), strict=True))
+        points = None
+        if scores.mmse is not None and self.record.mmse_mean is not None and self.record.mmse_sd is not None:
+            points = float(scores.mmse[0].detach()) * self.record.mmse_sd + self.record.mmse_mean
+        distance = None if self.gate is None else float(self.gate.distance(scores.image.cls)[0])
+        return Answer(named, bare, points, used, report, distance)
+
+    def to_prediction(self, item: ScanItem, prepared: PreparedScan, visit: Visit | None, answer: Answer) -> Prediction:
+        """Numbers to the record of the contract; `visit` is the row of the table."""
+        from adclip.clinical.columns import are_plausible
+        from adclip.clinical.measured import volumes_of
+        from adclip.prediction.volumetry import IMPLAUSIBLE, NEED_RAW_SCAN, ask_baseline, describe
+
+        result = calibrated(answer, self.record.calibration)
+        flags = [*prepared.flags, *result.flags]
+        if visit is None:
+            flags.append("no_metadata")
+        elif not answer.used_report:
+            flags.append("no_report")
+        flags += self._flags_of_volumes(self.complete(prepared, visit))
+        volumes = prepared.volumes
+        if volumes is not None and not are_plausible(volumes.mm3):
+            flags.append(IMPLAUSIBLE)
+        if volumes is None and visit is not None:
+            volumes = volumes_of(visit)
+        if self.volumes and item.preprocessed and volumes is None:
+            flags.append(NEED_RAW_SCAN)
+        metadata_only = self._metadata_only(visit)
+        if metadata_only and {likeliest(result.scan_only), likeliest(metadata_only)} == {
+            self.labels[0],
+            self.labels[-1],
+        }:
+            flags.append("scan_and_metadata_disagree")
+        prediction = Prediction(
+            scan=shown(item.path),
+            status=STATUS_OF_VERDICT[prepared.qc.verdict or "pass"],
+            subject_id=(visit.subject_id if visit and visit.subject_id else item.subject_id) or None,
+            session_id=item.session_id or (visit.session_id if visit else None),
+            diagnosis=likeliest(result.probabilities),
+            scores=answer.scores,
+            probabilities=result.probabilities,
+            prediction_set=result.prediction_set,
+            mmse=self._score(answer, visit),
+            scan_only=result.scan_only,
+            metadata_only=metadata_only,
+            volumes_only=ask_baseline(self.record.volumes_baseline, prepared.volumes, visit),
+            volumes=describe(volumes, visit),
+            volumes_source=None if volumes is None else volumes.source,
+            flags=(),
+            report=answer.report,
+            model=self.identity,
+            adclip_version=__version__,
+            notice=self.record.notice,
+            score_name=self.record.task.score_key,
+        )
+        return with_flags(prediction, flags)
+
+    def _report_of(self, visit: Visit) -> Report:
+        """Write what the network reads of a visit, in the version it was taught on, without a label phrase."""
+        from adclip.clinical.reports import fields_of, render
+
+        keep = self.record.task.keep(fields_of(self.record.style))
+        return render(visit, self.record.style, None, keep, version=self.record.template_version)
+
+    def _was_taught_volumes(self) -> bool:
+        """Whether volumes varied among the training visits, so that reports told of them; True where the record does not say."""
+        baseline = self.record.metadata_baseline
+        return self.record.reports and (baseline is None or baseline.reads_volumes_of_table)
+
+    def _flags_of_volumes(self, completed: Visit | None) -> list[str]:
+        """Say what is to be known of the volumes in the report, if there are any."""
+        from adclip.clinical.reports.readings import BRIDGED
+        from adclip.prediction.volumetry import foreign_flag
+
+        if completed is None or not any(column.endswith("_mm3") for column in self.reader.fields(completed)):
+            return []
+        foreign = foreign_flag(completed.volumes_source, self.record.training.volumes_sources or ())
+        flags = self._report_of(completed).flags
+        return [*([foreign] if foreign else []), *(flag for flag in flags if flag in ("estimated_volumes", BRIDGED))]
+
+    def _score(self, answer: Answer, visit: Visit | None) -> ScoreEstimate | None:
+        if answer.mmse_points is None:
+            return None
+        task = self.record.task
+        lowest, highest = task.score_range
+        points = min(max(answer.mmse_points, lowest), highest)
+        half, points_of_row = self.record.calibration.mmse_half_width, task.score_of(visit) if visit else None
+        if half is None:
+            return ScoreEstimate(points, known=points_of_row)
+        return ScoreEstimate(points, max(points - half, lowest), min(points + half, highest), points_of_row)
+
+    def _metadata_only(self, visit: Visit | None) -> Mapping[str, float] | None:
+        from adclip.prediction.metadata_baseline import MetadataBaseline
+
+        if visit is None or self.record.metadata_baseline is None:
+            return None
+        return MetadataBaseline.from_dict(self.record.metadata_baseline.content).predict(visit)

@@ -1,0 +1,179 @@
+"""What the network says of scans and visits: the one road that training, calibration, prediction and explanation share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from adclip.clinical.reports import bare_phrase, candidates, usable_fields
+from adclip.domain import Visit
+from adclip.model.network import ImageTokens, Network, TextTokens
+from adclip.model.text import tokenize
+from adclip.model.vision import AttentionRecord
+from adclip.task import ALZHEIMER, Task
+
+
+@dataclass(frozen=True)
+class Wording:
+    """How one report of a training step is written.
+
+    Parameters
+    ----------
+    keep : frozenset of str or None
+        Columns that may be printed (report dropout); None keeps all.
+    phrasing : int
+        Which wordings, see `adclip.clinical.reports.render`; 0 is the canonical one, as at prediction.
+    """
+
+    keep: frozenset[str] | None = None
+    phrasing: int = 0
+
+
+def report_texts(
+    visit: Visit,
+    labels: Sequence[str],
+    style: str,
+    keep: frozenset[str] | None = None,
+    phrasing: int = 0,
+    *,
+    reports: bool = True,
+    task: Task = ALZHEIMER,
+    version: str | None = None,
+) -> list[str]:
+    """Return one candidate report per class: the same sentences, another label phrase; with nothing usable, the bare phrases."""
+    fields = frozenset(task.usable(usable_fields(visit, style))) if reports else frozenset()
+    kept = fields if keep is None else fields & keep
+    if not kept:
+        return [bare_phrase(label, task.phrases) for label in labels]
+    return [report.text for report in candidates(visit, style, labels, kept, phrasing, task.phrases, version)]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Writes the candidate texts of a model and encodes them.
+
+    Parameters
+    ----------
+    network : Network
+    tokenizer : Tokenizer
+    labels : tuple of str
+        Class order.
+    style : str
+        Report style.
+    class_texts : TextTokens or None
+        The bare phrases as the finished model encoded them; None while it learns.
+    with_reports : bool
+        Whether the model reads reports at all.
+    task : Task
+        Phrases of the classes, and the columns that reports may use.
+    version : str or None
+        Version of the style's words that the model reads; None the newest, as a model reads that learns now.
+    """
+
+    network: Network
+    tokenizer: object
+    labels: tuple[str, ...]
+    style: str
+    class_texts: TextTokens | None = None
+    with_reports: bool = True
+    task: Task = ALZHEIMER
+    version: str | None = None
+
+    def fields(self, visit: Visit) -> tuple[str, ...]:
+        """Return the columns of a visit that this model's reports use."""
+        return self.task.usable(usable_fields(visit, self.style)) if self.with_reports else ()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return self.network.logit_scale.device
+
+    def encode(self, texts: Sequence[str], count: int) -> TextTokens:
+        """Encode texts given scan by scan, `count` candidates each; equal texts are encoded once."""
+        distinct = list(dict.fromkeys(texts))
+        place = {text: index for index, text in enumerate(distinct)}
+        batch = tokenize(distinct, self.tokenizer, self.network.text_limit)  # type: ignore[arg-type]
+        tokens = self.network.text_tokens(batch.to(self.device), 1)
+        order = torch.tensor([place[text] for text in texts], device=self.device).reshape(-1, count)
+        return TextTokens(tokens.tokens[order, 0], tokens.words[order, 0])
+
+    def bare_texts(self) -> list[str]:
+        """Class phrases without a report."""
+        return [bare_phrase(label, self.task.phrases) for label in self.labels]
+
+    def report_texts(self, visit: Visit, keep: frozenset[str] | None = None, phrasing: int = 0) -> list[str]:
+        """Return the candidate reports of a visit; see the function of this name."""
+        return report_texts(
+            visit,
+            self.labels,
+            self.style,
+            keep,
+            phrasing,
+            reports=self.with_reports,
+            task=self.task,
+            version=self.version,
+        )
+
+    def bare(self) -> TextTokens:
+        """Encode the bare phrases: shared by all scans."""
+        if self.class_texts is not None:
+            return self.class_texts
+        return self.encode(self.bare_texts(), len(self.labels))
+
+    def reports(self, visits: Sequence[Visit], wordings: Sequence[Wording] | None = None) -> TextTokens:
+        """Encode the candidate reports of several visits."""
+        wordings = wordings or [Wording()] * len(visits)
+        if self.class_texts is not None and not any(self.fields(visit) for visit in visits):
+            return self.class_texts
+        texts = [
+            text
+            for visit, wording in zip(visits, wordings, strict=True)
+            for text in self.report_texts(visit, wording.keep, wording.phrasing)
+        ]
+        return self.encode(texts, len(self.labels))
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Answers for B scans.
+
+    Parameters
+    ----------
+    report, bare : Tensor (B, K)
+        Class scores before temperature, with report candidates and with bare phrases.
+    mmse : Tensor (B,) or None
+        z-scored MMSE.
+    image : ImageTokens
+        For losses on embeddings.
+    texts : TextTokens
+        The encoded report candidates.
+    """
+
+    report: Tensor
+    bare: Tensor
+    mmse: Tensor | None
+    image: ImageTokens
+    texts: TextTokens
+
+
+def score_batch(
+    reader: Reader,
+    images: Tensor,
+    visits: Sequence[Visit],
+    wordings: Sequence[Wording] | None = None,
+    vision_record: AttentionRecord | None = None,
+    fusion_record: AttentionRecord | None = None,
+) -> Scores:
+    """Score scans (B, 1, D, H, W) in [0, 1] against the candidate reports of their visits and against bare phrases.
+
+    The records, if given, are filled from the last vision block and from the road MHA(T<-I) of the report candidates.
+    """
+    network = reader.network
+    image = network.image_tokens(images, vision_record)
+    texts = reader.reports(visits, wordings)
+    report = network.score(image, texts, fusion_record)
+    bare = reader.bare()
+    return Scores(report, report if bare is texts else network.score(image, bare), image.mmse, image, texts)

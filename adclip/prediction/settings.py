@@ -1,0 +1,66 @@
+"""How raw scans become volumes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from adclip.errors import ConfigError
+from adclip.settings.setting import Setting, Settings
+from adclip.settings.shared import Device, Inputs, Model, Orientation, OutFolder, Overwrite, Series
+
+VERDICTS = ("pass", "warn", "fail")
+
+
+# fmt: off
+# The formatter would spread a setting over seven lines; here it stands on one or two.
+@dataclass(frozen=True)
+class PreprocessConfig(Settings):
+    """Settings of `adclip preprocess`; the model's input contract sets the grid."""
+
+    inputs: Inputs
+    out: OutFolder
+    volumes: Annotated[bool, Setting("Also hippocampus, ventricles, brain, ICV: from a table beside the scan, else measured.",
+        flags=("--volumes",))] = False
+    overrides: Annotated[tuple[str, ...], Setting("Your own quality verdict: pass, warn or fail. Recorded beside the measured one; may be "
+        "repeated.", metavar="SUBJECT[/SESSION]=VERDICT", flags=("--override",))] = ()
+    orientation: Orientation = None
+    series: Series = None
+    model: Model = "builtin"
+    device: Device = "auto"
+    # a script without `__main__` must not start processes unasked; a command may
+    workers: Annotated[int, Setting("Processes that share the work; 0: as many as cores and memory allow.", default_there=0)] = 1
+    shard: Annotated[str | None, Setting("Only every N-th scan from the I-th on; SLURM job arrays set it.", metavar="I/N")] = None
+    overwrite: Overwrite = False
+
+    def check_together(self) -> None:
+        """Refuse a negative number of processes, and verdicts of another form."""
+        if self.workers < 0:
+            raise ConfigError.bad_value("--workers", f"{self.workers} is less than 0", "0 lets adclip choose")
+        for text in self.overrides:
+            parse_override(text)
+
+
+def parse_override(text: str) -> tuple[str, str | None, str]:
+    """Return (subject, session or None, verdict) of `SUBJECT[/SESSION]=VERDICT`.
+
+    Raises
+    ------
+    ConfigError
+        If it has another form or another verdict.
+
+    Examples
+    --------
+    >>> parse_override("sub-01/ses-m06=pass")
+    ('01', 'm06', 'pass')
+    """
+    who, equals, verdict = text.rpartition("=")
+    subject, _, session = who.partition("/")
+    subject, session = subject.removeprefix("sub-"), session.removeprefix("ses-")
+    if not equals or not subject or verdict not in VERDICTS:
+        raise ConfigError.bad_value(
+            "--override",
+            f"`{text}` is not SUBJECT[/SESSION]={'|'.join(VERDICTS)}",
+            "for example --override sub-01=pass",
+        )
+    return subject, session or None, verdict

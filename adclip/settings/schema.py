@@ -1,0 +1,54 @@
+"""Settings as JSON Schema, for editors and programs: what may stand in a settings file, with help, unit, source and limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from adclip.settings.setting import Field, Settings, fields_of, parts_of
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_NAMES = {bool: "boolean", int: "integer", float: "number", str: "string", Path: "string"}
+
+
+def to_json_schema(kind: type[Settings]) -> dict[str, Any]:
+    """Return the schema of the table of one command, `[finetune]` for example.
+
+    Notes
+    -----
+    Keys are options without their dashes, and fields where they are called otherwise (`column`, `columns`). All may be left
+    out: what is required can stand on the command line. Other keys are not refused, because options that are no settings
+    (`json`, `dry-run`) may stand there too; adclip itself refuses those that no command knows.
+    """
+    properties: dict[str, Any] = {}
+    for part in parts_of(kind).values():
+        properties |= to_json_schema(part)["properties"]
+    for field in fields_of(kind):
+        option = field.flag.removeprefix("--")
+        spellings = {field.name} if field.setting.is_argument else {field.name, option, option.replace("-", "_")}
+        properties |= dict.fromkeys(sorted(spellings), _of(field))
+    return {"type": "object", "description": (kind.__doc__ or "").partition("\n")[0], "properties": properties}
+
+
+def file_schema(commands: Mapping[str, type[Settings]]) -> dict[str, Any]:
+    """Return the schema of a whole settings file, with a table for each command."""
+    tables = {name: to_json_schema(kind) for name, kind in commands.items()}
+    return {"$schema": DIALECT, "title": "adclip settings file", "type": "object", "properties": tables}
+
+
+def _of(field: Field) -> dict[str, Any]:
+    setting = field.setting
+    one: dict[str, Any] = {"type": _NAMES[field.one_kind]}
+    if setting.choices:
+        one["enum"] = list(setting.choices)
+    if setting.at_least is not None:
+        one["minimum"] = setting.at_least
+    schema: dict[str, Any] = {"anyOf": [one, {"type": "array", "items": one}]} if field.is_several else one
+    told = [setting.help]
+    told += [f"Unit: {setting.unit}."] if setting.unit else []
+    told += [f"Source: {setting.source}."] if setting.source else []
+    schema = schema | {"description": " ".join(told)}
+    if not field.is_required and field.default not in (None, ()):
+        schema["default"] = str(field.default) if isinstance(field.default, Path) else field.default
+    return schema

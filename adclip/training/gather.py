@@ -1,0 +1,82 @@
+"""What a finished training says of itself in `adapter.json`."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+from collections.abc import Mapping
+from typing import Any
+
+from adclip.clinical.reports import template_version
+from adclip.clinical.tables.people import person_of
+from adclip.evaluation.calibrate import calibrate
+from adclip.evaluation.measure import count_subjects, reads_report, shares_of
+from adclip.model.record import AdapterRecord
+from adclip.model.record_parts import StoredBaseline, Training
+from adclip.prediction.metadata_baseline import MetadataBaseline
+from adclip.prediction.volumes_baseline import VolumesBaseline
+from adclip.training.enrol import Enrolment
+from adclip.training.fit_gate import find_limit
+from adclip.training.methods import Fitted, Material
+from adclip.version import __version__
+
+LIBRARIES = ("torch", "transformers", "nibabel", "numpy")
+# Settings that a RUN tells of its training; paths and devices are not among them.
+RECORDED = (
+    "method", "recipe", "diagnosis_policy", "from_scratch", "objective", "label_policy", "seed", "fold", "train_size", "batch_size", "learning_rate",
+    "weight_decay", "pretrained_rate", "alpha", "bare_weight", "contrast_weight", "report_dropout", "field_dropout", "memory", "patience",
+    "augment", "flip", "precision",
+)  # fmt: skip
+
+
+def gather_record(
+    material: Material, enrolled: Enrolment, fitted: Fitted, certificate: Mapping[str, Any], *, known_scores: int
+) -> AdapterRecord:
+    """Calibrate what was learned, and gather what the RUN says of itself but for the test subjects' numbers."""
+    config, base, task = material.config, material.base, material.task
+    cohort, places = material.cohort, material.parts
+    has_score = fitted.prompts.mmse_token and known_scores > 1
+    # repeated visits of one person are not exchangeable: one visit each
+    ids = {place: person_of(cohort.visits[place].subject_id) for place in places["calibration"]}
+    once = list({person: place for place, person in reversed(ids.items())}.values())
+    has_report = [reads_report(cohort.visits[place], config.style, task, reports=config.reports) for place in once]
+    prior = shares_of(cohort, places["train"], task.classes)
+    calibration = dataclasses.replace(
+        calibrate(fitted.answers(once), cohort.labels[once], cohort.mmse[once], has_report, tuple(prior.values())),
+        gate_limit=find_limit(fitted.distances(once)) if once else None,
+    )
+    train = [cohort.visits[place] for place in places["train"]]
+    truth = [str(visit.diagnosis) for visit in train]
+    baseline = MetadataBaseline.fit(train, truth, task.classes, task.columns)
+    by_volumes = VolumesBaseline.fit([cohort.case(place) for place in places["train"]], truth, task.classes)
+    return AdapterRecord(
+        base={"name": base.name, "revision": base.revision, "sha256": base.sha256},
+        model=base.config,
+        prompts=fitted.prompts,
+        labels=task.classes,
+        phrases=dict(task.phrases),
+        task=task,
+        style=config.style,
+        mmse_mean=material.mmse_stats[0] if has_score else None,
+        mmse_sd=material.mmse_stats[1] if has_score else None,
+        calibration=calibration,
+        metadata_baseline=StoredBaseline.from_dict(baseline.to_dict()),
+        volumes_baseline=None if by_volumes is None else StoredBaseline.from_dict(by_volumes.to_dict()),
+        prior=prior,
+        training=Training(
+            settings={name: getattr(config, name) for name in RECORDED},
+            epochs=fitted.progress.epoch,
+            best_epoch=fitted.progress.best_epoch,
+            counts={part: count_subjects(cohort, places[part], task.classes) for part in places},
+            volumes_sources=tuple(sorted({visit.volumes_source for visit in train if visit.volumes_source})),
+            trainable_parameters=fitted.trained,
+            certificate=certificate,
+            split_sha256=enrolled.split.sha256,
+            fingerprint=material.fingerprint,
+        ),
+        metrics={},
+        adclip_version=__version__,
+        libraries={name: importlib.metadata.version(name) for name in LIBRARIES},
+        template_version=template_version(config.style),
+        reports=config.reports,
+    )

@@ -1,0 +1,117 @@
+"""Settings of the verbs that no other room shares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from adclip.clinical.settings import TableOptions
+from adclip.settings.setting import Setting, Settings
+from adclip.settings.shared import (
+    MAX_DAYS,
+    Columns,
+    Device,
+    Inputs,
+    MaxDays,
+    Meta,
+    Model,
+    Orientation,
+    OutFolder,
+    Overwrite,
+    Precision,
+    Seed,
+    Series,
+    Subject,
+    Volumes,
+    as_paths,
+)
+
+WEIGHTS_ACTIONS = ("list", "fetch", "verify", "path", "import", "export")
+
+
+class _WithRows:
+    """What is joined to the scans, where a row may be given and its answers are not read."""
+
+    meta: Path | tuple[Path, ...] | None
+    columns: tuple[str, ...]
+    max_days: int
+
+    @property
+    def metas(self) -> tuple[Path, ...]:
+        """The metadata tables: none, one or several."""
+        return as_paths(self.meta)
+
+    @property
+    def table_options(self) -> TableOptions:
+        """How they are read."""
+        return TableOptions(self.columns, max_days=self.max_days)
+
+
+# fmt: off
+# The formatter would spread a setting over seven lines; here it stands on one or two.
+@dataclass(frozen=True)
+class PredictConfig(_WithRows, Settings):
+    """Settings of `adclip predict`."""
+
+    inputs: Inputs
+    meta: Meta = None
+    model: Model = "builtin"
+    subject: Subject = None
+    columns: Columns = ()
+    max_days: MaxDays = MAX_DAYS
+    out: Annotated[Path | None, Setting("Also write predictions.jsonl and predictions.csv here.", flags=("--out", "-o"))] = None
+    volumes: Volumes = True
+    orientation: Orientation = None
+    series: Series = None
+    device: Device = "auto"
+    precision: Precision = "auto"
+    overwrite: Overwrite = False
+
+
+@dataclass(frozen=True)
+class ExplainConfig(_WithRows, Settings):
+    """Settings of `adclip explain`; the seed orders the random baseline of the faithfulness curve."""
+
+    inputs: Inputs
+    out: OutFolder
+    meta: Meta = None
+    model: Model = "builtin"
+    subject: Subject = None
+    columns: Columns = ()
+    max_days: MaxDays = MAX_DAYS
+    target: Annotated[str | None, Setting("What to explain; by default the predicted class.", metavar="CN|MCI|AD|mmse")] = None
+    volumes: Volumes = True
+    orientation: Orientation = None
+    series: Series = None
+    device: Device = "auto"
+    precision: Precision = "auto"
+    seed: Seed = 0
+    overwrite: Overwrite = False
+
+
+@dataclass(frozen=True)
+class WeightsConfig(Settings):
+    """Settings of `adclip weights`."""
+
+    action: Annotated[str, Setting("What to do.", is_argument=True, called="weights", show_default=False, choices=WEIGHTS_ACTIONS)]
+    what: Annotated[str | None, Setting("A base model: `m3d-clip`, `builtin`, an imported name. For import a folder, file or archive; "
+        "export also takes a RUN folder.", metavar="[WHAT]", is_argument=True)] = None
+    out: Annotated[Path | None, Setting("Archive to export to.", metavar="FILE.zip", flags=("--out", "-o"),
+        source="without it `NAME.adclip.zip` in the current folder")] = None
+    name: Annotated[str | None, Setting("Name for an imported base.")] = None
+    tokenizer: Annotated[Path | None, Setting("Vocabulary for an imported base that lies without one.", metavar="VOCAB.txt")] = None
+    revision: Annotated[str | None, Setting("Revision to fetch: a commit of the hub, a branch or a tag.")] = None
+    overwrite: Overwrite = False
+
+
+@dataclass(frozen=True)
+class DemoConfig(Settings):
+    """Settings of `adclip demo`."""
+
+    out: Annotated[Path, Setting("Folder for everything the demo makes.", flags=("--out", "-o"))] = Path("adclip-demo")
+    subjects: Annotated[int, Setting("Size of the simulated cohort.", at_least=120)] = 240
+    epochs: Annotated[int, Setting("Passes of the fine-tuning.", at_least=1)] = 4
+    device: Device = "auto"
+    seed: Seed = 0
+    overwrite: Overwrite = False

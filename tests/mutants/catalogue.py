@@ -1,0 +1,777 @@
+"""The faults that the tests are to notice, each named after the harm that it would do.
+
+A fault is an exact piece of one file and what stands in its place. The piece must occur once: `tests/test_mutants.py` holds this, so that
+the list follows the code. Faults that change nothing anybody could see have no place here, nor those that merely break the program.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from pathlib import Path
+
+ISOLATION = "tests/verbs/test_isolation.py"
+OF_THE_TEST = f"{ISOLATION}::test_the_people_of_the_test_change_nothing_but_their_own_numbers"
+OF_THE_CALIBRATION = f"{ISOLATION}::test_the_people_of_the_calibration_set_thresholds_and_nothing_else"
+OF_THE_VALIDATION = f"{ISOLATION}::test_the_people_of_the_validation_choose_the_epoch_and_nothing_else"
+PREDICT, NUMBERS, EXPLAIN = (f"tests/verbs/test_{name}.py" for name in ("predict", "numbers", "explain"))
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One fault.
+
+    Parameters
+    ----------
+    name : str
+        The harm to a user.
+    file : str
+        Below the repository.
+    text : str
+        What stands there now, exactly once.
+    replacement : str
+        What is planted instead.
+    killers : tuple of str
+        Tests, as pytest takes them, of which at least one must fail.
+    """
+
+    name: str
+    file: str
+    text: str
+    replacement: str
+    killers: tuple[str, ...]
+
+    def plant(self, root: Path) -> str:
+        """Return the file with the fault in it.
+
+        Raises
+        ------
+        ValueError
+            If the text does not occur exactly once, or what comes out is no Python.
+        """
+        source = (root / self.file).read_text(encoding="utf-8")
+        if (found := source.count(self.text)) != 1 or self.text == self.replacement:
+            raise ValueError(f"{self.name}: its text occurs {found} times in {self.file}, not once")
+        planted = source.replace(self.text, self.replacement)
+        try:
+            ast.parse(planted)
+        except SyntaxError as error:
+            raise ValueError(f"{self.name}: {self.file} is no Python any more ({error})") from None
+        return planted
+
+
+LEAKS = (
+    Mutant(
+        "mmse_scaled_by_the_scores_of_all_subjects",
+        "adclip/verbs/finetune.py",
+        'true_scores = cohort.mmse[places["train"]].numpy()',
+        "true_scores = cohort.mmse.numpy()",
+        (OF_THE_TEST,),
+    ),
+    Mutant(
+        "calibrated_on_validation_subjects_too",
+        "adclip/training/gather.py",
+        'for place in places["calibration"]}',
+        'for place in [*places["calibration"], *places["validation"]]}',
+        (OF_THE_VALIDATION,),
+    ),
+    Mutant(
+        "calibrated_on_test_subjects_too",
+        "adclip/training/gather.py",
+        'for place in places["calibration"]}',
+        'for place in [*places["calibration"], *places["test"]]}',
+        (OF_THE_TEST,),
+    ),
+    Mutant(
+        "visits_of_one_person_counted_as_people_in_the_calibration",
+        "adclip/training/gather.py",
+        "once = list({person: place for place, person in reversed(ids.items())}.values())",
+        "once = list(ids)",
+        (OF_THE_CALIBRATION,),
+    ),
+    Mutant(
+        "epoch_chosen_by_the_calibration_subjects_too",
+        "adclip/training/methods.py",
+        'learner, material.cohort, parts["train"], parts["validation"], settings,',
+        'learner, material.cohort, parts["train"], [*parts["validation"], *parts["calibration"]], settings,',
+        (OF_THE_CALIBRATION,),
+    ),
+    Mutant(
+        "epoch_chosen_by_the_test_subjects_too",
+        "adclip/training/methods.py",
+        'learner, material.cohort, parts["train"], parts["validation"], settings,',
+        'learner, material.cohort, parts["train"], [*parts["validation"], *parts["test"]], settings,',
+        (OF_THE_TEST,),
+    ),
+    Mutant(
+        "last_epoch_shipped_instead_of_the_best",
+        "adclip/training/loop.py",
+        "        self._load(self.best)\n        return progress",
+        "        self._load(self.last)\n        return progress",
+        (
+            "tests/training/test_loop.py::test_the_best_epoch_is_what_remains",
+            "tests/training/test_loop.py::test_the_last_epoch_is_kept_beside_the_best",
+        ),
+    ),
+    Mutant(
+        "gate_fitted_on_all_subjects",
+        "adclip/training/methods.py",
+        'gate = fit_gate(embed(material.parts["train"]))',
+        "gate = fit_gate(embed(range(len(material.cohort.visits))))",
+        (OF_THE_TEST,),
+    ),
+    Mutant(
+        "volumes_baseline_fitted_on_all_subjects",
+        "adclip/training/gather.py",
+        'VolumesBaseline.fit([cohort.case(place) for place in places["train"]], truth, task.classes)',
+        "VolumesBaseline.fit([cohort.case(place) for place in range(len(cohort.visits))], "
+        "[str(visit.diagnosis) for visit in cohort.visits], task.classes)",
+        (OF_THE_TEST,),
+    ),
+    Mutant(
+        "shares_of_the_classes_counted_on_all_subjects",
+        "adclip/training/gather.py",
+        'prior = shares_of(cohort, places["train"], task.classes)',
+        "prior = shares_of(cohort, range(len(cohort.visits)), task.classes)",
+        (OF_THE_TEST,),
+    ),
+    Mutant(
+        "linear_probe_scaled_by_all_scans",
+        "adclip/training/baselines.py",
+        "mean, sd = features[train].mean(0), features[train].std(0) + 1e-9",
+        "mean, sd = features.mean(0), features.std(0) + 1e-9",
+        (f"{ISOLATION}::test_what_stands_beside_the_model_knows_no_more_than_it",),
+    ),
+    Mutant(
+        "scans_that_failed_their_quality_check_trained_on",
+        "adclip/imaging/sources/ours.py",
+        "return [item for item in items if not failed(item)]",
+        "return list(items)",
+        (f"{ISOLATION}::test_scans_that_failed_their_quality_check_teach_nothing",),
+    ),
+    Mutant(
+        "one_person_under_two_ids_on_both_sides_of_the_split",
+        "adclip/clinical/tables/people.py",
+        'return fold(f"{key.study} {key.subject}")',
+        "return fold(subject)",
+        ("tests/cli/test_people.py",),
+    ),
+    Mutant(
+        "diagnosis_in_wide_letters_passes_as_no_leak",
+        "adclip/clinical/reports/lint.py",
+        'text = _UNSEEN.sub("", unicodedata.normalize("NFKC", report.text))',
+        'text = _UNSEEN.sub("", report.text)',
+        ("tests/clinical/test_lint.py::test_other_letters_of_the_same_look_hide_nothing",),
+    ),
+)
+
+TRAINING = (
+    Mutant(
+        "unknown_mmse_taught_as_the_mean",
+        "adclip/training/losses.py",
+        "    known = ~torch.isnan(wanted)\n",
+        "    wanted = torch.nan_to_num(wanted)\n    known = ~torch.isnan(wanted)\n",
+        ("tests/training/test_losses.py",),
+    ),
+    Mutant(
+        "rare_classes_neglected_by_the_loss",
+        "adclip/training/losses.py",
+        "return functional.cross_entropy(scores + log_prior, labels)",
+        "return functional.cross_entropy(scores, labels)",
+        ("tests/training/test_losses.py",),
+    ),
+    Mutant(
+        "half_of_the_scans_mirrored_unasked",
+        "adclip/training/augment.py",
+        "        if self.flip:\n",
+        "        if not self.flip:\n",
+        ("tests/training/test_augment.py",),
+    ),
+    Mutant(
+        "mmse_measured_without_its_mean",
+        "adclip/evaluation/calibrate.py",
+        "mmse.append(scores.mmse.cpu() * mmse_stats[1] + mmse_stats[0])",
+        "mmse.append(scores.mmse.cpu() * mmse_stats[1])",
+        (f"{NUMBERS}::test_what_was_measured_is_what_the_folder_answers",),
+    ),
+    Mutant(
+        "missing_values_taken_for_zero_when_the_baseline_is_fitted",
+        "adclip/prediction/metadata_baseline.py",
+        "table = np.where(np.isfinite(table), table, medians)",
+        "table = np.where(np.isfinite(table), table, 0.0)",
+        (f"{NUMBERS}::test_a_missing_cell_counts_as_the_median_of_the_training_people",),
+    ),
+    Mutant(
+        "prediction_sets_measured_by_the_threshold_of_the_other_road",
+        "adclip/evaluation/measure.py",
+        "[calibration.set_threshold if one else calibration.scan_only_set_threshold for one in has_report]",
+        "[calibration.set_threshold for one in has_report]",
+        (f"{NUMBERS}::test_sets_are_measured_by_the_road_of_each_answer",),
+    ),
+    Mutant(
+        "accuracy_told_for_another_mix_of_classes",
+        "adclip/prediction/answer.py",
+        "prior = 0.0 if shares is None else np.log(shares)\n    values",
+        "prior = 0.0\n    values",
+        (NUMBERS,),
+    ),
+)
+
+CALIBRATION = (
+    Mutant(
+        "interval_of_the_mmse_too_narrow_for_new_people",
+        "adclip/evaluation/calibrate.py",
+        "rank = int(np.ceil((len(nonconformity) + 1) * COVERAGE))",
+        "rank = int(np.ceil(len(nonconformity) * COVERAGE))",
+        ("tests/training/test_losses.py",),
+    ),
+    Mutant(
+        "prediction_set_by_the_threshold_of_the_other_road",
+        "adclip/prediction/answer.py",
+        "        threshold = calibration.set_threshold\n",
+        "        threshold = calibration.scan_only_set_threshold\n",
+        (f"{PREDICT}::test_each_road_has_its_own_threshold_and_temperature",),
+    ),
+    Mutant(
+        "scan_only_by_the_temperature_of_the_other_road",
+        "adclip/prediction/answer.py",
+        "scan_only = name_probabilities(answer.bare, calibration.scan_only_temperature)",
+        "scan_only = name_probabilities(answer.bare, calibration.temperature)",
+        (f"{PREDICT}::test_each_road_has_its_own_threshold_and_temperature",),
+    ),
+    Mutant(
+        "uncalibrated_answers_not_told_apart",
+        "adclip/prediction/answer.py",
+        "() if fitted else (NOT_CALIBRATED,)",
+        "()",
+        (f"{NUMBERS}::test_without_calibration_subjects_the_answer_says_so",),
+    ),
+    Mutant(
+        "scan_unlike_the_training_ones_not_flagged",
+        "adclip/prediction/answer.py",
+        "answer.distance > calibration.gate_limit",
+        "answer.distance < calibration.gate_limit",
+        ("tests/training/test_gate.py",),
+    ),
+    Mutant(
+        "doubtful_answer_told_as_sure",
+        "adclip/prediction/answer.py",
+        'status="caution" if careful else prediction.status',
+        "status=prediction.status",
+        (f"{PREDICT}::test_the_only_row_of_another_subject_is_used_and_told", "tests/training/test_gate.py"),
+    ),
+)
+
+PREDICTION = (
+    Mutant(
+        "missing_values_taken_for_zero_when_the_baseline_answers",
+        "adclip/prediction/metadata_baseline.py",
+        "values = np.where(np.isfinite(values), values, self.medians)",
+        "values = np.where(np.isfinite(values), values, 0.0)",
+        (f"{PREDICT}::test_a_missing_cell_is_read_as_the_median_of_training",),
+    ),
+    Mutant(
+        "scan_that_failed_vanishes_from_the_output",
+        "adclip/verbs/predict.py",
+        "            predictions.append(failed_prediction(job.item, error, record.task))\n",
+        "",
+        (f"{PREDICT}::test_one_bad_scan_stops_nobody",),
+    ),
+    Mutant(
+        "row_of_another_subject_used_unsaid",
+        "adclip/verbs/predict.py",
+        '(*flags, "row_of_other_subject")',
+        "flags",
+        (f"{PREDICT}::test_the_only_row_of_another_subject_is_used_and_told",),
+    ),
+    Mutant(
+        "volumes_of_a_foreign_program_used_unsaid",
+        "adclip/prediction/volumetry.py",
+        "            return OTHER_VERSION\n    return OTHER_SOFTWARE",
+        "            return OTHER_VERSION\n    return None",
+        (f"{PREDICT}::test_volumes_of_a_program_that_the_model_has_not_met_are_flagged",),
+    ),
+    Mutant(
+        "smaller_side_told_as_the_larger",
+        "adclip/prediction/volumetry.py",
+        "100 * (right - left) / ((right + left) / 2)",
+        "100 * (left - right) / ((right + left) / 2)",
+        ("tests/verbs/test_volumes_shown.py",),
+    ),
+    Mutant(
+        "volumes_of_an_impossible_brain_enter_the_report",
+        "adclip/prediction/volumetry.py",
+        "(visit is not None and visit.has_volumes) or not are_plausible(volumes.mm3):",
+        "(visit is not None and visit.has_volumes):",
+        ("tests/verbs/test_volumes.py",),
+    ),
+    Mutant(
+        "model_on_another_base_answers",
+        "adclip/model/build.py",
+        "if not base.hashed and file_sha256(base.weights) != base.sha256:",
+        "if False:",
+        ("tests/model/test_checkpoint.py::test_a_base_that_is_not_the_one_recorded",),
+    ),
+    Mutant(
+        "padding_of_a_text_changes_the_answer",
+        "adclip/model/network.py",
+        'rearrange(text.words, "b k l -> (b k) l"),',
+        'torch.ones_like(rearrange(text.words, "b k l -> (b k) l")),',
+        ("tests/training/test_loop.py::test_a_batch_answers_as_its_members_do", "tests/model/test_network.py"),
+    ),
+)
+
+EXPLANATION = (
+    Mutant(
+        "heatmap_outside_of_the_brain",
+        "adclip/verbs/explain.py",
+        "heat = from_model_order(heat_dhw) * prepared.mask",
+        "heat = from_model_order(heat_dhw)",
+        (f"{EXPLAIN}::test_there_is_no_relevance_outside_of_the_brain",),
+    ),
+    Mutant(
+        "left_and_right_exchanged_in_the_heatmap",
+        "adclip/imaging/steps/grid.py",
+        "np.swapaxes(array_dhw[..., ::-1, ::-1], -1, -3)",
+        "np.swapaxes(array_dhw[..., ::-1, :], -1, -3)",
+        (f"{EXPLAIN}::test_the_map_lies_on_the_scan_and_left_stays_left",),
+    ),
+    Mutant(
+        "left_and_right_exchanged_for_the_model_and_back",
+        "adclip/imaging/steps/grid.py",
+        "np.swapaxes(array_xyz, -1, -3)[..., ::-1, ::-1]",
+        "np.swapaxes(array_xyz, -1, -3)[..., ::-1, :]",
+        ("tests/imaging/test_grid.py",),
+    ),
+    Mutant(
+        "heatmap_laid_on_the_scan_as_if_it_were_the_template",
+        "adclip/imaging/steps/grid.py",
+        "np.linalg.inv(contract.affine_xyz) @ scan_to_mni @ volume.affine",
+        "np.linalg.inv(contract.affine_xyz) @ volume.affine",
+        (f"{EXPLAIN}::test_the_map_lies_on_the_scan_and_left_stays_left",),
+    ),
+    Mutant(
+        "what_speaks_against_a_class_shown_as_speaking_for_it",
+        "adclip/prediction/attribution.py",
+        "return scores[target] - others.mean()",
+        "return others.mean() - scores[target]",
+        ("tests/test_attribution.py",),
+    ),
+    Mutant(
+        "flat_heatmap_not_told_as_one",
+        "adclip/prediction/attribution.py",
+        '("flat_map",) if flat or peak <= FLAT else ()',
+        "()",
+        ("tests/test_attribution.py",),
+    ),
+)
+
+IMAGING = (
+    Mutant(
+        "headers_that_contradict_each_other_about_sides_believed",
+        "adclip/imaging/formats/geometry.py",
+        'if _codes(np.linalg.solve(_directions(affine), _directions(other))) != "RAS":',
+        "if False:",
+        ("tests/imaging/test_formats.py", "tests/imaging/test_files.py"),
+    ),
+    Mutant(
+        "header_that_nobody_filled_in_not_flagged",
+        "adclip/imaging/formats/geometry.py",
+        'flags.append("orientation_doubtful")',
+        "pass",
+        ("tests/imaging/test_formats.py", "tests/imaging/test_files.py"),
+    ),
+    Mutant(
+        "scan_of_freesurfer_half_a_voxel_off",
+        "adclip/imaging/formats/mgh.py",
+        "affine[:3, :3] @ np.array(shape) / 2",
+        "affine[:3, :3] @ (np.array(shape) - 1) / 2",
+        ("tests/imaging/test_formats.py",),
+    ),
+    Mutant(
+        "pixel_sizes_of_dicom_exchanged",
+        "adclip/imaging/formats/slices.py",
+        "(across * first.spacing[1])",
+        "(across * first.spacing[0])",
+        ("tests/imaging/test_dicom.py",),
+    ),
+    Mutant(
+        "missing_slices_of_a_dicom_series_closed_up",
+        "adclip/imaging/formats/slices.py",
+        "    if missing:\n",
+        "    if False:\n",
+        ("tests/imaging/test_dicom.py",),
+    ),
+    Mutant(
+        "two_patients_in_one_folder_read_as_one",
+        "adclip/imaging/formats/dicom.py",
+        "if len(people) > 1:",
+        "if False:",
+        ("tests/imaging/test_dicom.py",),
+    ),
+    Mutant(
+        "offset_of_one_byte_scans_forgotten",
+        "adclip/imaging/formats/values.py",
+        "(codes.astype(np.float64) * slope + intercept)",
+        "(codes.astype(np.float64) * slope)",
+        ("tests/imaging/test_formats.py", "tests/imaging/test_files.py"),
+    ),
+    Mutant(
+        "scan_shifted_on_the_grid_of_the_model",
+        "adclip/imaging/steps/grid.py",
+        "fine[:3, 3] -= fine[:3, axis] * (count - 1) / 2",
+        "fine[:3, 3] -= 0",
+        ("tests/imaging/test_grid.py",),
+    ),
+    Mutant(
+        "unusable_scan_told_as_a_mere_warning",
+        "adclip/imaging/quality/verdict.py",
+        '        return "fail", tuple(reasons)',
+        '        return "warn", tuple(reasons)',
+        ("tests/imaging/test_quality.py",),
+    ),
+    Mutant(
+        "doubtful_sides_not_told",
+        "adclip/imaging/quality/verdict.py",
+        'reasons.append("left_right_doubtful")',
+        "pass",
+        ("tests/imaging/test_quality.py",),
+    ),
+    Mutant(
+        "scan_that_is_no_t1_head_prepared_as_one",
+        "adclip/imaging/prepare.py",
+        "if not any_modality:",
+        "if any_modality:",
+        ("tests/imaging/test_modality.py", "tests/imaging/test_prepare.py"),
+    ),
+    Mutant(
+        "bad_quality_not_flagged",
+        "adclip/imaging/prepare.py",
+        'if quality.verdict != "pass":\n        flags.append(f"qc_{quality.verdict}")',
+        "if False:\n        pass",
+        ("tests/imaging/test_prepare.py", "tests/imaging/test_quality.py"),
+    ),
+    Mutant(
+        "earlier_result_of_a_refused_scan_stays_in_use",
+        "adclip/imaging/derivatives/withdraw.py",
+        "    sidecar_path(path).unlink(missing_ok=True)\n    return True",
+        "    return True",
+        ("tests/verbs/test_preprocess_again.py",),
+    ),
+    Mutant(
+        "cut_derivative_taken_for_a_finished_one",
+        "adclip/imaging/derivatives/currency.py",
+        "if not path.is_file() or path.stat().st_size != made.size:",
+        "if not path.is_file():",
+        ("tests/verbs/test_preprocess.py", "tests/verbs/test_preprocess_again.py"),
+    ),
+    Mutant(
+        "first_scan_of_a_shared_cohort_left_out",
+        "adclip/runtime/shards.py",
+        "items[shard[0] - 1 :: shard[1]]",
+        "items[shard[0] :: shard[1]]",
+        ("tests/test_cohort.py",),
+    ),
+    Mutant(
+        "volumes_of_the_sides_exchanged",
+        "adclip/imaging/volumes/medial_temporal.py",
+        "right, left = (probability[side]",
+        "left, right = (probability[side]",
+        ("tests/imaging/test_volumes.py",),
+    ),
+    Mutant(
+        "volumes_of_the_template_told_as_those_of_the_head",
+        "adclip/imaging/volumes/measure.py",
+        "fine_mm3 = float(np.prod(medial_temporal.BOX.spacing_mm)) / growth",
+        "fine_mm3 = float(np.prod(medial_temporal.BOX.spacing_mm))",
+        ("tests/imaging/test_volumes.py",),
+    ),
+    Mutant(
+        "volumes_of_another_segmenter_taken_for_current",
+        "adclip/prediction/volumetry.py",
+        "return not volumes.is_own or volumes.source == measured_by()",
+        "return True",
+        ("tests/verbs/test_volumes.py",),
+    ),
+)
+
+CLINICAL = (
+    Mutant(
+        "age_moved_into_the_past_instead_of_the_future",
+        "adclip/clinical/tables/nearest.py",
+        "+ _days_after(visit.values, values) / 365.25",
+        "- _days_after(visit.values, values) / 365.25",
+        ("tests/clinical/test_plausible.py", "tests/clinical/test_join.py"),
+    ),
+    Mutant(
+        "row_of_another_year_attached_to_a_visit",
+        "adclip/clinical/tables/nearest.py",
+        "if days is not None and days <= max_days:",
+        "if days is not None:",
+        ("tests/clinical/test_join.py",),
+    ),
+    Mutant(
+        "contradiction_between_tables_settled_in_silence",
+        "adclip/clinical/tables/joined.py",
+        "            elif mine[column] != value:\n",
+        "            elif False:\n",
+        ("tests/clinical/test_join.py",),
+    ),
+    Mutant(
+        "row_of_another_session_given_to_a_scan",
+        "adclip/clinical/scans/matching.py",
+        "_the_one(table, numbers, who) if all(table.rows[number].session_id is None for number in numbers) else None",
+        "_the_one(table, numbers, who)",
+        (
+            "tests/cli/test_rows.py::test_the_volumes_of_another_session_are_never_borrowed",
+            "tests/clinical/test_manifest.py",
+        ),
+    ),
+    Mutant(
+        "age_at_entry_told_as_the_age_at_every_visit",
+        "adclip/clinical/dialects/adni.py",
+        "return _age(age, _YEARS.parse(years)) if age and years else None",
+        "return _age(age, 0.0) if age and years else None",
+        ("tests/clinical/test_dialects.py",),
+    ),
+    Mutant(
+        "converter_labelled_as_what_they_were_before",
+        "adclip/clinical/dialects/adni.py",
+        "return _STATES[states[-1]]",
+        "return _STATES[states[0]]",
+        ("tests/clinical/test_dialects.py",),
+    ),
+    Mutant(
+        "diagnosis_at_entry_given_to_later_visits",
+        "adclip/clinical/dialects/adni.py",
+        "return to_state(dx_bl) if viscode.lower() in _BASELINE else None",
+        "return to_state(dx_bl)",
+        ("tests/clinical/test_dialects.py",),
+    ),
+    Mutant(
+        "one_hemisphere_told_as_both",
+        "adclip/clinical/dialects/freesurfer.py",
+        "check_volume(left, line, column, volume + two[column][1])",
+        "check_volume(left, line, column, volume)",
+        ("tests/clinical/test_segmentations.py",),
+    ),
+    Mutant(
+        "volumes_that_failed_their_studys_check_read",
+        "adclip/clinical/dialects/oasis.py",
+        'if status and not status.lower().startswith("pass"):',
+        "if False:",
+        ("tests/clinical/test_dialects.py",),
+    ),
+    Mutant(
+        "months_read_in_the_wrong_unit",
+        "adclip/clinical/columns.py",
+        '"months": 1 / 12,',
+        '"months": 1 / 10,',
+        ("tests/clinical/test_join.py", "tests/clinical/test_plausible.py"),
+    ),
+    Mutant(
+        "mild_impairment_read_as_healthy",
+        "adclip/clinical/tables/derive.py",
+        "0.5: Diagnosis.MCI",
+        "0.5: Diagnosis.CN",
+        ("tests/clinical/test_join.py",),
+    ),
+    Mutant(
+        "women_ranked_among_men",
+        "adclip/clinical/norms/norms.py",
+        'norms_of_volumes().get((field, sex or ""))',
+        'norms_of_volumes().get((field, "M" if sex else ""))',
+        ("tests/clinical/test_norms.py",),
+    ),
+    Mutant(
+        "volume_beyond_the_norms_given_an_exact_rank",
+        "adclip/clinical/norms/norms.py",
+        "return Standing(QUANTILES[end], CENTILES[end], True, *whose)",
+        "return Standing(QUANTILES[end], CENTILES[end], False, *whose)",
+        ("tests/clinical/test_norms.py",),
+    ),
+    Mutant(
+        "diagnosis_of_one_visit_given_to_several_sessions",
+        "adclip/clinical/scans/manifest.py",
+        "        return SHARED_ROW\n",
+        "        return None\n",
+        ("tests/clinical/test_manifest.py", "tests/cli/test_people.py"),
+    ),
+)
+
+METRICS = (
+    Mutant(
+        "scans_counted_as_people_in_the_intervals",
+        "adclip/evaluation/metrics/intervals.py",
+        "    scans = rows_of(subjects)\n    if len(scans) == len(numbers)",
+        "    scans = rows_of([str(place) for place in range(len(subjects))])\n    if len(scans) == len(numbers)",
+        ("tests/test_intervals.py",),
+    ),
+    Mutant(
+        "intervals_of_half_the_promised_confidence",
+        "adclip/evaluation/metrics/intervals.py",
+        "np.quantile(np.concatenate(lows), 0.025)",
+        "np.quantile(np.concatenate(lows), 0.25)",
+        ("tests/test_intervals.py", "tests/test_metrics.py"),
+    ),
+    Mutant(
+        "ties_counted_as_right_in_the_auc",
+        "adclip/evaluation/metrics/values.py",
+        "rank = (np.cumsum(size) - (size - 1) / 2)[group]",
+        "rank = np.cumsum(size)[group]",
+        ("tests/test_metrics.py",),
+    ),
+    Mutant(
+        "balanced_accuracy_of_answers_for_another_mix",
+        "adclip/evaluation/metrics/summary.py",
+        "told.class_mean(equal.argmax(axis=1) == truth, (0.0, 1.0))",
+        "told.class_mean(study.argmax(axis=1) == truth, (0.0, 1.0))",
+        (NUMBERS,),
+    ),
+    Mutant(
+        "worse_estimate_of_the_mmse_told_as_better",
+        "adclip/evaluation/metrics/comparison.py",
+        "away = np.abs(one.score - score) - np.abs(other.score - score)",
+        "away = np.abs(other.score - score) - np.abs(one.score - score)",
+        ("tests/test_metrics.py", "tests/test_intervals.py"),
+    ),
+    Mutant(
+        "calibration_error_of_rare_classes_neglected",
+        "adclip/evaluation/metrics/reliability.py",
+        "weights = _weights(truth[None], shares.shape[1]) if alike else np.full((1, len(truth)), 1 / len(truth))",
+        "weights = np.full((1, len(truth)), 1 / len(truth))",
+        ("tests/test_metrics.py", "tests/test_intervals.py", NUMBERS),
+    ),
+    Mutant(
+        "mean_of_the_people_without_an_answer_counted",
+        "adclip/evaluation/metrics/summary.py",
+        "rows = np.flatnonzero(np.isfinite(known) & np.isfinite(guessed))",
+        "known = np.nan_to_num(known)\n        rows = np.flatnonzero(np.isfinite(known) & np.isfinite(guessed))",
+        ("tests/test_metrics.py",),
+    ),
+)
+
+SIMULATION = (
+    Mutant(
+        "simulated_head_mirrored_in_its_file",
+        "adclip/simulation/acquisition.py",
+        "return stored, affine @ inv_ornt_aff(change, array.shape)",
+        "return stored, affine",
+        ("tests/simulation/test_heads.py",),
+    ),
+    Mutant(
+        "age_of_the_visit_in_the_column_of_the_age_at_entry",
+        "adclip/simulation/adnimerge.py",
+        '"AGE": person.baseline_age_years,',
+        '"AGE": visit.age_years,',
+        ("tests/simulation/test_tables.py",),
+    ),
+    Mutant(
+        "oracle_fitted_on_those_it_answers_for",
+        "adclip/simulation/oracle.py",
+        "train = [visit for visit in visits if visit.subject_id not in held]",
+        "train = list(visits)",
+        ("tests/simulation/test_oracle.py",),
+    ),
+)
+
+CLI = (
+    Mutant(
+        "failed_scans_of_a_cohort_end_as_success",
+        "adclip/cli/session.py",
+        "        if failed:\n            raise typer.Exit",
+        "        if failed == total:\n            raise typer.Exit",
+        ("tests/cli/test_errors.py",),
+    ),
+    Mutant(
+        "value_of_a_person_in_an_error_message",
+        "adclip/cli/failures.py",
+        '({type(error).__name__}{origin(error)})"',
+        '({type(error).__name__}{origin(error)}: {error})"',
+        ("tests/cli/test_errors.py",),
+    ),
+    Mutant(
+        "limit_in_days_not_handed_on",
+        "adclip/verbs/settings.py",
+        "TableOptions(self.columns, max_days=self.max_days)",
+        "TableOptions(self.columns)",
+        ("tests/cli/test_options.py::test_the_limit_in_days_reaches_the_reading_of_tables",),
+    ),
+    Mutant(
+        "limit_in_days_typed_and_not_set",
+        "adclip/cli/from_settings.py",
+        "else values[field.name]\n        for field in fields_of(kind)\n",
+        'else values[field.name]\n        for field in fields_of(kind)\n        if field.name != "max_days"\n',
+        ("tests/cli/test_options.py::test_an_option_changes_its_own_setting_alone[predict-max_days]",),
+    ),
+    Mutant(
+        "declared_split_not_handed_on",
+        "adclip/cli/from_settings.py",
+        "else values[field.name]\n        for field in fields_of(kind)\n",
+        'else values[field.name]\n        for field in fields_of(kind)\n        if field.name != "splits"\n',
+        ("tests/cli/test_options.py::test_an_option_changes_its_own_setting_alone[finetune-splits]",),
+    ),
+    Mutant(
+        "numbers_of_prompts_exchanged",
+        "adclip/cli/from_settings.py",
+        "if field.is_several else values[field.name]\n",
+        'if field.is_several else values[{"visual_prompts": "text_prompts", "text_prompts": "visual_prompts"}'
+        ".get(field.name, field.name)]\n",
+        ("tests/cli/test_options.py::test_an_option_changes_its_own_setting_alone[finetune-text_prompts]",),
+    ),
+    Mutant(
+        "rank_beyond_the_norms_shown_as_an_exact_one",
+        "adclip/prediction/volume_lines.py",
+        "    if not beyond:\n",
+        "    if True:\n",
+        ("tests/verbs/test_volumes_shown.py", "tests/cli/test_output.py"),
+    ),
+)
+
+SETTINGS = (
+    Mutant(
+        "setting_below_its_lower_limit_accepted",
+        "adclip/settings/setting.py",
+        "if setting.at_least is not None:",
+        "if setting.at_least:",
+        ("tests/cli/test_from_settings.py::test_an_error_of_a_settings_file_names_the_file",),
+    ),
+    Mutant(
+        "what_is_no_number_accepted_as_one",
+        "adclip/settings/setting.py",
+        "if not smallest <= value < math.inf:",
+        "if value < smallest:",
+        ("tests/cli/test_from_settings.py::test_limits_hold_from_python_and_on_the_command_line_alike",),
+    ),
+    Mutant(
+        "word_that_is_none_of_the_choices_accepted",
+        "adclip/settings/setting.py",
+        "    if given not in known:\n",
+        '    if given not in ", ".join(known):\n',
+        ("tests/cli/test_from_settings.py::test_limits_hold_from_python_and_on_the_command_line_alike",),
+    ),
+    Mutant(
+        "orientation_that_says_one_direction_twice_accepted",
+        "adclip/settings/shared.py",
+        "len(text) != 3 or any(sum(letter in pair for letter in text.upper()) != 1 for pair in pairs)",
+        'len(text) != 3 or any(letter not in "".join(pairs) for letter in text.upper())',
+        ("tests/cli/test_from_settings.py::test_an_orientation_names_each_direction_once",),
+    ),
+    Mutant(
+        "option_sets_another_setting_than_it_is_called_after",
+        "adclip/model/settings.py",
+        'overwritten at each block; 20 in arXiv:2509.07613")] = 20\n'
+        '    prompt_depth: Annotated[int | None, Setting("Number of leading blocks with visual prompts; default all.", at_least=0)] = None\n'
+        '    text_prompts: Annotated[int, Setting("Learned tokens before the words of a report; 0 for none.", at_least=0,\n'
+        '        source="30 in arXiv:2509.07613")] = 30',
+        'overwritten at each block; 20 in arXiv:2509.07613", flags=("--text-prompts",))] = 20\n'
+        '    prompt_depth: Annotated[int | None, Setting("Number of leading blocks with visual prompts; default all.", at_least=0)] = None\n'
+        '    text_prompts: Annotated[int, Setting("Learned tokens before the words of a report; 0 for none.", at_least=0,\n'
+        '        source="30 in arXiv:2509.07613", flags=("--visual-prompts",))] = 30',
+        ("tests/cli/test_options.py::test_an_option_changes_its_own_setting_alone[finetune-text_prompts]",),
+    ),
+)
+
+CATALOGUE = (
+    *LEAKS, *TRAINING, *CALIBRATION, *PREDICTION, *EXPLANATION, *IMAGING, *CLINICAL, *METRICS, *SIMULATION, *CLI, *SETTINGS,
+)  # fmt: skip
