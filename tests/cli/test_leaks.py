@@ -195,8 +195,8 @@ def test_a_scan_that_has_its_row_by_its_diagnosis_is_refused(train, tiny_cohort,
 def test_a_report_whose_words_follow_the_score_is_refused(train, tiny_cohort, monkeypatch):
     honest = reports.render
 
-    def render(visit, style, label, keep=None, phrasing=0, phrases=None):
-        report = honest(visit, style, label, keep, phrasing, phrases)
+    def render(visit, style, label, keep=None, phrasing=0, phrases=None, version=None):
+        report = honest(visit, style, label, keep, phrasing, phrases, version)
         return replace(report, text=f"{report.text} Attention." if (visit.mmse or 30) < 26 else report.text)
 
     monkeypatch.setattr(reports, "render", render)
@@ -206,8 +206,8 @@ def test_a_report_whose_words_follow_the_score_is_refused(train, tiny_cohort, mo
 def test_a_report_that_leaks_in_its_other_wordings_alone_is_refused(train, tiny_cohort, monkeypatch):
     honest = reports.render
 
-    def render(visit, style, label, keep=None, phrasing=0, phrases=None):
-        report = honest(visit, style, label, keep, phrasing, phrases)
+    def render(visit, style, label, keep=None, phrasing=0, phrases=None, version=None):
+        report = honest(visit, style, label, keep, phrasing, phrases, version)
         return replace(
             report, text=f"{report.text} Attention." if phrasing and visit.diagnosis == "AD" else report.text
         )
