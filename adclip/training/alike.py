@@ -8,29 +8,25 @@ alike of other people; of these pairs one is moved over the other, by the affine
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from adclip.clinical.tables.people import count_people, person_of
+from adclip.clinical.people import count_people, person_of
 from adclip.domain import InputContract
-from adclip.prediction.dataset import QUANTUM, Cohort
+from adclip.training.dataset import QUANTUM, Cohort
 
 LOOK_MM, FIT_MM, PLAIN_MM = 10.0, 6.0, 10.0  # cells of the first look, of the fit, and of the plain correlation
 SMOOTH_CELLS = 5  # what is smoother than so many cells is taken away
 BRAIN_ABOVE = 0.02  # of a cell's mean; outside the brain it is 0
 CANDIDATES = 8  # pairs for each scan that are fitted
-STEPS = (
-    6,
-    8,
-)  # of Gauss and Newton: on the cells of the first look, and on the finer ones for pairs that came near on those
+# Of Gauss and Newton: on the cells of the first look, and on the finer ones for pairs whose correlation came near on those.
+STEPS = (6, 8)
 NEAR = 0.17
-FURTHEST = 0.08  # half a box: the largest change of an affine element in one step, 6-8 mm at the border
-FEWEST = (
-    8  # people that make a mean; below, only all but equal scans are told from similar ones, by the plain correlation
-)
+FURTHEST = 0.08  # of half the box: the most that an element of the map changes in one step, 6-8 mm at the border
+FEWEST = 8  # people that make a mean; below, the plain correlation tells only all but equal scans from similar ones
 ROWS_AT_ONCE, PAIRS_AT_ONCE = 512, 8
 
 
@@ -60,30 +56,33 @@ def most_alike(cohort: Cohort, contract: InputContract) -> tuple[float, tuple[st
     return float(values[place]), (names[one], names[other])
 
 
-def _cells(cohort: Cohort, contract: InputContract, size_mm: float) -> Tensor:
-    """Return means over cells of about this size, (N, 1, D, H, W) in [0, 1]."""
+def _cells(cohort: Cohort, contract: InputContract, size_mm: float) -> Iterator[Tensor]:
+    """Yield each scan's means over cells of about this size, (1, 1, D, H, W) in [0, 1]."""
     cells = [max(round(size_mm / mm), 1) for mm in contract.spacing_mm]
-    pooled = [functional.avg_pool3d(image[None].float() / QUANTUM, cells, ceil_mode=True) for image in cohort.images]
-    return torch.cat(pooled)
+    for image in cohort.images:
+        yield functional.avg_pool3d(image[None].float() / QUANTUM, cells, ceil_mode=True)
 
 
 def _plain(cohort: Cohort, contract: InputContract) -> Tensor:
     """Return the cells of each scan less their mean, (N, F)."""
-    features = _cells(cohort, contract, PLAIN_MM).flatten(1)
+    features = torch.cat(list(_cells(cohort, contract, PLAIN_MM))).flatten(1)
     return features - features.mean(1, keepdim=True)
 
 
 def patterns_of(cohort: Cohort, contract: InputContract, size_mm: float) -> Tensor:
     """Return what each scan has that is neither smooth nor common to all, (N, 1, D, H, W)."""
-    cells = _cells(cohort, contract, size_mm)
+    patterns = torch.cat([_without_smooth(cells) for cells in _cells(cohort, contract, size_mm)])
+    return patterns - patterns.mean(0, keepdim=True)
+
+
+def _without_smooth(cells: Tensor) -> Tensor:
+    """Return a scan of mean 0 and variance 1 inside its brain, less its local mean there; 0 outside."""
     brain = (cells > BRAIN_ABOVE).float()
-    volume = brain.sum((1, 2, 3, 4), keepdim=True).clamp(min=1)
-    centred = (cells - (cells * brain).sum((1, 2, 3, 4), keepdim=True) / volume) * brain
-    scale = (centred.square().sum((1, 2, 3, 4), keepdim=True) / volume).sqrt().clamp(min=1e-6)
-    standard = centred / scale
+    volume = brain.sum().clamp(min=1)
+    centred = (cells - (cells * brain).sum() / volume) * brain
+    standard = centred / (centred.square().sum() / volume).sqrt().clamp(min=1e-6)
     around = [functional.avg_pool3d(one, SMOOTH_CELLS, 1, SMOOTH_CELLS // 2) for one in (standard, brain)]
-    sharp = (standard - around[0] / around[1].clamp(min=1e-3)) * brain
-    return sharp - sharp.mean(0, keepdim=True)
+    return (standard - around[0] / around[1].clamp(min=1e-3)) * brain
 
 
 def find_nearest(features: Tensor, person: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -177,5 +176,5 @@ def _move(pattern: Tensor, points: Tensor, affine: Tensor) -> Tensor:
 
 
 def _correlation(one: Tensor, other: Tensor) -> Tensor:
-    first, second = (part.flatten(1) - part.flatten(1).mean(1, keepdim=True) for part in (one, other))
-    return functional.cosine_similarity(first, second)
+    one, other = one.flatten(1), other.flatten(1)
+    return functional.cosine_similarity(one - one.mean(1, keepdim=True), other - other.mean(1, keepdim=True))
