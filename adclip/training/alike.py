@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from adclip.clinical.people import count_people, person_of
+from adclip.clinical.tables.people import count_people, person_of
 from adclip.domain import InputContract
-from adclip.training.dataset import QUANTUM, Cohort
+from adclip.prediction.dataset import QUANTUM, Cohort
 
 LOOK_MM, FIT_MM, PLAIN_MM = 10.0, 6.0, 10.0  # cells of the first look, of the fit, and of the plain correlation
 SMOOTH_CELLS = 5  # what is smoother than so many cells is taken away
