@@ -93,8 +93,8 @@ def test_labels_are_counted_where_they_are() -> None:
         found = count_labels(fine_voxels(displacement, head, None), None)
         for name in head.measurable:
             mine = volume_of(own, TRUTH_CODES[name])
-            # the thinnest, an entorhinal cortex, loses 3 % to voxels of another size
-            assert volume_of(found, TRUTH_CODES[name]) * factor**3 == pytest.approx(mine, rel=0.035, abs=75), name  # mm3
+            # the nearest label of a 1.25 mm voxel: the 15 structures differ by up to 92 mm3 either way
+            assert volume_of(found, TRUTH_CODES[name]) * factor**3 == pytest.approx(mine, rel=0.02, abs=100), name  # mm3
         assert intracranial_volume(found) * factor**3 == pytest.approx(head.icv_mm3, rel=0.005)
 
 
