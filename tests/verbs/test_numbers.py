@@ -186,7 +186,7 @@ def test_what_was_measured_is_what_the_folder_answers(mixed_run, tiny_cohort):
 
 def test_sets_are_measured_by_the_road_of_each_answer(mixed_run, monkeypatch, tmp_path):
     """Who has no report is given the set of the scan alone: the card must promise its size and coverage."""
-    from adclip.evaluation import calibrate as module
+    from adclip.training import gather as module
 
     config = replace(mixed_run[0], out=tmp_path / "run")
     real = module.calibrate
