@@ -13,6 +13,7 @@ from tiny import CONTRACT, LABELS, finetune_config
 from adclip.domain import ScanItem
 from adclip.errors import LeakError
 from adclip.imaging.derivatives.files import PreparedScan, quantise, write_dataset_description, write_derivative
+from adclip.imaging.records.quality import Quality
 from adclip.simulation.acquisition import draw_scanners
 from adclip.simulation.brains import grow_brain
 from adclip.simulation.derivative import source_spacing_mm, to_derivative
@@ -40,7 +41,7 @@ def simulated(tmp_path_factory) -> Path:
         scanner = scanners[(who + visit) % 2]
         brain = grow_brain(person, None, source_spacing_mm(CONTRACT), np.random.default_rng([3, who, 2]))
         made = to_derivative(brain, draw_style(rng, look, scanner.gray, scanner.csf), CONTRACT, rng)
-        prepared = PreparedScan(quantise(made.image), made.mask, np.eye(4), qc={"verdict": "pass"})
+        prepared = PreparedScan(quantise(made.image), made.mask, np.eye(4), qc=Quality(verdict="pass"))
         write_derivative(prepared, ScanItem(Path(), f"s{number:02d}"), folder, CONTRACT)
     write_dataset_description(folder)
     return folder
