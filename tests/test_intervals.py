@@ -185,3 +185,14 @@ def test_intervals_hold_the_truth_as_often_as_they_say(bench, count, mix):
         for name, (share, length) in found.items():
             assert share >= 0.95 - 2.5 * math.sqrt(0.95 * 0.05 / trials), (name, share)
             assert length < 2.5, name
+
+
+def test_a_difference_below_zero_is_a_smaller_error() -> None:
+    """Who is three points off has an error three points larger: of the other way round the worse model would be told as better."""
+    known = np.linspace(18, 29, len(PEOPLE))
+    shares = np.full((len(PEOPLE), 3), 1 / 3)
+    wobble = np.where(np.arange(len(PEOPLE)) % 2, 0.4, 0.6)
+    near, far = (Judged(shares, shares, known + away * wobble) for away in (1, 7))
+    truth = np.arange(len(PEOPLE)) % 3
+    less = compare(near, far, truth, NAMES, PEOPLE, known)["mmse_mae"]
+    assert less["value"] == pytest.approx(-6 * wobble.mean()) and less["low"] <= less["value"] <= less["high"] < 0

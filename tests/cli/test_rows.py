@@ -141,6 +141,16 @@ def test_bids_names_join_by_subject_and_session(place, ask, tmp_path):
     assert "no_metadata_row" in found["sub-x_ses-3"]["flags"] and "sub-x, ses-3" in said
 
 
+def test_the_only_row_of_a_person_is_not_borrowed_by_another_session(place, ask, tmp_path):
+    """A person's volumes of two years ago say nothing of today's scan."""
+    scans = [place("sub-x_ses-2"), place("sub-y_ses-1", 2)]
+    meta = table(tmp_path / "t.csv", "participant_id,session_id,mmse", "sub-x,ses-1,21", "sub-y,ses-1,22")
+    code, found, _ = ask(*scans, "--meta", meta)
+    assert code == 0
+    assert known(found["sub-y_ses-1"]) == 22
+    assert known(found["sub-x_ses-2"]) is None and "no_metadata_row" in found["sub-x_ses-2"]["flags"]
+
+
 def test_the_scan_column_comes_before_the_name(place, ask, tmp_path):
     meta = table(tmp_path / "t.csv", "subject_id,scan,mmse", "x,,21", f"y,sub-x{ENDING},22")
     code, found, _ = ask(place("sub-x"), place("sub-w", 2), "--meta", meta)

@@ -14,6 +14,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage
 SECRET = "Doe^Jane"  # must turn up in no output
 ENHANCED = UID("1.2.840.10008.5.1.4.1.1.4.1")
 
+SPACING_MM = (3.0, 3.0, 3.5)  # along a row, a column, the normal
 # Rows and columns of a slice in LPS, as scanners write them: axial, sagittal and coronal.
 PLANES: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "axial": ((1, 0, 0), (0, 1, 0)),
@@ -32,10 +33,16 @@ def plane(name: str, degrees: float = 0.0) -> NDArray[np.float64]:
     return np.array([tilt @ row, tilt @ column, tilt @ np.cross(row, column)])
 
 
-def head_with_marker(count: int = 32, rows: int = 40, columns: int = 36, directions: NDArray[np.float64] | None = None):
+def head_with_marker(
+    count: int = 32,
+    rows: int = 40,
+    columns: int = 36,
+    directions: NDArray[np.float64] | None = None,
+    spacing_mm: tuple[float, float, float] = SPACING_MM,
+):
     """Return (slices, positions): a smooth ball of 35 mm, and a bright spot at 20 mm to the LEFT of its middle."""
     directions = plane("axial") if directions is None else directions
-    spacing = np.array([3.0, 3.0, 3.5])  # mm along a row, a column, the normal
+    spacing = np.array(spacing_mm)
     index = np.stack(np.meshgrid(np.arange(columns), np.arange(rows), np.arange(count), indexing="ij"), axis=-1)
     corner = -(spacing * (np.array([columns, rows, count]) - 1) / 2) @ directions
     points = (index * spacing) @ directions + corner
@@ -54,6 +61,7 @@ def write_series(
     *,
     count: int = 32,
     size: tuple[int, int] = (40, 36),
+    spacing_mm: tuple[float, float, float] = SPACING_MM,
     number: int = 3,
     patient: str = "P1",
     modality: str = "MR",
@@ -66,7 +74,7 @@ def write_series(
     """Write one series in a shuffled order of names; `change(dataset, index)` may alter any slice."""
     folder.mkdir(parents=True, exist_ok=True)
     directions = plane("axial") if directions is None else directions
-    pixels, positions, spacing = head_with_marker(count, *size, directions)
+    pixels, positions, spacing = head_with_marker(count, *size, directions, spacing_mm)
     names = np.random.default_rng(1).permutation(count)
     written = []
     for index in range(count):

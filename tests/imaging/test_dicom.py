@@ -37,6 +37,15 @@ def test_left_stays_left_whatever_the_slices(name: str, degrees: float, tmp_path
     assert volume.flags == ()
 
 
+@pytest.mark.parametrize("name", PLANES)
+def test_pixels_need_not_be_squares(name: str, tmp_path: Path) -> None:
+    """PixelSpacing says the distance of rows first and that of columns second; exchanged, a brain is stretched."""
+    write_series(tmp_path / "scan", plane(name), spacing_mm=(2.5, 3.0, 3.5))
+    volume = read_volume(tmp_path / "scan")
+    np.testing.assert_allclose(marker_mm(volume), (-20, 0, 0), atol=0.6)
+    assert sorted(volume.facts["voxel_mm"]) == [2.5, 3.0, 3.5]
+
+
 def test_multi_frame_and_compressed_files_are_read(tmp_path: Path) -> None:
     enhanced = write_enhanced(tmp_path / "scan.dcm")
     np.testing.assert_allclose(marker_mm(read_volume(enhanced)), (-20, 0, 0), atol=0.6)

@@ -393,7 +393,7 @@ IMAGING = (
         "adclip/imaging/formats/slices.py",
         "(across * first.spacing[1])",
         "(across * first.spacing[0])",
-        ("tests/imaging/test_dicom.py",),
+        ("tests/imaging/test_dicom.py::test_pixels_need_not_be_squares",),
     ),
     Mutant(
         "missing_slices_of_a_dicom_series_closed_up",
@@ -522,10 +522,7 @@ CLINICAL = (
         "adclip/clinical/scans/matching.py",
         "_the_one(table, numbers, who) if all(table.rows[number].session_id is None for number in numbers) else None",
         "_the_one(table, numbers, who)",
-        (
-            "tests/cli/test_rows.py::test_the_volumes_of_another_session_are_never_borrowed",
-            "tests/clinical/test_manifest.py",
-        ),
+        ("tests/cli/test_rows.py::test_the_only_row_of_a_person_is_not_borrowed_by_another_session",),
     ),
     Mutant(
         "age_at_entry_told_as_the_age_at_every_visit",
@@ -633,7 +630,7 @@ METRICS = (
         "adclip/evaluation/metrics/comparison.py",
         "away = np.abs(one.score - score) - np.abs(other.score - score)",
         "away = np.abs(other.score - score) - np.abs(one.score - score)",
-        ("tests/test_metrics.py", "tests/test_intervals.py"),
+        ("tests/test_intervals.py::test_a_difference_below_zero_is_a_smaller_error",),
     ),
     Mutant(
         "calibration_error_of_rare_classes_neglected",

@@ -26,6 +26,7 @@ import signal
 import sys
 import tempfile
 import time
+import types
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -125,6 +126,8 @@ def _test(copy: Path, killers: Sequence[str], told: Path) -> int:
         os.chdir(copy)
         sys.path[:] = [str(copy), *(place for place in sys.path if Path(place).resolve() != Path(__file__).parent)]
         sys.modules.pop("catalogue")
+        # processes that a test starts look at the main module first, and would plant faults of their own
+        sys.modules["__main__"] = types.ModuleType("__main__")
         sys.dont_write_bytecode = True
         os.environ |= {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
         adclip = importlib.import_module("adclip")
