@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-class Block(nn.Module):
+class ConvBlock(nn.Module):
     """A convolution, a group normalisation and a leaky ReLU."""
 
     def __init__(self, before: int, after: int, stride: int = 1) -> None:
@@ -22,15 +22,15 @@ class Block(nn.Module):
         return functional.leaky_relu(self.norm(self.conv(x)), 0.05, inplace=True)
 
 
-class Level(nn.Module):
+class UNetLevel(nn.Module):
     """Down, around the coarser level, and up again."""
 
-    def __init__(self, above: int, here: int, rest: tuple[int, ...]) -> None:
+    def __init__(self, above: int, width: int, rest: tuple[int, ...]) -> None:
         super().__init__()
-        self.down = nn.Sequential(Block(above, here, stride=2), Block(here, here))
-        self.inner = Level(here, rest[0], rest[1:]) if rest else None
-        self.up = Block(here, here)
-        self.out = nn.Conv3d(here, above, 1)
+        self.down = nn.Sequential(ConvBlock(above, width, stride=2), ConvBlock(width, width))
+        self.inner = UNetLevel(width, rest[0], rest[1:]) if rest else None
+        self.up = ConvBlock(width, width)
+        self.out = nn.Conv3d(width, above, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, above, X, Y, Z) to the same shape."""
@@ -58,9 +58,9 @@ class UNet(nn.Module):
 
     def __init__(self, inputs: int, classes: int, widths: tuple[int, ...], last: int = 1) -> None:
         super().__init__()
-        self.stem = Block(inputs, widths[0])
-        self.levels = Level(widths[0], widths[1], tuple(widths[2:]))
-        blocks = [Block(widths[0], widths[0]) for _ in range(last)]
+        self.stem = ConvBlock(inputs, widths[0])
+        self.levels = UNetLevel(widths[0], widths[1], tuple(widths[2:]))
+        blocks = [ConvBlock(widths[0], widths[0]) for _ in range(last)]
         self.last: nn.Module = blocks[0] if last == 1 else nn.Sequential(*blocks)
         self.head = nn.Conv3d(widths[0], classes, 1)
 
