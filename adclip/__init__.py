@@ -43,8 +43,8 @@ class _EarlierPlace:
         cls, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         package, _, verb = name.partition(".")
-        known = package == __name__ and verb in _VERBS
-        return importlib.util.spec_from_loader(name, cls()) if known else None  # type: ignore[arg-type]
+        is_verb = package == __name__ and verb in _VERBS
+        return importlib.util.spec_from_loader(name, cls()) if is_verb else None  # type: ignore[arg-type]
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         module = importlib.import_module(f"{__name__}.verbs.{spec.name.rpartition('.')[2]}")

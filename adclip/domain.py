@@ -170,8 +170,8 @@ class Visit:
     @property
     def has_volumes(self) -> bool:
         """Whether any volume is known, the intracranial one included."""
-        known = (value is not None for name, value in vars(self).items() if name.endswith("_mm3"))
-        return bool(self.further_volumes) or any(known)
+        are_known = (value is not None for name, value in vars(self).items() if name.endswith("_mm3"))
+        return bool(self.further_volumes) or any(are_known)
 
     @property
     def has_estimated_volumes(self) -> bool:

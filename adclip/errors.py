@@ -198,7 +198,7 @@ def is_memory_error(error: BaseException) -> bool:
     torch = sys.modules.get("torch")  # never imported just to ask
     if isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError)):
         return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
+    return isinstance(error, RuntimeError) and any(phrase in str(error) for phrase in _NO_MEMORY)
 
 
 class WorkerError(AdclipError):

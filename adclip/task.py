@@ -35,7 +35,7 @@ _NEVER = frozenset({
     "subject_id", "session_id", "visit_date", "mmse", "cdr_global", "diagnosis", "scan", "volumes_source", "score",
     "further_volumes",
 })  # fmt: skip
-REPORTABLE = tuple(one.name for one in dataclasses.fields(Visit) if one.name not in _NEVER)
+REPORTABLE = tuple(field.name for field in dataclasses.fields(Visit) if field.name not in _NEVER)
 _CLASS = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
 _PHRASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ,.'/()-]{0,58}[A-Za-z0-9)]|[A-Za-z0-9]")
 _SCORE = re.compile(r"[A-Za-z][A-Za-z0-9 _-]{0,31}")
@@ -62,7 +62,7 @@ class Task:
     """
 
     name: str = "alzheimer"
-    classes: tuple[str, ...] = tuple(str(one) for one in Diagnosis)
+    classes: tuple[str, ...] = tuple(str(diagnosis) for diagnosis in Diagnosis)
     phrases: Mapping[str, str] = field(default_factory=lambda: dict(CLASS_PHRASES))
     score: str = "MMSE"
     score_range: tuple[float, float] = MMSE_RANGE
@@ -92,8 +92,10 @@ class Task:
 
     def class_of(self, cell: str) -> str | None:
         """Return the class that a cell names, by its name or its phrase, without case; None if it names none."""
-        wanted = cell.strip().casefold()
-        return next((name for name in self.classes if wanted in (name.casefold(), self.phrases[name].casefold())), None)
+        folded_cell = cell.strip().casefold()
+        return next(
+            (name for name in self.classes if folded_cell in (name.casefold(), self.phrases[name].casefold())), None
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""
@@ -130,10 +132,10 @@ class Task:
         if not isinstance(phrases, Mapping) or (strange := set(phrases) - set(classes)):
             raise wrong(f"`phrases` names {min(strange)}, which is no class" if isinstance(phrases, Mapping)
                         else "`phrases` must be a table: class = \"words\"")  # fmt: skip
-        said = {name: phrases.get(name, name) for name in classes}
-        if not all(isinstance(words, str) and _PHRASE.fullmatch(words) for words in said.values()):
+        class_phrases = {name: phrases.get(name, name) for name in classes}
+        if not all(isinstance(phrase, str) and _PHRASE.fullmatch(phrase) for phrase in class_phrases.values()):
             raise wrong("a phrase is 1 to 60 letters, digits, blanks and plain punctuation, without a colon")
-        if len({words.casefold() for words in said.values()}) < len(classes):
+        if len({phrase.casefold() for phrase in class_phrases.values()}) < len(classes):
             raise wrong("two classes have the same phrase")
         if not isinstance(score, Mapping) or set(score) != {"name", "range"}:
             raise wrong('`score` needs `name` and `range`, e.g. name = "MoCA", range = [0, 30]')
@@ -153,10 +155,10 @@ class Task:
                         f"`{column}` is not a column that a report may use", f"those are {', '.join(REPORTABLE)}"
                     )
         task = cls(
-            str(data.get("name", "unnamed")), tuple(classes), said, name, (float(limits[0]), float(limits[1])),
+            str(data.get("name", "unnamed")), tuple(classes), class_phrases, name, (float(limits[0]), float(limits[1])),
             None if columns is None else tuple(columns),
         )  # fmt: skip
-        if task.score_key != MMSE and task.score_key in {one.name for one in dataclasses.fields(Visit)}:
+        if task.score_key != MMSE and task.score_key in {field.name for field in dataclasses.fields(Visit)}:
             raise wrong(f"the score cannot be called {name}: a column of another meaning has that name")
         return task
 

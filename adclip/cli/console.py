@@ -119,10 +119,10 @@ class Lines(Troubles):
         """Return `, 3 min left` once that is more than a few seconds, by the average so far."""
         if event.task not in self._began or not 0 < event.done < total:
             return ""
-        left = (time.monotonic() - self._began[event.task]) / event.done * (total - event.done)
-        if left < 2 * SECONDS_BETWEEN_LINES:
+        remaining_s = (time.monotonic() - self._began[event.task]) / event.done * (total - event.done)
+        if remaining_s < 2 * SECONDS_BETWEEN_LINES:
             return ""
-        return f", {left:.0f} s left" if left < 90 else f", {left / 60:.0f} min left"
+        return f", {remaining_s:.0f} s left" if remaining_s < 90 else f", {remaining_s / 60:.0f} min left"
 
 
 class Bars(Troubles):

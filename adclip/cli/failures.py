@@ -110,26 +110,26 @@ def _near_option(option: str, command: typer.core.TyperCommand | typer.core.Type
     own = {name for parameter in command.params for name in parameter.opts}
     if not isinstance(command, typer.core.TyperGroup):
         return _did_you_mean(option, own)
-    others = {
+    command_options = {
         name
-        for one in command.commands.values()
-        if (load := getattr(one, "load", None)) is not None
+        for subcommand in command.commands.values()
+        if (load := getattr(subcommand, "load", None)) is not None
         for p in load().params
         for name in p.opts
     }
-    near = option if option in others else _nearest(option, own | others)
-    if near in others:
+    near = option if option in command_options else _nearest(option, own | command_options)
+    if near in command_options:
         return f"write {'it' if near == option else f'`{near}`'} behind the command: `adclip COMMAND ... {near}`"
     return _did_you_mean(option, own)
 
 
-def _did_you_mean(word: str, known: Iterable[str]) -> str:
-    near = _nearest(word, known)
+def _did_you_mean(word: str, options: Iterable[str]) -> str:
+    near = _nearest(word, options)
     return f"did you mean `{near}`?" if near else ""
 
 
-def _nearest(word: str, known: Iterable[str]) -> str | None:
-    return next(iter(difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.7)), None)
+def _nearest(word: str, options: Iterable[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(word, sorted(options), n=1, cutoff=0.7)), None)
 
 
 def _where(error: OSError) -> str:

@@ -22,8 +22,8 @@ def finetune_command(ctx: typer.Context, config: FinetuneConfig, dry_run: DryRun
         with session.working() as on_event:
             from adclip.verbs.finetune import plan
 
-            found = plan(config, on_event)
-        session.show([tables.as_record(found)], _draw_plan)
+            run_plan = plan(config, on_event)
+        session.show([tables.as_record(run_plan)], _draw_plan)
         return
     with session.working() as on_event:
         from adclip.verbs.finetune import finetune

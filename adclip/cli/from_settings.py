@@ -45,15 +45,15 @@ def spread(function: Callable[..., None]) -> Callable[..., None]:
     Where its annotation is `Callable[[], SomeConfig]`, the command is given a function that makes the settings: it looks at
     other options before it needs any.
     """
-    found = _find_settings(function)
-    return _spread(function, *found) if found else function
+    config_parameter = _find_settings(function)
+    return _spread(function, *config_parameter) if config_parameter else function
 
 
 def settings_of(function: Callable[..., None]) -> type[Settings]:
     """Return the settings that a command is a function of."""
-    if (found := _find_settings(function)) is None:
+    if (config_parameter := _find_settings(function)) is None:
         raise TypeError(f"{function.__name__} has no settings")
-    return found[1]
+    return config_parameter[1]
 
 
 def _find_settings(function: Callable[..., None]) -> tuple[str, type[Settings], bool] | None:
@@ -69,19 +69,19 @@ def _find_settings(function: Callable[..., None]) -> tuple[str, type[Settings], 
 def _spread(function: Callable[..., None], config: str, kind: type[Settings], is_later: bool) -> Callable[..., None]:
     hints = get_type_hints(function, include_extras=True)
     own = [
-        one.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[name])
-        for name, one in inspect.signature(function).parameters.items()
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[name])
+        for name, parameter in inspect.signature(function).parameters.items()
         if name != config
     ]
-    parameters = {one.name: one for one in (*own[:1], *parameters_of(kind))}  # the context first
-    for one in own[1:]:
-        places = [mark.name for mark in get_args(one.annotation) if isinstance(mark, Before)]
+    parameters = {parameter.name: parameter for parameter in (*own[:1], *parameters_of(kind))}  # the context first
+    for parameter in own[1:]:
+        places = [mark.name for mark in get_args(parameter.annotation) if isinstance(mark, Before)]
         behind = _take_from(parameters, places[0]) if places else {}
-        parameters |= {one.name: one} | behind
+        parameters |= {parameter.name: parameter} | behind
 
     def command(**values: Any) -> None:
         context = values[own[0].name]
-        extras = {one.name: values.pop(one.name) for one in own}
+        extras = {parameter.name: values.pop(parameter.name) for parameter in own}
         make = partial(make_settings, kind, values)
         try:
             function(**extras, **{config: make if is_later else make()})
@@ -98,10 +98,10 @@ def parameters_of(kind: type[Settings]) -> list[inspect.Parameter]:
     """Return one parameter for each setting, those of parts included, as Typer reads them."""
     parts = parts_of(kind)
     fields = {field.name: field for field in fields_of(kind)}
-    found = []
-    for one in dataclasses.fields(kind):
-        found += parameters_of(parts[one.name]) if one.name in parts else [_parameter(fields[one.name])]
-    return found
+    parameters = []
+    for field in dataclasses.fields(kind):
+        parameters += parameters_of(parts[field.name]) if field.name in parts else [_parameter(fields[field.name])]
+    return parameters
 
 
 def _parameter(field: Field) -> inspect.Parameter:
@@ -110,13 +110,13 @@ def _parameter(field: Field) -> inspect.Parameter:
         default = setting.default_there
     elif default == ():
         default = None  # how the parser says "never given" of an option that may be repeated
-    said: dict[str, Any] = {
+    declaration: dict[str, Any] = {
         "metavar": setting.metavar or "|".join(setting.choices) or None,
         "help": setting.help,
         "show_default": setting.show_default,
         "rich_help_panel": field.section or None,
     }
-    shape = typer.Argument(**said) if setting.is_argument else typer.Option(*setting.flags, **said)
+    shape = typer.Argument(**declaration) if setting.is_argument else typer.Option(*setting.flags, **declaration)
     several: Any = list[field.one_kind]  # type: ignore[name-defined]
     typed = field.kind if not field.is_several else several if field.is_required else several | None
     return inspect.Parameter(
@@ -146,7 +146,7 @@ def make_settings(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
 def _with_file(error: ConfigError, context: Any) -> ConfigError:
     """Say in which file the setting stands that an error names."""
     called = error.problem.partition(": ")[0]
-    named = [one for one in context.command.params if called in (*one.opts, one.metavar)]
+    named = [parameter for parameter in context.command.params if called in (*parameter.opts, parameter.metavar)]
     file = file_of(context, named[0]) if named else None
     return error if file is None else type(error)(f"{file}: {error.problem}", error.remedy)
 
@@ -154,7 +154,7 @@ def _with_file(error: ConfigError, context: Any) -> ConfigError:
 def _take_from(parameters: dict[str, inspect.Parameter], name: str) -> dict[str, inspect.Parameter]:
     """Remove and return the parameters from `name` on."""
     names = list(parameters)
-    return {one: parameters.pop(one) for one in names[names.index(name) :]}
+    return {parameter_name: parameters.pop(parameter_name) for parameter_name in names[names.index(name) :]}
 
 
 class SectionedCommand(TyperCommand):

@@ -76,8 +76,8 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(show_version: bool) -> None:
+    if show_version:
         typer.echo(f"adclip {__version__}")
         raise typer.Exit
 

@@ -31,8 +31,8 @@ def _set(ctx: typer.Context, param: typer.CallbackParam, value: bool) -> bool:
 def _use_settings(ctx: typer.Context, value: Path | None) -> Path | None:
     """Put the config file beneath flags and environment, as the parser's own defaults."""
     if not ctx.resilient_parsing:
-        others = getattr(ctx.parent.command, "commands", {}) if ctx.parent else {}
-        ctx.default_map = read_settings(value, ctx.command, others)
+        commands = getattr(ctx.parent.command, "commands", {}) if ctx.parent else {}
+        ctx.default_map = read_settings(value, ctx.command, commands)
         ctx.meta[IN_USE] = value or DEFAULT_FILE
     return value
 

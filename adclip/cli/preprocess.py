@@ -42,16 +42,16 @@ def _show_plan(session: Session, config: PreprocessConfig) -> None:
         from adclip.runtime.events import Step
         from adclip.verbs.preprocess import plan
 
-        found = plan(config, on_event)
-        left = sum(row.status == "to do" for row in found.rows)
+        run_plan = plan(config, on_event)
+        to_do = sum(row.status == "to do" for row in run_plan.rows)
         on_event(
             Step(
-                f"{left} of {len(found.rows)} scans to do: about {max(found.minutes, 0.1):.1f} minutes and "
-                f"{found.memory_gb:.1f} GB with {found.workers} process{'es' if found.workers > 1 else ''}"
+                f"{to_do} of {len(run_plan.rows)} scans to do: about {max(run_plan.minutes, 0.1):.1f} minutes and "
+                f"{run_plan.memory_gb:.1f} GB with {run_plan.workers} process{'es' if run_plan.workers > 1 else ''}"
             )
         )
     names = ("scan", "subject_id", "session_id", "status", "flags", "error", "hint", "notice")
-    rows = [{name: value for name, value in row.to_dict().items() if name in names} for row in found.rows]
+    rows = [{name: value for name, value in row.to_dict().items() if name in names} for row in run_plan.rows]
     session.show(rows, _draw)
     session.finish(failed=sum(row["status"] == "failed" for row in rows), total=len(rows))
 

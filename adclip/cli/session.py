@@ -128,14 +128,14 @@ def _stdout_kept_clean() -> Iterator[None]:
         if sys.__stdout__ is None or sys.__stderr__ is None or not _is_real_stdout():
             yield
             return
-        kept = os.dup(1)
+        stdout_fd = os.dup(1)
         os.dup2(2, 1)
         try:
             yield
         finally:
             _flush_compiled_code()
-            os.dup2(kept, 1)
-            os.close(kept)
+            os.dup2(stdout_fd, 1)
+            os.close(stdout_fd)
 
 
 def _is_real_stdout() -> bool:

@@ -16,7 +16,7 @@ NOT_IN_A_FILE = {"config", "help"}
 IN_USE = "adclip.settings_file"  # key of a context's `meta`
 
 
-def read_settings(path: Path | None, command: Any, others: Mapping[str, Any]) -> dict[str, Any]:
+def read_settings(path: Path | None, command: Any, commands: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the settings file says to one command.
 
     Parameters
@@ -25,7 +25,7 @@ def read_settings(path: Path | None, command: Any, others: Mapping[str, Any]) ->
         The file; None looks for `adclip.toml` in the current folder and is content without one.
     command : typer command
         Whose options are wanted.
-    others : mapping
+    commands : mapping
         Name -> the other commands, each with a `load`: a key at the top of the file may be theirs alone.
 
     Returns
@@ -52,16 +52,18 @@ def read_settings(path: Path | None, command: Any, others: Mapping[str, Any]) ->
     tables = {name: data.pop(name) for name in list(data) if name in COMMANDS and isinstance(data[name], dict)}
     if not isinstance(own, dict):
         raise ConfigError.bad_value(str(file), f"`{command.name}` must be a table, `[{command.name}]`")
-    mine = _names(command)
+    own_names = _names(command)
     everyone = (
-        mine | {key: value for name in others for key, value in _names(others[name].load()).items()} if data else mine
+        own_names | {key: value for name in commands for key, value in _names(commands[name].load()).items()}
+        if data
+        else own_names
     )
     shared = _translate(file, data, everyone)
     for name, table in tables.items():
-        if name in others:
-            _translate(file, table, _names(others[name].load()), name)
-    values = {key: value for key, value in shared.items() if key in set(mine.values())}
-    values |= _translate(file, own, mine, command.name)
+        if name in commands:
+            _translate(file, table, _names(commands[name].load()), name)
+    values = {key: value for key, value in shared.items() if key in set(own_names.values())}
+    values |= _translate(file, own, own_names, command.name)
     several = {parameter.name for parameter in command.params if parameter.nargs == -1 or parameter.multiple}
     return {key: [value] if key in several and isinstance(value, str) else value for key, value in values.items()}
 
@@ -103,6 +105,6 @@ def _translate(file: Path, table: dict[str, Any], names: dict[str, str], section
     return values
 
 
-def _suggestion(key: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(key.replace("-", "_"), list(known), n=1)
+def _suggestion(key: str, keys: Iterable[str]) -> str:
+    close = difflib.get_close_matches(key.replace("-", "_"), list(keys), n=1)
     return f"did you mean `{close[0]}`?" if close else "keys are the names of options, see `--help` of the command"

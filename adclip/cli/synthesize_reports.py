@@ -97,12 +97,12 @@ def _draw(records: Sequence[tables.Record], first: Sequence[tables.Record]) -> N
         ["column", "known", "missing", "from"],
         [
             [
-                one["column"],
-                tables.text(one["known"]),
-                f"{100 * one['missing'] / visits:.0f} %",
-                tables.text(one["origin"]),
+                summary["column"],
+                tables.text(summary["known"]),
+                f"{100 * summary['missing'] / visits:.0f} %",
+                tables.text(summary["origin"]),
             ]
-            for one in record["columns"]
+            for summary in record["columns"]
         ],
     )
     tables.draw_pairs(
@@ -150,8 +150,8 @@ def _draw_findings(records: Sequence[tables.Record]) -> None:
         tables.draw_table(
             ["line", "kind", "what"],
             (
-                [tables.text(one["line"]), tables.text(one["kind"]), tables.text(one["what"])]
-                for one in findings[:_SHOWN_FINDINGS]
+                [tables.text(finding["line"]), tables.text(finding["kind"]), tables.text(finding["what"])]
+                for finding in findings[:_SHOWN_FINDINGS]
             ),
         )
     if len(findings) > _SHOWN_FINDINGS:

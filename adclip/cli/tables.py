@@ -146,7 +146,9 @@ def _draw_card(record: Record) -> None:
     estimate = record.get(score)
     block = "█" if stdout().encoding.startswith("utf") else "#"
     top = " of 30" if score == "mmse" else ""
-    known = f"; {number(estimate['known'], 0)} in the table" if estimate and estimate.get("known") is not None else ""
+    table_score = (
+        f"; {number(estimate['known'], 0)} in the table" if estimate and estimate.get("known") is not None else ""
+    )
     draw_pairs(
         [
             ("scan", text(record["scan"])),
@@ -157,7 +159,7 @@ def _draw_card(record: Record) -> None:
                 for name, value in probabilities.items()
             ),
             ("prediction set", text(record.get("prediction_set"))),
-            (score.upper(), f"{interval(estimate, 1)}{top}{known}" if estimate else "-"),
+            (score.upper(), f"{interval(estimate, 1)}{top}{table_score}" if estimate else "-"),
             ("scan only", shares(record.get("scan_only"))),
             ("metadata only", shares(record.get("metadata_only"))),
             ("volumes only", shares(record.get("volumes_only"))),
@@ -188,7 +190,12 @@ def draw_metrics(metrics: Mapping[str, Any], baselines: Mapping[str, Any]) -> No
 
     def rows(*, short: bool) -> list[list[str]]:
         return [
-            [text(name), interval(value), *(_of(one, name, short=short) for one in flat.values()), text(value.get("n"))]
+            [
+                text(name),
+                interval(value),
+                *(_of(baseline, name, short=short) for baseline in flat.values()),
+                text(value.get("n")),
+            ]
             for name, value in metrics.items()
             if isinstance(value, Mapping)
         ]
@@ -213,11 +220,11 @@ def draw_differences(differences: Mapping[str, Any]) -> None:
         if metric in value
     ]
     if rows:
-        draw_table(["model less", "metric", "difference"], [[text(one) for one in row] for row in rows])
+        draw_table(["model less", "metric", "difference"], [[text(cell) for cell in row] for row in rows])
 
 
 def _of(baseline: Mapping[str, Any], metric: str, *, short: bool) -> str:
-    found = baseline.get(metric)
-    if not isinstance(found, Mapping):
-        return number(found)
-    return number(found.get("value")) if short else interval(found)
+    estimate = baseline.get(metric)
+    if not isinstance(estimate, Mapping):
+        return number(estimate)
+    return number(estimate.get("value")) if short else interval(estimate)

@@ -39,16 +39,18 @@ def file_schema(commands: Mapping[str, type[Settings]]) -> dict[str, Any]:
 
 def _of(field: Field) -> dict[str, Any]:
     setting = field.setting
-    one: dict[str, Any] = {"type": _NAMES[field.one_kind]}
+    value_schema: dict[str, Any] = {"type": _NAMES[field.one_kind]}
     if setting.choices:
-        one["enum"] = list(setting.choices)
+        value_schema["enum"] = list(setting.choices)
     if setting.at_least is not None:
-        one["minimum"] = setting.at_least
-    schema: dict[str, Any] = {"anyOf": [one, {"type": "array", "items": one}]} if field.is_several else one
-    told = [setting.help]
-    told += [f"Unit: {setting.unit}."] if setting.unit else []
-    told += [f"Source: {setting.source}."] if setting.source else []
-    schema = schema | {"description": " ".join(told)}
+        value_schema["minimum"] = setting.at_least
+    schema: dict[str, Any] = (
+        {"anyOf": [value_schema, {"type": "array", "items": value_schema}]} if field.is_several else value_schema
+    )
+    sentences = [setting.help]
+    sentences += [f"Unit: {setting.unit}."] if setting.unit else []
+    sentences += [f"Source: {setting.source}."] if setting.source else []
+    schema = schema | {"description": " ".join(sentences)}
     if not field.is_required and field.default not in (None, ()):
         schema["default"] = str(field.default) if isinstance(field.default, Path) else field.default
     return schema

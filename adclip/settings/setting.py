@@ -144,9 +144,9 @@ class Settings:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Rebuild from `to_dict`; unknown keys are an error."""
-        known = {f.name for f in dataclasses.fields(cls)}
+        names = {f.name for f in dataclasses.fields(cls)}
         for key in data:
-            if key not in known:
+            if key not in names:
                 raise ConfigError.bad_value(key, f"unknown setting of {cls.__name__}")
         return cls(**data)
 
@@ -155,14 +155,14 @@ def fields_of(kind: type[Settings]) -> tuple[Field, ...]:
     """Return the fields of a class that say something of themselves, in order; a part made of settings is none of them."""
     if kind not in _SEEN:
         hints = get_type_hints(kind, include_extras=True)
-        said = [one for one in dataclasses.fields(kind) if get_origin(hints[one.name]) is Annotated]
-        _SEEN[kind] = tuple(_to_field(kind, one, hints[one.name]) for one in said)
+        annotated_fields = [field for field in dataclasses.fields(kind) if get_origin(hints[field.name]) is Annotated]
+        _SEEN[kind] = tuple(_to_field(kind, field, hints[field.name]) for field in annotated_fields)
     return _SEEN[kind]
 
 
 def _to_field(kind: type[Settings], field: dataclasses.Field[Any], hint: Any) -> Field:
-    own, *said = get_args(hint)
-    setting = next(one for one in said if isinstance(one, Setting))
+    own, *metadata = get_args(hint)
+    setting = next(mark for mark in metadata if isinstance(mark, Setting))
     group = next(base for base in kind.__mro__ if field.name in vars(base).get("__annotations__", {}))
     return Field(field.name, own, setting, field.default, vars(group).get("SECTION", ""))
 
@@ -170,7 +170,7 @@ def _to_field(kind: type[Settings], field: dataclasses.Field[Any], hint: Any) ->
 def parts_of(kind: type[Settings]) -> dict[str, type[Settings]]:
     """Return the fields that are settings themselves."""
     hints = get_type_hints(kind)
-    return {name: one for name, one in hints.items() if isinstance(one, type) and issubclass(one, Settings)}
+    return {name: hint for name, hint in hints.items() if isinstance(hint, type) and issubclass(hint, Settings)}
 
 
 def check_at_least(flag: str, value: float, smallest: float) -> None:
@@ -179,10 +179,10 @@ def check_at_least(flag: str, value: float, smallest: float) -> None:
         raise ConfigError.bad_value(flag, f"must be at least {smallest:g}, and a number, got {value:g}")
 
 
-def check_choice(flag: str, given: str, known: Sequence[str]) -> None:
-    """Raise ConfigError unless `given` is one of `known`."""
-    if given not in known:
-        raise ConfigError.bad_value(flag, f"`{given}` is not one of {', '.join(known)}")
+def check_choice(flag: str, choice: str, choices: Sequence[str]) -> None:
+    """Raise ConfigError unless `choice` is one of `choices`."""
+    if choice not in choices:
+        raise ConfigError.bad_value(flag, f"`{choice}` is not one of {', '.join(choices)}")
 
 
 def _plain(value: Any) -> Any:
