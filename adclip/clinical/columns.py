@@ -200,13 +200,13 @@ _ELSEWHERE = {
 }  # fmt: skip
 
 
-def near_miss(name: str, wanted: Iterable[str] = tuple(COLUMNS)) -> str | None:
-    """Return the canonical column of `wanted` that an unknown column name probably means, or None."""
-    wanted = tuple(wanted)
+def near_miss(name: str, columns: Iterable[str] = tuple(COLUMNS)) -> str | None:
+    """Return the canonical column of `columns` that an unknown column name probably means, or None."""
+    columns = tuple(columns)
     folded = name.strip().lower()
-    if _ELSEWHERE.get(folded) in wanted:
+    if _ELSEWHERE.get(folded) in columns:
         return _ELSEWHERE[folded]
-    close = difflib.get_close_matches(re.sub(r"[\s/-]+", "_", folded), wanted, n=1, cutoff=0.8)
+    close = difflib.get_close_matches(re.sub(r"[\s/-]+", "_", folded), columns, n=1, cutoff=0.8)
     return close[0] if close else None
 
 

@@ -83,10 +83,10 @@ def _age(baseline: str, years: float) -> float:
 def _to_registry_state(*cells: str) -> Diagnosis | None:
     """Read DXCURREN (ADNI1), DXCHANGE (ADNIGO, 2) and DIAGNOSIS (ADNI3), of which a row fills its own study's one."""
     readers = (_READ_DXCURREN, READ_DXCHANGE, _READ_DIAGNOSIS)
-    found = {read(cell) for cell, read in zip(cells, readers, strict=True) if cell}
-    if len(found) > 1:
+    diagnoses = {read(cell) for cell, read in zip(cells, readers, strict=True) if cell}
+    if len(diagnoses) > 1:
         raise CellError("codes that contradict each other", "keep the one of the visit's own study")
-    return next(iter(found), None)
+    return next(iter(diagnoses), None)
 
 
 def _of_registry(ptgender: str, _: str) -> Any:
@@ -178,7 +178,7 @@ ADNIMERGE = _Adni(
              _to_state_or_baseline),
         Rule("diagnosis", ("dx",), _DX, "", to_state),
         Rule("diagnosis", ("dxcurren", "dxchange", "diagnosis"), _REGISTRY, "code", _to_registry_state),
-        Rule("diagnosis", ("dxcurren", "dxchange"), _REGISTRY, "code", lambda *both: _to_registry_state(*both, "")),
+        Rule("diagnosis", ("dxcurren", "dxchange"), _REGISTRY, "code", lambda *cells: _to_registry_state(*cells, "")),
         Rule("diagnosis", ("dxchange",), _REGISTRY, "code", READ_DXCHANGE),
         Rule("diagnosis", ("diagnosis",), _REGISTRY, "code", _READ_DIAGNOSIS),
         Rule("diagnosis", ("dx_bl", "viscode"), "diagnosis at baseline: read on rows bl and sc only", "",

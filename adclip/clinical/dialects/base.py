@@ -121,13 +121,15 @@ class Dialect:
         R makes a name of its own of each that is none in R: ``M/F`` becomes ``M.F``, ``3rd ventricle`` ``X3rd.ventricle``.
         A name that the rules know already stays, and so does one whose other spelling stands in the header as well.
         """
-        known = {source for rule in self.rules for source in rule.sources}.union(*self.signatures)
-        made_by_r = {_made_by_r(name): name for name in sorted(known)}
-        found = []
+        source_names = {source for rule in self.rules for source in rule.sources}.union(*self.signatures)
+        made_by_r = {_made_by_r(name): name for name in sorted(source_names)}
+        spelled = []
         for name in names:
-            other = name if name in known else made_by_r.get(name, self.respell(name) if self.respell else name)
-            found.append(name if other in names else other)
-        return found
+            rule_name = (
+                name if name in source_names else made_by_r.get(name, self.respell(name) if self.respell else name)
+            )
+            spelled.append(name if rule_name in names else rule_name)
+        return spelled
 
     def fits(self, names: frozenset[str]) -> bool:
         """Whether a header of these names, in lower case, is of this dialect."""
@@ -143,8 +145,8 @@ class Dialect:
 
 def _made_by_r(name: str) -> str:
     """Return what R's `make.names` makes of a column's name."""
-    made = re.sub(r"[^A-Za-z0-9._]", ".", name)
-    return made if re.match(r"[A-Za-z]|\.(?!\d)", made) else f"X{made}".lower()
+    r_name = re.sub(r"[^A-Za-z0-9._]", ".", name)
+    return r_name if re.match(r"[A-Za-z]|\.(?!\d)", r_name) else f"X{r_name}".lower()
 
 
 # ----------------------------------------------------------------------------------------------- readers that dialects share
@@ -158,13 +160,13 @@ def codes(column: str, meaning: Mapping[str, str], parse: Callable[[str], Any] |
     Codes are compared as numbers where they are numbers, so that ``1`` and ``1.0`` are the same, else without case.
     """
     read_text = parse or (lambda text: parse_cell(column, text))
-    known = {folded_code(key): (None if value == "" else read_text(value)) for key, value in meaning.items()}
+    values_by_code = {folded_code(key): (None if value == "" else read_text(value)) for key, value in meaning.items()}
 
     def read(cell: str) -> Any:
         if not cell:
             return None
         try:
-            return known[folded_code(cell)]
+            return values_by_code[folded_code(cell)]
         except KeyError:
             shown = ", ".join(key for key in meaning if key)
             raise CellError(
@@ -253,7 +255,7 @@ def count_e4(*alleles: str) -> int | None:
     """Count the e4 alleles of an APOE genotype, given as two cells or as one cell such as ``34`` or ``e3/e4``."""
     if not all(alleles):
         return None
-    found = [digit for cell in alleles for digit in re.findall(r"\d", cell.split(".")[0])]
-    if len(found) != 2 or any(allele not in "234" for allele in found):
+    digits = [digit for cell in alleles for digit in re.findall(r"\d", cell.split(".")[0])]
+    if len(digits) != 2 or any(allele not in "234" for allele in digits):
         raise CellError("no APOE genotype: two alleles of 2, 3 and 4 are needed")
-    return found.count("4")
+    return digits.count("4")

@@ -108,16 +108,19 @@ def bids_levels(sidecar: Mapping[str, Any]) -> dict[str, dict[str, str]]:
 
     A level is a text, or an object with a `Description`.
     """
-    found: dict[str, dict[str, str]] = {}
+    levels_by_column: dict[str, dict[str, str]] = {}
     for column, entry in sidecar.items():
         levels = entry.get("Levels") if isinstance(entry, Mapping) else None
         if not isinstance(levels, Mapping):
             continue
         meanings = {
-            str(code): one.get("Description") if isinstance(one, Mapping) else one for code, one in levels.items()
+            str(code): level.get("Description") if isinstance(level, Mapping) else level
+            for code, level in levels.items()
         }
-        found[column.strip().lower()] = {code: one for code, one in meanings.items() if isinstance(one, str)}
-    return found
+        levels_by_column[column.strip().lower()] = {
+            code: meaning for code, meaning in meanings.items() if isinstance(meaning, str)
+        }
+    return levels_by_column
 
 
 def with_sidecar(dialect: Dialect, sidecar: Mapping[str, Any]) -> Dialect:
@@ -134,14 +137,14 @@ def with_sidecar(dialect: Dialect, sidecar: Mapping[str, Any]) -> Dialect:
     rules = [*_coded(dialect, bids_levels(sidecar)), *_by_unit(sidecar)]
     unit = _unit(sidecar, "age")
     declared = [rule for rule in rules if rule is not None]
-    kept: tuple[Rule, ...] = dialect.rules
+    dialect_rules: tuple[Rule, ...] = dialect.rules
     unused = dict(dialect.unused)
     if unit is not None and unit not in _YEARS:
-        kept = tuple(rule for rule in kept if rule.sources != ("age",))
+        dialect_rules = tuple(rule for rule in dialect_rules if rule.sources != ("age",))
         unused["age"] = "the JSON beside the table gives it a unit that is no time: declare it with --column"
     elif unit is not None and _YEARS[unit] != 1:
         declared.append(Rule("age_years", ("age",), "age, converted", unit, scaled("age_years", _YEARS[unit])))
-    return replace(dialect, rules=(*declared, *kept), unused=unused)
+    return replace(dialect, rules=(*declared, *dialect_rules), unused=unused)
 
 
 def _unit(sidecar: Mapping[str, Any], column: str) -> str | None:
@@ -153,43 +156,43 @@ def _unit(sidecar: Mapping[str, Any], column: str) -> str | None:
 
 
 def _by_unit(sidecar: Mapping[str, Any]) -> list[Rule]:
-    found = []
+    rules = []
     for name, (column, units, unit) in _BY_UNIT.items():
         factor = units.get(_unit(sidecar, name) or "")
         if factor is not None:
-            found.append(
+            rules.append(
                 Rule(column, (name,), "its unit stands in the JSON beside the table", unit, scaled(column, factor))
             )
-    return found
+    return rules
 
 
 def _coded(dialect: Dialect, levels: Mapping[str, Mapping[str, str]]) -> list[Rule]:
-    found = []
-    for column, words in _WORDS.items():
+    rules = []
+    for column, vocabulary in _WORDS.items():
         meanings = {
-            code: word for code, text in levels.get(column, {}).items() if (word := _word(text, words)) is not None
+            code: word for code, text in levels.get(column, {}).items() if (word := _word(text, vocabulary)) is not None
         }
         if meanings:
             plain = next((rule.read for rule in dialect.rules if rule.sources == (column,)), None)
             why = "codes as the JSON beside the table says: " + ", ".join(
                 f"{code} = {word or 'unknown'}" for code, word in meanings.items()
             )
-            found.append(Rule(column, (column,), why, "code", _reader(column, meanings, plain)))
-    return found
+            rules.append(Rule(column, (column,), why, "code", _reader(column, meanings, plain)))
+    return rules
 
 
-def _word(text: str, words: Mapping[str, str]) -> str | None:
+def _word(text: str, vocabulary: Mapping[str, str]) -> str | None:
     folded = text.strip().strip(".").lower()
-    return "" if folded in _UNKNOWN_WORDS or text in MISSING else words.get(folded)
+    return "" if folded in _UNKNOWN_WORDS or text in MISSING else vocabulary.get(folded)
 
 
 def _reader(column: str, meanings: Mapping[str, str], plain: Reader | None) -> Reader:
     """Return a reader of declared codes; what is not declared is read as it would be without them."""
-    known = {folded_code(code): parse_cell(column, word) for code, word in meanings.items()}
+    values_by_code = {folded_code(code): parse_cell(column, word) for code, word in meanings.items()}
 
     def read(cell: str) -> Any:
-        if folded_code(cell) in known:
-            return known[folded_code(cell)]
+        if folded_code(cell) in values_by_code:
+            return values_by_code[folded_code(cell)]
         return plain(cell) if plain else parse_cell(column, cell)
 
     return read

@@ -20,9 +20,9 @@ _ICV_MEASURES = ("EstimatedTotalIntraCranialVol", "IntraCranialVol")
 
 def subject_of(path: Path) -> str:
     """Return the `subjectname` that a .stats file gives, or an empty text."""
-    for _, words in _lines(path):
-        if words[:2] == ["#", "subjectname"] and len(words) > 2:
-            return words[2]
+    for _, tokens in _lines(path):
+        if tokens[:2] == ["#", "subjectname"] and len(tokens) > 2:
+            return tokens[2]
     return ""
 
 
@@ -53,52 +53,54 @@ def read_aseg(path: Path) -> dict[str, float]:
     measures: dict[str, tuple[int, float]] = {}
     segments: dict[int, tuple[int, float]] = {}
     columns = ["Index", "SegId", "NVoxels", "Volume_mm3", "StructName"]  # as in every version from 4 to 7
-    for line, words in _lines(path):
-        if words[:2] == ["#", "Measure"]:
-            parts = [part.strip() for part in " ".join(words[2:]).split(",")]
+    for line, tokens in _lines(path):
+        if tokens[:2] == ["#", "Measure"]:
+            parts = [part.strip() for part in " ".join(tokens[2:]).split(",")]
             if len(parts) >= 4 and parts[-1] == "mm^3":
                 measures[parts[0]] = (line, to_volume(path, line, parts[0], parts[-2]))
             elif parts[0] in (*_ICV_MEASURES, "BrainSegNotVent"):
                 raise errors.bad_cell(path, line, parts[0], "no volume in mm^3")
-        elif words[:2] == ["#", "ColHeaders"]:
-            columns = words[2:]
-        elif words and words[0] != "#":
-            if len(words) < 5 or "SegId" not in columns or "Volume_mm3" not in columns:
+        elif tokens[:2] == ["#", "ColHeaders"]:
+            columns = tokens[2:]
+        elif tokens and tokens[0] != "#":
+            if len(tokens) < 5 or "SegId" not in columns or "Volume_mm3" not in columns:
                 raise TableError.bad_row(path, line, "not a row of aseg.stats")
-            segment = to_volume(path, line, "SegId", words[columns.index("SegId")])
-            segments[int(segment)] = (line, to_volume(path, line, "Volume_mm3", words[columns.index("Volume_mm3")]))
+            segment = to_volume(path, line, "SegId", tokens[columns.index("SegId")])
+            segments[int(segment)] = (line, to_volume(path, line, "Volume_mm3", tokens[columns.index("Volume_mm3")]))
     if not segments:
         raise TableError.unreadable(path, "no segment in it; the file is cut off or is no aseg.stats")
-    found: dict[str, float] = {}
+    volumes_mm3: dict[str, float] = {}
     for column, codes in _ASEG.items():
         if all(code in segments for code in codes):
-            found[column] = check_volume(path, segments[codes[0]][0], column, sum(segments[code][1] for code in codes))
+            volumes_mm3[column] = check_volume(
+                path, segments[codes[0]][0], column, sum(segments[code][1] for code in codes)
+            )
     if all(code in segments for code in _ASEG_VENTRICLES):
         total = sum(segments[code][1] for code in (*_ASEG_VENTRICLES, *_ASEG_CHOROID) if code in segments)
-        found["ventricles_mm3"] = check_volume(path, segments[_ASEG_VENTRICLES[0]][0], "ventricles_mm3", total)
+        volumes_mm3["ventricles_mm3"] = check_volume(path, segments[_ASEG_VENTRICLES[0]][0], "ventricles_mm3", total)
     for name in _ICV_MEASURES:
-        if name in measures and "icv_mm3" not in found:
-            found["icv_mm3"] = check_volume(path, measures[name][0], "icv_mm3", measures[name][1])
+        if name in measures and "icv_mm3" not in volumes_mm3:
+            volumes_mm3["icv_mm3"] = check_volume(path, measures[name][0], "icv_mm3", measures[name][1])
     if "BrainSegNotVent" in measures:
         line, value = measures["BrainSegNotVent"]
-        found["whole_brain_mm3"] = check_volume(path, line, "whole_brain_mm3", value)
-    return with_both_hippocampi(found)
+        volumes_mm3["whole_brain_mm3"] = check_volume(path, line, "whole_brain_mm3", value)
+    return with_both_hippocampi(volumes_mm3)
 
 
 def _read_hemisphere(path: Path) -> dict[str, tuple[int, float]]:
     """Read one hemisphere's gyri, with their lines, under their canonical names: half of what those names mean."""
     columns: list[str] = []
-    found: dict[str, tuple[int, float]] = {}
-    for line, words in _lines(path):
-        if words[:2] == ["#", "ColHeaders"]:
-            columns = words[2:]
-        elif words and words[0] in APARC:
-            if "GrayVol" not in columns or len(words) != len(columns):
+    volumes_mm3: dict[str, tuple[int, float]] = {}
+    for line, tokens in _lines(path):
+        if tokens[:2] == ["#", "ColHeaders"]:
+            columns = tokens[2:]
+        elif tokens and tokens[0] in APARC:
+            if "GrayVol" not in columns or len(tokens) != len(columns):
                 raise TableError.bad_row(path, line, "not a row of aparc.stats")
-            found[APARC[words[0]]] = line, to_volume(path, line, "GrayVol", words[columns.index("GrayVol")])
-    if not found:
+            volumes_mm3[APARC[tokens[0]]] = line, to_volume(path, line, "GrayVol", tokens[columns.index("GrayVol")])
+    if not volumes_mm3:
         raise TableError.unreadable(path, "no gyrus in it; the file is cut off or is no aparc.stats")
-    return found
+    return volumes_mm3
 
 
 def read_both_hemispheres(folder: Path) -> dict[str, float]:
@@ -106,19 +108,19 @@ def read_both_hemispheres(folder: Path) -> dict[str, float]:
     left, right = folder / "lh.aparc.stats", folder / "rh.aparc.stats"
     if not (left.is_file() and right.is_file()):
         return {}
-    one, two = _read_hemisphere(left), _read_hemisphere(right)
+    left_gyri, right_gyri = _read_hemisphere(left), _read_hemisphere(right)
     return {
-        column: check_volume(left, line, column, volume + two[column][1])
-        for column, (line, volume) in one.items()
-        if column in two
+        column: check_volume(left, line, column, volume + right_gyri[column][1])
+        for column, (line, volume) in left_gyri.items()
+        if column in right_gyri
     }
 
 
-def with_both_hippocampi(found: dict[str, float]) -> dict[str, float]:
+def with_both_hippocampi(volumes_mm3: dict[str, float]) -> dict[str, float]:
     """Add `hippocampus_mm3` where both sides are known."""
-    if "hippocampus_left_mm3" in found and "hippocampus_right_mm3" in found:
-        found["hippocampus_mm3"] = found["hippocampus_left_mm3"] + found["hippocampus_right_mm3"]
-    return found
+    if "hippocampus_left_mm3" in volumes_mm3 and "hippocampus_right_mm3" in volumes_mm3:
+        volumes_mm3["hippocampus_mm3"] = volumes_mm3["hippocampus_left_mm3"] + volumes_mm3["hippocampus_right_mm3"]
+    return volumes_mm3
 
 
 def to_volume(path: Path, line: int, column: str, text: str) -> float:
@@ -150,8 +152,8 @@ def read_aparc(path: Path) -> dict[str, float]:
         If the other hemisphere's table is not beside it: half of a gyrus must not pass for the whole.
     """
     _read_hemisphere(path)
-    if path.name in ("lh.aparc.stats", "rh.aparc.stats") and (found := read_both_hemispheres(path.parent)):
-        return found
+    if path.name in ("lh.aparc.stats", "rh.aparc.stats") and (volumes_mm3 := read_both_hemispheres(path.parent)):
+        return volumes_mm3
     raise TableError.unreadable(
         path, "one hemisphere only, and volumes here are of both; put lh.aparc.stats and rh.aparc.stats side by side"
     )

@@ -57,13 +57,13 @@ def norms_of_shares() -> dict[str, Norm]:
 
 
 def _read(name: str) -> dict[tuple[str, str], Norm]:
-    found: dict[tuple[str, str], Norm] = {}
+    norms: dict[tuple[str, str], Norm] = {}
     text = (files("adclip") / "assets" / "norms" / name).read_text(encoding="utf-8")
     for row in csv.DictReader(text.splitlines()):
-        norm = found.setdefault((row["field"], row.get("sex", "")), Norm([], []))
+        norm = norms.setdefault((row["field"], row.get("sex", "")), Norm([], []))
         norm.ages.append(float(row["age_years"]))
         norm.values.append([float(row[f"centile_{centile:g}"]) for centile in CENTILES])
-    return found
+    return norms
 
 
 def z_between(curve: Curve, value: float) -> float | None:

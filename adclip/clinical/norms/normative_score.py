@@ -102,7 +102,9 @@ SIDES = tuple(name for structure in DIRECTION for name in sides_of(structure))
 
 def structures_in(volumes: Mapping[str, float]) -> tuple[str, ...]:
     """Return the structures of the score of which both sides are known."""
-    return tuple(one for one in DIRECTION if all(_is_known(side, volumes.get(side)) for side in sides_of(one)))
+    return tuple(
+        structure for structure in DIRECTION if all(_is_known(side, volumes.get(side)) for side in sides_of(structure))
+    )
 
 
 def medial_temporal_score(
@@ -141,11 +143,11 @@ def medial_temporal_score(
     ventricle of a log-normal one. A temporal horn below its 5th centile counts as the 5th: how few voxels a closed horn is given
     says nothing of tissue.
     """
-    known = structures_in(volumes)
-    if HIPPOCAMPUS not in known:
+    measured = structures_in(volumes)
+    if HIPPOCAMPUS not in measured:
         return NoScore("no_hippocampus")
-    used = known if structures is None else tuple(one for one in DIRECTION if one in structures)
-    if not set(used) <= set(known):
+    used = measured if structures is None else tuple(structure for structure in DIRECTION if structure in structures)
+    if not set(used) <= set(measured):
         return NoScore("no_structure")
     has_icv = _is_known(ICV, volumes.get(ICV))
     basis = basis or (SHARE if has_icv else AS_MEASURED)
@@ -157,7 +159,7 @@ def medial_temporal_score(
         if isinstance(z, NoStanding):
             return NoScore(z.reason)
         parts[structure] = z
-    value = sum(DIRECTION[one] * z for one, z in parts.items()) / _spread(used)
+    value = sum(DIRECTION[structure] * z for structure, z in parts.items()) / _spread(used)
     return NormScore(
         value, parts, basis, SHARE_NORM_ID if basis == SHARE else NORM_ID, scale_of(source) == SEGMENTER
     )  # fmt: skip
@@ -194,18 +196,18 @@ def _rank_all(
 ) -> dict[str, Standing | NoStanding]:
     sums = {f"{structure}_mm3": structure for structure in structures_in(volumes)}
     share = basis == SHARE
-    found: dict[str, Standing | NoStanding] = {}
+    standings: dict[str, Standing | NoStanding] = {}
     for field, value in volumes.items():
         if not field.endswith("_mm3") or not _is_known(field, value):
             continue
         if field in sums:
             z = _of_both(sums[field], volumes, age_years, sex, source, basis)
-            found[field] = z if isinstance(z, NoStanding) else to_standing(z, age_years, sex, source, share=share)
+            standings[field] = z if isinstance(z, NoStanding) else to_standing(z, age_years, sex, source, share=share)
         elif share:
-            found[field] = share_standing(field, value, volumes.get(ICV), age_years, source)
+            standings[field] = share_standing(field, value, volumes.get(ICV), age_years, source)
         else:
-            found[field] = standing(field, value, age_years, sex, source)
-    return found
+            standings[field] = standing(field, value, age_years, sex, source)
+    return standings
 
 
 def _of_both(
@@ -235,8 +237,8 @@ def _of_both(
 def _spread(structures: Iterable[str]) -> float:
     """Return the standard deviation of the signed sum of some structures' Z among healthy people."""
     used = tuple(structures)
-    both = HIPPOCAMPUS in used and AMYGDALA in used
-    return math.sqrt(len(used) + 2 * _HIPPOCAMPUS_WITH_AMYGDALA * both)
+    has_both = HIPPOCAMPUS in used and AMYGDALA in used
+    return math.sqrt(len(used) + 2 * _HIPPOCAMPUS_WITH_AMYGDALA * has_both)
 
 
 def _is_known(field: str, value: float | None) -> bool:

@@ -206,8 +206,12 @@ def to_standing(
 ) -> Standing:
     """Return what may be said of a z: beyond the outermost tabulated centiles only that it is there."""
     people = "people" if share else "females" if sex == "F" else "males"
-    whose = (SHARE_NORM_ID if share else NORM_ID, f"{people} of {age_years:g} years", scale_of(software) == SEGMENTER)
+    reference = (
+        SHARE_NORM_ID if share else NORM_ID,
+        f"{people} of {age_years:g} years",
+        scale_of(software) == SEGMENTER,
+    )
     if QUANTILES[0] <= z <= QUANTILES[-1]:
-        return Standing(z, 100 * _NORMAL.cdf(z), False, *whose)
+        return Standing(z, 100 * _NORMAL.cdf(z), False, *reference)
     end = 0 if z < 0 else -1
-    return Standing(QUANTILES[end], CENTILES[end], True, *whose)
+    return Standing(QUANTILES[end], CENTILES[end], True, *reference)
