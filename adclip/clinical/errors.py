@@ -18,10 +18,10 @@ def named_twice(path: Path | str, column: str) -> TableError:
     return TableError(f"{path}: the header names column `{column}` more than once", "give every column its own name")
 
 
-def ambiguous(path: Path | str, who: str, lines: Iterable[int]) -> TableError:
+def ambiguous(path: Path | str, name: str, lines: Iterable[int]) -> TableError:
     shown = ", ".join(str(line) for line in lines)
     return TableError(
-        f"{path}: lines {shown} all match {who}",
+        f"{path}: lines {shown} all match {name}",
         "keep one row, name the scan in a `scan` column, or add a `session_id` column that tells them apart",
     )
 

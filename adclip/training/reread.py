@@ -210,7 +210,7 @@ class _Proof:
         """Return the one column that makes a difference alone, else all that were altered."""
         for name in altered.columns:
             try:
-                table = self.read(Alteration(altered.given, name))
+                table = self.read(Alteration(altered.new_answers, name))
             except InputError:
                 continue
             if self._first_difference(table) is not None:

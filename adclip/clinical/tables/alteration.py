@@ -58,7 +58,7 @@ class Alteration:
 
     Parameters
     ----------
-    given : mapping of Path to list of list of str, optional
+    new_answers : mapping of Path to list of list of str, optional
         File -> for each row the new content of its answers; None blanks them.
     only : str or None
         The one column, as written, that is altered; None alters all answers.
@@ -69,14 +69,14 @@ class Alteration:
         Every file that was read.
     """
 
-    given: Mapping[Path, list[list[str]]] | None = None
+    new_answers: Mapping[Path, list[list[str]]] | None = None
     only: str | None = None
     tables: dict[Path, AlteredTable] = field(default_factory=dict)
 
     @property
     def how(self) -> str:
         """What is done to the cells, in words."""
-        return "blanked" if self.given is None else "shuffled among rows"
+        return "blanked" if self.new_answers is None else "shuffled among rows"
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -116,15 +116,15 @@ class Alteration:
         rows = list(records)
         whole = [cells for _, cells in rows if len(cells) == len(shown)]  # others are refused as they stand
         before = [[cells[place] for place in places] for cells in whole]
-        after = [[""] * len(places)] * len(whole) if self.given is None else self.given.get(path, [])
+        after = [[""] * len(places)] * len(whole) if self.new_answers is None else self.new_answers.get(path, [])
         if len(after) != len(whole):
             raise errors.changed(path)
         changed = 0
         for cells, old, new in zip(whole, before, after, strict=True):
-            for place, one, other in zip(places, old, new, strict=True):
+            for place, old_cell, new_cell in zip(places, old, new, strict=True):
                 if self.only in (None, shown[place]):
-                    cells[place] = other
-                    changed += one.strip() != other.strip()
+                    cells[place] = new_cell
+                    changed += old_cell.strip() != new_cell.strip()
         self.tables[path] = AlteredTable(len(rows), tuple(shown[place] for place in places), changed, before)
         return iter(rows)
 
@@ -137,13 +137,13 @@ class Alteration:
         alike: dict[tuple[str, ...], list[tuple[Path, int]]] = defaultdict(list)
         for path, table in self.tables.items():
             alike[table.columns] += [(path, number) for number in range(len(table.answers))]
-        given = {path: list(table.answers) for path, table in self.tables.items()}
+        answers = {path: list(table.answers) for path, table in self.tables.items()}
         for places in alike.values():
             # in a random order each takes what the next one has
             random.Random(seed).shuffle(places)
-            for (path, number), (other, following) in zip(places, places[1:] + places[:1], strict=True):
-                given[path][number] = self.tables[other].answers[following]
-        return Alteration(given)
+            for (path, number), (source_path, following) in zip(places, places[1:] + places[:1], strict=True):
+                answers[path][number] = self.tables[source_path].answers[following]
+        return Alteration(answers)
 
 
 def places_of_answers(header: Header, rules: Sequence[Rule], mappings: Sequence[ColumnMapping]) -> list[int]:
@@ -162,19 +162,19 @@ def places_of_answers(header: Header, rules: Sequence[Rule], mappings: Sequence[
         What the user and the task say of columns.
     """
     every = [*rules, *(rule for dialect in DIALECTS for rule in dialect.rules)]
-    reading = [rule.sources for rule in every if rule.column in ANSWERS]
+    answer_sources = [rule.sources for rule in every if rule.column in ANSWERS]
     keys = {
         rule.sources[0]
         for dialect in DIALECTS
         for rule in dialect.rules
         if rule.column in _KEYS and len(rule.sources) == 1
     }
-    alone = {sources[0] for sources in reading if len(sources) == 1}
-    named = alone | ({source for sources in reading for source in sources} - keys) | ANSWERS
-    named |= {mapping.theirs.lower() for mapping in mappings if mapping.column in ANSWERS}
-    found = {header.place(name) for name in named & header.names}
-    found |= {place for place, name in enumerate(header.shown) if _names_answer(name)}
-    return sorted(found)
+    alone = {sources[0] for sources in answer_sources if len(sources) == 1}
+    named = alone | ({source for sources in answer_sources for source in sources} - keys) | ANSWERS
+    named |= {mapping.table_column.lower() for mapping in mappings if mapping.column in ANSWERS}
+    places = {header.place(name) for name in named & header.names}
+    places |= {place for place, name in enumerate(header.shown) if _names_answer(name)}
+    return sorted(places)
 
 
 def _names_answer(name: str) -> bool:

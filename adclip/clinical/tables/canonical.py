@@ -54,10 +54,10 @@ def write_canonical(path: Path, table: Table) -> Path:
     folder = path.parent.absolute()
     writer.writerow([*columns, *further, *([] if score in COLUMNS else [score])])
     for visit in table.rows:
-        here = replace(visit, scan=move_scan(visit.scan, table.path.parent, folder))
-        scores = [] if score in COLUMNS else [to_cell(here.score, unknown)]
-        more = dict(here.further_volumes or ())
-        cells = [*(getattr(here, column) for column in columns), *(more.get(column) for column in further)]
+        moved_visit = replace(visit, scan=move_scan(visit.scan, table.path.parent, folder))
+        scores = [] if score in COLUMNS else [to_cell(moved_visit.score, unknown)]
+        more = dict(moved_visit.further_volumes or ())
+        cells = [*(getattr(moved_visit, column) for column in columns), *(more.get(column) for column in further)]
         writer.writerow([*(to_cell(cell, unknown) for cell in cells), *scores])
     dictionary = dictionary_path(path)
     write_text(dictionary, json.dumps(_describe(table), indent=2) + "\n")
@@ -106,8 +106,8 @@ def _describe(table: Table) -> dict[str, Any]:
 
 def _further(rows: Sequence[Visit]) -> list[str]:
     """Return the further volumes that any row has."""
-    known = {column for visit in rows for column, _ in visit.further_volumes or ()}
-    return [column for column in FURTHER_VOLUMES if column in known]
+    present_columns = {column for visit in rows for column, _ in visit.further_volumes or ()}
+    return [column for column in FURTHER_VOLUMES if column in present_columns]
 
 
 def _sources(rows: Sequence[Visit]) -> set[str | None]:
@@ -116,8 +116,8 @@ def _sources(rows: Sequence[Visit]) -> set[str | None]:
 
 
 def _the_source(rows: Sequence[Visit]) -> dict[str, Any]:
-    found = _sources(rows)
-    return {"Value": next(iter(found), None)} if len(found) <= 1 else {}
+    sources = _sources(rows)
+    return {"Value": next(iter(sources), None)} if len(sources) <= 1 else {}
 
 
 def _has_volumes(visit: Visit) -> bool:

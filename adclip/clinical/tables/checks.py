@@ -35,7 +35,7 @@ def check_mappings(tables: Sequence[PartialTable], mappings: Sequence[Mapping], 
             continue
         if not any(mapping.column in table.columns and _is_mapped(table, mapping) for table in tables):
             names = [meaning.source for table in tables for meaning in table.meanings]
-            raise errors.no_mapped_column(tables[0].path, mapping.column, mapping.theirs, names)
+            raise errors.no_mapped_column(tables[0].path, mapping.column, mapping.table_column, names)
 
 
 def _is_mapped(table: PartialTable, mapping: Mapping) -> bool:
@@ -50,25 +50,25 @@ def check_ids(tables: Sequence[PartialTable]) -> None:
     TableError
         One person under two names would straddle a split; a table of other people says nothing of these.
     """
-    seen: dict[str, tuple[str, Path, int]] = {}
+    first_rows: dict[str, tuple[str, Path, int]] = {}
     subjects: list[set[str]] = []
     for table in tables:
-        here: set[str] = set()
+        subject_ids: set[str] = set()
         for row in table.rows:
             subject = row.values.get("subject_id")
-            if not subject or subject in here:
+            if not subject or subject in subject_ids:
                 continue
-            here.add(subject)
-            first = seen.setdefault(fold(subject), (subject, table.path, row.line))
+            subject_ids.add(subject)
+            first = first_rows.setdefault(fold(subject), (subject, table.path, row.line))
             if first[0] != subject:
                 raise errors.similar_ids(first[1], first[2], table.path, row.line)
-        subjects.append(here)
-    known: set[str] = set()
-    for table, here in zip(tables, subjects, strict=True):
-        nobody = len(tables) > 1 and not here and not any("scan" in row.values for row in table.rows)
-        if nobody or (known and here and not known & here):
+        subjects.append(subject_ids)
+    earlier_ids: set[str] = set()
+    for table, subject_ids in zip(tables, subjects, strict=True):
+        nobody = len(tables) > 1 and not subject_ids and not any("scan" in row.values for row in table.rows)
+        if nobody or (earlier_ids and subject_ids and not earlier_ids & subject_ids):
             raise errors.nothing_joins(tables[0].path, table.path)
-        known |= here
+        earlier_ids |= subject_ids
 
 
 def notes_of(tables: Sequence[PartialTable], joined: Joining, max_days: int) -> Iterator[str]:

@@ -35,21 +35,21 @@ def complete(visits: Iterable[Joined], tables: Sequence[PartialTable]) -> None:
     TableError
         If a computed value is not plausible; with the line of the first value it was computed from.
     """
-    derived = list(dict.fromkeys(one for table in tables for one in table.derived))
+    derived = list(dict.fromkeys(formula for table in tables for formula in table.derived))
     for visit in visits:
-        for one in derived:
-            if one.column in visit.values or not all(column in visit.values for column in one.needs):
+        for formula in derived:
+            if formula.column in visit.values or not all(column in visit.values for column in formula.needs):
                 continue
-            value = one.compute(*(visit.values[column] for column in one.needs))
+            value = formula.compute(*(visit.values[column] for column in formula.needs))
             if value is None:
                 continue
-            place = visit.origin[one.needs[0]]
+            place = visit.origin[formula.needs[0]]
             try:
-                visit.values[one.column] = parse_cell(one.column, _to_text(value))
+                visit.values[formula.column] = parse_cell(formula.column, _to_text(value))
             except CellError as error:
-                needs = " + ".join(name.lstrip("_") for name in one.needs)
-                raise errors.bad_cell(*place, needs, f"{one.column}: {error.why}", error.remedy) from None
-            visit.origin[one.column] = place
+                needs = " + ".join(name.lstrip("_") for name in formula.needs)
+                raise errors.bad_cell(*place, needs, f"{formula.column}: {error.why}", error.remedy) from None
+            visit.origin[formula.column] = place
 
 
 def _to_text(value: Any) -> str:
@@ -72,6 +72,6 @@ def apply_cdr(visits: Sequence[Joined], tables: Sequence[PartialTable]) -> str:
 
 def only_classes_of(task: Task, visits: list[Visit]) -> tuple[list[Visit], int]:
     """Leave out diagnoses that are no classes of the task, and count them."""
-    known = {None, *task.classes}
-    kept = [visit if visit.diagnosis in known else replace(visit, diagnosis=None) for visit in visits]
-    return kept, sum(visit.diagnosis not in known for visit in visits)
+    allowed = {None, *task.classes}
+    restricted = [visit if visit.diagnosis in allowed else replace(visit, diagnosis=None) for visit in visits]
+    return restricted, sum(visit.diagnosis not in allowed for visit in visits)

@@ -9,11 +9,11 @@ from pathlib import Path
 from adclip.errors import LeakError, ScanError, TableError
 
 
-def no_mapped_column(path: Path | str, column: str, theirs: str, present: Iterable[str]) -> TableError:
+def no_mapped_column(path: Path | str, column: str, table_column: str, present: Iterable[str]) -> TableError:
     names = list(present)
-    close = difflib.get_close_matches(theirs, names, n=1)
+    close = difflib.get_close_matches(table_column, names, n=1)
     remedy = f"did you mean `{close[0]}`?" if close else f"its columns are: {', '.join(names[:20])}"
-    return TableError(f"{path}: no column `{theirs}`, which `--column {column}={theirs}` asks for", remedy)
+    return TableError(f"{path}: no column `{table_column}`, which `--column {column}={table_column}` asks for", remedy)
 
 
 def same_column(path: Path | str, column: str, names: Iterable[str]) -> TableError:
@@ -36,15 +36,15 @@ def no_known_column(path: Path | str, hints: Iterable[str]) -> TableError:
     )
 
 
-def conflict(path: Path | str, line: int, other: Path | str, other_line: int, column: str) -> TableError:
+def conflict(path: Path | str, line: int, other_path: Path | str, other_line: int, column: str) -> TableError:
     column = column.lstrip("_")
-    if path == other:
+    if path == other_path:
         return TableError(
             f"{path} lines {line} and {other_line}: the same visit with different `{column}`",
             "keep the right one of the two rows, or tell them apart by `session_id` or `visit_date`",
         )
     return TableError(
-        f"{path} line {line} and {other} line {other_line}: the same visit with different `{column}`",
+        f"{path} line {line} and {other_path} line {other_line}: the same visit with different `{column}`",
         f"correct one of them, or leave `{column}` out of one table",
     )
 
@@ -77,11 +77,11 @@ def no_diagnosis_but_cdr(path: Path | str) -> TableError:
     )
 
 
-def similar_ids(path: Path | str, line: int, other: Path | str, other_line: int) -> TableError:
+def similar_ids(path: Path | str, line: int, other_path: Path | str, other_line: int) -> TableError:
     where = (
         f"{path} lines {line} and {other_line}"
-        if path == other
-        else f"{path} line {line} and {other} line {other_line}"
+        if path == other_path
+        else f"{path} line {line} and {other_path} line {other_line}"
     )
     return TableError(
         f"{where}: subject ids that differ only in upper and lower case or leading zeros",
@@ -89,10 +89,10 @@ def similar_ids(path: Path | str, line: int, other: Path | str, other_line: int)
     )
 
 
-def nothing_joins(path: Path | str, other: Path | str, similar: tuple[int, int] | None = None) -> TableError:
-    seen = f" (line {similar[0]} and line {similar[1]} look alike)" if similar else ""
+def nothing_joins(path: Path | str, other_path: Path | str, similar: tuple[int, int] | None = None) -> TableError:
+    line_note = f" (line {similar[0]} and line {similar[1]} look alike)" if similar else ""
     return TableError(
-        f"{path} and {other}: no subject stands in both{seen}",
+        f"{path} and {other_path}: no subject stands in both{line_note}",
         "write the ids in the same way in both tables, or name the id column: `--column subject_id=YOURS`",
     )
 
@@ -104,8 +104,8 @@ def perhaps_one_person(first: str, second: str) -> LeakError:
     )
 
 
-def contradicting_names(path: Path | str, said: Sequence[str]) -> ScanError:
+def contradicting_names(path: Path | str, shown_keys: Sequence[str]) -> ScanError:
     return ScanError(
-        f"{path}: its names say different people or sessions: {', '.join(said)}",
+        f"{path}: its names say different people or sessions: {', '.join(shown_keys)}",
         "rename the file or its folder, or name the scan in a `scan` column of the table",
     )

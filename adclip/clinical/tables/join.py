@@ -94,9 +94,9 @@ def _attach_by_date(table: PartialTable, of_subject: dict[str, list[Joined]], ma
         if row.values.get("subject_id"):
             rows[row.values["subject_id"]].append(row)
     attached: set[int] = set()
-    for subject, theirs in rows.items():
+    for subject, subject_rows in rows.items():
         for visit in of_subject.get(subject, ()):
-            nearest = find_nearest(table, visit, theirs, max_days)
+            nearest = find_nearest(table, visit, subject_rows, max_days)
             if nearest is not None:
                 attached.add(nearest.line)
                 visit.add(table, nearest.line, on_the_day_of(visit, nearest.values), nearest.aside)
@@ -108,12 +108,12 @@ def _attach_by_date(table: PartialTable, of_subject: dict[str, list[Joined]], ma
 
 def _attach_to_person(table: PartialTable, of_subject: dict[str, list[Joined]], result: Joining) -> None:
     attached: set[int] = set()
-    seen: dict[str, PartialRow] = {}
+    first_rows: dict[str, PartialRow] = {}
     for row in table.rows:
         subject = row.values.get("subject_id", "")
         if not subject:  # nobody's row describes nobody in particular
             continue
-        first = seen.setdefault(subject, row)
+        first = first_rows.setdefault(subject, row)
         if first is not row:
             if first.values == row.values:
                 result.repeated += 1
@@ -141,14 +141,18 @@ def _spread(of_subject: dict[str, list[Joined]]) -> None:
         if not subject or len(visits) < 2:
             continue
         for column in PERSON - {"subject_id"}:
-            known = [visit for visit in visits if column in visit.values]
-            if known and len(known) < len(visits) and len({visit.values[column] for visit in known}) == 1:
+            with_value = [visit for visit in visits if column in visit.values]
+            if (
+                with_value
+                and len(with_value) < len(visits)
+                and len({visit.values[column] for visit in with_value}) == 1
+            ):
                 for visit in visits:
-                    visit.values.setdefault(column, known[0].values[column])
-                    visit.origin.setdefault(column, known[0].origin[column])
+                    visit.values.setdefault(column, with_value[0].values[column])
+                    visit.origin.setdefault(column, with_value[0].origin[column])
 
 
 def _count_unattached(table: PartialTable, attached: set[int], result: Joining) -> None:
-    left = sum(row.line not in attached for row in table.rows)
-    if left:
-        result.unattached[table.path.name] = result.unattached.get(table.path.name, 0) + left
+    n_unattached = sum(row.line not in attached for row in table.rows)
+    if n_unattached:
+        result.unattached[table.path.name] = result.unattached.get(table.path.name, 0) + n_unattached

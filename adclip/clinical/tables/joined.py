@@ -50,14 +50,14 @@ class Joined:
         TableError
             If a column has two values; with both lines.
         """
-        mine = self.values
+        own_values = self.values
         for column, value in values.items():
-            if column not in mine:
-                mine[column] = value
+            if column not in own_values:
+                own_values[column] = value
                 self.origin[column] = (table.path, line)
-            elif mine[column] != value:
-                path, other = self.origin[column]
-                raise errors.conflict(path, other, table.path, line, column)
+            elif own_values[column] != value:
+                earlier_path, earlier_line = self.origin[column]
+                raise errors.conflict(earlier_path, earlier_line, table.path, line, column)
         for column, value in (aside or {}).items():
             if self.aside.setdefault(column, value) != value:
                 self.aside[column] = _CONTRADICTED

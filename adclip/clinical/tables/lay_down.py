@@ -66,7 +66,7 @@ class Visits:
         TableError
             If values contradict each other, or rows of a subject cannot be told apart.
         """
-        mine: dict[Key, PartialRow] = {}
+        rows_by_key: dict[Key, PartialRow] = {}
         undated: dict[str, PartialRow] = {}
         later = bool(self._begun)
         for row in table.rows:
@@ -74,19 +74,19 @@ class Visits:
             if not key[0] and not key[2]:  # nobody's row: it stands alone
                 self._begin(table, row)
                 continue
-            if key in mine:
-                _check_repetition(table, mine[key], row, key)
+            if key in rows_by_key:
+                _check_repetition(table, rows_by_key[key], row, key)
                 result.repeated += 1
-                if row.aside != mine[key].aside:
+                if row.aside != rows_by_key[key].aside:
                     self._take(table, row, key)  # the same but for answers that nobody reads
                 continue
-            mine[key] = row
+            rows_by_key[key] = row
             if not key[1] and not key[2]:
                 undated[key[0]] = row
             if self._take(table, row, key) and later:
                 result.added[table.path.name] = result.added.get(table.path.name, 0) + 1
         if undated:
-            _refuse_undated(table, mine, undated)
+            _refuse_undated(table, rows_by_key, undated)
 
     def knows_others(self, table: PartialTable) -> bool:
         """Whether the table is about people who have visits already, and calls every session otherwise."""
@@ -101,24 +101,24 @@ class Visits:
         place = self._sessions.setdefault(key[:2], _Session())
         if not key[2]:
             place.shared.append((table, row))
-            known = place.scanned or ([place.bare] if place.bare else [])
-            if not known:
+            visits = place.scanned or ([place.bare] if place.bare else [])
+            if not visits:
                 place.bare = self._begin(table, row)
-            self._add(known, table, row)
-            return not known
+            self._add(visits, table, row)
+            return not visits
         scan = self._scan(table.path, key[2])
-        if known := [visit for visit in self._scans[scan] if _may_be_one(visit, row)]:
-            self._add(known, table, row)
+        if visits := [visit for visit in self._scans[scan] if _may_be_one(visit, row)]:
+            self._add(visits, table, row)
             if key[0]:
-                self._settle(known, place)
+                self._settle(visits, place)
             return False
         if place.bare is not None:
             visit, place.bare, began = place.bare, None, False
             self._add([visit], table, row)
         else:
             visit, began = self._begin(table, row), True
-            for other, shared in place.shared:
-                visit.add(other, shared.line, shared.values, shared.aside)
+            for shared_table, shared_row in place.shared:
+                visit.add(shared_table, shared_row.line, shared_row.values, shared_row.aside)
         place.scanned.append(visit)
         self._scans[scan].append(visit)
         return began
@@ -126,7 +126,7 @@ class Visits:
     def _settle(self, visits: Iterable[Joined], place: _Session) -> None:
         """Let visits that are known by their scan stand at the session that a row has named."""
         for visit in visits:
-            if any(visit is other for other in place.scanned):
+            if any(visit is scanned for scanned in place.scanned):
                 continue
             for table, row in place.shared:
                 self._add([visit], table, row)
@@ -179,6 +179,6 @@ def _check_repetition(table: PartialTable, first: PartialRow, second: PartialRow
 def _refuse_undated(table: PartialTable, rows: dict[Key, PartialRow], undated: dict[str, PartialRow]) -> None:
     """Refuse a row without session, date and scan beside others of the subject that have one."""
     for key, row in rows.items():
-        other = undated.get(key[0])
-        if other is not None and row is not other:
-            raise errors.same_subject(table.path, *sorted((row.line, other.line)))
+        undated_row = undated.get(key[0])
+        if undated_row is not None and row is not undated_row:
+            raise errors.same_subject(table.path, *sorted((row.line, undated_row.line)))

@@ -30,15 +30,18 @@ class Likeness:
         self._forwards = sorted(self._folded)
         self._backwards = sorted(text[::-1] for text in self._folded)
 
-    def nearest(self, wanted: str) -> str | None:
+    def nearest(self, subject_id: str) -> str | None:
         """Return the id that differs in case, zeros or the study's way of writing alone, else the most similar; None if none is."""
-        same = self._of_person.get(person_of(wanted))
+        same = self._of_person.get(person_of(subject_id))
         if same is not None or not self._folded:
             return same
-        key = study_key(wanted)
-        text = fold(key.subject if key else wanted)
+        key = study_key(subject_id)
+        text = fold(key.subject if key else subject_id)
         around = [part for n in range(len(text)) for part in (text[:n], text[n:]) if part in self._folded]
-        around += [*_around(self._forwards, text), *(other[::-1] for other in _around(self._backwards, text[::-1]))]
+        around += [
+            *_around(self._forwards, text),
+            *(reversed_id[::-1] for reversed_id in _around(self._backwards, text[::-1])),
+        ]
         return self._folded[difflib.get_close_matches(text, list(dict.fromkeys(around)), n=1, cutoff=0.0)[0]]
 
 

@@ -25,7 +25,7 @@ class Mapping:
     ----------
     column : str
         Canonical column.
-    theirs : str
+    table_column : str
         Name in the table; compared without case.
     suffix : str
         A unit, ``cm3``, or codes, ``1=M,2=F``; empty for none.
@@ -36,7 +36,7 @@ class Mapping:
     """
 
     column: str
-    theirs: str
+    table_column: str
     suffix: str = ""
     parse: Callable[[str], Any] | None = None
     implied: bool = False
@@ -44,12 +44,14 @@ class Mapping:
     def rule_for(self, names: Iterable[str]) -> Rule | None:
         """Return the rule for a table with these column names in lower case, or None if it has no such column."""
         names = set(names)
-        whole = f"{self.theirs}:{self.suffix}".lower() if self.suffix else self.theirs.lower()
+        whole = f"{self.table_column}:{self.suffix}".lower() if self.suffix else self.table_column.lower()
         if whole in names:  # a colon may also belong to the name
             why = "named as the task says" if self.implied else f"mapped by --column {self.column}"
             return Rule(self.column, (whole,), why, unit_of(self.column), self._reader())
-        if self.suffix and self.theirs.lower() in names:
-            return Rule(self.column, (self.theirs.lower(),), f"mapped by --column, as {self.suffix}", *self._reading())
+        if self.suffix and self.table_column.lower() in names:
+            return Rule(
+                self.column, (self.table_column.lower(),), f"mapped by --column, as {self.suffix}", *self._reading()
+            )
         return None
 
     def _reading(self) -> tuple[str, Reader | None]:
@@ -90,38 +92,38 @@ def parse_mappings(texts: Iterable[str], task: Task = ALZHEIMER) -> list[Mapping
         If one is malformed, names no canonical column, or a unit or code that the column cannot have.
     """
     readers = _readers_of(task)
-    known = (*COLUMNS, *(name for name in readers if name not in COLUMNS))
-    found: dict[str, Mapping] = {}
+    column_names = (*COLUMNS, *(name for name in readers if name not in COLUMNS))
+    mappings: dict[str, Mapping] = {}
     for text in texts:
-        column, equals, theirs = (part.strip() for part in text.partition("="))
-        if not equals or not column or not theirs:
+        column, equals, table_column = (part.strip() for part in text.partition("="))
+        if not equals or not column or not table_column:
             raise ConfigError.bad_value("--column", f"`{text}` is not of the form canonical=theirs")
-        if column not in known:
+        if column not in column_names:
             meant = near_miss(column)
-            remedy = f"did you mean `{meant}`?" if meant else f"canonical columns: {', '.join(known)}"
+            remedy = f"did you mean `{meant}`?" if meant else f"canonical columns: {', '.join(column_names)}"
             raise ConfigError.bad_value("--column", f"`{column}` is not a canonical column", remedy)
-        if column in found:
+        if column in mappings:
             raise ConfigError.bad_value("--column", f"`{column}` is mapped twice", "keep one of the two")
-        found[column] = _split(column, theirs, readers.get(column))
-    taken: dict[str, str] = {}
-    for mapping in found.values():
-        if taken.setdefault(mapping.theirs.lower(), mapping.column) != mapping.column:
+        mappings[column] = _split(column, table_column, readers.get(column))
+    canonical_of: dict[str, str] = {}
+    for mapping in mappings.values():
+        if canonical_of.setdefault(mapping.table_column.lower(), mapping.column) != mapping.column:
             raise ConfigError.bad_value(
-                "--column", f"`{mapping.theirs}` is mapped to two canonical columns", "keep one of the two"
+                "--column", f"`{mapping.table_column}` is mapped to two canonical columns", "keep one of the two"
             )
     for name, parse in readers.items():
-        found.setdefault(name, Mapping(name, name, "", parse, implied=True))
-    return [one if one.column in COLUMNS else replace(one, column=SCORE) for one in found.values()]
+        mappings.setdefault(name, Mapping(name, name, "", parse, implied=True))
+    return [mapping if mapping.column in COLUMNS else replace(mapping, column=SCORE) for mapping in mappings.values()]
 
 
-def _split(column: str, theirs: str, parse: Callable[[str], Any] | None) -> Mapping:
-    name, colon, suffix = theirs.rpartition(":")
+def _split(column: str, table_column: str, parse: Callable[[str], Any] | None) -> Mapping:
+    name, colon, suffix = table_column.rpartition(":")
     name, suffix = name.strip(), suffix.strip()
     unit_name = {"cc": "cm3"}.get(suffix.lower(), suffix.lower())
     if unit_name in UNITS:
         suffix = unit_name
     if not colon or not name or not (suffix in UNITS or _CODES.fullmatch(suffix)):
-        return Mapping(column, theirs, "", parse)
+        return Mapping(column, table_column, "", parse)
     unit = unit_of(column)
     if suffix in UNITS and suffix not in _KINDS.get(unit, set()):
         raise ConfigError.bad_value("--column", f"`{column}` cannot be in {suffix}", f"it is in {unit or 'no unit'}")

@@ -34,36 +34,36 @@ def find_nearest(table: PartialTable, visit: Joined, rows: Iterable[PartialRow],
         return None
     closest = min(days for days, _ in near)
     best = [row for days, row in near if days == closest]
-    for other in best[1:]:
-        if _without(other.values, _OF_ITS_DAY) != _without(best[0].values, _OF_ITS_DAY):
-            raise errors.equally_near(table.path, best[0].line, other.line)
+    for rival in best[1:]:
+        if _without(rival.values, _OF_ITS_DAY) != _without(best[0].values, _OF_ITS_DAY):
+            raise errors.equally_near(table.path, best[0].line, rival.line)
     return best[0]
 
 
-def _distance(one: dict[str, Any], two: dict[str, Any]) -> int | None:
+def _distance(first: dict[str, Any], second: dict[str, Any]) -> int | None:
     """Days between two rows, by the study's own clock or by the calendar; None if they share neither."""
-    shared = (DAY in one and DAY in two) or ("visit_date" in one and "visit_date" in two)
-    return abs(_days_after(one, two)) if shared else None
+    shared = (DAY in first and DAY in second) or ("visit_date" in first and "visit_date" in second)
+    return abs(_days_after(first, second)) if shared else None
 
 
-def _without(values: dict[str, Any], left_out: Iterable[str]) -> dict[str, Any]:
-    return {column: value for column, value in values.items() if column not in left_out}
+def _without(values: dict[str, Any], excluded: Iterable[str]) -> dict[str, Any]:
+    return {column: value for column, value in values.items() if column not in excluded}
 
 
 def on_the_day_of(visit: Joined, values: dict[str, Any]) -> dict[str, Any]:
     """Return what a row of another day says of a visit: its scan and date only if the visit has none, its age moved."""
-    found = _without(values, _OF_ITS_DAY)
+    carried = _without(values, _OF_ITS_DAY)
     for column in _OF_ITS_DAY - {"session_id", "age_years"}:
         if column in values and column not in visit.values:
-            found[column] = values[column]
+            carried[column] = values[column]
     days = _distance(visit.values, values)
     if "age_years" in values and "age_years" not in visit.values and days is not None:
-        found["age_years"] = round(values["age_years"] + _days_after(visit.values, values) / 365.25, 6)
-    return found
+        carried["age_years"] = round(values["age_years"] + _days_after(visit.values, values) / 365.25, 6)
+    return carried
 
 
-def _days_after(one: dict[str, Any], two: dict[str, Any]) -> int:
+def _days_after(first: dict[str, Any], second: dict[str, Any]) -> int:
     """Days from the second row to the first, for rows that share a clock."""
-    if DAY in one and DAY in two:
-        return int(one[DAY]) - int(two[DAY])
-    return (date.fromisoformat(one["visit_date"]) - date.fromisoformat(two["visit_date"])).days
+    if DAY in first and DAY in second:
+        return int(first[DAY]) - int(second[DAY])
+    return (date.fromisoformat(first["visit_date"]) - date.fromisoformat(second["visit_date"])).days

@@ -150,30 +150,32 @@ def read_partial(
 
 def _wanted(mappings: Sequence[ColumnMapping], *, answers: bool) -> set[str]:
     """Return all names that any dialect reads: they decide which delimiter fits, and which cells of JSON must be values."""
-    known = {source for dialect in DIALECTS for rule in dialect.rules for source in rule.sources}
-    known |= {mapping.theirs.lower() for mapping in mappings}
-    return known - {""} - (frozenset() if answers else _answer_sources(mappings))
+    names = {source for dialect in DIALECTS for rule in dialect.rules for source in rule.sources}
+    names |= {mapping.table_column.lower() for mapping in mappings}
+    return names - {""} - (frozenset() if answers else _answer_sources(mappings))
 
 
 def _answer_sources(mappings: Sequence[ColumnMapping]) -> frozenset[str]:
     """Return the names of the columns from which answers alone are read."""
     rules = [rule for dialect in DIALECTS for rule in dialect.rules]
     read = {source for rule in rules if rule.column in ANSWERS for source in rule.sources}
-    read |= {mapping.theirs.lower() for mapping in mappings if mapping.column in ANSWERS}
-    others = {source for rule in rules if rule.column not in ANSWERS for source in rule.sources}
-    return frozenset(read - others - {mapping.theirs.lower() for mapping in mappings if mapping.column not in ANSWERS})
+    read |= {mapping.table_column.lower() for mapping in mappings if mapping.column in ANSWERS}
+    input_sources = {source for rule in rules if rule.column not in ANSWERS for source in rule.sources}
+    return frozenset(
+        read - input_sources - {mapping.table_column.lower() for mapping in mappings if mapping.column not in ANSWERS}
+    )
 
 
 def _check_header(path: Path, shown: Sequence[str], ignored: frozenset[str]) -> None:
-    known = {source for dialect in DIALECTS for rule in dialect.rules for source in rule.sources}
+    source_names = {source for dialect in DIALECTS for rule in dialect.rules for source in rule.sources}
     names = to_plain(shown)
-    if any(_is_value(cell) for cell in shown) and not known.intersection(names):
+    if any(_is_value(cell) for cell in shown) and not source_names.intersection(names):
         raise errors.no_header(path)
-    seen: dict[str, str] = {}
+    written_names: dict[str, str] = {}
     for written, name in zip(shown, names, strict=True):
-        if name and name in seen and name not in ignored:
-            raise clinical_errors.named_twice(path, seen[name])
-        seen[name] = written
+        if name and name in written_names and name not in ignored:
+            raise clinical_errors.named_twice(path, written_names[name])
+        written_names[name] = written
 
 
 def _is_value(cell: str) -> bool:
@@ -211,18 +213,18 @@ def _choose_rules(path: Path, dialect: Dialect, mappings: Sequence[ColumnMapping
             chosen[mapping.column] = rule
     mapped = header.places(chosen.values())
     rules = dialect.rules if dialect is CANONICAL or not dialect.canonical_names else (*dialect.rules, *CANONICAL.rules)
-    taken: dict[str, str] = {}
+    source_of: dict[str, str] = {}
     for rule in rules:
         if not present.issuperset((*rule.sources, *rule.beside)) or mapped & header.places((rule,)):
             continue
         if rule.column in chosen:
             # In adclip's own form two names for one column are a mistake; elsewhere the dialect's order decides.
-            if dialect is CANONICAL and rule.column in taken and taken[rule.column] != rule.sources[0]:
-                both = [header.shown[header.place(name)] for name in (taken[rule.column], rule.sources[0])]
-                raise errors.same_column(path, rule.column, both)
+            if dialect is CANONICAL and rule.column in source_of and source_of[rule.column] != rule.sources[0]:
+                duplicates = [header.shown[header.place(name)] for name in (source_of[rule.column], rule.sources[0])]
+                raise errors.same_column(path, rule.column, duplicates)
             continue
         chosen[rule.column] = rule
-        taken[rule.column] = rule.sources[0]
+        source_of[rule.column] = rule.sources[0]
     return sorted(chosen.values(), key=lambda rule: header.place(rule.sources[0]))
 
 
@@ -237,8 +239,8 @@ def _rows(
 ) -> Iterator[PartialRow]:
     unknown = MISSING | dialect.missing
     readers = [(rule, tuple(header.place(source) for source in rule.sources)) for rule in rules]
-    theirs = frozenset(rule.column for rule in rules if rule in dialect.rules and rule.column.endswith("_mm3"))
-    others = frozenset(rule.column for rule in rules if rule.column.endswith("_mm3")) - theirs
+    program_volumes = frozenset(rule.column for rule in rules if rule in dialect.rules and rule.column.endswith("_mm3"))
+    added_volumes = frozenset(rule.column for rule in rules if rule.column.endswith("_mm3")) - program_volumes
     for line, cells in records:
         if len(cells) != len(header.shown):
             raise TableError.bad_row(path, line, f"{len(cells)} cells, the header has {len(header.shown)}")
@@ -246,7 +248,7 @@ def _rows(
         values: dict[str, Any] = {}
         aside: dict[str, Any] = {}
         for rule, places in readers:
-            known = values if answers or rule.column not in ANSWERS else aside
+            target = values if answers or rule.column not in ANSWERS else aside
             try:
                 if rule.read is None:
                     text = texts[places[0]]
@@ -254,15 +256,20 @@ def _rows(
                 else:
                     value = rule.read(*[texts[place] for place in places])
             except CellError as error:
-                if known is aside:
+                if target is aside:
                     continue
                 shown = header.show(rule)
                 remedy = error.remedy.replace("CANONICAL=YOURS", f"{rule.column}={shown}")
                 raise clinical_errors.bad_cell(path, line, shown, error.why, remedy) from None
             if value is not None:
-                known[rule.column] = value
+                target[rule.column] = value
         # a volume that the user added to a program's table is not known to be of that program
-        if dialect.volumes_source and SOURCE not in values and values.keys() & theirs and not values.keys() & others:
+        if (
+            dialect.volumes_source
+            and SOURCE not in values
+            and values.keys() & program_volumes
+            and not values.keys() & added_volumes
+        ):
             values[SOURCE] = dialect.volumes_source
         yield PartialRow(line, values, aside)
 

@@ -74,7 +74,7 @@ def same_people(subjects: Iterable[str]) -> list[tuple[str, ...]]:
     ids: dict[str, set[str]] = defaultdict(set)
     for subject in subjects:
         ids[person_of(subject)].add(subject)
-    return sorted(tuple(sorted(theirs)) for theirs in ids.values() if len(theirs) > 1)
+    return sorted(tuple(sorted(person_ids)) for person_ids in ids.values() if len(person_ids) > 1)
 
 
 def check_told_apart(names: Iterable[str]) -> list[str]:
@@ -105,15 +105,15 @@ def check_told_apart(names: Iterable[str]) -> list[str]:
             stem = fold(stem_of(name))
             alike[stem].append(name)
             if stem != fold(_stem(name)) and (
-                other := plain.get(stem)
+                plain_name := plain.get(stem)
             ):  # `siteA_05` and `siteA_05_2`, whatever the others are
-                raise errors.perhaps_one_person(other, name)
-        several = [theirs for theirs in alike.values() if len(theirs) > 1]
+                raise errors.perhaps_one_person(plain_name, name)
+        several = [group for group in alike.values() if len(group) > 1]
         if not several:
             continue
         if len(alike) > 1 and not _are_groups(several):
             raise errors.perhaps_one_person(*several[0][:2])
-        groups += [stem_of(theirs[0]) for theirs in several]
+        groups += [stem_of(group[0]) for group in several]
     return list(dict.fromkeys(groups))
 
 
@@ -123,13 +123,13 @@ def _are_groups(several: Sequence[Sequence[str]]) -> bool:
     A study has more people than visits of one of them, and fewer sites than people at a site: the two are told apart by how many
     names share a stem, on average, not by how a name looks, since `S01_1` and `site1_1` look the same.
     """
-    each = sum(map(len, several)) / len(several)
-    return each > max(len(several), _MOST_VISITS)
+    names_per_stem = sum(map(len, several)) / len(several)
+    return names_per_stem > max(len(several), _MOST_VISITS)
 
 
 def _stem(name: str) -> str:
-    kept = [word for word in re.split(r"[._-]+", _OCCASION.sub("", _DAY.sub("", name))) if word]
-    return "-".join(kept) or name
+    parts = [word for word in re.split(r"[._-]+", _OCCASION.sub("", _DAY.sub("", name))) if word]
+    return "-".join(parts) or name
 
 
 def _without(ending: re.Pattern[str]) -> Callable[[str], str]:

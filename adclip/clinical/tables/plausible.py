@@ -33,17 +33,17 @@ def check_people(visits: Sequence[Joined]) -> None:
     for visit in visits:
         if visit.values.get("subject_id"):
             people[visit.values["subject_id"]].append(visit)
-    for theirs in people.values():
-        if len(theirs) > 1:
-            _check_person(theirs)
+    for person_visits in people.values():
+        if len(person_visits) > 1:
+            _check_person(person_visits)
 
 
 def _check_person(visits: Sequence[Joined]) -> None:
     for column in NEVER_CHANGES:
-        known = [visit for visit in visits if column in visit.values]
-        for visit in known[1:]:
-            if visit.values[column] != known[0].values[column]:
-                raise _conflict(known[0], visit, column)
+        with_value = [visit for visit in visits if column in visit.values]
+        for visit in with_value[1:]:
+            if visit.values[column] != with_value[0].values[column]:
+                raise _conflict(with_value[0], visit, column)
     sessions: dict[str, Joined] = {}
     for visit in visits:
         name = visit.values.get("session_id")
@@ -53,14 +53,16 @@ def _check_person(visits: Sequence[Joined]) -> None:
                 raise errors.similar_ids(*_place(first, "session_id"), *_place(visit, "session_id"))
     dated = [visit for visit in visits if {"visit_date", "age_years"} <= visit.values.keys()]
     for visit in dated[1:]:
-        one, two = dated[0].values, visit.values
-        years = (date.fromisoformat(two["visit_date"]) - date.fromisoformat(one["visit_date"])).days / 365.25
-        if abs(two["age_years"] - one["age_years"] - years) > AGE_SLACK_YEARS:
+        first_values, later_values = dated[0].values, visit.values
+        years = (
+            date.fromisoformat(later_values["visit_date"]) - date.fromisoformat(first_values["visit_date"])
+        ).days / 365.25
+        if abs(later_values["age_years"] - first_values["age_years"] - years) > AGE_SLACK_YEARS:
             raise _conflict(dated[0], visit, "age_years")
 
 
-def _conflict(one: Joined, two: Joined, column: str) -> TableError:
-    return errors.conflict(*_place(one, column), *_place(two, column), column)
+def _conflict(first: Joined, second: Joined, column: str) -> TableError:
+    return errors.conflict(*_place(first, column), *_place(second, column), column)
 
 
 def _place(visit: Joined, column: str) -> tuple[Path, int]:
@@ -69,15 +71,15 @@ def _place(visit: Joined, column: str) -> tuple[Path, int]:
 
 def check_together(visits: Sequence[Visit], lines: Sequence[int]) -> Iterator[str]:
     """Yield a sentence for each kind of volumes that do not fit together; they are kept, because tables have such rows."""
-    found: dict[str, list[int]] = defaultdict(list)
+    lines_by_problem: dict[str, list[int]] = defaultdict(list)
     for visit, line in zip(visits, lines, strict=True):
-        both, left, right = visit.hippocampus_mm3, visit.hippocampus_left_mm3, visit.hippocampus_right_mm3
-        if both and left and right and abs(left + right - both) > SUM_SLACK * both:
-            found["hippocampus_mm3 is not the sum of left and right"].append(line)
+        total_mm3, left_mm3, right_mm3 = visit.hippocampus_mm3, visit.hippocampus_left_mm3, visit.hippocampus_right_mm3
+        if total_mm3 and left_mm3 and right_mm3 and abs(left_mm3 + right_mm3 - total_mm3) > SUM_SLACK * total_mm3:
+            lines_by_problem["hippocampus_mm3 is not the sum of left and right"].append(line)
         if visit.icv_mm3:
             for column in PARTS:
                 if (getattr(visit, column) or 0) > visit.icv_mm3:
-                    found[f"{column} is larger than icv_mm3"].append(line)
-    for what, where in found.items():
-        shown = ", ".join(map(str, where[:5])) + (", ..." if len(where) > 5 else "")
-        yield f"implausible: {what} in {len(where)} rows (lines {shown}); check the columns and their units"
+                    lines_by_problem[f"{column} is larger than icv_mm3"].append(line)
+    for problem, problem_lines in lines_by_problem.items():
+        shown = ", ".join(map(str, problem_lines[:5])) + (", ..." if len(problem_lines) > 5 else "")
+        yield f"implausible: {problem} in {len(problem_lines)} rows (lines {shown}); check the columns and their units"

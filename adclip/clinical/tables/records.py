@@ -21,14 +21,14 @@ from adclip.errors import TableError
 _DELIMITERS = (",", "\t", ";")
 
 
-def read_records(path: Path, wanted: Collection[str]) -> Iterator[tuple[int, list[str]]]:
+def read_records(path: Path, column_names: Collection[str]) -> Iterator[tuple[int, list[str]]]:
     """Read the rows of a table as text.
 
     Parameters
     ----------
     path : Path
         CSV (comma, semicolon or tab) or a JSON list of objects, UTF-8 with or without byte order mark; or ``.xlsx``.
-    wanted : collection of str
+    column_names : collection of str
         Column names in lower case that the caller looks for; they decide which delimiter fits.
 
     Returns
@@ -45,8 +45,8 @@ def read_records(path: Path, wanted: Collection[str]) -> Iterator[tuple[int, lis
         return read_workbook(path)
     text = _read_text(path)
     if path.suffix.lower() == ".json" or text.lstrip()[:1] == "[":
-        return _json_records(path, text, wanted)
-    return _csv_records(path, text, wanted)
+        return _json_records(path, text, column_names)
+    return _csv_records(path, text, column_names)
 
 
 def _read_text(path: Path) -> str:
@@ -72,9 +72,9 @@ def _read_text(path: Path) -> str:
     return text
 
 
-def _csv_records(path: Path, text: str, wanted: Collection[str]) -> Iterator[tuple[int, list[str]]]:
+def _csv_records(path: Path, text: str, column_names: Collection[str]) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows of a CSV; rows without any content, which spreadsheets leave behind, are passed over."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_find_delimiter(text, wanted), strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_find_delimiter(text, column_names), strict=True)
     begins, first = 1, True
     while True:
         try:
@@ -89,18 +89,18 @@ def _csv_records(path: Path, text: str, wanted: Collection[str]) -> Iterator[tup
         begins = reader.line_num + 1
 
 
-def _find_delimiter(text: str, wanted: Collection[str]) -> str:
+def _find_delimiter(text: str, column_names: Collection[str]) -> str:
     """Return the delimiter under which the header holds the most names that are asked for, then the most names at all."""
     header = next(line for line in text.splitlines() if line.strip())
 
     def score(delimiter: str) -> tuple[int, int]:
         names = next(csv.reader([header], delimiter=delimiter), [])
-        return sum(name.strip().lower() in wanted for name in names), len(names)
+        return sum(name.strip().lower() in column_names for name in names), len(names)
 
     return max(_DELIMITERS, key=score)
 
 
-def _json_records(path: Path, text: str, wanted: Collection[str]) -> Iterator[tuple[int, list[str]]]:
+def _json_records(path: Path, text: str, column_names: Collection[str]) -> Iterator[tuple[int, list[str]]]:
     """Yield the objects of a JSON list as cells; numbers keep the digits that the file has."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def _json_records(path: Path, text: str, wanted: Collection[str]) -> Iterator[tu
     names = list(dict.fromkeys(chain.from_iterable(record for _, record in objects)))
     yield 1, names
     for line, record in objects:
-        yield line, [_json_cell(path, line, name, record.get(name), name.lower() in wanted) for name in names]
+        yield line, [_json_cell(path, line, name, record.get(name), name.lower() in column_names) for name in names]
 
 
 def _skip_space(text: str, at: int) -> int:
@@ -149,12 +149,12 @@ def _skip_space(text: str, at: int) -> int:
     return at
 
 
-def _json_cell(path: Path, line: int, name: str, value: Any, wanted: bool) -> str:
+def _json_cell(path: Path, line: int, name: str, value: Any, is_read: bool) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
         return value
-    if not wanted:
+    if not is_read:
         return ""  # nobody will read it
     kind = "true or false" if isinstance(value, bool) else "a list or an object"
     raise errors.bad_cell(path, line, name, f"{kind} where one value is needed")

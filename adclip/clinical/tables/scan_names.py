@@ -44,14 +44,14 @@ def read_scan_name(item: ScanItem) -> ScanName | None:
     ScanError
         If they say different things: whose scan it is must not be guessed.
     """
-    found = list(dict.fromkeys(_keys_of(item)))
-    if not found:
+    keys = list(dict.fromkeys(_keys_of(item)))
+    if not keys:
         return None
-    subjects = {(key.study, key.subject) for key in found}
-    sessions = {key.session for key in found if key.session is not None}
+    subjects = {(key.study, key.subject) for key in keys}
+    sessions = {key.session for key in keys if key.session is not None}
     if len(subjects) > 1 or len(sessions) > 1:
-        raise errors.contradicting_names(item.path, sorted({_show(key) for key in found}))
-    return ScanName(found[0]._replace(session=next(iter(sessions), None)), _acquired(item))
+        raise errors.contradicting_names(item.path, sorted({_show(key) for key in keys}))
+    return ScanName(keys[0]._replace(session=next(iter(sessions), None)), _acquired(item))
 
 
 def session_of(item: ScanItem) -> str | None:

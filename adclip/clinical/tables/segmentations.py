@@ -124,10 +124,10 @@ def read_segmentation(path: Path, names: Iterable[str] = ()) -> dict[str, float]
     """
     path = Path(path)
     if path.suffix == ".stats":
-        found = read_aparc(path) if ".aparc" in path.name else read_aseg(path)
+        volumes_mm3 = read_aparc(path) if ".aparc" in path.name else read_aseg(path)
         if ".aparc" not in path.name:
-            found |= read_both_hemispheres(path.parent)
-        return found
+            volumes_mm3 |= read_both_hemispheres(path.parent)
+        return volumes_mm3
     dialect = _dialect_of(path)
     if dialect is None:
         raise TableError.unreadable(path, "neither FreeSurfer's, SynthSeg's nor DLMUSE's table of volumes")
@@ -177,10 +177,10 @@ def _read_csv(path: Path, dialect: Dialect, names: frozenset[str], must_be_named
     records = read_records(path, {"subject", "mrid", "left hippocampus"})
     _, header = next(records)
     rows = list(records)
-    known = {name.lower() for name in names}
-    matching = [row for row in rows if row[1] and {row[1][0].lower(), stem_of(row[1][0]).lower()} & known]
+    folded_names = {name.lower() for name in names}
+    matching = [row for row in rows if row[1] and {row[1][0].lower(), stem_of(row[1][0]).lower()} & folded_names]
     if not matching and len(rows) == 1:
-        named_by_file = not rows[0][1][0].strip() and any(path.name.lower().startswith(name) for name in known)
+        named_by_file = not rows[0][1][0].strip() and any(path.name.lower().startswith(name) for name in folded_names)
         if named_by_file or not must_be_named:
             matching = rows
     if must_be_named and not matching:
@@ -198,9 +198,9 @@ def _read_csv(path: Path, dialect: Dialect, names: frozenset[str], must_be_named
 def _read_volumes(path: Path, line: int, header: list[str], cells: list[str], dialect: Dialect) -> dict[str, float]:
     """Read the volumes of one row by the rules of its dialect."""
     position = {name.strip().lower(): number for number, name in enumerate(header)}
-    found: dict[str, float] = {}
+    volumes_mm3: dict[str, float] = {}
     for rule in dialect.rules:
-        if not rule.column.endswith("_mm3") or rule.column in found or not position.keys() >= set(rule.sources):
+        if not rule.column.endswith("_mm3") or rule.column in volumes_mm3 or not position.keys() >= set(rule.sources):
             continue
         texts = [cells[position[source]].strip() for source in rule.sources]
         texts = ["" if text in MISSING else text for text in texts]
@@ -210,5 +210,5 @@ def _read_volumes(path: Path, line: int, header: list[str], cells: list[str], di
             shown = " + ".join(header[position[source]] for source in rule.sources)
             raise errors.bad_cell(path, line, shown, error.why, error.remedy) from None
         if value is not None:
-            found[rule.column] = value
-    return found
+            volumes_mm3[rule.column] = value
+    return volumes_mm3

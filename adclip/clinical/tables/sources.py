@@ -94,19 +94,25 @@ def _tables_in(folder: Path) -> Iterator[Path]:
 # ----------------------------------------------------------------------------------------------- FreeSurfer's stats
 
 
-def _read_stats(files: Sequence[Path], asked: Path) -> PartialTable:
+def _read_stats(files: Sequence[Path], source_path: Path) -> PartialTable:
     """Read one row for each aseg.stats; ids come from the file's own `subjectname`, else from the folder."""
     rows = [PartialRow(number, _row_of(file, len(files))) for number, file in enumerate(files, start=1)]
     columns = tuple(dict.fromkeys(column for row in rows for column in row.values))
     where = "aseg.stats and the lh and rh aparc.stats beside it"
     meanings = tuple(
         Meaning(
-            asked.name, where, column, "mm3" if column.endswith("_mm3") else "", "FreeSurfer's measure of the structure"
+            source_path.name,
+            where,
+            column,
+            "mm3" if column.endswith("_mm3") else "",
+            "FreeSurfer's measure of the structure",
         )
         for column in columns
         if column != SOURCE
     )
-    return PartialTable(asked, "FreeSurfer stats", rows, columns, meanings, definitions=definitions_of(FREESURFER))
+    return PartialTable(
+        source_path, "FreeSurfer stats", rows, columns, meanings, definitions=definitions_of(FREESURFER)
+    )
 
 
 def _row_of(file: Path, among: int) -> dict[str, Any]:

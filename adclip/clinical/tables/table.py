@@ -96,23 +96,23 @@ class Table:
     @cached_property
     def by_study(self) -> dict[tuple[str, str], list[int]]:
         """Row indices by study and subject, for ids that a study is known by, however they are written."""
-        found: dict[tuple[str, str], list[int]] = defaultdict(list)
+        row_indices: dict[tuple[str, str], list[int]] = defaultdict(list)
         for name, numbers in self.by_subject.items():
             if key := study_key(name):
-                found[key.study, key.subject] += numbers
-        return dict(found)
+                row_indices[key.study, key.subject] += numbers
+        return dict(row_indices)
 
     @cached_property
     def by_scan(self) -> dict[str, list[int]]:
         """Row indices of each scan by the absolute path of its cell, links as written and links followed."""
-        found: dict[str, list[int]] = defaultdict(list)
+        row_indices: dict[str, list[int]] = defaultdict(list)
         folder = self.path.parent.absolute()
         for number, visit in enumerate(self.rows):
             if visit.scan:
                 path = folder / visit.scan
                 for name in {scan_identity(path), scan_identity(Path(os.path.realpath(path)))}:
-                    found[name].append(number)
-        return dict(found)
+                    row_indices[name].append(number)
+        return dict(row_indices)
 
     @property
     def scans_of_nobody(self) -> list[Path]:
@@ -203,9 +203,11 @@ def read_tables(
         if column not in columns:
             raise _missing_column(tables, column, columns)
     home = joined.visits[0].path.parent
-    visits, others = only_classes_of(options.task, [_to_visit(visit, home) for visit in joined.visits])
-    if others and options.answers:
-        notes.append(f"{others} rows have a diagnosis that is no class of the task {options.task.name}: it is left out")
+    visits, n_outside = only_classes_of(options.task, [_to_visit(visit, home) for visit in joined.visits])
+    if n_outside and options.answers:
+        notes.append(
+            f"{n_outside} rows have a diagnosis that is no class of the task {options.task.name}: it is left out"
+        )
     notes += check_together(visits, [visit.line for visit in joined.visits])
     return Table(
         rows=visits,
@@ -226,14 +228,14 @@ def read_tables(
 
 def _definitions(tables: Sequence[PartialTable]) -> dict[str, str]:
     """Say what each volume sums; where tables differ, both, each with its table."""
-    said: dict[str, dict[str, str]] = defaultdict(dict)
+    texts_by_column: dict[str, dict[str, str]] = defaultdict(dict)
     for table in tables:
         for column, text in table.definitions.items():
             if column in table.columns:
-                said[column].setdefault(text, table.path.name)
+                texts_by_column[column].setdefault(text, table.path.name)
     return {
         column: next(iter(texts)) if len(texts) == 1 else "; ".join(f"{name}: {text}" for text, name in texts.items())
-        for column, texts in said.items()
+        for column, texts in texts_by_column.items()
     }
 
 
@@ -251,15 +253,15 @@ def move_scan(scan: str | None, old: Path, new: Path) -> str | None:
 
 
 def _to_visit(joined: Joined, home: Path) -> Visit:
-    known = {
+    fields = {
         column: value
         for column, value in {**joined.answers(), **joined.values}.items()
         if column in (*COLUMNS, SCORE, SOURCE)
     }
-    known.setdefault("subject_id", "")
-    if "scan" in known:
-        known["scan"] = move_scan(known["scan"], joined.origin["scan"][0].parent, home)
-    return Visit(**known, further_volumes=to_further(joined.values))
+    fields.setdefault("subject_id", "")
+    if "scan" in fields:
+        fields["scan"] = move_scan(fields["scan"], joined.origin["scan"][0].parent, home)
+    return Visit(**fields, further_volumes=to_further(joined.values))
 
 
 def _columns(visits: Sequence[Joined], tables: Sequence[PartialTable]) -> tuple[str, ...]:
@@ -278,10 +280,12 @@ def _derived_meanings(tables: Sequence[PartialTable], columns: Sequence[str]) ->
             Meaning(source.table, source.source, "diagnosis", source.unit, "the policy `cdr`: 0 CN, 0.5 MCI, >= 1 AD"),
         )
     return policy + tuple(
-        Meaning(table.path.name, " + ".join(name.lstrip("_") for name in one.needs), one.column, "", one.why)
+        Meaning(
+            table.path.name, " + ".join(name.lstrip("_") for name in formula.needs), formula.column, "", formula.why
+        )
         for table in tables
-        for one in table.derived
-        if one.column in columns and one.column not in stated and set(one.needs) & set(table.columns)
+        for formula in table.derived
+        if formula.column in columns and formula.column not in stated and set(formula.needs) & set(table.columns)
     )
 
 
