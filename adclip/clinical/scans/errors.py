@@ -24,9 +24,9 @@ def subject_of_several(path: Path | str, subject: str, scans: Sequence[Path | st
 
 def subject_in_two_parts(subjects: Sequence[str], parts: Iterable[str]) -> LeakError:
     shown = " and ".join(f"`{subject}`" for subject in subjects)
-    who = f"subjects {shown} are one person, who" if len(subjects) > 1 else f"subject {shown}"
+    subject_phrase = f"subjects {shown} are one person, who" if len(subjects) > 1 else f"subject {shown}"
     return LeakError(
-        f"{who} stands in more than one part of the split: {', '.join(sorted(parts))}",
+        f"{subject_phrase} stands in more than one part of the split: {', '.join(sorted(parts))}",
         "keep all visits of a subject in one part; delete the split file to draw a new one",
     )
 

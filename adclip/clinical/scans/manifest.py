@@ -136,7 +136,7 @@ def build_manifest(
         If a file has vanished.
     """
     matched = match_visits(items, table, origins)
-    row_of = [None if found is None else found[0] for found in matched]
+    row_of = [None if match is None else match[0] for match in matched]
     joined: dict[int, list[ScanItem]] = defaultdict(list)
     for item, number in zip(items, row_of, strict=True):
         if number is not None:
@@ -146,12 +146,12 @@ def build_manifest(
     skipped: list[Skipped] = []
     used: list[int] = []
     owners: dict[str, Example] = {}
-    for item, found in zip(items, matched, strict=True):
-        reason = _why_not(table, found and found[0], joined)
-        if reason or found is None:
+    for item, match in zip(items, matched, strict=True):
+        reason = _why_not(table, match and match[0], joined)
+        if reason or match is None:
             skipped.append(Skipped(item.path.name, reason or NO_ROW))
             continue
-        number, visit = found
+        number, visit = match
         example = Example(item, visit, _hash_scan(item))
         owner = owners.setdefault(example.sha256, example)
         if person_of(owner.visit.subject_id) != person_of(visit.subject_id):
@@ -164,7 +164,9 @@ def build_manifest(
     if not examples:
         raise TableError.no_rows(table.path, _why_none(table, items, row_of))
     unnamed = [
-        one.item.subject_id for one, number in zip(examples, used, strict=True) if not table.rows[number].subject_id
+        example.item.subject_id
+        for example, number in zip(examples, used, strict=True)
+        if not table.rows[number].subject_id
     ]
     return Manifest(tuple(examples), tuple(skipped), tuple(_how_told_apart(examples, unnamed)))
 
@@ -208,10 +210,10 @@ def _why_none(table: Table, items: Sequence[ScanItem], row_of: Sequence[int | No
     if with_row:
         return f"{with_row} of {len(items)} scans have a row, none of them a diagnosis that may be used"
     named = table.likeness.nearest(items[0].subject_id)
-    theirs = (
+    row_subject = (
         f"a row is of `{named}`" if named else "no row has a subject id (`--column subject_id=NAME` names its column)"
     )
-    return f"none of {len(items)} scans has a row: a scan is of `{items[0].subject_id}`, {theirs}"
+    return f"none of {len(items)} scans has a row: a scan is of `{items[0].subject_id}`, {row_subject}"
 
 
 def _why_not(table: Table, number: int | None, joined: dict[int, list[ScanItem]]) -> str | None:

@@ -55,14 +55,14 @@ def match_rows(
     _check_bare_names(table, items)
     only = len(items) == 1
     made_of = origins or {}
-    found = [find_row_index(table, item, only, made_of.get(item.path, ())) for item in items]
-    unmatched = [place for place, row in enumerate(found) if row is None]
+    row_indices = [find_row_index(table, item, only, made_of.get(item.path, ())) for item in items]
+    unmatched = [place for place, row in enumerate(row_indices) if row is None]
     if subject is None or not unmatched:
-        return found
+        return row_indices
     if len(unmatched) > 1:
         raise errors.subject_of_several(table.path, subject, [items[place].path for place in unmatched])
-    found[unmatched[0]] = _row_of_subject(table, items[unmatched[0]], subject)
-    return found
+    row_indices[unmatched[0]] = _row_of_subject(table, items[unmatched[0]], subject)
+    return row_indices
 
 
 def find_row(table: Table, item: ScanItem, only_scan: bool, subject: str | None = None) -> Visit | None:
@@ -110,7 +110,7 @@ def rows_naming(table: Table, item: ScanItem, made_of: Iterable[Path] = ()) -> l
     """Return the positions in `table.rows` of those whose `scan` cell names a scan, or what it is made of."""
     paths = {scan_identity(path) for path in (item.path.absolute(), item.path.resolve(), *made_of)}
     named_so = [*(table.by_scan.get(path, []) for path in paths), table.by_scan_name.get(pair_name(item.path.name), [])]
-    return sorted({number for some in named_so for number in some})
+    return sorted({number for numbers in named_so for number in numbers})
 
 
 def _check_bare_names(table: Table, items: Sequence[ScanItem]) -> None:
@@ -154,7 +154,7 @@ def _of_study(table: Table, named: ScanName | None) -> list[int]:
 def _of_visit(table: Table, numbers: list[int], item: ScanItem, named: ScanName | None) -> int | None:
     """Choose among the rows of one person by session, else by day."""
     sessions = {item.session_id, named.key.session if named else None} - {None}
-    who = (
+    scan_label = (
         item.stem
         if named is None
         else " ".join(filter(None, (named.key.subject, named.key.session or item.session_id)))
@@ -162,11 +162,13 @@ def _of_visit(table: Table, numbers: list[int], item: ScanItem, named: ScanName 
     if sessions:
         same = [number for number in numbers if sessions & _sessions_of(table.rows[number], named)]
         if same:
-            return _the_one(table, same, who)
+            return _the_one(table, same, scan_label)
         if named is not None and (days := _days_of(table, numbers)):
-            return _of_day(table, days, named.key.session or "", who)
+            return _of_day(table, days, named.key.session or "", scan_label)
         return (
-            _the_one(table, numbers, who) if all(table.rows[number].session_id is None for number in numbers) else None
+            _the_one(table, numbers, scan_label)
+            if all(table.rows[number].session_id is None for number in numbers)
+            else None
         )
     if named is not None and named.acquired is not None:
         day = date.fromisoformat(named.acquired)
@@ -176,8 +178,8 @@ def _of_visit(table: Table, numbers: list[int], item: ScanItem, named: ScanName 
             if (text := table.rows[number].visit_date)
         }
         if dated:
-            return _nearest(table, dated, 0, who)
-    return _the_one(table, numbers, who)
+            return _nearest(table, dated, 0, scan_label)
+    return _the_one(table, numbers, scan_label)
 
 
 def _sessions_of(visit: Visit, named: ScanName | None) -> set[str | None]:
@@ -195,29 +197,31 @@ def _days_of(table: Table, numbers: Iterable[int]) -> dict[int, float]:
     return {number: day for number in numbers if table.days and (day := table.days[number]) is not None}
 
 
-def _of_day(table: Table, days: dict[int, float], session: str, who: str) -> int | None:
+def _of_day(table: Table, days: dict[int, float], session: str, scan_label: str) -> int | None:
     """Choose by the days since entry that a session counts: in days (``d0129``), or in clinica's steps of six months."""
     kind, count = session[:1], session[1:]
     if not count.isdigit():
         return None
     if kind == "M":
         same = [number for number, day in days.items() if 6 * round(day / (_DAYS_A_YEAR / 2)) == int(count)]
-        return _the_one(table, same, who) if same else None
+        return _the_one(table, same, scan_label) if same else None
     # a row with a session of its own is of another scan: its volumes are not this one's
     clinical = {number: day for number, day in days.items() if table.rows[number].session_id is None}
-    return _nearest(table, clinical, int(count), who) if clinical else None
+    return _nearest(table, clinical, int(count), scan_label) if clinical else None
 
 
-def _nearest(table: Table, days: dict[int, float], wanted: float, who: str) -> int | None:
+def _nearest(table: Table, days: dict[int, float], scan_day: float, scan_label: str) -> int | None:
     """Return the row of the day nearest to a scan's, at most `max_days` away."""
-    apart = {number: abs(day - wanted) for number, day in days.items()}
-    closest = min(apart.values())
-    if closest > table.max_days:
+    distances_days = {number: abs(day - scan_day) for number, day in days.items()}
+    closest_days = min(distances_days.values())
+    if closest_days > table.max_days:
         return None
-    return _the_one(table, [number for number, distance in apart.items() if distance == closest], who)
+    return _the_one(
+        table, [number for number, distance_days in distances_days.items() if distance_days == closest_days], scan_label
+    )
 
 
-def _the_one(table: Table, numbers: list[int], who: str) -> int:
+def _the_one(table: Table, numbers: list[int], scan_label: str) -> int:
     if len(numbers) > 1:
-        raise clinical_errors.ambiguous(table.path, who, (table.lines[number] for number in numbers))
+        raise clinical_errors.ambiguous(table.path, scan_label, (table.lines[number] for number in numbers))
     return numbers[0]

@@ -42,10 +42,10 @@ class Split:
         """Return the subject ids of one part, sorted."""
         return tuple(sorted(subject for subject, part in self.assignment.items() if part == name))
 
-    def without(self, subjects: Iterable[str], kept: Iterable[str]) -> Split:
-        """Return the division with those of `subjects` that are not `kept` unused."""
-        left_out = set(subjects) - set(kept)
-        return Split({one: UNUSED if one in left_out else part for one, part in self.assignment.items()})
+    def without(self, subjects: Iterable[str], retained: Iterable[str]) -> Split:
+        """Return the division with those of `subjects` that are not `retained` unused."""
+        unused = set(subjects) - set(retained)
+        return Split({subject: UNUSED if subject in unused else part for subject, part in self.assignment.items()})
 
     def over(self, subjects: Iterable[str]) -> Split:
         """Return the division of exactly `subjects`, known by any id of theirs; whom it does not know is unused."""
@@ -107,12 +107,12 @@ def prove_disjoint(parts: Mapping[str, Iterable[str]]) -> None:
     parts : mapping of str to iterable of str
         Part name -> the subject ids whose data is about to be used there; repetition within a part is no leak.
     """
-    seen: dict[str, tuple[str, str]] = {}
+    part_of_person: dict[str, tuple[str, str]] = {}
     for part, subjects in parts.items():
         for subject in subjects:
-            other, first = seen.setdefault(person_of(subject), (part, subject))
-            if other != part:
-                raise errors.subject_in_two_parts(sorted({first, subject}), (other, part))
+            first_part, first_subject = part_of_person.setdefault(person_of(subject), (part, subject))
+            if first_part != part:
+                raise errors.subject_in_two_parts(sorted({first_subject, subject}), (first_part, part))
 
 
 def split_by_subject(
@@ -173,7 +173,9 @@ def split_by_subject(
         sizes = _share_out(len(subjects), shares, owed)
         parts = [part for part, size in sizes.items() for _ in range(size)]
         assignment.update(zip(subjects, parts, strict=True))
-    split = Split({visit.subject_id: assignment[name] for name, theirs in people.items() for visit in theirs})
+    split = Split(
+        {visit.subject_id: assignment[name] for name, person_visits in people.items() for visit in person_visits}
+    )
     prove_disjoint({part: split.part(part) for part in PARTS})
     require_every_class(visits, split)
     return split
@@ -181,18 +183,20 @@ def split_by_subject(
 
 def _people_of(visits: Iterable[Visit]) -> dict[str, list[Visit]]:
     """Return each person's visits under the first of the person's ids in alphabetical order, whatever the order of visits."""
-    found: dict[str, list[Visit]] = defaultdict(list)
+    visits_by_person: dict[str, list[Visit]] = defaultdict(list)
     for visit in visits:
-        found[person_of(visit.subject_id)].append(visit)
-    return {min(visit.subject_id for visit in theirs): theirs for theirs in found.values()}
+        visits_by_person[person_of(visit.subject_id)].append(visit)
+    return {
+        min(visit.subject_id for visit in person_visits): person_visits for person_visits in visits_by_person.values()
+    }
 
 
 def _strata(people: Mapping[str, Sequence[Visit]]) -> dict[str, list[str]]:
     """Return the people of each first diagnosis, empty where there is none."""
-    found: dict[str, list[str]] = defaultdict(list)
-    for name, theirs in people.items():
-        found[first_diagnosis(theirs) or ""].append(name)
-    return found
+    strata: dict[str, list[str]] = defaultdict(list)
+    for name, person_visits in people.items():
+        strata[first_diagnosis(person_visits) or ""].append(name)
+    return strata
 
 
 def _shuffled(subjects: Iterable[str], seed: int) -> list[str]:
@@ -221,11 +225,11 @@ def thin_out(split: Split, visits: Sequence[Visit], size: int, seed: int) -> fro
     ]
     chosen = [name for _, name in sorted(places)[:size]]
     # by visits: a class may be reached by converters alone, whose first diagnosis is another
-    wanted, found = (
+    required, present = (
         {str(visit.diagnosis) for name in group for visit in people[name] if visit.diagnosis is not None}
         for group in (people, chosen)
     )
-    if absent := sorted(wanted - found):
+    if absent := sorted(required - present):
         raise ConfigError.bad_value("--train-size", f"{size} subjects leave none with the diagnosis {absent[0]}")
     return frozenset(visit.subject_id for name in chosen for visit in people[name])
 
