@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Rule:
+class LeakRule:
     """One class of words.
 
     Parameters
@@ -39,18 +39,18 @@ class Rule:
             yield from self.pattern.finditer(searched)
 
 
-def _rule(what: str, triggers: str, pattern: str, cased: bool = False) -> Rule:
+def _rule(what: str, triggers: str, pattern: str, cased: bool = False) -> LeakRule:
     """Make a rule whose pattern stands between anything but letters and digits; `_` may be a neighbour, as in `mmse_total`."""
     between = re.compile(rf"(?<![A-Za-z0-9])(?:{pattern})(?![A-Za-z0-9])")
-    return Rule(what, tuple(triggers.split()), between, cased)
+    return LeakRule(what, tuple(triggers.split()), between, cased)
 
 
-def literal(what: str, words: Iterable[str], cased: bool = False) -> Rule:
+def literal(what: str, terms: Iterable[str], cased: bool = False) -> LeakRule:
     """Make a rule that finds the words as they stand, with any number behind them; without case unless `cased`."""
-    kept = [word if cased else word.lower() for word in words]
-    pattern = "|".join(re.escape(word) for word in sorted(kept, key=len, reverse=True))
+    triggers = [word if cased else word.lower() for word in terms]
+    pattern = "|".join(re.escape(word) for word in sorted(triggers, key=len, reverse=True))
     between = re.compile(rf"(?<![A-Za-z0-9])(?:{pattern})\d*(?![A-Za-z0-9])")
-    return Rule(what, tuple(kept), between, cased)
+    return LeakRule(what, tuple(triggers), between, cased)
 
 
 _PEOPLE = (
@@ -60,7 +60,7 @@ _PEOPLE = (
 _GIVEN = r"(?:diagnos(?:is|ed)|dx|diagnostic group|clinical group|group|class|label|photo)"
 _ABBREVIATIONS = r"(?:ad|cn|nc|mci|scd|smc|dementia)"
 
-DIAGNOSES: tuple[Rule, ...] = (
+DIAGNOSES: tuple[LeakRule, ...] = (
     _rule("a word for Alzheimer's disease", "alzheimer", r"\w*alzheimer\w*"),
     _rule("a word for dementia", "dement ftd ftld dlb lewy frontotemporal neurocognitive senil alz",
           r"(?:\w*-)?\w*dement\w*|ftl?d|dlb|lewy bod\w*|frontotemporal(?: lobar)? degeneration"
@@ -118,7 +118,7 @@ _NAMES: tuple[tuple[str, str, str], ...] = (
 )  # fmt: skip
 _UPPER = r"FAQ|GDS|NPI(?:-?Q)?|BNT"
 
-SCORE_NAMES: tuple[Rule, ...] = (
+SCORE_NAMES: tuple[LeakRule, ...] = (
     *(_rule(what, triggers, rf"(?:{pattern})\d*") for what, triggers, pattern in _NAMES),  # `MMSE27` too
     _rule("an abbreviation of a score", "FAQ GDS NPI BNT", _UPPER, cased=True),
 )
@@ -129,7 +129,7 @@ _LINKS = rf"(?:{_BETWEEN}(?:total|global|scores?|scored|is|was|of|at|equals?|poi
 _ANY_NAME = "|".join(pattern for _, _, pattern in _NAMES) + "|" + _UPPER.lower()
 _TRIGGERS = " ".join(triggers for _, triggers, _ in _NAMES) + " faq gds npi bnt"
 
-SCORE_VALUES: tuple[Rule, ...] = (
+SCORE_VALUES: tuple[LeakRule, ...] = (
     _rule("a value beside the name of a score", _TRIGGERS, rf"(?:{_ANY_NAME}){_LINKS}{{0,6}}{_BETWEEN}{_NUMBER}"),
     _rule("a value beside the name of a score", _TRIGGERS,
           rf"{_NUMBER}(?:\s*(?:/|out of|of)\s*{_NUMBER})?{_LINKS}{{0,4}}{_BETWEEN}(?:{_ANY_NAME})"),

@@ -150,14 +150,14 @@ def traced(
     lead = "" if phrase is None else f"{phrase}: "
     flags: tuple[str, ...] = ()
     if style in paper.FIELDS:
-        text, found = paper.write(visit, style, keep, len(lead))
+        text, value_spans = paper.write(visit, style, keep, len(lead))
     else:
-        text, found, flags = clinical.write(
+        text, value_spans, flags = clinical.write(
             visit, keep, phrasing, GRAMMARS[written.partition("+")[0]], style == "knowledge", len(lead)
         )
-    if visit.has_estimated_volumes and any(span.unit == "mm3" for span in found):
+    if visit.has_estimated_volumes and any(span.unit == "mm3" for span in value_spans):
         flags = (*flags, "estimated_volumes")
-    used = dict.fromkeys(source for span in found if span.column != KNOWLEDGE for source in span.sources)
+    used = dict.fromkeys(source for span in value_spans if span.column != KNOWLEDGE for source in span.sources)
     report = Report(
         text=lead + text if text else phrase or SCAN_ALONE,
         style=style,
@@ -166,15 +166,15 @@ def traced(
         fields=tuple(used),
         flags=flags,
     )
-    return report, tuple(found)
+    return report, tuple(value_spans)
 
 
 def _check_version(style: str, version: str | None) -> str:
-    known = template_versions(style)
+    versions = template_versions(style)
     if version is None:
-        return known[-1]
-    if version not in known:
-        raise ConfigError.bad_value("template_version", f"`{version}` is not one of {', '.join(known)}")
+        return versions[-1]
+    if version not in versions:
+        raise ConfigError.bad_value("template_version", f"`{version}` is not one of {', '.join(versions)}")
     return version
 
 
@@ -207,8 +207,8 @@ def candidates(
 
 def measured_mm3(visit: Visit, column: str) -> float | None:
     """Return a volume as a report would print it, before rounding: as given, else the sum of left and right, else None."""
-    found = measure(visit, column)
-    return None if found is None else float(found.value)
+    reading = measure(visit, column)
+    return None if reading is None else float(reading.value)
 
 
 def spans(
@@ -225,14 +225,14 @@ def spans(
     ReportError
         If the visit, read with the same `keep` and `phrasing`, gives another text.
     """
-    again, found = traced(visit, report.style, report.label, keep, phrasing, phrases, report.template_version)
+    again, value_spans = traced(visit, report.style, report.label, keep, phrasing, phrases, report.template_version)
     if again.text != report.text:
         differs = next(
-            (at for at, (one, two) in enumerate(zip(again.text, report.text, strict=False)) if one != two),
+            (at for at, (first, second) in enumerate(zip(again.text, report.text, strict=False)) if first != second),
             min(len(again.text), len(report.text)),
         )
         raise errors.not_a_report(differs)
-    return found
+    return value_spans
 
 
 def parse(text: str, phrases: Mapping[str, str] = CLASS_PHRASES) -> tuple[str | None, dict[str, float | str]]:
@@ -263,8 +263,8 @@ def parse(text: str, phrases: Mapping[str, str] = CLASS_PHRASES) -> tuple[str | 
     if text.startswith(PHRASE_START):
         end = _PHRASE_END.search(text, len(PHRASE_START))
         at = len(text) if end is None else end.start()
-        words = text[len(PHRASE_START) : at]
-        label = next((name for name, phrase in phrases.items() if phrase == words), None)
+        class_phrase = text[len(PHRASE_START) : at]
+        label = next((name for name, phrase in phrases.items() if phrase == class_phrase), None)
         if label is None:
             raise errors.not_a_report(len(PHRASE_START))
         if at == len(text):

@@ -11,7 +11,7 @@ from adclip.clinical.reports.readings import (
     BIOMARKERS,
     CLINICAL_FIELDS,
     SIDES,
-    Reading,
+    FieldReading,
     clinical_readings,
     measure,
     rounded,
@@ -51,15 +51,15 @@ def write(
         Empty where nothing is known and the grammar does not name what is missing.
     spans : list of Span
         Every printed value, and every statement.
-    left_out : tuple of str
+    flags : tuple of str
         Reasons why standings for age and sex are missing.
     """
-    readings, left_out = clinical_readings(visit, keep)
+    readings, flags = clinical_readings(visit, keep)
     texts = {name: to_text(name, reading.value) for name, reading in readings.items()}
     gaps = [column for column in CLINICAL_FIELDS if column not in readings and column not in SIDES]
     if gaps and grammar.names_gaps:
         texts[UNAVAILABLE] = ", ".join(UNAVAILABLE_NAMES[column] for column in gaps)
-    known = _statements(readings, texts) if with_knowledge else {}
+    statement_of = _statements(readings, texts) if with_knowledge else {}
     parts: list[str] = []
     spans: list[Span] = []
     at = begin
@@ -72,51 +72,51 @@ def write(
                 shown = value if isinstance(value, str) else float(texts[name])
                 spans.append(Span(start, end, name, shown, unit, sources, rule))
         at += len(sentence) + 1
-        for name in [name for name, _, _ in places if name in known] if known else ():
-            statement = known.pop(name)
+        for name in [name for name, _, _ in places if name in statement_of] if statement_of else ():
+            statement = statement_of.pop(name)
             parts.append(statement.text)
             spans.append(Span(at, at + len(statement.text), KNOWLEDGE, statement.id, "", (name,), statement.reference))
             at += len(statement.text) + 1
-    return " ".join(parts), spans, left_out
+    return " ".join(parts), spans, flags
 
 
-def _plan(found: Mapping[str, Reading]) -> Iterator[str]:
+def _plan(readings: Mapping[str, FieldReading]) -> Iterator[str]:
     """Yield the keys of the sentences that the fields allow, in the order of every grammar."""
-    age, sex = "age_years" in found, "sex" in found
+    age, sex = "age_years" in readings, "sex" in readings
     if age or sex:
         yield "age and sex" if age and sex else "age" if age else "sex"
     for column, key in (("education_years", "education"), ("apoe4_count", "apoe"), ("icv_mm3", "icv")):
-        if column in found:
+        if column in readings:
             yield key
-    yield from _size_of("hippocampus", found)
-    left, right = (side in found for side in SIDES)
+    yield from _size_of("hippocampus", readings)
+    left, right = (side in readings for side in SIDES)
     if left and right:
         yield "sides"
-        yield "left smaller" if "hippocampus_left_smaller_percent" in found else "right smaller"
+        yield "left smaller" if "hippocampus_left_smaller_percent" in readings else "right smaller"
     elif left or right:
         yield "hippocampus_left" if left else "hippocampus_right"
-    yield from _standing_of("hippocampus_left", found)
-    yield from _standing_of("hippocampus_right", found)
+    yield from _standing_of("hippocampus_left", readings)
+    yield from _standing_of("hippocampus_right", readings)
     for column in BIOMARKERS[1:]:
         name = column.removesuffix("_mm3")
-        yield from _size_of(name, found)
-        yield from _standing_of(name, found)
+        yield from _size_of(name, readings)
+        yield from _standing_of(name, readings)
 
 
-def _size_of(name: str, found: Mapping[str, Reading]) -> Iterator[str]:
-    if f"{name}_mm3" in found:
-        yield f"{name} of icv" if f"{name}_percent_icv" in found else name
+def _size_of(name: str, readings: Mapping[str, FieldReading]) -> Iterator[str]:
+    if f"{name}_mm3" in readings:
+        yield f"{name} of icv" if f"{name}_percent_icv" in readings else name
 
 
-def _standing_of(name: str, found: Mapping[str, Reading]) -> Iterator[str]:
-    if f"{name}_z" in found:
+def _standing_of(name: str, readings: Mapping[str, FieldReading]) -> Iterator[str]:
+    if f"{name}_z" in readings:
         yield f"{name} standing"
     for side in ("below", "above"):
-        if f"{name}_{side}_centile" in found:
+        if f"{name}_{side}_centile" in readings:
             yield f"{name} {side}"
 
 
-def _statements(readings: Mapping[str, Reading], texts: Mapping[str, str]) -> dict[str, Statement]:
+def _statements(readings: Mapping[str, FieldReading], texts: Mapping[str, str]) -> dict[str, Statement]:
     """Return the most telling statements, one a field; they look at printed values only, so they are equal for all classes."""
     findings = {name: float(texts[name]) for name, reading in readings.items() if not isinstance(reading.value, str)}
     chosen: dict[str, Statement] = {}
@@ -135,11 +135,11 @@ def usable(visit: Visit) -> tuple[str, ...]:
 def printed(visit: Visit, keep: frozenset[str] | None) -> dict[str, float | str]:
     """Return what the sentences say: field -> value at its precision, in the order in which they say it."""
     readings, _ = clinical_readings(visit, keep)
-    said: dict[str, float | str] = {}
+    values: dict[str, float | str] = {}
     grammar = next(iter(GRAMMARS.values()))  # a sentence has the same slots in every version
     for key in _plan(readings):
-        said |= {name: rounded(name, readings[name].value) for name in grammar.by_key[key].slots}
-    return said
+        values |= {name: rounded(name, readings[name].value) for name in grammar.by_key[key].slots}
+    return values
 
 
 def read(text: str, at: int) -> dict[str, float | str]:
@@ -152,32 +152,32 @@ def read(text: str, at: int) -> dict[str, float | str]:
     """
     stops = []
     for grammar in reversed([*GRAMMARS.values()]):
-        said, stop = _read_as(grammar, text, at)
+        values, stop = _read_as(grammar, text, at)
         if stop is None:
-            return said
+            return values
         stops.append(stop)
     raise errors.not_a_report(max(stops))
 
 
 def _read_as(grammar: Grammar, text: str, at: int) -> tuple[dict[str, float | str], int | None]:
     """Return what sentences of one grammar say, and where they leave it; None where they do not."""
-    said: dict[str, float | str] = {}
+    values: dict[str, float | str] = {}
     last = -1
     while at < len(text):
         end = _end_of_statement(text, at)
         if end is None:
-            found = grammar.read_sentence(text, at)
-            if found is None or grammar.order[found[0]] <= last:
-                return said, at
-            key, places, end = found
+            sentence = grammar.read_sentence(text, at)
+            if sentence is None or grammar.order[sentence[0]] <= last:
+                return values, at
+            key, places, end = sentence
             last = grammar.order[key]
-            said |= {name: from_text(name, text[start:stop]) for name, start, stop in places if name != UNAVAILABLE}
+            values |= {name: from_text(name, text[start:stop]) for name, start, stop in places if name != UNAVAILABLE}
         if end < len(text):
             if text[end] != " " or end + 1 == len(text):
-                return said, end
+                return values, end
             end += 1
         at = end
-    return said, None
+    return values, None
 
 
 def _end_of_statement(text: str, at: int) -> int | None:

@@ -101,11 +101,11 @@ def _read_table() -> tuple[str, tuple[tuple[_Case, ...], ...]]:
 
 
 def _cases(entry: Mapping[str, Any]) -> list[_Case]:
-    found = []
+    cases = []
     for case in entry["when"]:
         statement = Statement(entry["id"], entry["text"], entry["reference"], next(iter(case)))
-        found.append(_Case(tuple(_to_condition(finding, text) for finding, text in case.items()), statement))
-    return found
+        cases.append(_Case(tuple(_to_condition(finding, text) for finding, text in case.items()), statement))
+    return cases
 
 
 def _to_condition(finding: str, text: str) -> _Condition:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from adclip.clinical.leak_words import DIAGNOSES, SCORE_NAMES, SCORE_VALUES, Rule, literal
+from adclip.clinical.leak_words import DIAGNOSES, SCORE_NAMES, SCORE_VALUES, LeakRule, literal
 from adclip.clinical.reports.knowledge import BY_TEXT, KNOWLEDGE_VERSION
 from adclip.clinical.reports.report_texts import ReportText, read_report_texts
 from adclip.task import ALZHEIMER, MMSE, Task
@@ -91,19 +91,19 @@ class _Rules:
     """What is looked for, in reports of one task."""
 
     label: re.Pattern[str]
-    scores: tuple[Rule, ...]
-    words: tuple[Rule, ...]
+    scores: tuple[LeakRule, ...]
+    diagnoses: tuple[LeakRule, ...]
 
     @classmethod
     def of(cls, task: Task) -> _Rules:
         # The text tower reads lower case, so a phrase in lower case is the same phrase.
-        phrases = "|".join(re.escape(words) for words in sorted(task.phrases.values(), key=len, reverse=True))
+        phrases = "|".join(re.escape(phrase) for phrase in sorted(task.phrases.values(), key=len, reverse=True))
         label = re.compile(rf"\s*A photo of (?:{phrases})(?=:|\.?\s*$)", re.IGNORECASE)
         if task.is_default:
             return cls(label, SCORE_NAMES, DIAGNOSES)
         scores = SCORE_NAMES if task.score_key == MMSE else (literal("the task's score", [task.score]), *SCORE_NAMES)
-        words = literal("a class of the task", [*task.phrases.values(), *task.classes], cased=True)
-        return cls(label, scores, (words, *DIAGNOSES))
+        class_rule = literal("a class of the task", [*task.phrases.values(), *task.classes], cased=True)
+        return cls(label, scores, (class_rule, *DIAGNOSES))
 
 
 _DEFAULT_RULES = _Rules.of(ALZHEIMER)
@@ -155,20 +155,20 @@ def find_leaks(report: ReportText, rules: _Rules = _DEFAULT_RULES) -> Iterator[F
     yield from _apply(SCORE_VALUES, "score_value", report.line, text, lower)
     for rule in rules.scores:
         # A score is called by its kind, not by the words in its name: the clinical dementia rating is no diagnosis.
-        found = list(rule.find(text, lower))
-        if found:
+        matches = list(rule.find(text, lower))
+        if matches:
             yield Finding(report.line, "score_name", rule.what)
-        for match in found:
+        for match in matches:
             text = _blank(match, text)
             lower = _blank(match, lower)
-    yield from _apply(rules.words, "diagnosis_word", report.line, text, lower)
+    yield from _apply(rules.diagnoses, "diagnosis_word", report.line, text, lower)
 
 
-def _apply(rules: tuple[Rule, ...], kind: str, line: int, text: str, lower: str) -> Iterator[Finding]:
-    said = set()
+def _apply(rules: tuple[LeakRule, ...], kind: str, line: int, text: str, lower: str) -> Iterator[Finding]:
+    reported = set()
     for rule in rules:
-        if rule.what not in said and next(rule.find(text, lower), None) is not None:
-            said.add(rule.what)
+        if rule.what not in reported and next(rule.find(text, lower), None) is not None:
+            reported.add(rule.what)
             yield Finding(line, kind, rule.what)
 
 

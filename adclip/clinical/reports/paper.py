@@ -29,20 +29,20 @@ def write(visit: Visit, style: str, keep: frozenset[str] | None, begin: int) -> 
     spans: list[Span] = []
     at = begin
     for column in FIELDS[style]:
-        found = measure(visit, column, keep)
-        shown = UNAVAILABLE if found is None else f"{found.value:.2f}"
+        reading = measure(visit, column, keep)
+        shown = UNAVAILABLE if reading is None else f"{reading.value:.2f}"
         parts.append(f"{NAMES[column]}: {shown}")
         at += len(parts[-1])
-        if found is not None:
-            spans.append(Span(at - len(shown), at, column, float(shown), "mm3", found.sources, found.rule))
+        if reading is not None:
+            spans.append(Span(at - len(shown), at, column, float(shown), "mm3", reading.sources, reading.rule))
         at += len(", ")
     return ", ".join(parts), spans
 
 
 def printed(visit: Visit, style: str, keep: frozenset[str] | None) -> dict[str, float | str]:
     """Return what a report says: canonical column -> value in mm3 at two decimals."""
-    found = {column: measure(visit, column, keep) for column in FIELDS[style]}
-    return {column: float(f"{reading.value:.2f}") for column, reading in found.items() if reading is not None}
+    readings = {column: measure(visit, column, keep) for column in FIELDS[style]}
+    return {column: float(f"{reading.value:.2f}") for column, reading in readings.items() if reading is not None}
 
 
 def read(text: str, at: int) -> dict[str, float | str]:
@@ -53,15 +53,15 @@ def read(text: str, at: int) -> dict[str, float | str]:
     ReportError
         If the text deviates from the template anywhere.
     """
-    said: dict[str, float | str] = {}
+    values: dict[str, float | str] = {}
     for passed, (column, name) in enumerate(NAMES.items()):
         at = _expect(text, at, f", {name}: " if passed else f"{name}: ")
         number = _NUMBER.match(text, at)
         if number:
-            said[column] = float(number.group())
+            values[column] = float(number.group())
         at = number.end() if number else _expect(text, at, UNAVAILABLE)
         if at == len(text) and passed + 1 in {len(columns) for columns in FIELDS.values()}:
-            return said
+            return values
     raise errors.not_a_report(at)
 
 

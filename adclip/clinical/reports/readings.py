@@ -22,7 +22,7 @@ _UNITS = {"age_years": "years", "education_years": "years", "apoe4_count": "alle
 CLINICAL_FIELDS = (*PERSON, "icv_mm3", "hippocampus_mm3", *SIDES, *BIOMARKERS[1:])
 
 
-class Reading(NamedTuple):
+class FieldReading(NamedTuple):
     """One field: a number or a sex, the columns it was read from, and how."""
 
     value: float | str
@@ -31,18 +31,18 @@ class Reading(NamedTuple):
     unit: str = ""
 
 
-def measure(visit: Visit, column: str, keep: frozenset[str] | None = None) -> Reading | None:
+def measure(visit: Visit, column: str, keep: frozenset[str] | None = None) -> FieldReading | None:
     """Return a column of the visit, a total from its parts where it is unknown; None if unknown or dropped by `keep`."""
     if keep is not None and column not in keep:
         return None
     value = _known(visit, column)
     if value is not None:
-        return Reading(value, (column,), unit=_UNITS.get(column, "mm3"))
+        return FieldReading(value, (column,), unit=_UNITS.get(column, "mm3"))
     if column in SUMS:
         parts, rule = SUMS[column]
         measured = [_known(visit, part) for part in parts]
         if all(part is not None for part in measured):
-            return Reading(math.fsum(float(part) for part in measured if part is not None), parts, rule, "mm3")
+            return FieldReading(math.fsum(float(part) for part in measured if part is not None), parts, rule, "mm3")
     return None
 
 
@@ -54,42 +54,42 @@ def _known(visit: Visit, column: str) -> float | str | None:
     return float(value) if lowest_allowed and value < math.inf else None
 
 
-def clinical_readings(visit: Visit, keep: frozenset[str] | None) -> tuple[dict[str, Reading], tuple[str, ...]]:
+def clinical_readings(visit: Visit, keep: frozenset[str] | None) -> tuple[dict[str, FieldReading], tuple[str, ...]]:
     """Return every field that the full-sentence styles can print, in no order, and what had to be left out.
 
     Returns
     -------
-    readings : dict of str to Reading
+    readings : dict of str to FieldReading
         Canonical columns, and derived fields: ``<structure>_percent_icv`` (%), ``hippocampus_left_smaller_percent`` or
         ``..._right_...`` (% of the mean of both sides), ``<structure>_z``, ``<structure>_centile``, or beyond the norms'
         outermost centiles ``<structure>_below_centile`` and ``<structure>_above_centile``.
-    left_out : tuple of str
+    flags : tuple of str
         Why a standing for age and sex is missing although the volume is known, reasons of `adclip.clinical.norms.norms`; and
         `bridged_norms` where one is there over a bridge.
     """
-    found: dict[str, Reading] = {}
+    readings: dict[str, FieldReading] = {}
     if keep is not None:
         visit = _without(visit, keep)
     for column in CLINICAL_FIELDS:
         reading = measure(visit, column)
         if reading is not None:
-            found[column] = reading
-    icv = found.get("icv_mm3")
+            readings[column] = reading
+    icv = readings.get("icv_mm3")
     if icv is not None:
         for column in BIOMARKERS:
-            if column in found:
+            if column in readings:
                 name = column.removesuffix("_mm3")
-                share = 100 * float(found[column].value) / float(icv.value)
-                found[f"{name}_percent_icv"] = Reading(
-                    share, (*found[column].sources, "icv_mm3"), f"100 * {name} / icv", "%"
+                share = 100 * float(readings[column].value) / float(icv.value)
+                readings[f"{name}_percent_icv"] = FieldReading(
+                    share, (*readings[column].sources, "icv_mm3"), f"100 * {name} / icv", "%"
                 )
-    left, right = (found.get(side) for side in SIDES)
+    left, right = (readings.get(side) for side in SIDES)
     if left is not None and right is not None:
-        one, two = float(left.value), float(right.value)
-        name = "hippocampus_left_smaller_percent" if one <= two else "hippocampus_right_smaller_percent"
-        difference = 200 * abs(one - two) / (one + two)
-        found[name] = Reading(difference, SIDES, "100 * |left - right| / mean", "%")
-    return found, _add_standings(found, visit)
+        left_mm3, right_mm3 = float(left.value), float(right.value)
+        name = "hippocampus_left_smaller_percent" if left_mm3 <= right_mm3 else "hippocampus_right_smaller_percent"
+        difference = 200 * abs(left_mm3 - right_mm3) / (left_mm3 + right_mm3)
+        readings[name] = FieldReading(difference, SIDES, "100 * |left - right| / mean", "%")
+    return readings, _add_standings(readings, visit)
 
 
 def _without(visit: Visit, keep: frozenset[str]) -> Visit:
@@ -101,29 +101,29 @@ def _without(visit: Visit, keep: frozenset[str]) -> Visit:
     return replace(visit, **unknown)
 
 
-def _add_standings(found: dict[str, Reading], visit: Visit) -> tuple[str, ...]:
+def _add_standings(readings: dict[str, FieldReading], visit: Visit) -> tuple[str, ...]:
     """Add z and centiles, and return the flags that they or their absence deserve."""
     flags: dict[str, None] = {}
-    age, sex = found.get("age_years"), found.get("sex")
+    age, sex = readings.get("age_years"), readings.get("sex")
     for column in (*SIDES, *BIOMARKERS[1:]):
-        if column not in found:
+        if column not in readings:
             continue
-        where = standing(column, float(found[column].value), None if age is None else float(age.value),
+        where = standing(column, float(readings[column].value), None if age is None else float(age.value),
                          None if sex is None else str(sex.value), visit.volumes_source)  # fmt: skip
         if isinstance(where, NoStanding):
             if where.reason != "no_norms_for_field":
                 flags[where.reason] = None
             continue
-        name, sources = column.removesuffix("_mm3"), (*found[column].sources, "age_years", "sex")
+        name, sources = column.removesuffix("_mm3"), (*readings[column].sources, "age_years", "sex")
         rule = f"norms {where.norm_id}, {where.group}{', bridged' if where.bridged else ''}"
         if where.bridged:
             flags[BRIDGED] = None
         if where.beyond:
             side = "below" if where.z < 0 else "above"
-            found[f"{name}_{side}_centile"] = Reading(where.centile, sources, rule, "centile")
+            readings[f"{name}_{side}_centile"] = FieldReading(where.centile, sources, rule, "centile")
         else:
-            found[f"{name}_z"] = Reading(where.z, sources, rule, "standard deviations")
-            found[f"{name}_centile"] = Reading(where.centile, sources, rule, "centile")
+            readings[f"{name}_z"] = FieldReading(where.z, sources, rule, "standard deviations")
+            readings[f"{name}_centile"] = FieldReading(where.centile, sources, rule, "centile")
     return tuple(flags)
 
 

@@ -75,8 +75,8 @@ def phrasing_of(seed: int | None, visit: Visit, number: int) -> int:
     if seed is None:
         return 0
     named = (visit.subject_id, visit.session_id or "", visit.visit_date or "", visit.scan or "")
-    who = "\0".join(named) if any(named) else str(number)
-    digest = hashlib.sha256(f"{seed} {who}".encode()).digest()
+    identity = "\0".join(named) if any(named) else str(number)
+    digest = hashlib.sha256(f"{seed} {identity}".encode()).digest()
     return 1 + int.from_bytes(digest[:4], "big")
 
 
@@ -92,8 +92,8 @@ def _records(visit: Visit, config: SynthesizeReportsConfig, task: Task, phrasing
 
 def _missing(visit: Visit, style: str, task: Task) -> list[str]:
     """Return the columns that a report of this task could say and the visit cannot supply: for people, since no text may tell."""
-    known = {*usable_fields(visit, style)}
-    return [column for column in task.usable(fields_of(style)) if column not in known]
+    supplied = {*usable_fields(visit, style)}
+    return [column for column in task.usable(fields_of(style)) if column not in supplied]
 
 
 def _to_record(visit: Visit, report: Report, spans: Sequence[Span], missing: list[str]) -> dict[str, Any]:

@@ -70,9 +70,9 @@ def read_report_texts(path: Path) -> Iterator[ReportText]:
         if ending == ".txt":
             yield ReportText(line, text)
             continue
-        found = _to_report(path, line, _read_object(path, line, text))
-        if found is not None:
-            yield found
+        report = _to_report(path, line, _read_object(path, line, text))
+        if report is not None:
+            yield report
 
 
 def _read_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -129,15 +129,15 @@ def _to_report(path: Path, line: int, record: Mapping[str, Any]) -> ReportText |
 
 
 def _read_table(path: Path) -> Iterator[ReportText]:
-    wanted = {*TEXT_COLUMNS, *ID_COLUMNS, _SPLIT}
-    rows = read_records(path, wanted)
+    column_names = {*TEXT_COLUMNS, *ID_COLUMNS, _SPLIT}
+    rows = read_records(path, column_names)
     first = next(rows, None)
     if first is None:
         raise TableError.unreadable(path, "it is empty")
     header = first[1]
     names = [name.strip().lower() for name in header]
     for name in names:
-        if name in wanted and names.count(name) > 1:
+        if name in column_names and names.count(name) > 1:
             raise errors.named_twice(path, name)
     if not set(TEXT_COLUMNS) & set(names):
         raise TableError(f"{path}: no column of reports", "name the column of the reports `text` or `report`")
@@ -145,6 +145,6 @@ def _read_table(path: Path) -> Iterator[ReportText]:
         if len(cells) != len(names):
             raise TableError.bad_row(path, line, f"{len(cells)} cells, the header has {len(names)}")
         record = {name: unescape_cell(cell) for name, cell in zip(names, cells, strict=True)}
-        found = _to_report(path, line, record)
-        if found is not None and found.text.strip():
-            yield found
+        report = _to_report(path, line, record)
+        if report is not None and report.text.strip():
+            yield report

@@ -109,10 +109,10 @@ class Sentence:
     patterns: tuple[re.Pattern[str], ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        found = [tuple(_SLOT.findall(wording)) for wording in self.wordings]
-        if any(sorted(slots) != sorted(found[0]) for slots in found):
+        slots_by_wording = [tuple(_SLOT.findall(wording)) for wording in self.wordings]
+        if any(sorted(slots) != sorted(slots_by_wording[0]) for slots in slots_by_wording):
             raise ValueError(f"the wordings of `{self.key}` differ in their slots")
-        object.__setattr__(self, "slots", found[0])
+        object.__setattr__(self, "slots", slots_by_wording[0])
         object.__setattr__(self, "pieces", tuple(_split(wording) for wording in self.wordings))
         object.__setattr__(self, "patterns", tuple(re.compile(_to_pattern(wording)) for wording in self.wordings))
 
