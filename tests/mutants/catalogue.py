@@ -513,15 +513,17 @@ CLINICAL = (
     Mutant(
         "contradiction_between_tables_settled_in_silence",
         "adclip/clinical/tables/joined.py",
-        "            elif mine[column] != value:\n",
+        "            elif own_values[column] != value:\n",
         "            elif False:\n",
         ("tests/clinical/test_join.py",),
     ),
     Mutant(
         "row_of_another_session_given_to_a_scan",
         "adclip/clinical/scans/matching.py",
-        "_the_one(table, numbers, who) if all(table.rows[number].session_id is None for number in numbers) else None",
-        "_the_one(table, numbers, who)",
+        "_the_one(table, numbers, scan_label)\n"
+        "            if all(table.rows[number].session_id is None for number in numbers)\n"
+        "            else None",
+        "_the_one(table, numbers, scan_label)",
         ("tests/cli/test_rows.py::test_the_only_row_of_a_person_is_not_borrowed_by_another_session",),
     ),
     Mutant(
@@ -548,7 +550,7 @@ CLINICAL = (
     Mutant(
         "one_hemisphere_told_as_both",
         "adclip/clinical/dialects/freesurfer.py",
-        "check_volume(left, line, column, volume + two[column][1])",
+        "check_volume(left, line, column, volume + right_gyri[column][1])",
         "check_volume(left, line, column, volume)",
         ("tests/clinical/test_segmentations.py",),
     ),
@@ -583,8 +585,8 @@ CLINICAL = (
     Mutant(
         "volume_beyond_the_norms_given_an_exact_rank",
         "adclip/clinical/norms/norms.py",
-        "return Standing(QUANTILES[end], CENTILES[end], True, *whose)",
-        "return Standing(QUANTILES[end], CENTILES[end], False, *whose)",
+        "return Standing(QUANTILES[end], CENTILES[end], True, *reference)",
+        "return Standing(QUANTILES[end], CENTILES[end], False, *reference)",
         ("tests/clinical/test_norms.py",),
     ),
     Mutant(
@@ -743,8 +745,8 @@ SETTINGS = (
     Mutant(
         "word_that_is_none_of_the_choices_accepted",
         "adclip/settings/setting.py",
-        "    if given not in known:\n",
-        '    if given not in ", ".join(known):\n',
+        "    if choice not in choices:\n",
+        '    if choice not in ", ".join(choices):\n',
         ("tests/cli/test_from_settings.py::test_limits_hold_from_python_and_on_the_command_line_alike",),
     ),
     Mutant(
