@@ -94,7 +94,7 @@ def test_labels_are_counted_where_they_are() -> None:
         for name in head.measurable:
             mine = volume_of(own, TRUTH_CODES[name])
             # the nearest label of a 1.25 mm voxel: the 15 structures differ by up to 92 mm3 either way
-            assert volume_of(found, TRUTH_CODES[name]) * factor**3 == pytest.approx(mine, rel=0.02, abs=100), name  # mm3
+            assert volume_of(found, TRUTH_CODES[name]) * factor**3 == pytest.approx(mine, rel=0.02, abs=100), name
         assert intracranial_volume(found) * factor**3 == pytest.approx(head.icv_mm3, rel=0.005)
 
 
