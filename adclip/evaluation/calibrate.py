@@ -89,7 +89,7 @@ def calibrate(
     answers: Answers,
     labels: Tensor,
     mmse: Tensor,
-    told: Sequence[bool] | None = None,
+    has_report: Sequence[bool] | None = None,
     shares: Sequence[float] | None = None,
 ) -> Calibration:
     """Fit the temperatures of both roads, the thresholds of the prediction sets, and the half width of the interval of the score.
@@ -102,7 +102,7 @@ def calibrate(
         Class indices.
     mmse : Tensor (N,)
         Points, NaN where unknown.
-    told : sequence of bool (N,), optional
+    has_report : sequence of bool (N,), optional
         Whether a report of the scan says anything; by default all do. The others count for `scan_only` alone, as at
         prediction.
     shares : sequence of float (K,), optional
@@ -124,7 +124,7 @@ def calibrate(
     if answers.mmse is not None:
         half_width = conformal_quantile(np.abs(answers.mmse - mmse.double().numpy())[~np.isnan(mmse.numpy())])
     everyone = np.arange(len(numbers))
-    with_report = everyone if told is None else np.flatnonzero(np.asarray(told, dtype=bool))
+    with_report = everyone if has_report is None else np.flatnonzero(np.asarray(has_report, dtype=bool))
     scan_only = _fit(answers.bare[everyone], numbers, shares)
     report = _fit(answers.report[with_report], numbers[with_report], shares)
     return Calibration(
@@ -173,13 +173,15 @@ def _chances_of_truth(scores: NDArray[np.float64], numbers: NDArray[np.int64]) -
     rows = np.arange(len(numbers))
     if len(numbers) >= FEW_SUBJECTS or len(numbers) < CROSS_FITS:
         return to_probabilities(scores, fit_temperature(scores, numbers, alike=True))[rows, numbers]
-    found = np.empty(len(numbers))
-    for others, these in KFold(CROSS_FITS, shuffle=True, random_state=0).split(rows):
+    chances = np.empty(len(numbers))
+    for fitted_rows, held_out_rows in KFold(CROSS_FITS, shuffle=True, random_state=0).split(rows):
         # of one class alone any temperature can be had: its raw scores are left as they are
-        several = len(np.unique(numbers[others])) > 1
-        temperature = fit_temperature(scores[others], numbers[others], alike=True) if several else 1.0
-        found[these] = to_probabilities(scores[these], temperature)[np.arange(len(these)), numbers[these]]
-    return found
+        several = len(np.unique(numbers[fitted_rows])) > 1
+        temperature = fit_temperature(scores[fitted_rows], numbers[fitted_rows], alike=True) if several else 1.0
+        chances[held_out_rows] = to_probabilities(scores[held_out_rows], temperature)[
+            np.arange(len(held_out_rows)), numbers[held_out_rows]
+        ]
+    return chances
 
 
 def conformal_quantile(nonconformity: NDArray[np.float64]) -> float | None:

@@ -91,7 +91,9 @@ def measure(
             )
         else:
             groups[group] = own
-    thresholds = [calibration.set_threshold if one else calibration.scan_only_set_threshold for one in has_report]
+    thresholds = [
+        calibration.set_threshold if reported else calibration.scan_only_set_threshold for reported in has_report
+    ]
     metrics |= _measure_sets(full.equal, numbers, thresholds, subjects, seed)
     if mmse is not None and calibration.mmse_half_width is not None:
         within = [
@@ -100,8 +102,8 @@ def measure(
         ]
         metrics[f"{task.score_key}_coverage"] = summarise_mean(within, subjects, seed=seed)
     if usual_score is not None and f"{task.score_key}_mae" in metrics:
-        away = [None if score is None else abs(score - usual_score) for score in true_scores]
-        groups["majority"][f"{task.score_key}_mae"] = summarise_mean(away, subjects, None, seed)
+        usual_errors = [None if score is None else abs(score - usual_score) for score in true_scores]
+        groups["majority"][f"{task.score_key}_mae"] = summarise_mean(usual_errors, subjects, None, seed)
     usual = np.tile(np.eye(len(labels))[labels.index(majority)], (len(truth), 1))
     rivals = everyone | {
         "majority": Judged(usual, usual, np.full(len(truth), np.nan if usual_score is None else usual_score))
@@ -137,12 +139,15 @@ def _judge(
         "report": (answers.report, calibration.temperature, calibration.study_temperature),
         "scan": (answers.bare, calibration.scan_only_temperature, calibration.scan_only_study_temperature),
     }
-    equal = {name: to_probabilities(scores, one) for name, (scores, one, _) in roads.items()}
-    study = {name: to_probabilities(scores, two or one, shares) for name, (scores, one, two) in roads.items()}
+    equal = {name: to_probabilities(scores, temperature) for name, (scores, temperature, _) in roads.items()}
+    study = {
+        name: to_probabilities(scores, study_temperature or temperature, shares)
+        for name, (scores, temperature, study_temperature) in roads.items()
+    }
     with_report = np.array(has_report)[:, None]
     mmse = None if record.mmse_mean is None else answers.mmse
     # as `predict` does it: without a word in the report the answer is that of the scan alone
-    full, full_study = (np.where(with_report, both["report"], both["scan"]) for both in (equal, study))
+    full, full_study = (np.where(with_report, by_road["report"], by_road["scan"]) for by_road in (equal, study))
     judged = {MODEL: Judged(full, full_study, mmse), "scan_only": Judged(equal["scan"], study["scan"])}
     stored = record.metadata_baseline
     baseline = MetadataBaseline.from_dict({} if stored is None else stored.content)

@@ -60,13 +60,13 @@ def plot_answers(
         Points; None where unknown, None where the model has no such score.
     """
     labels = task.classes
-    wanted, answer = np.asarray(truth), probabilities.argmax(1)
+    true_classes, answer = np.asarray(truth), probabilities.argmax(1)
     with _Picture(folder / "roc.png") as axes:
         from sklearn.metrics import roc_curve
 
         for index, label in enumerate(labels):
-            if 0 < (wanted == index).sum() < len(wanted):
-                false, true, _ = roc_curve(wanted == index, probabilities[:, index])
+            if 0 < (true_classes == index).sum() < len(true_classes):
+                false, true, _ = roc_curve(true_classes == index, probabilities[:, index])
                 axes.plot(false, true, label=f"{label} against the others")
         axes.plot([0, 1], [0, 1], color="0.7", linestyle=":")
         axes.set_xlabel("false positive rate")
@@ -74,7 +74,7 @@ def plot_answers(
         axes.legend()
     with _Picture(folder / "confusion.png") as axes:
         size = len(labels)
-        counts = np.bincount(wanted * size + answer, minlength=size * size).reshape(size, size)
+        counts = np.bincount(true_classes * size + answer, minlength=size * size).reshape(size, size)
         axes.imshow(counts, cmap="Blues")
         for row, column in np.ndindex(size, size):
             dark = counts[row, column] > counts.max() / 2
@@ -84,8 +84,8 @@ def plot_answers(
         axes.set_xlabel("answered")
         axes.set_ylabel("diagnosis")
     with _Picture(folder / "reliability.png") as axes:
-        confidence, right = as_in_study.max(1), as_in_study.argmax(1) == wanted
-        for group in np.array_split(np.argsort(confidence), min(BINS, len(wanted))):
+        confidence, right = as_in_study.max(1), as_in_study.argmax(1) == true_classes
+        for group in np.array_split(np.argsort(confidence), min(BINS, len(true_classes))):
             axes.plot(confidence[group].mean(), right[group].mean(), "o", color="C0")
         axes.plot([0, 1], [0, 1], color="0.7", linestyle=":")
         axes.set_xlabel("probability of the answer")

@@ -177,7 +177,7 @@ def _crop(volume: Volume, mask: NDArray[np.bool_]) -> tuple[FloatArray, NDArray[
     """Keep the brain's box only: everything after this point looks at nothing else, and is three times faster."""
     box = []
     for axis in range(3):
-        used = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
+        used = np.flatnonzero(mask.any(axis=tuple(other_axis for other_axis in range(3) if other_axis != axis)))
         box.append(slice(max(int(used[0]) - _ROOM, 0), int(used[-1]) + 1 + _ROOM))
     window = tuple(box)
     affine = volume.affine.copy()

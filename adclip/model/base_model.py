@@ -55,9 +55,9 @@ class BaseModel:
         InputError
             If the images are not on the grid of the input contract.
         """
-        wanted = (1, *self.contract.shape)
-        if images.ndim != 5 or tuple(images.shape[1:]) != wanted:
-            raise errors.other_grid(tuple(images.shape), wanted)
+        expected_shape = (1, *self.contract.shape)
+        if images.ndim != 5 or tuple(images.shape[1:]) != expected_shape:
+            raise errors.other_grid(tuple(images.shape), expected_shape)
         images = images.to(self.device)
         if not self.base.config.text_depth:
             return functional.normalize(self.network.vision_encoder(images, with_patches=False).cls, dim=-1)

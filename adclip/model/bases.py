@@ -213,12 +213,12 @@ def find_weights(place: Path) -> Path:
         if place.suffix != ".safetensors":
             raise errors.pickled(place)
         return place
-    found = sorted(place.glob("*.safetensors"))
-    preferred = [path for path in found if path.name == "model.safetensors"]
-    if preferred or len(found) == 1:
-        return (preferred or found)[0]
-    if found:
-        raise errors.several_files(place, [path.name for path in found])
+    candidates = sorted(place.glob("*.safetensors"))
+    preferred = [path for path in candidates if path.name == "model.safetensors"]
+    if preferred or len(candidates) == 1:
+        return (preferred or candidates)[0]
+    if candidates:
+        raise errors.several_files(place, [path.name for path in candidates])
     pickled = [path for pattern in ("*.bin", "*.pt", "*.pth") for path in place.glob(pattern)]
     raise errors.pickled(pickled[0]) if pickled else errors.no_weights(place)
 
@@ -246,9 +246,9 @@ def find_base(name: str, sha256: str) -> BaseWeights:
             return base
     except WeightsError as error:
         absent = error
-    for place in (*(str(store() / other) for other in stored()), read_places().get(sha256, "")):
-        if place and Path(place).exists() and (found := read_base(place)).sha256 == sha256:
-            return found
+    for place in (*(str(store() / stored_name) for stored_name in stored()), read_places().get(sha256, "")):
+        if place and Path(place).exists() and (match := read_base(place)).sha256 == sha256:
+            return match
     if absent is not None:
         raise absent if name in KNOWN else errors.base_of_adapter(name, sha256)
     return base

@@ -18,7 +18,7 @@ from adclip.model import errors
 from adclip.model.bases import BaseWeights
 from adclip.model.network import Network
 from adclip.model.original import IGNORED, TEXT
-from adclip.model.prompts import freeze_base, is_adapter, is_added, lower_frozen, ours
+from adclip.model.prompts import freeze_base, is_adapter, is_added, lower_frozen, trained_parameters
 from adclip.model.settings import ModelConfig, PromptConfig
 from adclip.model.text import build_bert
 from adclip.runtime.hashing import file_sha256
@@ -106,12 +106,12 @@ def open_state(
     try:
         with safe_open(base.weights, framework="pt") as stream:
             names = [name for name in stream.keys() if base.prefix + name not in IGNORED]  # noqa: SIM118
-            wanted = [n for n in names if (text if (base.prefix + n).startswith(TEXT) else vision)]
+            tensor_names = [n for n in names if (text if (base.prefix + n).startswith(TEXT) else vision)]
             if dtype == torch.float32:
-                yield {base.prefix + name: stream.get_tensor(name) for name in wanted}
+                yield {base.prefix + name: stream.get_tensor(name) for name in tensor_names}
                 return
         state = {}
-        for name in wanted:
+        for name in tensor_names:
             with safe_open(base.weights, framework="pt") as stream:
                 value = stream.get_tensor(name)
                 state[base.prefix + name] = value.clone() if is_adapter(base.prefix + name) else value.to(dtype)
@@ -193,20 +193,20 @@ def fill(
     CheckpointError
         Naming the keys or shapes that differ.
     """
-    wanted = dict(network.named_parameters())
-    copied = frozenset(name for name, _ in ours(network)) if trained is None else trained
-    missing = {name for name in wanted if name not in state and name not in optional}
-    unknown = {name for name in state if name not in wanted}
+    parameters = dict(network.named_parameters())
+    copied = frozenset(name for name, _ in trained_parameters(network)) if trained is None else trained
+    missing = {name for name in parameters if name not in state and name not in optional}
+    unknown = {name for name in state if name not in parameters}
     if missing or unknown:
         raise errors.keys_differ(where, missing, unknown)
     for name, value in state.items():
-        if wanted[name].shape != value.shape:
-            raise errors.shape_differs(where, name, tuple(value.shape), tuple(wanted[name].shape))
+        if parameters[name].shape != value.shape:
+            raise errors.shape_differs(where, name, tuple(value.shape), tuple(parameters[name].shape))
         if skipped and name.startswith(skipped):
             continue
-        if name in copied and not wanted[name].is_meta:
+        if name in copied and not parameters[name].is_meta:
             with torch.no_grad():
-                wanted[name].copy_(value)
+                parameters[name].copy_(value)
         elif name in copied:  # full fine-tuning: the base's own layers, in memory of their own
             _put(network, name, nn.Parameter(value.float().clone()))
         else:

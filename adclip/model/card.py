@@ -94,12 +94,12 @@ def _labels(record: AdapterRecord) -> str:
 
 def _training(record: AdapterRecord) -> str:
     training = record.training
-    words = [f"Recipe `{training.recipe}`", f"objective `{training.objective}`"]
+    parts = [f"Recipe `{training.recipe}`", f"objective `{training.objective}`"]
     if training.trainable_parameters:
-        words.append(f"{training.trainable_parameters:,} trained parameters")
+        parts.append(f"{training.trainable_parameters:,} trained parameters")
     if training.best_epoch:
-        words.append(f"epoch {training.best_epoch} of {training.epochs} kept")
-    return ", ".join([*words, f"seed {training.seed}"]) + "."
+        parts.append(f"epoch {training.best_epoch} of {training.epochs} kept")
+    return ", ".join([*parts, f"seed {training.seed}"]) + "."
 
 
 def _measured(record: AdapterRecord) -> str:
@@ -109,10 +109,10 @@ def _measured(record: AdapterRecord) -> str:
     groups = [group for group in GROUPS if group in beside]
     rows = [["number", "value", *groups, "n"]]
     for name, value in own.items():
-        others = [_cell(beside[group].get(name)) for group in groups]
-        rows.append([f"`{name}`", _cell(value), *others, str(Number.from_dict(value).scans)])
-    words = {"score": record.task.score, "volumes": _volumes(record)}
-    meaning = ", ".join(f"`{group}` {GROUPS[group].format(**words)}" for group in groups)
+        group_cells = [_cell(beside[group].get(name)) for group in groups]
+        rows.append([f"`{name}`", _cell(value), *group_cells, str(Number.from_dict(value).scans)])
+    placeholders = {"score": record.task.score, "volumes": _volumes(record)}
+    meaning = ", ".join(f"`{group}` {GROUPS[group].format(**placeholders)}" for group in groups)
     read = _EARLIER if record.prior is None else _reading(record)
     return f"{_table(rows)}\n\n{read}" + (f" Beside it: {meaning}." if meaning else "") + _less(less, groups)
 
@@ -221,10 +221,16 @@ def _temperatures(record: AdapterRecord) -> str:
             calibration.is_fitted(with_report=False),
         ),
     }
-    text = "Temperature " + ", ".join(f"{one:.3f} {way}" for way, (one, _, fitted) in roads.items() if fitted)
+    text = "Temperature " + ", ".join(
+        f"{temperature:.3f} {way}" for way, (temperature, _, fitted) in roads.items() if fitted
+    )
     if record.prior is None:
         return text
-    study = [f"{two:.3f} {way}" for way, (_, two, fitted) in roads.items() if fitted and two is not None]
+    study = [
+        f"{study_temperature:.3f} {way}"
+        for way, (_, study_temperature, fitted) in roads.items()
+        if fitted and study_temperature is not None
+    ]
     if not study:
         return "No temperature"
     return f"{text}, for classes equally common, as `predict`\nanswers; {', '.join(study)}, with the shares of this study put back"

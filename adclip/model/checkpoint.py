@@ -123,8 +123,8 @@ class LoadedModel:
 
 def with_class_texts(state: dict[str, Tensor], texts: TextTokens) -> dict[str, Tensor]:
     """Return the adapter's tensors with the encoded class phrases (1, K, L, E) beside them."""
-    kept = {CLASS_TOKENS: texts.tokens, CLASS_WORDS: texts.words}
-    return state | {name: value[0].detach().cpu().contiguous() for name, value in kept.items()}
+    class_tensors = {CLASS_TOKENS: texts.tokens, CLASS_WORDS: texts.word_mask}
+    return state | {name: value[0].detach().cpu().contiguous() for name, value in class_tensors.items()}
 
 
 def load_model(model: str, precision: str = "fp32", device: torch.device | None = None) -> LoadedModel:
@@ -151,7 +151,7 @@ def load_model(model: str, precision: str = "fp32", device: torch.device | None 
     from adclip.model.device import choose_dtype
     from adclip.model.gate import take_gate
     from adclip.model.network import TextTokens
-    from adclip.model.prompts import ours
+    from adclip.model.prompts import trained_parameters
 
     folder = model_folder(model)
     record = read_record(folder)
@@ -180,7 +180,7 @@ def load_model(model: str, precision: str = "fp32", device: torch.device | None 
     dtype = choose_dtype(precision, device or torch.device("cpu"))
     late = class_texts is not None and not record.prompts.whole  # a tower that was trained is in the adapter
     network = load_network(base, record.prompts, contract=record.model.contract, dtype=dtype, late_text=late)
-    frozen = {name for name, _ in network.named_parameters()} - {name for name, _ in ours(network)}
+    frozen = {name for name, _ in network.named_parameters()} - {name for name, _ in trained_parameters(network)}
     fill(network, state, path, optional=frozen)
     network.requires_grad_(False)
     identity = {
@@ -194,14 +194,14 @@ def load_model(model: str, precision: str = "fp32", device: torch.device | None 
 
 def _take_class_texts(state: dict[str, Tensor], record: AdapterRecord, path: Path) -> tuple[Tensor, Tensor] | None:
     """Take the encoded class phrases out of `state`: tokens (1, K, L, E) and words (1, K, L)."""
-    tokens, words = state.pop(CLASS_TOKENS, None), state.pop(CLASS_WORDS, None)
-    if tokens is None and words is None:
+    tokens, word_mask = state.pop(CLASS_TOKENS, None), state.pop(CLASS_WORDS, None)
+    if tokens is None and word_mask is None:
         return None
     if (
         tokens is None
-        or words is None
-        or tokens.shape != (len(record.labels), words.shape[-1], record.model.embedding)
-        or words.shape != tokens.shape[:2]
+        or word_mask is None
+        or tokens.shape != (len(record.labels), word_mask.shape[-1], record.model.embedding)
+        or word_mask.shape != tokens.shape[:2]
     ):
         raise errors.damaged(path, "its encoded class phrases do not fit its classes")
-    return tokens[None], words[None].bool()
+    return tokens[None], word_mask[None].bool()

@@ -55,7 +55,7 @@ class CloseUp(nn.Module):
         Were both to see the boxes, a tower that is taught on simulated heads would believe either equally; on real heads the
         voxels' network is the better witness.
         """
-        seen = torch.ones(self.contract.shape, device=images.device, dtype=images.dtype)
+        visible = torch.ones(self.contract.shape, device=images.device, dtype=images.dtype)
         for side in (1.0, -1.0):
             planes = []
             for place, size, spacing in zip(
@@ -64,8 +64,8 @@ class CloseUp(nn.Module):
                 index, half = torch.arange(size), SPACING_MM / spacing / 2
                 inside = (index > float(place.min()) - half) & (index < float(place.max()) + half)
                 planes.append(inside.to(images.device, images.dtype))
-            seen = seen - torch.einsum("d,h,w->dhw", *planes)
-        return images * seen.clamp_min(0)
+            visible = visible - torch.einsum("d,h,w->dhw", *planes)
+        return images * visible.clamp_min(0)
 
     def cut_sides(self, images: Tensor) -> Tensor:
         """Cut both boxes out of scans (B, 1, D, H, W): (2 B, 1, 28, 32, 24), right sides first, left ones mirrored."""

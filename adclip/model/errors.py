@@ -39,9 +39,10 @@ def damaged(path: Path | str, why: str) -> CheckpointError:
     )
 
 
-def newer_schema(path: Path | str, found: int, known: int) -> CheckpointError:
+def newer_schema(path: Path | str, schema: int, newest_schema: int) -> CheckpointError:
     return CheckpointError(
-        f"{path}: written by a newer adclip (schema {found}, known {known})", "upgrade: `pip install -U adclip`"
+        f"{path}: written by a newer adclip (schema {schema}, known {newest_schema})",
+        "upgrade: `pip install -U adclip`",
     )
 
 
@@ -53,9 +54,11 @@ def keys_differ(path: Path | str, missing: Iterable[str], unknown: Iterable[str]
     )
 
 
-def shape_differs(path: Path | str, name: str, found: tuple[int, ...], wanted: tuple[int, ...]) -> CheckpointError:
+def shape_differs(
+    path: Path | str, name: str, shape: tuple[int, ...], expected_shape: tuple[int, ...]
+) -> CheckpointError:
     return CheckpointError(
-        f"{path}: `{name}` has shape {found}, the model needs {wanted}",
+        f"{path}: `{name}` has shape {shape}, the model needs {expected_shape}",
         "use the weights and the config.json that belong together, or train again",
     )
 
@@ -73,22 +76,22 @@ def bad_base(path: Path | str, why: str) -> CheckpointError:
     )
 
 
-def other_grid(found: tuple[int, ...], wanted: tuple[int, ...]) -> CheckpointError:
+def other_grid(shape: tuple[int, ...], expected_shape: tuple[int, ...]) -> CheckpointError:
     return CheckpointError(
-        f"images of shape {found}, the model takes (B, {', '.join(map(str, wanted))})",
+        f"images of shape {shape}, the model takes (B, {', '.join(map(str, expected_shape))})",
         "preprocess with `--model` of the same name, or load the base with `contract=`",
     )
 
 
-def other_base(path: Path | str, wanted: str, found: str) -> CheckpointError:
+def other_base(path: Path | str, expected_sha256: str, actual_sha256: str) -> CheckpointError:
     return CheckpointError(
-        f"{path}: made for base weights {wanted[:12]}, found {found[:12]}",
+        f"{path}: made for base weights {expected_sha256[:12]}, found {actual_sha256[:12]}",
         "install the adclip version that wrote it",
     )
 
 
-def unknown_base(name: str, known: Iterable[str]) -> WeightsError:
-    return WeightsError(f"no base model `{name}`", f"choose one of: {', '.join(known)}")
+def unknown_base(name: str, names: Iterable[str]) -> WeightsError:
+    return WeightsError(f"no base model `{name}`", f"choose one of: {', '.join(names)}")
 
 
 def hash_differs(path: Path | str) -> WeightsError:
@@ -124,9 +127,9 @@ def no_tokenizer(path: Path | str) -> WeightsError:
     return WeightsError(f"{path}: no vocab.txt for its text tower", "give it with `--tokenizer vocab.txt`")
 
 
-def other_vocabulary(path: Path | str, found: int, wanted: int) -> WeightsError:
+def other_vocabulary(path: Path | str, entries: int, expected_entries: int) -> WeightsError:
     return WeightsError(
-        f"{path}: {found} entries, the text tower knows {wanted}",
+        f"{path}: {entries} entries, the text tower knows {expected_entries}",
         "give the vocab.txt that belongs to the weights, with `--tokenizer`",
     )
 
@@ -162,23 +165,23 @@ def wrong_content(repository: str, file: str, why: str) -> WeightsError:
     )
 
 
-def other_revision(name: str, pinned: str, asked: str) -> WeightsError:
+def other_revision(name: str, pinned: str, requested: str) -> WeightsError:
     return WeightsError(
-        f"{name}: revision {pinned[:12]} is here, {asked[:12]} was asked for; adapters are tied to the first",
+        f"{name}: revision {pinned[:12]} is here, {requested[:12]} was asked for; adapters are tied to the first",
         "add --overwrite to replace it",
     )
 
 
-def changed_upstream(name: str, pinned: str, found: str) -> WeightsError:
+def changed_upstream(name: str, pinned_sha256: str, hub_sha256: str) -> WeightsError:
     return WeightsError(
-        f"{name}: the hub now has other weights (SHA-256 {found[:12]}) under the recorded revision ({pinned[:12]})",
+        f"{name}: the hub now has other weights (SHA-256 {hub_sha256[:12]}) under the recorded revision ({pinned_sha256[:12]})",
         "do not use them; if you trust the change, delete the folder that `adclip weights path` names, and fetch again",
     )
 
 
-def other_weights(name: str, there: str, given: str) -> WeightsError:
+def other_weights(name: str, stored_sha256: str, new_sha256: str) -> WeightsError:
     return WeightsError(
-        f"{name}: other weights of that name are here (SHA-256 {there[:12]}, given {given[:12]})",
+        f"{name}: other weights of that name are here (SHA-256 {stored_sha256[:12]}, given {new_sha256[:12]})",
         "choose another --name, or add --overwrite",
     )
 

@@ -26,8 +26,8 @@ class Gate:
 
     def distance(self, cls: Tensor) -> Tensor:
         """Return the Mahalanobis distances (B,) of image read-outs (B, E), taken after L2."""
-        away = normalize(cls.detach().float().cpu(), dim=-1) - self.mean
-        return torch.einsum("be,ef,bf->b", away, self.precision, away).clamp(min=0).sqrt()
+        deviation = normalize(cls.detach().float().cpu(), dim=-1) - self.mean
+        return torch.einsum("be,ef,bf->b", deviation, self.precision, deviation).clamp(min=0).sqrt()
 
     def tensors(self) -> dict[str, Tensor]:
         """Return what stands in `adapter.safetensors`."""

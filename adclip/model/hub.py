@@ -58,7 +58,7 @@ class HubFile:
 
 
 @dataclass(frozen=True)
-class Listing:
+class HubListing:
     """What the hub says of a repository.
 
     Parameters
@@ -78,7 +78,7 @@ class Listing:
     files: tuple[HubFile, ...]
 
 
-def read_listing(repository: str, revision: str | None) -> Listing:
+def read_listing(repository: str, revision: str | None) -> HubListing:
     """Ask the hub which files a base model has, and what their hashes are.
 
     Raises
@@ -93,17 +93,19 @@ def read_listing(repository: str, revision: str | None) -> Listing:
         info = HfApi().model_info(repository, revision=revision, files_metadata=True)
     if not _COMMIT.fullmatch(info.sha or ""):
         raise model_errors.hub_nonsense(repository, "no commit")
-    known = {file.rfilename: file for file in info.siblings or ()}
-    weights = [name for name in known if name.endswith(".safetensors") and "/" not in name]
+    files_by_name = {file.rfilename: file for file in info.siblings or ()}
+    weights = [name for name in files_by_name if name.endswith(".safetensors") and "/" not in name]
     chosen = "model.safetensors" if "model.safetensors" in weights else next(iter(weights), None)
     if chosen is None:
         raise model_errors.hub_nonsense(repository, "no safetensors file")
-    if "vocab.txt" not in known:
+    if "vocab.txt" not in files_by_name:
         raise model_errors.hub_nonsense(repository, "no vocab.txt")
-    names = [name for name in (chosen, "vocab.txt", "config.json") if name in known]
+    names = [name for name in (chosen, "vocab.txt", "config.json") if name in files_by_name]
     card: Any = info.card_data
     licence = card.get("license") if card else None
-    return Listing(repository, str(info.sha), licence, tuple(_to_file(repository, known[name]) for name in names))
+    return HubListing(
+        repository, str(info.sha), licence, tuple(_to_file(repository, files_by_name[name]) for name in names)
+    )
 
 
 def _to_file(repository: str, file: Any) -> HubFile:
@@ -116,7 +118,7 @@ def _to_file(repository: str, file: Any) -> HubFile:
     return HubFile(file.rfilename, size, sha256, git_sha1)
 
 
-def download(listing: Listing, file: HubFile, target: Path, on_event: OnEvent) -> None:
+def download(listing: HubListing, file: HubFile, target: Path, on_event: OnEvent) -> None:
     """Download one file to `target` and verify it; what an earlier try left there is continued.
 
     Raises
@@ -137,11 +139,15 @@ def download(listing: Listing, file: HubFile, target: Path, on_event: OnEvent) -
         url = hf_hub_url(listing.repository, file.name, revision=listing.revision)
         with _hub_errors(listing.repository, target), target.open("r+b" if have else "w+b") as stream:
             stream.seek(have)
-            told: Any = _Told(stream, file, on_event)
+            reporting_stream: Any = _ProgressStream(stream, file, on_event)
             headers = build_hf_headers()
             # compressed on the way, a part could not be continued
             http_get(
-                url, told, resume_size=have, expected_size=file.size, headers=headers | {"accept-encoding": "identity"}
+                url,
+                reporting_stream,
+                resume_size=have,
+                expected_size=file.size,
+                headers=headers | {"accept-encoding": "identity"},
             )
     if not file.is_met_by(target):
         head = target.read_bytes()[:_HEAD_BYTES]
@@ -159,7 +165,7 @@ def what_came(head: bytes) -> str:
     return "its hash differs from the hub's record"
 
 
-class _Told:
+class _ProgressStream:
     """A file being written that tells how far it is, in mebibytes."""
 
     def __init__(self, stream: BufferedRandom, file: HubFile, on_event: OnEvent) -> None:

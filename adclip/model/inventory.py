@@ -42,9 +42,9 @@ class StoredBase:
 
 def list_bases() -> list[StoredBase]:
     """Return the builtin base, what is in the store, and what could be fetched."""
-    found = [describe("builtin"), *(describe(name) for name in stored())]
-    absent = [base for base in KNOWN.values() if base.name not in {one.name for one in found}]
-    return found + [StoredBase(b.name, "not fetched", licence=b.licence, source=b.repository) for b in absent]
+    present = [describe("builtin"), *(describe(name) for name in stored())]
+    absent = [base for base in KNOWN.values() if base.name not in {stored_base.name for stored_base in present}]
+    return present + [StoredBase(b.name, "not fetched", licence=b.licence, source=b.repository) for b in absent]
 
 
 def describe(name: str) -> StoredBase:
@@ -81,8 +81,8 @@ def verify(name: str) -> StoredBase:
             raise errors.no_weights(path)
         if file_sha256(path) != sha256:
             raise errors.hash_differs(path)
-    found = {base.prefix + key: shape for key, shape in read_shapes(base.weights).items()}
-    wanted = expected_shapes(base.config)
-    if missing := {key for key, shape in wanted.items() if found.get(key) != shape}:
+    shapes = {base.prefix + key: shape for key, shape in read_shapes(base.weights).items()}
+    expected = expected_shapes(base.config)
+    if missing := {key for key, shape in expected.items() if shapes.get(key) != shape}:
         raise errors.keys_differ(base.weights, missing, set())
     return describe(name) if record else StoredBase(name, "in a folder of yours", sha256=base.sha256, path=base.folder)

@@ -50,12 +50,12 @@ class TextTokens:
     ----------
     tokens : Tensor (B, K, L, E)
         [CLS] first. B may be 1: the same candidates for every scan.
-    words : Tensor (B, K, L), bool
+    word_mask : Tensor (B, K, L), bool
         Where the cross-attention may look.
     """
 
     tokens: Tensor
-    words: Tensor
+    word_mask: Tensor
 
     @property
     def cls(self) -> Tensor:
@@ -64,7 +64,7 @@ class TextTokens:
 
     def expand(self, batch: int) -> TextTokens:
         """Repeat shared candidates for `batch` scans, without a copy."""
-        return TextTokens(self.tokens.expand(batch, -1, -1, -1), self.words.expand(batch, -1, -1))
+        return TextTokens(self.tokens.expand(batch, -1, -1, -1), self.word_mask.expand(batch, -1, -1))
 
 
 class CrossAttention(nn.Module):
@@ -164,8 +164,8 @@ class Network(nn.Module):
     def text_limit(self) -> int:
         """Tokens that a text may have: with prompts before [CLS] they take positions of their own."""
         prompts = self.prompt_config
-        taken = prompts.text_prompts if prompts is not None and prompts.prompts_before_cls else 0
-        return min(LAST_TEXT_TOKEN, self.config.text_positions - taken)
+        prompt_tokens = prompts.text_prompts if prompts is not None and prompts.prompts_before_cls else 0
+        return min(LAST_TEXT_TOKEN, self.config.text_positions - prompt_tokens)
 
     def checkpoint_activations(self) -> None:
         """Compute activations again during backward instead of keeping them, in both towers."""
@@ -194,7 +194,7 @@ class Network(nn.Module):
         first = self.prompt_config is not None and self.prompt_config.prompts_before_cls
         states = encode_words(self.text_tower, batch, self.text_prompts, mask_prompts=mask_prompts, prompts_first=first)
         tokens = rearrange(self.mm_language_proj(states), "(b k) l e -> b k l e", k=candidates)
-        return TextTokens(tokens, rearrange(batch.words, "(b k) l -> b k l", k=candidates))
+        return TextTokens(tokens, rearrange(batch.word_mask, "(b k) l -> b k l", k=candidates))
 
     def encode_image(self, images: Tensor) -> Tensor:
         """Return L2-normalised image embeddings (B, E) before cross-attention."""
@@ -234,14 +234,14 @@ class Network(nn.Module):
         image_side = image.cls[:, None]
         text_side = text.cls
         if self.cross_attention is not None and image.patches is not None:
-            seen = torch.cat([image.cls[:, None], image.patches], dim=1)
+            image_states = torch.cat([image.cls[:, None], image.patches], dim=1)
             candidates = text.tokens.shape[1]
-            from_image = self.cross_attention(text.cls, seen, record=record)
+            from_image = self.cross_attention(text.cls, image_states, record=record)
             queries = image.cls[:, None].expand(-1, candidates, -1)
             from_text = self.cross_attention(
                 rearrange(queries, "b k e -> (b k) 1 e"),
                 rearrange(text.tokens, "b k l e -> (b k) l e"),
-                rearrange(text.words, "b k l -> (b k) l"),
+                rearrange(text.word_mask, "b k l -> (b k) l"),
             )
             image_side = image_side + IMAGE_FROM_TEXT * rearrange(from_text, "(b k) 1 e -> b k e", k=candidates)
             text_side = text_side + TEXT_FROM_IMAGE * from_image

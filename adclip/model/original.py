@@ -82,9 +82,9 @@ def read_layout(weights: Path, config_file: Path | None) -> Layout:
     shapes = {name: shape for name, shape in read_shapes(weights).items() if name not in IGNORED}
     prefix = "" if any(name.startswith(VISION) for name in shapes) else VISION
     named = {prefix + name: shape for name, shape in shapes.items()}
-    told = _read_config(config_file) if config_file else {}
+    declared = _read_config(config_file) if config_file else {}
     try:
-        config = _to_config(named, told)
+        config = _to_config(named, declared)
     except KeyError as error:
         missing = str(error.args[0])
         raise errors.keys_differ(weights, {missing.removeprefix(prefix)}, set()) from error
@@ -132,14 +132,14 @@ def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
 
 def _add_stem(config: ModelConfig, shapes: dict[str, tuple[int, ...]], norms: dict[str, int]) -> None:
     """Add the parameters of `adclip.model.patches.ConvStem`: twice a convolution, a normalisation and a GELU a level."""
-    before = 1
-    for level, here in enumerate(config.stem):
+    in_channels = 1
+    for level, out_channels in enumerate(config.stem):
         first = 6 * level
-        for layer, channels in ((first, before), (first + 3, here)):
+        for layer, channels in ((first, in_channels), (first + 3, out_channels)):
             name = f"{VISION}patch_embedding.stem.layers."
-            shapes[f"{name}{layer}.weight"] = (here, channels, 3, 3, 3)
-            norms[f"{name}{layer + 1}"] = here
-        before = here
+            shapes[f"{name}{layer}.weight"] = (out_channels, channels, 3, 3, 3)
+            norms[f"{name}{layer + 1}"] = out_channels
+        in_channels = out_channels
 
 
 def _add_close_up(config: ModelConfig, shapes: dict[str, tuple[int, ...]], norms: dict[str, int]) -> None:
@@ -150,9 +150,9 @@ def _add_close_up(config: ModelConfig, shapes: dict[str, tuple[int, ...]], norms
     blocks = {"stem": (1, widths[0]), "last": (widths[0], widths[0])}
     points = {"head": (widths[0], CLOSE_UP_CLASSES)}
     level = "levels."
-    for above, here in pairwise(widths):
-        blocks |= {f"{level}down.0": (above, here), f"{level}down.1": (here, here), f"{level}up": (here, here)}
-        points[f"{level}out"] = (here, above)
+    for above, width in pairwise(widths):
+        blocks |= {f"{level}down.0": (above, width), f"{level}down.1": (width, width), f"{level}up": (width, width)}
+        points[f"{level}out"] = (width, above)
         level += "inner."
     for name, (before, after) in blocks.items():
         shapes[f"{start}network.{name}.conv.weight"] = (after, before, 3, 3, 3)
@@ -187,39 +187,39 @@ def _add_bert(
 
 
 def _check(weights: Path, named: Shapes, config: ModelConfig, prefix: str) -> None:
-    wanted = expected_shapes(config)
-    missing, unknown = wanted.keys() - named.keys(), named.keys() - wanted.keys()
+    expected = expected_shapes(config)
+    missing, unknown = expected.keys() - named.keys(), named.keys() - expected.keys()
     if missing or unknown:
         raise errors.keys_differ(
             weights, {name.removeprefix(prefix) for name in missing}, {name.removeprefix(prefix) for name in unknown}
         )
-    for name, shape in wanted.items():
+    for name, shape in expected.items():
         if named[name] != shape:
             raise errors.shape_differs(weights, name.removeprefix(prefix), named[name], shape)
 
 
 def _read_config(path: Path) -> dict[str, Any]:
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(told, dict):
+        declared = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(declared, dict):
             raise ValueError("not an object")
     except (ValueError, OSError) as error:
         raise errors.bad_base(path, "not a readable JSON object") from error
-    return told
+    return declared
 
 
-def _to_config(shapes: Shapes, told: Mapping[str, Any]) -> ModelConfig:
+def _to_config(shapes: Shapes, declared: Mapping[str, Any]) -> ModelConfig:
     """Read sizes from shapes, and from the config what no shape tells."""
     embedding = "vision_encoder.patch_embedding."
     width, voxels = shapes[embedding + "patch_embeddings.1.weight"]
-    patch = _three(told.get("patch_size", M3D_CLIP.patch))
-    shape = _three(told.get("img_size", M3D_CLIP.contract.shape))
-    channels = int(told.get("in_channels", 1))
+    patch = _three(declared.get("patch_size", M3D_CLIP.patch))
+    shape = _three(declared.get("img_size", M3D_CLIP.contract.shape))
+    channels = int(declared.get("in_channels", 1))
     if channels != 1:
         raise ValueError(f"{channels} input channels, a T1 scan has one")
     if voxels != patch[0] * patch[1] * patch[2]:
         raise ValueError(f"patches of {voxels} voxels, but patch_size {list(patch)}; give its config.json")
-    heads = int(told.get("num_heads", width // BERT_HEAD_WIDTH))
+    heads = int(declared.get("num_heads", width // BERT_HEAD_WIDTH))
     spacing = tuple(box / size for box, size in zip(BOX_MM, shape, strict=True))
     contract = InputContract(shape=shape, spacing_mm=spacing, center_mm=M3D_CLIP.contract.center_mm)  # type: ignore[arg-type]
     vision: dict[str, Any] = {
@@ -230,31 +230,33 @@ def _to_config(shapes: Shapes, told: Mapping[str, Any]) -> ModelConfig:
         "heads": heads,
         "mlp_width": shapes["vision_encoder.blocks.0.mlp.linear1.weight"][0],
     }
-    told_depth, told_width = told.get("num_layers", vision["depth"]), told.get("hidden_size", width)
-    if (told_depth, told_width) != (vision["depth"], width):
-        raise ValueError(f"{vision['depth']} blocks of width {width}, config.json says {told_depth} of {told_width}")
+    declared_depth, declared_width = declared.get("num_layers", vision["depth"]), declared.get("hidden_size", width)
+    if (declared_depth, declared_width) != (vision["depth"], width):
+        raise ValueError(
+            f"{vision['depth']} blocks of width {width}, config.json says {declared_depth} of {declared_width}"
+        )
     if not any(name.startswith(TEXT) for name in shapes):
         # a bare ViT: no text, no shared space; what the config says of them has no use
         return ModelConfig(**vision, text_width=width, text_depth=0, text_heads=1, embedding=width, fusion_heads=1)
-    words, text_width = shapes[TEXT + "embeddings.word_embeddings.weight"]
-    text = told.get("text_config") or {}
+    vocabulary, text_width = shapes[TEXT + "embeddings.word_embeddings.weight"]
+    text = declared.get("text_config") or {}
     return ModelConfig(
         **vision,
         text_width=text_width,
         text_depth=_depth(shapes, r"language_encoder\.encoder\.layer\.(\d+)\."),
         text_heads=int(text.get("num_attention_heads", max(text_width // BERT_HEAD_WIDTH, 1))),
         text_mlp_width=shapes[TEXT + "encoder.layer.0.intermediate.dense.weight"][0],
-        vocabulary=words,
+        vocabulary=vocabulary,
         text_positions=shapes[TEXT + "embeddings.position_embeddings.weight"][0],
         embedding=shapes["mm_vision_proj.weight"][0],
     )
 
 
 def _depth(shapes: Shapes, pattern: str) -> int:
-    found = [int(match[1]) for name in shapes if (match := re.match(pattern, name))]
-    return max(found, default=-1) + 1
+    block_numbers = [int(match[1]) for name in shapes if (match := re.match(pattern, name))]
+    return max(block_numbers, default=-1) + 1
 
 
 def _three(value: Any) -> tuple[int, int, int]:
-    one, two, three = (int(number) for number in value)
-    return one, two, three
+    depth, height, width = (int(number) for number in value)
+    return depth, height, width

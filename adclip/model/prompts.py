@@ -47,7 +47,7 @@ def is_adapter(name: str, *, whole: bool = False) -> bool:
     return whole or name.startswith(_ADAPTER_PREFIXES) or _LOW_RANK in name
 
 
-def ours(network: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+def trained_parameters(network: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     """Yield name and value of the parameters that training changes and a RUN holds."""
     prompts = getattr(network, "prompt_config", None)
     whole = prompts is not None and prompts.whole
@@ -63,29 +63,31 @@ def pretrained(network: nn.Module) -> frozenset[str]:
     """Return the names of the parameters that training changes and a base has taught."""
     prompts = getattr(network, "prompt_config", None)
     anew = _PROJECTIONS if prompts is not None and prompts.new_projections else ()
-    return frozenset(name for name, _ in ours(network) if not is_added(name) and not name.startswith(anew))
+    return frozenset(
+        name for name, _ in trained_parameters(network) if not is_added(name) and not name.startswith(anew)
+    )
 
 
 def adapter_state(network: nn.Module) -> dict[str, Tensor]:
     """Return the adapter's parameters by name, detached and on the CPU."""
-    return {name: parameter.detach().cpu().contiguous() for name, parameter in ours(network)}
+    return {name: parameter.detach().cpu().contiguous() for name, parameter in trained_parameters(network)}
 
 
 def freeze_base(network: nn.Module) -> None:
     """Let only the adapter's parameters be trained."""
     network.requires_grad_(False)
-    for _, parameter in ours(network):
+    for _, parameter in trained_parameters(network):
         parameter.requires_grad_(True)
 
 
 def count_trainable(network: nn.Module) -> tuple[int, int]:
     """Return the number of adapter parameters and of all parameters."""
-    return sum(p.numel() for _, p in ours(network)), sum(p.numel() for p in network.parameters())
+    return sum(p.numel() for _, p in trained_parameters(network)), sum(p.numel() for p in network.parameters())
 
 
 def lower_frozen(network: nn.Module, dtype: torch.dtype) -> None:
     """Keep the frozen weights in `dtype`; what is ours stays as it is, in float32."""
-    trained = {name for name, _ in ours(network)}
+    trained = {name for name, _ in trained_parameters(network)}
     for name, parameter in network.named_parameters():
         if name not in trained:
             parameter.data = parameter.data.to(dtype)

@@ -51,8 +51,8 @@ def fetch(name: str, revision: str | None, on_event: OnEvent, *, overwrite: bool
     WeightsError
         If it cannot be had, is not what the hub says it is, or differs from what this machine has recorded.
     """
-    known = KNOWN.get(name)
-    if known is None:
+    known_base = KNOWN.get(name)
+    if known_base is None:
         raise errors.unknown_base(name, sorted(KNOWN))
     folder = store() / name
     with _alone(folder):
@@ -62,16 +62,16 @@ def fetch(name: str, revision: str | None, on_event: OnEvent, *, overwrite: bool
                 raise errors.other_revision(name, pinned.revision, str(revision))
             return verify(name), False
         # a repair stays at the recorded revision; another one has to be asked for
-        asked = revision or (pinned.revision if pinned else None)
-        listing = read_listing(known.repository, asked)
+        requested_revision = revision or (pinned.revision if pinned else None)
+        listing = read_listing(known_base.repository, requested_revision)
         part = folder.with_name(f".{name}.{listing.revision}.part")
         part.mkdir(parents=True, exist_ok=True)
         for file in listing.files:
             download(listing, file, part / Path(file.name).name, on_event)
-        found = file_sha256(part / listing.files[0].name)
-        if pinned is not None and revision in (None, pinned.revision) and pinned.sha256 != found:
-            raise errors.changed_upstream(name, pinned.sha256, found)
-        write_record(part, name, listing.revision, known.repository, listing.licence or known.licence)
+        sha256 = file_sha256(part / listing.files[0].name)
+        if pinned is not None and revision in (None, pinned.revision) and pinned.sha256 != sha256:
+            raise errors.changed_upstream(name, pinned.sha256, sha256)
+        write_record(part, name, listing.revision, known_base.repository, listing.licence or known_base.licence)
         _put_in_place(part, folder)
     return describe(name), True
 
@@ -89,13 +89,13 @@ def adopt(source: Path, name: str | None, tokenizer: Path | None, on_event: OnEv
     packed = is_archive(source)
     if packed and CARD in names_in(source):
         raise errors.is_a_run(source)
-    given = name or (name_in(source) if packed else _name_of(source))
-    check_id("name", given)
-    if given == "builtin":
+    base_name = name or (name_in(source) if packed else _name_of(source))
+    check_id("name", base_name)
+    if base_name == "builtin":
         raise OutputError("the name `builtin` belongs to the base that adclip ships", "choose another --name")
-    folder = store() / given
+    folder = store() / base_name
     with _alone(folder):
-        part = folder.with_name(f".{given}.import.part")
+        part = folder.with_name(f".{base_name}.import.part")
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         try:
@@ -105,17 +105,17 @@ def adopt(source: Path, name: str | None, tokenizer: Path | None, on_event: OnEv
                 _copy_recorded(source, part)
             else:
                 _copy_original(source, part, tokenizer)
-                write_record(part, given, "imported", source.name, None)
+                write_record(part, base_name, "imported", source.name, None)
             base = read_recorded(part)
             _check_record(part, base)
             if not overwrite and (folder / BASE_RECORD).is_file():
-                there = read_recorded(folder)
-                if there.sha256 != base.sha256:
-                    raise errors.other_weights(given, there.sha256, base.sha256)
+                existing = read_recorded(folder)
+                if existing.sha256 != base.sha256:
+                    raise errors.other_weights(base_name, existing.sha256, base.sha256)
             _put_in_place(part, folder)
         finally:
             shutil.rmtree(part, ignore_errors=True)
-    return describe(given)
+    return describe(base_name)
 
 
 def write_record(folder: Path, name: str, revision: str, source: str, licence: str | None) -> None:
@@ -215,12 +215,12 @@ def export(what: str, out: Path | None, on_event: OnEvent, *, overwrite: bool) -
             if not path.is_file():
                 raise errors.damaged(run, f"{path.name} is missing")
     else:
-        found = verify(what)
-        if found.path is None or not (found.path / BASE_RECORD).is_file():
+        base = verify(what)
+        if base.path is None or not (base.path / BASE_RECORD).is_file():
             raise errors.not_in_store(what)
-        recorded = read_recorded(found.path)
+        recorded = read_recorded(base.path)
         names = {recorded.weights.name, VOCABULARY, ORIGINAL_CONFIG, BASE_RECORD}
-        files, name = sorted(path for path in found.path.iterdir() if path.name in names), found.name
+        files, name = sorted(path for path in base.path.iterdir() if path.name in names), base.name
     target = out or Path(f"{name}.adclip.zip")
     if target.is_dir():
         target = target / f"{name}.adclip.zip"

@@ -29,17 +29,17 @@ class TokenBatch:
         [CLS], words, [SEP], padding.
     mask : Tensor (T, L), bool
         False on padding.
-    words : Tensor (T, L), bool
+    word_mask : Tensor (T, L), bool
         True on [CLS] and words: what the cross-attention may look at.
     """
 
     ids: Tensor
     mask: Tensor
-    words: Tensor
+    word_mask: Tensor
 
     def to(self, device: torch.device) -> TokenBatch:
         """Return a copy on `device`."""
-        return TokenBatch(self.ids.to(device), self.mask.to(device), self.words.to(device))
+        return TokenBatch(self.ids.to(device), self.mask.to(device), self.word_mask.to(device))
 
 
 @lru_cache(maxsize=4)
@@ -77,12 +77,12 @@ def tokenize(texts: Sequence[str], tokenizer: Tokenizer, limit: int = LAST_TEXT_
         )
     ids = torch.zeros((len(encoded), longest), dtype=torch.long)
     mask = torch.zeros_like(ids, dtype=torch.bool)
-    words = torch.zeros_like(mask)
+    word_mask = torch.zeros_like(mask)
     for row, pieces in enumerate(encoded):
         ids[row, : len(pieces)] = torch.tensor(pieces)
         mask[row, : len(pieces)] = True
-        words[row, : len(pieces) - 1] = True  # all but the closing [SEP]
-    return TokenBatch(ids, mask, words)
+        word_mask[row, : len(pieces) - 1] = True  # all but the closing [SEP]
+    return TokenBatch(ids, mask, word_mask)
 
 
 def build_bert(config: ModelConfig, *, empty: bool = False) -> Any:
@@ -143,10 +143,10 @@ def encode_words(
         return plain.float()
     texts, length = batch.ids.shape
     count = prompts.shape[0]
-    words = bert.embeddings.word_embeddings(batch.ids)  # type: ignore[union-attr, operator]
+    word_embeddings = bert.embeddings.word_embeddings(batch.ids)  # type: ignore[union-attr, operator]
     first = 0 if prompts_first else 1  # how many tokens stand before the prompts
-    learned = prompts.expand(texts, -1, -1).to(words.dtype)
-    inputs = torch.cat([words[:, :first], learned, words[:, first:]], dim=1)
+    learned = prompts.expand(texts, -1, -1).to(word_embeddings.dtype)
+    inputs = torch.cat([word_embeddings[:, :first], learned, word_embeddings[:, first:]], dim=1)
     if prompts_first:
         positions = torch.arange(count + length)
     else:

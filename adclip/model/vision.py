@@ -108,9 +108,9 @@ class SelfAttention(nn.Module):
             width = tokens.shape[-1]
             weights = self.qkv.weight
             first = functional.linear(tokens[:, :rows], weights[:width])
-            others = functional.linear(tokens, weights[width:])
+            key_value = functional.linear(tokens, weights[width:])
             query = rearrange(first, "b n (h e) -> b h n e", h=self.heads)
-            key, value = rearrange(others, "b n (two h e) -> two b h n e", two=2, h=self.heads)
+            key, value = rearrange(key_value, "b n (two h e) -> two b h n e", two=2, h=self.heads)
         # the same road for predicting and explaining, which asks for a gradient at `output` alone
         if query.dtype == torch.bfloat16 and query.device.type == "cpu" and not query.requires_grad:
             output = attend_in_pieces(query, key, value)
@@ -164,7 +164,7 @@ class FeedForward(nn.Module):
         return result
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """Pre-norm transformer block."""
 
     def __init__(self, config: ModelConfig) -> None:
@@ -204,7 +204,7 @@ class VisionTower(nn.Module):
         self.checkpointing, self.patch = False, config.patch
         with unallocated(empty):
             self.patch_embedding = PatchEmbedding(config)
-            self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
+            self.blocks = nn.ModuleList(TransformerBlock(config) for _ in range(config.depth))
             self.norm = nn.LayerNorm(config.width)
         if prompts and prompts.lora_rank:
             for attention in (module for module in self.modules() if isinstance(module, SelfAttention)):

@@ -56,8 +56,8 @@ class Attribution:
 
 def explained_number(scores: Tensor, target: int) -> Tensor:
     """Score of the target class minus the mean of the other classes; `scores` is (K,)."""
-    others = torch.cat([scores[:target], scores[target + 1 :]])
-    return scores[target] - others.mean()
+    other_scores = torch.cat([scores[:target], scores[target + 1 :]])
+    return scores[target] - other_scores.mean()
 
 
 def attribute(predictor: Predictor, image: Tensor, visit: Visit | None, target: str | None) -> Attribution:
@@ -130,7 +130,7 @@ def _relevance(record: AttentionRecord, gradient: Tensor, first: int, rows: Sequ
 
 @torch.inference_mode()
 def faithfulness(
-    predictor: Predictor, image: Tensor, visit: Visit | None, found: Attribution, filling: Tensor, seed: int
+    predictor: Predictor, image: Tensor, visit: Visit | None, attribution: Attribution, filling: Tensor, seed: int
 ) -> dict[str, Any]:
     """Measure deletion and insertion curves against one random order.
 
@@ -145,7 +145,7 @@ def faithfulness(
     """
     grid = predictor.reader.network.vision_encoder.token_grid
     inside = np.flatnonzero(_patch_means(image, grid) > 0)
-    ranked = inside[np.argsort(-found.signed.reshape(-1)[inside], kind="stable")]
+    ranked = inside[np.argsort(-attribution.signed.reshape(-1)[inside], kind="stable")]
     shuffled = np.random.default_rng(seed).permutation(inside)
     counts = [round(len(inside) * DELETED_AT_MOST * step / STEPS) for step in range(STEPS + 1)]
 
@@ -155,10 +155,10 @@ def faithfulness(
         wide = torch.nn.functional.interpolate(mask.reshape(1, 1, *grid), size=start.shape[2:], mode="nearest")
         changed = torch.where(wide > 0, replacement, start)
         scores = predictor.score(changed, visit)
-        if found.target == predictor.record.task.score_key:
+        if attribution.target == predictor.record.task.score_key:
             assert scores.mmse is not None
             return float(scores.mmse[0])
-        return float(explained_number(scores.report[0], predictor.labels.index(found.target)))
+        return float(explained_number(scores.report[0], predictor.labels.index(attribution.target)))
 
     curves = {
         "deletion": [number(ranked, count, image, filling) for count in counts],

@@ -51,7 +51,10 @@ class ScanWork:
     def __init__(self, config: PreprocessConfig, contract: InputContract, stripper: SkullStripper | None) -> None:
         self._config, self._contract = config, contract
         self._stripper = stripper or DeepbetStripper(config.device)
-        self._overrides = {(who, when): verdict for who, when, verdict in map(parse_override, config.overrides)}
+        self._overrides = {
+            (subject_id, session_id): verdict
+            for subject_id, session_id, verdict in map(parse_override, config.overrides)
+        }
         self.options = ReadOptions(orientation=config.orientation, series=config.series)
 
     def __call__(self, item: ScanItem) -> ScanRow:
@@ -95,13 +98,13 @@ class ScanWork:
             notes = (TAKEN_OVER, NEED_RAW_SCAN)
         if item.path.resolve() == derivative_path(out, item).resolve():
             return self._keep(item, origin, notes=notes)
-        there = read_sidecar(derivative_path(out, item))
-        if there is not None and not self._config.overwrite and _same_result(origin, read_whole(out, item)):
-            return self._keep(item, _merge(there, origin), before=there, notes=notes)
+        existing = read_sidecar(derivative_path(out, item))
+        if existing is not None and not self._config.overwrite and _same_result(origin, read_whole(out, item)):
+            return self._keep(item, _merge(existing, origin), before=existing, notes=notes)
         prepared = replace(prepared, flags=tuple(dict.fromkeys((*prepared.flags, TAKEN_OVER))))
         if of_table is not None:
             prepared = replace(prepared, volumes=of_table)
-        row = self._write(item, _judge(prepared, self._verdict(item, there, prepared.source_sha256)), origin)
+        row = self._write(item, _judge(prepared, self._verdict(item, existing, prepared.source_sha256)), origin)
         return replace(row, flags=tuple(dict.fromkeys((*row.flags, *notes))))
 
     def _do(self, item: ScanItem, source: Source | None, earlier: Sidecar | None) -> ScanRow:
@@ -176,16 +179,16 @@ def _judge(prepared: PreparedScan, verdict: str | None) -> PreparedScan:
     return replace(prepared, qc=qc, flags=flags)
 
 
-def _same_result(origin: Sidecar, there: Sidecar | None) -> bool:
+def _same_result(origin: Sidecar, existing: Sidecar | None) -> bool:
     """Say whether two derivatives were made of one scan in one way; simulated ones, made of none, never are the same."""
-    if there is None or not origin.source_sha256 or not origin.fingerprint:
+    if existing is None or not origin.source_sha256 or not origin.fingerprint:
         return False
-    return (origin.source_sha256, origin.fingerprint) == (there.source_sha256, there.fingerprint)
+    return (origin.source_sha256, origin.fingerprint) == (existing.source_sha256, existing.fingerprint)
 
 
-def _merge(there: Sidecar, origin: Sidecar) -> Sidecar:
+def _merge(existing: Sidecar, origin: Sidecar) -> Sidecar:
     """Return the sidecar that is there with the origin's verdict and volumes, unless the user judged the scan there."""
-    merged = there
-    if there.qc.overridden_to is None and origin.qc != there.qc:
+    merged = existing
+    if existing.qc.overridden_to is None and origin.qc != existing.qc:
         merged = replace(merged, qc=origin.qc, flags=tuple(dict.fromkeys((*origin.flags, TAKEN_OVER))))
     return merged if origin.volumes is None else replace(merged, volumes=origin.volumes)

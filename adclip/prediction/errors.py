@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from adclip.errors import CheckpointError
 
 
-def other_template(style: str, found: str, known: Iterable[str]) -> CheckpointError:
+def other_template(style: str, version: str, supported: Iterable[str]) -> CheckpointError:
     return CheckpointError(
-        f"the model reads reports of style {style}, version {found}; this adclip writes version {', '.join(known)}",
+        f"the model reads reports of style {style}, version {version}; this adclip writes version {', '.join(supported)}",
         "train again with `adclip finetune`, or install the adclip version named in adapter.json",
     )

@@ -89,15 +89,17 @@ class MetadataBaseline:
             )
         icvs = [visit.icv_mm3 for visit in visits if visit.icv_mm3]
         icv = float(np.median(icvs)) if icvs else None
-        known = [column for column in (*_PEOPLE, *_VOLUMES) if usable is None or column in usable]
-        table = np.array([[_read(visit, column, icv) for column in known] for visit in visits]).reshape(len(visits), -1)
+        candidate_columns = [column for column in (*_PEOPLE, *_VOLUMES) if usable is None or column in usable]
+        table = np.array([[_read(visit, column, icv) for column in candidate_columns] for visit in visits]).reshape(
+            len(visits), -1
+        )
         used = [
             position
             for position in range(table.shape[1])
             if len(np.unique(table[np.isfinite(table[:, position]), position])) > 1
         ]
         table = table[:, used]
-        columns = tuple(known[position] for position in used)
+        columns = tuple(candidate_columns[position] for position in used)
         medians = np.nanmedian(table, axis=0) if used else np.empty(0)
         table = np.where(np.isfinite(table), table, medians)
         means, scales = table.mean(axis=0), table.std(axis=0)
@@ -153,16 +155,20 @@ class MetadataBaseline:
                 f"the stored metadata baseline is damaged ({type(error).__name__})", "train again"
             ) from None
         widths = {len(columns), len(built.medians), len(built.means), len(built.scales), *map(len, rows)}
-        known = set(_PEOPLE) | set(_VOLUMES)
-        if len(widths) > 1 or {len(rows), len(built.intercepts)} != {len(built.class_order)} or set(columns) - known:
+        allowed_columns = set(_PEOPLE) | set(_VOLUMES)
+        if (
+            len(widths) > 1
+            or {len(rows), len(built.intercepts)} != {len(built.class_order)}
+            or set(columns) - allowed_columns
+        ):
             raise InputError("the stored metadata baseline is damaged (sizes or columns differ)", "train again")
         return built
 
 
 def features_of(visit: Visit, usable: Sequence[str] | None = None) -> dict[str, float]:
     """Return what the baseline reads of a visit: column -> number, volumes in mm3, NaN where unknown."""
-    known = (column for column in (*_PEOPLE, *_VOLUMES) if usable is None or column in usable)
-    return {column: _read(visit, column, None) for column in known}
+    columns = (column for column in (*_PEOPLE, *_VOLUMES) if usable is None or column in usable)
+    return {column: _read(visit, column, None) for column in columns}
 
 
 def _read(visit: Visit, column: str, icv: float | None) -> float:

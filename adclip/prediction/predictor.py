@@ -48,9 +48,9 @@ class Predictor:
         from adclip.model.network import TextTokens
         from adclip.prediction.scoring import Reader
 
-        known = template_versions(model.record.style)
-        if model.record.template_version not in known:
-            raise errors.other_template(model.record.style, model.record.template_version, known)
+        supported_versions = template_versions(model.record.style)
+        if model.record.template_version not in supported_versions:
+            raise errors.other_template(model.record.style, model.record.template_version, supported_versions)
         self.device = choose_device(device)
         self.record = model.record
         self.identity = model.identity
@@ -58,9 +58,11 @@ class Predictor:
         self.volumes = volumes
         network = model.network.to(self.device)
         texts = model.class_texts
-        kept = None if texts is None else TextTokens(texts.tokens.to(self.device), texts.words.to(self.device))
+        class_texts = (
+            None if texts is None else TextTokens(texts.tokens.to(self.device), texts.word_mask.to(self.device))
+        )
         record = self.record
-        self.reader: Reader = Reader(network, model.tokenizer, record.labels, record.style, kept, record.reports, record.task,
+        self.reader: Reader = Reader(network, model.tokenizer, record.labels, record.style, class_texts, record.reports, record.task,
                                      record.template_version)  # fmt: skip
         self._stripper: SkullStripper | None = None
 

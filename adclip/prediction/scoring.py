@@ -45,10 +45,10 @@ def report_texts(
 ) -> list[str]:
     """Return one candidate report per class: the same sentences, another label phrase; with nothing usable, the bare phrases."""
     fields = frozenset(task.usable(usable_fields(visit, style))) if reports else frozenset()
-    kept = fields if keep is None else fields & keep
-    if not kept:
+    shown_fields = fields if keep is None else fields & keep
+    if not shown_fields:
         return [bare_phrase(label, task.phrases) for label in labels]
-    return [report.text for report in candidates(visit, style, labels, kept, phrasing, task.phrases, version)]
+    return [report.text for report in candidates(visit, style, labels, shown_fields, phrasing, task.phrases, version)]
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Reader:
         batch = tokenize(distinct, self.tokenizer, self.network.text_limit)  # type: ignore[arg-type]
         tokens = self.network.text_tokens(batch.to(self.device), 1)
         order = torch.tensor([place[text] for text in texts], device=self.device).reshape(-1, count)
-        return TextTokens(tokens.tokens[order, 0], tokens.words[order, 0])
+        return TextTokens(tokens.tokens[order, 0], tokens.word_mask[order, 0])
 
     def bare_texts(self) -> list[str]:
         """Class phrases without a report."""

@@ -54,8 +54,8 @@ def parse_override(text: str) -> tuple[str, str | None, str]:
     >>> parse_override("sub-01/ses-m06=pass")
     ('01', 'm06', 'pass')
     """
-    who, equals, verdict = text.rpartition("=")
-    subject, _, session = who.partition("/")
+    scan_label, equals, verdict = text.rpartition("=")
+    subject, _, session = scan_label.partition("/")
     subject, session = subject.removeprefix("sub-"), session.removeprefix("ses-")
     if not equals or not subject or verdict not in VERDICTS:
         raise ConfigError.bad_value(

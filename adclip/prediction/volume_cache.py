@@ -48,9 +48,9 @@ def read_volumes(
     """
     name = hashlib.sha256(json.dumps([FORMAT, list(keys), contract.to_dict()]).encode()).hexdigest()[:32]
     path = cache_folder() / "volumes" / f"{name}.npy"
-    found = _read(path)
-    if found is not None and found.shape == (len(keys), *contract.shape):
-        return found, True
+    cached = _read(path)
+    if cached is not None and cached.shape == (len(keys), *contract.shape):
+        return cached, True
     shape = (len(keys), *contract.shape)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,8 +73,8 @@ def read_volumes(
 def _read(path: Path) -> Volumes | None:
     """Return the array if it is there and whole."""
     try:
-        wanted = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["sha256"]
-        if _hash(path) != wanted:
+        expected_sha256 = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["sha256"]
+        if _hash(path) != expected_sha256:
             return None
         os.utime(path)
         volumes: Volumes = np.load(path, mmap_mode="c")  # changes, if any, stay in memory

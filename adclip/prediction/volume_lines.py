@@ -30,7 +30,7 @@ class Row:
 
 def rows(volumes: Mapping[str, Mapping[str, Any]]) -> list[Row]:
     """Write the `volumes` of a prediction as the lines of a table."""
-    found = []
+    table_rows = []
     for column, entry in volumes.items():
         share, centile, error = entry.get("icv_share"), entry.get("centile"), entry.get("error_mm3")
         name = "intracranial volume" if column == "icv_mm3" else column.removesuffix("_mm3").replace("_", " ")
@@ -41,8 +41,8 @@ def rows(volumes: Mapping[str, Mapping[str, Any]]) -> list[Row]:
             "-" if centile is None else _centile(centile, bool(entry.get("centile_beyond"))),
             "-" if error is None else f"{error:.0f}",
         )
-        found.append(Row(cells, centile))
-    return found
+        table_rows.append(Row(cells, centile))
+    return table_rows
 
 
 def _centile(centile: float, beyond: bool) -> str:
@@ -56,19 +56,19 @@ def notes(volumes: Mapping[str, Mapping[str, Any]], source: str | None, flags: I
     entries = volumes.values()
     measured = source is not None and source.startswith(SEGMENTER)
     unused = measured and "estimated_volumes" not in set(flags)
-    told = [
+    sentences = [
         f"measured by {source or 'a program that the table does not name'}{'; not in the report' if unused else ''}"
     ]
     if people := {entry["n"] for entry in entries if entry.get("n") is not None}:
         counts = " or ".join(str(count) for count in sorted(people))
-        told.append(f"error: standard deviation of the differences to the reference, in {counts} people")
+        sentences.append(f"error: standard deviation of the differences to the reference, in {counts} people")
     for norms, bridged in sorted({(e["norms"], bool(e["bridged"])) for e in entries if e.get("norms")}):
         over = ", over a bridge to the scale of another program" if bridged else ""
-        told.append(f"centile: among healthy people of this age and sex, norms {norms}{over}")
+        sentences.append(f"centile: among healthy people of this age and sex, norms {norms}{over}")
     for column, entry in volumes.items():
         percent = entry.get("asymmetry_percent")
         if percent is not None:
             side = "right" if percent > 0 else "left"
             name = column.removesuffix("_mm3").replace("_", " ")
-            told.append(f"{name}: {side} larger by {abs(percent):.1f} % of the mean of both sides")
-    return told
+            sentences.append(f"{name}: {side} larger by {abs(percent):.1f} % of the mean of both sides")
+    return sentences

@@ -157,7 +157,7 @@ class _Team:
         try:
             while self._assign():
                 for pipe in wait([worker.pipe for worker in self._workers if worker.index is not None]):
-                    worker = next(one for one in self._workers if one.pipe is pipe)
+                    worker = next(candidate for candidate in self._workers if candidate.pipe is pipe)
                     outcome = self._receive(worker)
                     if outcome is not None:
                         yield outcome
@@ -176,21 +176,21 @@ class _Team:
         return busy > 0
 
     def _give(self, index: int) -> None:
-        worker = next((one for one in self._workers if one.index is None), None) or self._hire()
+        worker = next((idle for idle in self._workers if idle.index is None), None) or self._hire()
         worker.index = index
         with contextlib.suppress(OSError):  # it died while idle: the pipe reports that at the next wait
             worker.pipe.send((index, self._items[index]))
 
     def _hire(self) -> _Worker:
         context = multiprocessing.get_context("spawn")  # forking a process that has threads may deadlock
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, self._threads), daemon=True)
+        parent_pipe, child_pipe = context.Pipe()
+        process = context.Process(target=_serve, args=(child_pipe, self._threads), daemon=True)
         process.start()
-        theirs.close()  # so that the pipe ends when the process does
-        worker = _Worker(process, ours)
+        child_pipe.close()  # so that the pipe ends when the process does
+        worker = _Worker(process, parent_pipe)
         self._workers.append(worker)
         with contextlib.suppress(OSError):
-            ours.send(self._work)
+            parent_pipe.send(self._work)
         return worker
 
     def _receive(self, worker: _Worker) -> Outcome[Any] | None:

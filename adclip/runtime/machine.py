@@ -25,27 +25,27 @@ def usable_cores() -> int:
 
 def usable_memory_gb() -> float | None:
     """Return the memory that is free for this process in GB (1e9 bytes), or None where the system does not say."""
-    known = [value for value in (_available(), _slurm_memory(), *_memory_limits()) if value is not None]
-    return min(known) / 1e9 if known else None
+    limits_bytes = [value for value in (_available(), _slurm_memory(), *_memory_limits()) if value is not None]
+    return min(limits_bytes) / 1e9 if limits_bytes else None
 
 
-def choose_workers(wanted: int, items: int, gb_each: float) -> int:
+def choose_workers(workers: int, items: int, gb_each: float) -> int:
     """Return how many processes should share the work.
 
     Parameters
     ----------
-    wanted : int
+    workers : int
         What the user asked for; 0 leaves the choice to the machine.
     items : int
         Units of work; more processes than that would idle.
     gb_each : float
         Peak memory of one process, GB.
     """
-    if wanted == 0:
+    if workers == 0:
         memory = usable_memory_gb()
         fitting = int(memory / gb_each) if memory is not None else usable_cores()
-        wanted = min(usable_cores(), max(fitting, 1))
-    return max(min(wanted, items), 1)
+        workers = min(usable_cores(), max(fitting, 1))
+    return max(min(workers, items), 1)
 
 
 def _available() -> float | None:
@@ -56,11 +56,11 @@ def _available() -> float | None:
 
 def _slurm_memory() -> float | None:
     """Return the bytes that SLURM grants to this job on this node; a 0 there means all of the node."""
-    node, each, cores, all_cores = (
+    node_mib, core_mib, cores, all_cores = (
         _number(os.environ.get(f"SLURM_{name}", ""))
         for name in ("MEM_PER_NODE", "MEM_PER_CPU", "CPUS_PER_TASK", "CPUS_ON_NODE")
     )
-    mebibytes = node or (each or 0) * (cores or all_cores or 1)
+    mebibytes = node_mib or (core_mib or 0) * (cores or all_cores or 1)
     return mebibytes * _MIB if mebibytes else None
 
 

@@ -124,8 +124,8 @@ def remove_leftovers(folder: Path) -> None:
     _remove_abandoned(folder.rglob(".*.part.*"))
 
 
-def _remove_abandoned(found: Iterable[Path]) -> None:
-    for path in found:
+def _remove_abandoned(paths: Iterable[Path]) -> None:
+    for path in paths:
         match = _TEMPORARY.match(path.name)
         with suppress(OSError):
             if match and (
@@ -178,11 +178,11 @@ def shown(path: Path) -> str:
     """
     if not path.is_absolute():
         return path.as_posix()
-    here = Path.cwd()
-    return path.relative_to(here).as_posix() if path.is_relative_to(here) else path.name
+    current_folder = Path.cwd()
+    return path.relative_to(current_folder).as_posix() if path.is_relative_to(current_folder) else path.name
 
 
-def without_folders(text: str, *known: Path) -> str:
+def without_folders(text: str, *known_paths: Path) -> str:
     """Return a sentence whose absolute paths have become what `shown` makes of them, for files that may be shared.
 
     Parameters
@@ -199,7 +199,7 @@ def without_folders(text: str, *known: Path) -> str:
     >>> without_folders("and/or give `/home/jane/table.csv`")
     'and/or give `table.csv`'
     """
-    absolute = sorted((path for path in known if path.is_absolute()), key=lambda path: -len(str(path)))
+    absolute = sorted((path for path in known_paths if path.is_absolute()), key=lambda path: -len(str(path)))
     changes = [(str(path), shown(path)) for path in absolute]
     changes += [(f"{folder}{os.sep}", "") for folder in (*(path.parent for path in absolute), Path.cwd())]
     changes.append((os.path.expanduser("~") + os.sep, os.sep))  # noqa: PTH111  Path.home raises where there is none

@@ -42,19 +42,19 @@ def shard_from_slurm() -> tuple[int, int] | None:
     ConfigError
         If the ids of the array are not evenly spaced, as in `--array=1,3,7`: no task can tell its place among them.
     """
-    here, first, last, count, step = (
+    task_id, first, last, count, step = (
         int(text) if (text := os.environ.get(f"SLURM_ARRAY_TASK_{name}", "")).isdigit() else None
         for name in ("ID", "MIN", "MAX", "COUNT", "STEP")
     )
-    if here is None or not count:
+    if task_id is None or not count:
         return None
     start = 1 if first is None else first
     steps = max(count - 1, 1)
     # `--array=0-30:10` counts 4 tasks with the ids 0, 10, 20, 30: ids are positions only after division by the step.
     width = steps if last is None else last - start
-    each = step if step and count > 1 else max(width // steps, 1)
-    place, rest = divmod(here - start, each)
-    if rest or not 0 <= place < count or (count > 1 and each * steps != width):
+    stride = step if step and count > 1 else max(width // steps, 1)
+    place, rest = divmod(task_id - start, stride)
+    if rest or not 0 <= place < count or (count > 1 and stride * steps != width):
         raise ConfigError.bad_value(
             "--shard",
             "the ids of this SLURM job array are irregular, so no task can tell its place among them",

@@ -26,14 +26,14 @@ HEADER = (
 )  # fmt: skip
 
 
-def to_adnimerge(records: Sequence[VisitRecord], told: Sequence[Visit]) -> list[list[str]]:
+def to_adnimerge(records: Sequence[VisitRecord], visits: Sequence[Visit]) -> list[list[str]]:
     """Return header and rows.
 
     Parameters
     ----------
     records : sequence of VisitRecord
         Visits in order; the first of a subject is the baseline.
-    told : sequence of Visit
+    visits : sequence of Visit
         The same visits with what is missing left out.
 
     Notes
@@ -44,7 +44,7 @@ def to_adnimerge(records: Sequence[VisitRecord], told: Sequence[Visit]) -> list[
     """
     rows = [list(HEADER)]
     baseline: dict[str, str] = {}
-    for record, visit in zip(records, told, strict=True):
+    for record, visit in zip(records, visits, strict=True):
         person, scores = record.person, record.person.scores
         row: dict[str, Any] = {
             "RID": record.number, "COLPROT": "SIM", "ORIGPROT": "SIM", "PTID": person.subject_id,

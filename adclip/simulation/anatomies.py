@@ -123,8 +123,8 @@ class Head:
         """Voxels that carry one of `codes`."""
         table = np.zeros(int(self.labels.max()) + 2, dtype=bool)
         table[[code for code in codes if code < table.size]] = True
-        found: NDArray[np.bool_] = table[self.labels]
-        return found
+        mask: NDArray[np.bool_] = table[self.labels]
+        return mask
 
 
 @lru_cache(maxsize=1)
@@ -146,16 +146,16 @@ def read_head(path: Path | None) -> Head:
         return template_head()
     from adclip.simulation.label_maps import prepare_label_map
 
-    found = prepare_label_map(path)
-    voxel_mm3 = abs(float(np.linalg.det(found.affine[:3, :3])))
-    inside = is_intracranial(found.labels)
-    present = set(np.unique(found.labels).tolist())
+    label_anatomy = prepare_label_map(path)
+    voxel_mm3 = abs(float(np.linalg.det(label_anatomy.affine[:3, :3])))
+    inside = is_intracranial(label_anatomy.labels)
+    present = set(np.unique(label_anatomy.labels).tolist())
     needed = {name: set(codes) - {*HORN_PLEXUS_CODES, *PLEXUS_CODES} for name, codes in TRUTH_CODES.items()}
     extra = {name for name in set(TRUTH_CODES) - set(REGION_CODES) if needed[name] <= present}
-    extra -= _small_horns(found.labels, voxel_mm3)
+    extra -= _small_horns(label_anatomy.labels, voxel_mm3)
     return Head(
-        found.name, found.labels, found.affine, float(inside.sum()) * voxel_mm3,
-        frozenset(found.measurable) | extra, found,
+        label_anatomy.name, label_anatomy.labels, label_anatomy.affine, float(inside.sum()) * voxel_mm3,
+        frozenset(label_anatomy.measurable) | extra, label_anatomy,
     )  # fmt: skip
 
 
@@ -196,8 +196,8 @@ def _template_map(affine: NDArray[np.float64], shape: tuple[int, ...]) -> HeadMa
         matrix = np.linalg.inv(anatomy.affine) @ affine
         sigma = 0.45 * max(float(affine[0, 0]) - 1.0, 0.0)
         smooth = gaussian_filter(array.astype(np.float32), sigma) if sigma and order else array
-        found: FloatArray = affine_transform(smooth, matrix[:3, :3], matrix[:3, 3], shape, order=order)
-        return found
+        resampled: FloatArray = affine_transform(smooth, matrix[:3, :3], matrix[:3, 3], shape, order=order)
+        return resampled
 
     brain, gray, white = onto(anatomy.brain), onto(anatomy.gray), onto(anatomy.white)
     shares: dict[str, FloatArray] = {name: np.zeros(shape, dtype=np.float32) for name in BRAIN_TISSUES}
@@ -251,10 +251,10 @@ def _label_map(head: Head, affine: NDArray[np.float64], shape: tuple[int, ...]) 
         if box is None:
             continue
         # only where the tissue is: smoothing the whole head for each would take most of the time
-        room = [slice(max(one.start - MARGIN, 0), one.stop + MARGIN) for one in box]
+        room = [slice(max(extent.start - MARGIN, 0), extent.stop + MARGIN) for extent in box]
         mask = (classes[tuple(room)] == index).astype(np.float32)
         smooth = gaussian_filter(mask, sigma) if sigma else mask
-        start = matrix[:3, 3] - [one.start for one in room]
+        start = matrix[:3, 3] - [extent.start for extent in room]
         shares[name] = affine_transform(smooth, matrix[:3, :3], start, shape, order=1)
     levels = {name: level for name, level in OUTSIDE_TISSUES.values() if name not in TISSUES}
     inside = np.sum([share for name, share in shares.items() if name in (*BRAIN_TISSUES, UNPAINTED)], axis=0)

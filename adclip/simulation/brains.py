@@ -187,8 +187,10 @@ def changed_regions(person: Person, measurable: frozenset[str]) -> tuple[str, ..
     moved = {name for name, change in person.disease_change.items() if abs(change) >= CHANGED_BY}
     codes = {code for name in moved for code in DRIVER_CODES.get(name, ())}
     # half of the codes: temporal horns alone do not make all ventricles changed
-    found = [name for name, own in TRUTH_CODES.items() if name in measurable and len(codes & set(own)) >= len(own) / 2]
-    return tuple(name for name in found if name not in HORNS or "ventricles" not in found)
+    regions = [
+        name for name, own in TRUTH_CODES.items() if name in measurable and len(codes & set(own)) >= len(own) / 2
+    ]
+    return tuple(name for name in regions if name not in HORNS or "ventricles" not in regions)
 
 
 def _missed_changes(
@@ -202,10 +204,10 @@ def _missed_changes(
 
     driven, box = driven_stack(source), moving_box(source)
     spacing = torch.tensor(SHAPE_GRID.spacing_xyz_mm)[:, None, None, None]
-    here = identity(SHAPE_GRID.shape_xyz)
+    voxel_grid = identity(SHAPE_GRID.shape_xyz)
 
     def shares(places: list[int], steps: tuple[slice, slice, slice]) -> Tensor:
-        voxel = here[(slice(None), *steps)] + follow(shape, change, box, steps) / spacing
+        voxel = voxel_grid[(slice(None), *steps)] + follow(shape, change, box, steps) / spacing
         return sample(driven[:, places], voxel)[0].sum(dim=(1, 2, 3))
 
     second = (slice(None, None, 2),) * 3
@@ -228,13 +230,13 @@ def grid_points(contract: InputContract) -> Tensor:
 def _measure(brain: Brain, person: Person, head: Head) -> dict[str, float]:
     voxels = fine_voxels(brain.displacement_mm, head, brain.source)
     counted = count_labels(voxels, brain.source)
-    found = {name: volume_of(counted, codes) for name, codes in TRUTH_CODES.items() if name in head.measurable}
-    found["whole_brain"] = brain_volume(counted, voxels, head, brain.tissue)
-    found["icv"] = intracranial_volume(counted)
+    template_mm3 = {name: volume_of(counted, codes) for name, codes in TRUTH_CODES.items() if name in head.measurable}
+    template_mm3["whole_brain"] = brain_volume(counted, voxels, head, brain.tissue)
+    template_mm3["icv"] = intracranial_volume(counted)
     for name in ("hippocampus", "amygdala", "inferior_lateral_ventricle", "entorhinal", "fusiform", "middle_temporal"):
-        sides = [found[key] for key in (f"{name}_left", f"{name}_right") if key in found]
+        sides = [template_mm3[key] for key in (f"{name}_left", f"{name}_right") if key in template_mm3]
         if len(sides) == 2:
-            found[name] = sum(sides)
+            template_mm3[name] = sum(sides)
     own = head_size(person, brain) ** 3  # head size is removed in template space, so it comes back here
-    volumes = {f"{name}_mm3": round(value * own * muse_per_label(name), 1) for name, value in found.items()}
+    volumes = {f"{name}_mm3": round(value * own * muse_per_label(name), 1) for name, value in template_mm3.items()}
     return {"icv_mm3": volumes.pop("icv_mm3")} | volumes

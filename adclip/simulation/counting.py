@@ -33,8 +33,8 @@ def is_of(labels: Tensor, codes: tuple[int, ...]) -> NDArray[np.bool_]:
     """Say which of `labels` (X, Y, Z) carry one of `codes`."""
     table = np.zeros(max(int(labels.max()), *codes, 0) + 1, dtype=bool)
     table[list(codes)] = True
-    found: NDArray[np.bool_] = table[labels.numpy()]
-    return found
+    mask: NDArray[np.bool_] = table[labels.numpy()]
+    return mask
 
 
 def fine_voxels(displacement_mm: Tensor, head: Head, path: Path | None) -> Tensor:
@@ -96,8 +96,8 @@ def brain_volume(counted: NDArray[np.float64], voxels: Tensor, head: Head, tissu
     if not tissue.folded:
         return intracranial_volume(counted) - volume_of(counted, FLUID_CODES)
     solid = brain_share(tissue, fluid=False) * (brain_share(tissue, fluid=True) >= 0.5)
-    there = apply_affine(np.linalg.inv(tissue.affine) @ head.affine, voxels)
-    return float(_nearest(torch.from_numpy(np.pad(solid, 1)), there).sum(dtype=torch.float64)) * FINE_MM3
+    tissue_voxels = apply_affine(np.linalg.inv(tissue.affine) @ head.affine, voxels)
+    return float(_nearest(torch.from_numpy(np.pad(solid, 1)), tissue_voxels).sum(dtype=torch.float64)) * FINE_MM3
 
 
 @lru_cache(maxsize=12)

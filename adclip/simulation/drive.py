@@ -62,9 +62,9 @@ VENTRICLES_REACH_MM, GYRUS_REACH_MM, SULCI_REACH_MM = 30.0, 8.0, 6.0
 def driver_codes(path: Path | None) -> dict[str, tuple[int, ...]]:
     """Return the labels that each driver changes in a head: the temporal horns are the ventricles' where they are too small."""
     own = {name for name in HORNS if name in read_head(path).measurable}
-    taken = {code for name in own for code in DRIVER_CODES[name]}
+    horn_codes = {code for name in own for code in DRIVER_CODES[name]}
     return {
-        name: codes if name in own else tuple(code for code in codes if code not in taken)
+        name: codes if name in own else tuple(code for code in codes if code not in horn_codes)
         for name, codes in DRIVER_CODES.items()
         if name not in HORNS or name in own
     }
@@ -127,11 +127,11 @@ def driven_stack(path: Path | None) -> Any:
 def small_box(path: Path | None) -> tuple[slice, slice, slice]:
     """Return the part of `SHAPE_GRID` that holds `SMALL_DRIVERS`, with `SMALL_ROOM` around; empty where the head has none."""
     regions = driver_regions(path)
-    found = np.zeros(SHAPE_GRID.shape_xyz, dtype=bool)
+    mask = np.zeros(SHAPE_GRID.shape_xyz, dtype=bool)
     for name in SMALL_DRIVERS:
         if name in regions:
-            found |= regions[name] > 0.01
-    where = np.nonzero(found)
+            mask |= regions[name] > 0.01
+    where = np.nonzero(mask)
     if not where[0].size:
         return slice(0), slice(0), slice(0)
     x, y, z = (slice(max(int(a.min()) - SMALL_ROOM, 0), int(a.max()) + 1 + SMALL_ROOM) for a in where)
@@ -146,11 +146,13 @@ def responses(path: Path | None) -> NDArray[np.float64]:
     """
     regions, fields = driver_regions(path), driver_fields(path)
     spacing_mm = SHAPE_GRID.spacing_xyz_mm
-    found = np.zeros((len(regions), len(fields)))
+    log_volume_changes = np.zeros((len(regions), len(fields)))
     for column, field in enumerate(fields.values()):
         divergence = sum(np.gradient(field[axis], spacing_mm[axis], axis=axis) for axis in range(3))
-        found[:, column] = [float((divergence * region).sum() / region.sum()) for region in regions.values()]
-    return found
+        log_volume_changes[:, column] = [
+            float((divergence * region).sum() / region.sum()) for region in regions.values()
+        ]
+    return log_volume_changes
 
 
 def _cortex_and_fluid(head: Head) -> tuple[FloatArray, FloatArray]:

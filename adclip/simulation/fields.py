@@ -68,10 +68,10 @@ def exponentiate(velocity_mm: Tensor, spacing_xyz_mm: tuple[float, float, float]
     shape = tuple(velocity_mm.shape[1:])
     # `sample` spelt out: kept in the order and unit that grid_sample asks for, nothing is turned about at each squaring
     unit_mm = torch.tensor(spacing_xyz_mm)[:, None, None, None] * every * _half_sizes(shape)
-    here = (identity(shape) / _half_sizes(shape) - 1).flip(0)
+    identity_grid = (identity(shape) / _half_sizes(shape) - 1).flip(0)
     step = (velocity_mm / unit_mm / 2**SQUARINGS).flip(0)
     for _ in range(SQUARINGS):
-        grid = (here + step).permute(1, 2, 3, 0)[None]
+        grid = (identity_grid + step).permute(1, 2, 3, 0)[None]
         step = step + functional.grid_sample(step[None], grid, padding_mode="border", align_corners=True)[0]
     return step.flip(0) * unit_mm
 

@@ -105,11 +105,11 @@ def simulate_head(
     voxel = apply_affine(np.linalg.inv(brain.tissue.affine), source_mm)
     # air lies outside the painted box as well: levels are counted from that of air while sampling
     layers[0] -= style.air
-    found = sample(torch.from_numpy(np.stack(layers))[None], voxel, padding="zeros")[0].numpy()
-    scan = expose(found[0] + style.air, style, slab.spacing_mm, rng)
+    sampled = sample(torch.from_numpy(np.stack(layers))[None], voxel, padding="zeros")[0].numpy()
+    scan = expose(sampled[0] + style.air, style, slab.spacing_mm, rng)
     if defaced:
         scan[_face(source_mm)] = style.air
-    inside = found[1] >= 0.5
+    inside = sampled[1] >= 0.5
     if stripped:
         scan[~inside] = style.air
     factor = 1.0 if style.ct else float(rng.uniform(*GREY_LEVELS))

@@ -94,29 +94,29 @@ def prepare_label_map(path: Path) -> LabelAnatomy:
     ScanError
         If the file is damaged, not 3D, has values that are no codes, or shows no brain.
     """
-    kept = cache_folder() / "label-maps" / f"{file_sha256(path)}-{RECIPE}.npz"
-    found = _from_cache(kept)
-    if found is None:
-        found = _prepare(path)
+    cache_path = cache_folder() / "label-maps" / f"{file_sha256(path)}-{RECIPE}.npz"
+    prepared = _from_cache(cache_path)
+    if prepared is None:
+        prepared = _prepare(path)
         content = io.BytesIO()
-        np.savez_compressed(content, labels=found[0], affine=found[1], digest=_digest(*found))
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(kept, content.getvalue())
-    labels, affine = found
+        np.savez_compressed(content, labels=prepared[0], affine=prepared[1], digest=_digest(*prepared))
+        cache_path.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(cache_path, content.getvalue())
+    labels, affine = prepared
     present = set(np.unique(labels).tolist())
     measurable = frozenset(name for name, codes in REGION_CODES.items() if present & set(codes))
     return LabelAnatomy(name_of(path), labels, affine, measurable)
 
 
 def _digest(labels: NDArray[np.int16], affine: NDArray[np.float64]) -> NDArray[np.uint8]:
-    found = hashlib.sha256(np.ascontiguousarray(labels).tobytes() + affine.tobytes()).digest()
-    return np.frombuffer(found, dtype=np.uint8)
+    digest = hashlib.sha256(np.ascontiguousarray(labels).tobytes() + affine.tobytes()).digest()
+    return np.frombuffer(digest, dtype=np.uint8)
 
 
-def _from_cache(kept: Path) -> tuple[NDArray[np.int16], NDArray[np.float64]] | None:
+def _from_cache(cache_path: Path) -> tuple[NDArray[np.int16], NDArray[np.float64]] | None:
     """Read a prepared map; a damaged one counts as none."""
     try:
-        with np.load(kept) as stored:
+        with np.load(cache_path) as stored:
             labels, affine, digest = stored["labels"], stored["affine"], stored["digest"]
     except Exception:  # zipfile, zlib and NumPy each have their own errors for damage
         return None

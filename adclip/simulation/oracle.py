@@ -54,10 +54,10 @@ def oracle_probabilities(
     volumes = usable_volumes([*train, *test])
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     model.fit([oracle_features(visit, volumes) for visit in train], [str(visit.diagnosis) for visit in train])
-    found = model.predict_proba([oracle_features(visit, volumes) for visit in test])
+    fitted_probabilities = model.predict_proba([oracle_features(visit, volumes) for visit in test])
     result = np.zeros((len(test), len(class_order)))
     for column, name in enumerate(model.classes_):
-        result[:, list(class_order).index(str(name))] = found[:, column]
+        result[:, list(class_order).index(str(name))] = fitted_probabilities[:, column]
     return result
 
 
@@ -92,6 +92,6 @@ def measure_oracle(visits: Sequence[Visit], seed: int) -> dict[str, Any]:
     firsts = Counter({visit.subject_id: str(visit.diagnosis) for visit in reversed(visits)}.values())
     if firsts.total() < FEWEST_FOR_ORACLE or min(firsts.get(label, 0) for label in labels) < FEWEST_OF_A_GROUP:
         return {}
-    found = cross_validated_oracle(visits, labels, seed)
-    numbers = summarise(truth, found, labels, [visit.subject_id for visit in visits], seed=seed)
+    probabilities = cross_validated_oracle(visits, labels, seed)
+    numbers = summarise(truth, probabilities, labels, [visit.subject_id for visit in visits], seed=seed)
     return {name: numbers[name] for name in ("auc_ad_vs_cn", "balanced_accuracy")}

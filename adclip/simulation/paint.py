@@ -93,9 +93,9 @@ class Style:
 def draw_style(rng: np.random.Generator, look: Look, gray: float | None = None, csf: float | None = None) -> Style:
     """Draw a T1 style; with `gray` and `csf` given (a scanner's), the scan's own lie close to them."""
 
-    def level(given: float | None, span: tuple[float, float]) -> float:
+    def level(scanner_level: float | None, span: tuple[float, float]) -> float:
         drawn = rng.uniform(*span)
-        near = given + 0.1 * (drawn - np.mean(span)) if given is not None else drawn
+        near = scanner_level + 0.1 * (drawn - np.mean(span)) if scanner_level is not None else drawn
         return float(np.clip(near, *span))
 
     cortex, fluid = level(gray, look.gray), level(csf, look.csf)

@@ -75,8 +75,8 @@ def refine(labels: NDArray[np.int16], to_mni: NDArray[np.float64]) -> tuple[Floa
 
     def onto(array: FloatArray, affine: NDArray[np.float64]) -> sitk.Image:
         matrix = np.linalg.inv(affine) @ grid
-        found = affine_transform(gaussian_filter(array, 0.6), matrix[:3, :3], matrix[:3, 3], shape, order=1)
-        image = sitk.GetImageFromArray(found.transpose(2, 1, 0))
+        resampled = affine_transform(gaussian_filter(array, 0.6), matrix[:3, :3], matrix[:3, 3], shape, order=1)
+        image = sitk.GetImageFromArray(resampled.transpose(2, 1, 0))
         image.SetSpacing([GRID_MM] * 3)
         return image
 
@@ -106,10 +106,10 @@ def refine(labels: NDArray[np.int16], to_mni: NDArray[np.float64]) -> tuple[Floa
 def _paint_template() -> FloatArray:
     """Template in the levels of `paint_plainly`: its own T1, stretched."""
     anatomy = read_anatomy()
-    known = paint_plainly(anatomy.labels)
+    label_levels = paint_plainly(anatomy.labels)
     tissue = 0.28 * (anatomy.brain - anatomy.gray - anatomy.white).clip(0, 1) + 0.6 * anatomy.gray + anatomy.white
     deep = (anatomy.labels > 0) & (anatomy.labels < 1000) & ~np.isin(anatomy.labels, (2, 41, 7, 8, 46, 47))
-    result: FloatArray = np.where(deep, known, tissue).astype(np.float32)
+    result: FloatArray = np.where(deep, label_levels, tissue).astype(np.float32)
     return result
 
 

@@ -15,7 +15,7 @@ from adclip.simulation.ageing import age_change
 from adclip.simulation.groups import GROUP_SHARES, GROUPS, SEVERITY
 from adclip.simulation.patterns import WEIGHTS, draw_pattern, draw_side
 from adclip.simulation.progression import draw_rate, group_at, to_severities
-from adclip.simulation.scores import Scores, draw_score_noise, to_scores
+from adclip.simulation.scores import VisitScores, draw_score_noise, to_scores
 
 AGE_YEARS = {"CN": (74.3, 6.0), "MCI": (72.8, 7.7), "AD": (74.9, 7.8)}
 EDUCATION_YEARS = {"CN": (16.3, 2.7), "MCI": (15.9, 2.8), "AD": (15.2, 3.0)}
@@ -107,7 +107,7 @@ class Person:
         The part of `log_change` that the disease caused.
     pattern : str
         One of `patterns.SHARES`.
-    mmse, scores : int, Scores
+    mmse, scores : int, VisitScores
         Points; other scores and CSF.
     months : int
         Since baseline.
@@ -131,7 +131,7 @@ class Person:
     log_change: dict[str, float]
     disease_change: dict[str, float]
     pattern: str
-    scores: Scores
+    scores: VisitScores
     months: int = 0
     session_id: str | None = None
     exam_date: str = ""
@@ -145,7 +145,7 @@ class Person:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Person:
         """Rebuild from `to_dict`."""
-        return cls(**{**data, "scores": Scores(**data["scores"])})
+        return cls(**{**data, "scores": VisitScores(**data["scores"])})
 
 
 def name_session(months: int) -> str:

@@ -35,15 +35,15 @@ def to_severities(first: float, rate: float, visits: int, years_apart: float, *,
     spared : bool
         Whether the person is too young to be ill: then s stays.
     """
-    found = [first]
+    severities = [first]
     steps = max(1, round(years_apart * 4))  # quarters of a year: the rate grows with s on the way
     for _ in range(visits - 1):
-        s = found[-1]
+        s = severities[-1]
         for _ in range(steps):
             fast = FAST_RATE / (1 + math.exp(-(s - FAST_FROM) / FAST_WIDTH))
             s += 0.0 if spared else rate * (SLOW_RATE + fast) * years_apart / steps
-        found.append(s)
-    return found
+        severities.append(s)
+    return severities
 
 
 def posterior(severity: float) -> tuple[float, float, float]:
@@ -77,5 +77,5 @@ def group_at(severity: float, threshold: float, first: float, first_group: str, 
     place = GROUPS.index(first_group)
     u = sum(start[:place]) + threshold * start[place]
     now = posterior(severity)
-    found = 0 if u < now[0] else 1 if u < now[0] + now[1] else 2
-    return GROUPS[max(found, GROUPS.index(before))]
+    group_index = 0 if u < now[0] else 1 if u < now[0] + now[1] else 2
+    return GROUPS[max(group_index, GROUPS.index(before))]

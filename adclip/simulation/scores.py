@@ -27,7 +27,7 @@ PTAU_SHARE = 0.093
 
 
 @dataclass(frozen=True)
-class Scores:
+class VisitScores:
     """What a visit measures of mind and CSF.
 
     Parameters
@@ -79,7 +79,7 @@ def mmse_at(severity: float) -> float:
     return top - drop * float(np.exp(speed * severity))
 
 
-def to_scores(severity: float, diagnosis: str, noise: ScoreNoise, rng: np.random.Generator) -> Scores:
+def to_scores(severity: float, diagnosis: str, noise: ScoreNoise, rng: np.random.Generator) -> VisitScores:
     """Draw the scores of one visit."""
     ill = max(severity, 0.0)
     lasting, passing = np.sqrt(MMSE_LASTING), np.sqrt(1 - MMSE_LASTING)
@@ -99,7 +99,7 @@ def to_scores(severity: float, diagnosis: str, noise: ScoreNoise, rng: np.random
     abeta = ABETA[0] + ABETA[1] * severity + ABETA_NOISE * noise.abeta
     tau = TAU[0] + TAU[1] * severity + TAU_NOISE * noise.tau
     csf = (max(abeta, 120.0), max(tau, 60.0)) if noise.punctured else (None, None)
-    return Scores(
+    return VisitScores(
         mmse=int(np.clip(round(mmse), 0, 30)),
         cdr_global=rated,
         cdr_sum_of_boxes=float(boxes),

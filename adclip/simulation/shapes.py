@@ -44,10 +44,10 @@ def draw_shape(source: Path | None, rng: np.random.Generator) -> Tensor:
     cavity, outwards = _cavity(source)
     part = (slice(None), *[slice(None, None, COARSER)] * 3)
     step = torch.tensor(SHAPE_GRID.spacing_xyz_mm)[:, None, None, None] * COARSER
-    few, here = cavity[part][None], identity(tuple(cavity[part].shape[1:]))
+    few, coarse_grid = cavity[part][None], identity(tuple(cavity[part].shape[1:]))
     for _ in range(RESIZINGS):
         shifts = exponentiate(-velocity[part], SHAPE_GRID.spacing_xyz_mm, COARSER)
-        grown = sample(few, here + shifts / step, padding="zeros").sum() / few.sum()
+        grown = sample(few, coarse_grid + shifts / step, padding="zeros").sum() / few.sum()
         velocity -= float(torch.log(grown)) / 3 * outwards
     return exponentiate(-velocity, SHAPE_GRID.spacing_xyz_mm)
 
@@ -71,11 +71,11 @@ def follow(shape: Tensor, change: Tensor, box: tuple[slice, slice, slice], steps
     """
     import torch
 
-    asked = (slice(None), *steps)
+    region = (slice(None), *steps)
     spacing = torch.tensor(SHAPE_GRID.spacing_xyz_mm)[:, None, None, None]
     low = torch.tensor([float(part.start) for part in box])[:, None, None, None]
-    voxel = identity(SHAPE_GRID.shape_xyz)[asked] + shape[asked] / spacing - low
-    return shape[asked] + sample(change[None], voxel, padding="zeros")[0]
+    voxel = identity(SHAPE_GRID.shape_xyz)[region] + shape[region] / spacing - low
+    return shape[region] + sample(change[None], voxel, padding="zeros")[0]
 
 
 @lru_cache(maxsize=12)
@@ -95,9 +95,9 @@ def window() -> Tensor:
     """1 inside `SHAPE_GRID`, falling to 0 at its faces (X, Y, Z)."""
     import torch
 
-    found = torch.ones(SHAPE_GRID.shape_xyz)
+    weights = torch.ones(SHAPE_GRID.shape_xyz)
     for axis, (size, step) in enumerate(zip(SHAPE_GRID.shape_xyz, SHAPE_GRID.spacing_xyz_mm, strict=True)):
         place = torch.arange(size, dtype=torch.float32)
         depth = (torch.minimum(place, size - 1 - place) * step / MARGIN_MM).clamp(max=1.0)
-        found *= (depth * depth * (3 - 2 * depth)).reshape([-1 if a == axis else 1 for a in range(3)])
-    return found
+        weights *= (depth * depth * (3 - 2 * depth)).reshape([-1 if a == axis else 1 for a in range(3)])
+    return weights

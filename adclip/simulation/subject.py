@@ -179,12 +179,12 @@ class SubjectWork:
         brain = grow_brain(person, source, step, self._rng(index, SHAPE))
         item = ScanItem(Path(), person.subject_id, person.session_id)
         if config.preprocessed:
-            made = derivative.to_derivative(brain, style, self._contract, rng)
+            simulated = derivative.to_derivative(brain, style, self._contract, rng)
             if config.measures:  # the person's own millimetres: the grid has no head size
-                to_mni = np.linalg.inv(made.misalignment) @ np.diag([*[1 / head_size(person, brain)] * 3, 1.0])
+                to_mni = np.linalg.inv(simulated.misalignment) @ np.diag([*[1 / head_size(person, brain)] * 3, 1.0])
                 affine = np.linalg.inv(to_mni) @ self._contract.affine_xyz
-                measured = measure_scan(made.image, affine, made.mask, to_mni)
-            return brain, _write_derivative(config, self._contract, item, made, measured), measured
+                measured = measure_scan(simulated.image, affine, simulated.mask, to_mni)
+            return brain, _write_derivative(config, self._contract, item, simulated, measured), measured
         head = heads.simulate_head(
             person, brain, style, scanner, config.spacing_mm, rng, thickness_mm=config.thickness_mm,
             defaced=bool(rng.random() < config.defaced), stripped=bool(rng.random() < config.stripped),
@@ -195,7 +195,11 @@ class SubjectWork:
 
 
 def _write_derivative(
-    config: SimulateConfig, contract: InputContract, item: ScanItem, made: Derivative, measured: BrainVolumes | None
+    config: SimulateConfig,
+    contract: InputContract,
+    item: ScanItem,
+    simulated: Derivative,
+    measured: BrainVolumes | None,
 ) -> list[Path]:
     from adclip.imaging.derivatives.files import PreparedScan, quantise, write_derivative
     from adclip.imaging.derivatives.names import mask_path, sidecar_path
@@ -204,11 +208,11 @@ def _write_derivative(
 
     steps = (StepTaken("simulate", {"seed": config.seed}),)
     prepared = PreparedScan(
-        quantise(made.image), made.mask, np.eye(4), flags=("simulated",), steps=steps, volumes=measured
+        quantise(simulated.image), simulated.mask, np.eye(4), flags=("simulated",), steps=steps, volumes=measured
     )
     scan = write_derivative(prepared, item, config.out, contract, with_xfm=False, simulated=True)
     changed = scan.with_name(f"{item.stem}_space-MNI152NLin2009aSym_desc-changed_mask.nii.gz")
-    write_nifti(changed, made.changed.astype(np.uint8), contract.affine_xyz, np.uint8, space_code=MNI)
+    write_nifti(changed, simulated.changed.astype(np.uint8), contract.affine_xyz, np.uint8, space_code=MNI)
     return [scan, mask_path(scan), sidecar_path(scan), changed]
 
 

@@ -77,14 +77,14 @@ def draw_surroundings(brain: FloatArray, affine: NDArray[np.float64]) -> dict[st
     outward = distance_transform_edt(~cavity, sampling=spacing_mm).astype(np.float32)
 
     def ellipsoid(centre: Centre, radii: Centre) -> Mask:
-        found: Mask = (
+        mask: Mask = (
             ((x - centre[0]) / radii[0]) ** 2 + ((y - centre[1]) / radii[1]) ** 2 + ((z - centre[2]) / radii[2]) ** 2
         ) < 1
-        return found
+        return mask
 
     def tube(centre: tuple[float, float], radii: tuple[float, float]) -> Mask:
-        found: Mask = (((x - centre[0]) / radii[0]) ** 2 + ((y - centre[1]) / radii[1]) ** 2 < 1) & (z < NECK_TOP)
-        return found
+        mask: Mask = (((x - centre[0]) / radii[0]) ** 2 + ((y - centre[1]) / radii[1]) ** 2 < 1) & (z < NECK_TOP)
+        return mask
 
     def any_of(shapes: tuple[tuple[Centre, Centre], ...]) -> Mask:
         return np.logical_or.reduce([ellipsoid(*shape) for shape in shapes])
@@ -94,13 +94,13 @@ def draw_surroundings(brain: FloatArray, affine: NDArray[np.float64]) -> dict[st
     body = any_of(FACE) | tube((0.0, NECK_CENTRE_Y), NECK_RADII) | (outward < SKIN)
     depth = distance_transform_edt(body, sampling=spacing_mm).astype(np.float32)
     tissue: dict[str, Mask] = {}
-    left = body & ~inside
+    unassigned = body & ~inside
 
     def take(name: str, where: Mask) -> None:
-        nonlocal left
-        found = where & left
-        tissue[name] = tissue[name] | found if name in tissue else found
-        left = left & ~found
+        nonlocal unassigned
+        assigned = where & unassigned
+        tissue[name] = tissue[name] | assigned if name in tissue else assigned
+        unassigned = unassigned & ~assigned
 
     take("csf", cavity | (outward < SUBARACHNOID))
     take("csf", tube(SPINAL_CANAL, (CANAL_RADIUS, CANAL_RADIUS)) & ~tube(SPINAL_CANAL, (CORD_RADIUS, CORD_RADIUS)))
@@ -113,12 +113,12 @@ def draw_surroundings(brain: FloatArray, affine: NDArray[np.float64]) -> dict[st
     take("fat", np.logical_or.reduce([ellipsoid(eye, (ORBIT_RADIUS,) * 3) for eye in EYES]))
     air = any_of(AIR)
     take("mucosa", any_of(tuple((centre, (r[0] + 2, r[1] + 2, r[2] + 2)) for centre, r in AIR)) & ~air)
-    left &= ~air
+    unassigned &= ~air
     take("bone", any_of(BONES))
     spine = tube(*VERTEBRAE)
     take("bone", spine & (np.mod(z, 18.0) < 4.0))
     take("marrow", spine)
-    take("muscle", left)
+    take("muscle", unassigned)
     return tissue
 
 

@@ -96,14 +96,14 @@ def write_tables(out: Path, records: Sequence[VisitRecord], seed: int, missing: 
         Share of cells without value in all tables but the truth.
     """
     lacking = [missing_cells(seed, record, missing) for record in records]
-    told = [_without(to_visit(record), cells) for record, cells in zip(records, lacking, strict=True)]
-    write_text(out / TABLE, _join(_canonical(told), ","))
+    visits = [_without(to_visit(record), cells) for record, cells in zip(records, lacking, strict=True)]
+    write_text(out / TABLE, _join(_canonical(visits), ","))
     if any(record.measured for record in records):
         write_text(out / MEASURED, _join(measured_rows(records), "\t"))
-        own = [with_measured(*of_it) for of_it in zip(told, records, lacking, strict=True)]
+        own = [with_measured(*of_it) for of_it in zip(visits, records, lacking, strict=True)]
         write_text(out / TABLE_MEASURED, _join(_canonical(own), ","))
-    write_text(out / "adnimerge.csv", _join(to_adnimerge(records, told), ","))
-    _write_participants(out, records, told)
+    write_text(out / "adnimerge.csv", _join(to_adnimerge(records, visits), ","))
+    _write_participants(out, records, visits)
     write_text(out / "truth.tsv", _join(_truth(records), "\t"))
 
 
@@ -126,13 +126,13 @@ def _without(visit: Visit, columns: frozenset[str]) -> Visit:
     return Visit(**{**vars(visit), **dict.fromkeys(columns)})
 
 
-def _write_participants(out: Path, records: Sequence[VisitRecord], told: Sequence[Visit]) -> None:
-    several = any(visit.session_id is not None for visit in told)
+def _write_participants(out: Path, records: Sequence[VisitRecord], visits: Sequence[Visit]) -> None:
+    several = any(visit.session_id is not None for visit in visits)
     columns = {name: text for name, text in PARTICIPANT_COLUMNS.items() if not (several and name in OF_A_VISIT)}
     rows = [["participant_id", *columns]]
     sessions: dict[str, list[list[str]]] = {}
-    seen = set()
-    for record, visit in zip(records, told, strict=True):
+    written_subjects = set()
+    for record, visit in zip(records, visits, strict=True):
         if visit.session_id is not None:
             row = [
                 f"ses-{visit.session_id}",
@@ -140,9 +140,9 @@ def _write_participants(out: Path, records: Sequence[VisitRecord], told: Sequenc
                 *map(_cell, (visit.age_years, visit.diagnosis, visit.mmse)),
             ]
             sessions.setdefault(visit.subject_id, [["session_id", "acq_time", "age", "diagnosis", "mmse"]]).append(row)
-        if visit.subject_id in seen:
+        if visit.subject_id in written_subjects:
             continue
-        seen.add(visit.subject_id)
+        written_subjects.add(visit.subject_id)
         facts = {
             "age": visit.age_years, "sex": visit.sex, "education_years": visit.education_years,
             "apoe4_count": visit.apoe4_count, "diagnosis": visit.diagnosis, "mmse": visit.mmse,

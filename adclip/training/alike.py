@@ -41,7 +41,7 @@ def most_alike(cohort: Cohort, contract: InputContract) -> tuple[float, tuple[st
         Of the cohort's grid.
     """
     names = [visit.subject_id for visit in cohort.visits]
-    numbers = {one: number for number, one in enumerate(dict.fromkeys(person_of(name) for name in names))}
+    numbers = {person_id: number for number, person_id in enumerate(dict.fromkeys(person_of(name) for name in names))}
     person = torch.tensor([numbers[person_of(name)] for name in names])
     if count_people(names) < FEWEST:
         pairs, values = find_nearest(_plain(cohort, contract), person, 1)
@@ -52,8 +52,8 @@ def most_alike(cohort: Cohort, contract: InputContract) -> tuple[float, tuple[st
     if not len(pairs):
         return -2.0, ("", "")
     place = int(values.argmax())
-    one, other = pairs[place].tolist()
-    return float(values[place]), (names[one], names[other])
+    first, second = pairs[place].tolist()
+    return float(values[place]), (names[first], names[second])
 
 
 def _cells(cohort: Cohort, contract: InputContract, size_mm: float) -> Iterator[Tensor]:
@@ -81,7 +81,7 @@ def _without_smooth(cells: Tensor) -> Tensor:
     volume = brain.sum().clamp(min=1)
     centred = (cells - (cells * brain).sum() / volume) * brain
     standard = centred / (centred.square().sum() / volume).sqrt().clamp(min=1e-6)
-    around = [functional.avg_pool3d(one, SMOOTH_CELLS, 1, SMOOTH_CELLS // 2) for one in (standard, brain)]
+    around = [functional.avg_pool3d(grid, SMOOTH_CELLS, 1, SMOOTH_CELLS // 2) for grid in (standard, brain)]
     return (standard - around[0] / around[1].clamp(min=1e-3)) * brain
 
 
@@ -103,17 +103,19 @@ def find_nearest(features: Tensor, person: Tensor, count: int) -> tuple[Tensor, 
         Their correlations.
     """
     features = functional.normalize(features, dim=-1)
-    found: dict[tuple[int, int], float] = {}
+    correlations: dict[tuple[int, int], float] = {}
     for start in range(0, len(features), ROWS_AT_ONCE):
         rows = slice(start, start + ROWS_AT_ONCE)
         alike = features[rows] @ features.T
         alike[person[rows, None] == person[None, :]] = -2.0
         values, places = alike.topk(min(count, len(features)))
-        for row, (theirs, others) in enumerate(zip(values.tolist(), places.tolist(), strict=True), start=start):
-            for value, other in zip(theirs, others, strict=True):
+        for row, (similarities, neighbours) in enumerate(
+            zip(values.tolist(), places.tolist(), strict=True), start=start
+        ):
+            for value, neighbour in zip(similarities, neighbours, strict=True):
                 if value > -2.0:
-                    found[min(row, other), max(row, other)] = value
-    return torch.tensor(list(found), dtype=torch.int64).reshape(-1, 2), torch.tensor(list(found.values()))
+                    correlations[min(row, neighbour), max(row, neighbour)] = value
+    return torch.tensor(list(correlations), dtype=torch.int64).reshape(-1, 2), torch.tensor(list(correlations.values()))
 
 
 def fit_pairs(levels: Sequence[Tensor], pairs: Tensor) -> Tensor:
@@ -133,9 +135,9 @@ def fit_pairs(levels: Sequence[Tensor], pairs: Tensor) -> Tensor:
     values, affine = torch.full((len(pairs),), -1.0), torch.eye(4).repeat(len(pairs), 1, 1)
     chosen = torch.arange(len(pairs))
     for patterns, steps in zip(levels, STEPS, strict=True):
-        for some in chosen.split(PAIRS_AT_ONCE) if len(chosen) else ():
-            moving, still = (patterns[pairs[some, side]] for side in (0, 1))
-            values[some], affine[some] = _fit(moving, still, affine[some], steps)
+        for batch in chosen.split(PAIRS_AT_ONCE) if len(chosen) else ():
+            moving, still = (patterns[pairs[batch, side]] for side in (0, 1))
+            values[batch], affine[batch] = _fit(moving, still, affine[batch], steps)
         chosen = (values > NEAR).nonzero()[:, 0]
     return values
 
@@ -175,6 +177,6 @@ def _move(pattern: Tensor, points: Tensor, affine: Tensor) -> Tensor:
     return functional.grid_sample(pattern, torch.einsum("dhwk,pik->pdhwi", points, affine[:, :3]), align_corners=True)
 
 
-def _correlation(one: Tensor, other: Tensor) -> Tensor:
-    one, other = one.flatten(1), other.flatten(1)
-    return functional.cosine_similarity(one - one.mean(1, keepdim=True), other - other.mean(1, keepdim=True))
+def _correlation(first: Tensor, second: Tensor) -> Tensor:
+    first, second = first.flatten(1), second.flatten(1)
+    return functional.cosine_similarity(first - first.mean(1, keepdim=True), second - second.mean(1, keepdim=True))

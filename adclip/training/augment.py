@@ -65,10 +65,10 @@ class Augment:
         angles = self._draw(generator, 3, ROTATION_DEGREES * torch.pi / 180)
         rotation = torch.eye(3)
         for axis in range(3):
-            one, two = (axis + 1) % 3, (axis + 2) % 3
+            first_axis, second_axis = (axis + 1) % 3, (axis + 2) % 3
             turn = torch.eye(3)
-            turn[one, one] = turn[two, two] = angles[axis].cos()
-            turn[one, two], turn[two, one] = -angles[axis].sin(), angles[axis].sin()
+            turn[first_axis, first_axis] = turn[second_axis, second_axis] = angles[axis].cos()
+            turn[first_axis, second_axis], turn[second_axis, first_axis] = -angles[axis].sin(), angles[axis].sin()
             rotation = rotation @ turn
         zoom = torch.diag(self._draw(generator, 3, LOG_ZOOM).exp())
         shift = self._draw(generator, 3, TRANSLATION_MM)

@@ -51,13 +51,13 @@ def probe_answers(
     from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.metrics import log_loss
 
-    found = [
+    embeddings = [
         base.encode_image(
             cohort.image_batch(list(range(start, min(start + batch_size, len(cohort.visits)))), base.device)
         )
         for start in range(0, len(cohort.visits), batch_size)
     ]
-    features = torch.cat(found).double().cpu().numpy()
+    features = torch.cat(embeddings).double().cpu().numpy()
     train = parts["train"]
     mean, sd = features[train].mean(0), features[train].std(0) + 1e-9
     features = (features - mean) / sd
@@ -72,13 +72,17 @@ def probe_answers(
 
     def loss(model: Any) -> float:
         # fitted for classes equally common, judged by people of the study's mix: its shares are put back
-        told = put_back(model.predict_proba(features[judged]), shares[model.classes_])
-        return float(log_loss(truth[judged], told, labels=model.classes_))
+        study_probabilities = put_back(model.predict_proba(features[judged]), shares[model.classes_])
+        return float(log_loss(truth[judged], study_probabilities, labels=model.classes_))
 
     best = min((fit(strength) for strength in STRENGTHS), key=loss)
-    known = [place for place in train if not np.isnan(float(cohort.mmse[place]))]
+    scored_places = [place for place in train if not np.isnan(float(cohort.mmse[place]))]
     points = cohort.mmse.double().numpy()
-    ridge = Ridge(alpha=float(len(mean))).fit(features[known], points[known]) if len(known) > 1 else None
+    ridge = (
+        Ridge(alpha=float(len(mean))).fit(features[scored_places], points[scored_places])
+        if len(scored_places) > 1
+        else None
+    )
 
     def answers(places: Sequence[int]) -> Answers:
         rows = features[list(places)].reshape(-1, features.shape[1])
@@ -137,10 +141,10 @@ class CnnLearner:
 
     def loss(self, places: list[int], images: Tensor, wordings: Sequence[Wording]) -> Tensor:
         """Cross-entropy with logit adjustment, and the squared error of the z-scored MMSE."""
-        found = self.network(images)
-        wanted = self.cohort.labels[places].to(self.device)
-        loss = adjusted_cross_entropy(found[:, :-1], wanted, self.log_prior)
-        return loss + self.alpha * masked_mse(found[:, -1], self.mmse[places])
+        outputs = self.network(images)
+        targets = self.cohort.labels[places].to(self.device)
+        loss = adjusted_cross_entropy(outputs[:, :-1], targets, self.log_prior)
+        return loss + self.alpha * masked_mse(outputs[:, -1], self.mmse[places])
 
     @torch.no_grad()
     def validate(self, places: Sequence[int], batch_size: int) -> dict[str, float]:
@@ -169,8 +173,8 @@ class CnnLearner:
             if not rows:
                 nothing = np.zeros((0, len(self.log_prior)))
                 return Answers(nothing, nothing, None)
-            found = torch.cat(rows).numpy()
-            scores = found[:, :-1] - np.log(np.exp(found[:, :-1]).sum(1, keepdims=True))
-            return Answers(scores, scores, np.clip(found[:, -1] * mmse_stats[1] + mmse_stats[0], *score_range))
+            outputs = torch.cat(rows).numpy()
+            scores = outputs[:, :-1] - np.log(np.exp(outputs[:, :-1]).sum(1, keepdims=True))
+            return Answers(scores, scores, np.clip(outputs[:, -1] * mmse_stats[1] + mmse_stats[0], *score_range))
 
         return answer

@@ -26,7 +26,7 @@ from adclip.runtime.events import OnEvent, Warned
 from adclip.task import Task
 from adclip.training import errors
 from adclip.training.history import check_tensorboard
-from adclip.training.reread import Reading, Unchanged, prove_unchanged
+from adclip.training.reread import TableReading, Unchanged, prove_unchanged
 from adclip.training.run_folder import hash_text, relevant
 from adclip.training.settings import FinetuneConfig, parse_fold
 from adclip.version import __version__
@@ -50,7 +50,7 @@ class Enrolment:
     split : Split
         Of everyone; who is left out of training by its size is `unused`.
     task : Task
-    reading : Reading
+    table_reading : TableReading
         The tables and scans that the manifest was made of.
     """
 
@@ -58,7 +58,7 @@ class Enrolment:
     manifest: Manifest
     split: Split
     task: Task
-    reading: Reading
+    table_reading: TableReading
 
     @property
     def subjects(self) -> dict[str, tuple[str, ...]]:
@@ -100,7 +100,7 @@ class Enrolment:
             return report_texts(visit, classes, config.style, None, wording, reports=config.reports, task=self.task)
 
         return prove_unchanged(
-            self.reading,
+            self.table_reading,
             self.manifest,
             config.tables,
             config.table_options,
@@ -146,7 +146,7 @@ def enrol(config: FinetuneConfig, on_event: OnEvent) -> Enrolment:
         raise CheckpointError.no_text_tower()
     check_parts(config, base.config)
     _ = base.tokenizer  # a missing vocabulary is told before an hour of training
-    manifest, reading = _gather(config, on_event)
+    manifest, table_reading = _gather(config, on_event)
     visits = [example.visit for example in manifest.examples]
     task = config.read_task()
     absent = set(task.classes) - {str(visit.diagnosis) for visit in visits}
@@ -164,7 +164,7 @@ def enrol(config: FinetuneConfig, on_event: OnEvent) -> Enrolment:
         on_event(Warned(str(config.tables[0]), f"{few}, read probabilities with care"))
     if config.train_size is not None:
         split = split.without(subjects["train"], thin_out(split, visits, config.train_size, config.seed))
-    return Enrolment(base, manifest, split, task, reading)
+    return Enrolment(base, manifest, split, task, table_reading)
 
 
 def check_parts(config: FinetuneConfig, model: ModelConfig) -> None:
@@ -192,9 +192,9 @@ def _divide(visits: Sequence[Visit], config: FinetuneConfig, on_event: OnEvent) 
         text = config.splits.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise TableError.unreadable(config.splits, "not UTF-8 text") from None
-    given, subjects = Split.from_tsv(text, config.splits), {visit.subject_id for visit in visits}
-    split = given.over(subjects)
-    assigned = {person_of(subject) for subject in given.assignment}
+    file_split, subjects = Split.from_tsv(text, config.splits), {visit.subject_id for visit in visits}
+    split = file_split.over(subjects)
+    assigned = {person_of(subject) for subject in file_split.assignment}
     if absent := sum(person_of(subject) not in assigned for subject in subjects):
         on_event(Warned(str(config.splits), f"{absent} subjects of the table are not in it, and not used"))
     require_every_class(visits, split, "choose another --splits, or leave it out to have one drawn")
@@ -209,7 +209,7 @@ def _shares(config: FinetuneConfig) -> dict[str, float]:
     }
 
 
-def _gather(config: FinetuneConfig, on_event: OnEvent) -> tuple[Manifest, Reading]:
+def _gather(config: FinetuneConfig, on_event: OnEvent) -> tuple[Manifest, TableReading]:
     """Find the scans, join them with their rows, and say what was left out."""
     scans = find_scans((config.scans,))
     if raw := next((item for item in scans if not item.preprocessed), None):
@@ -220,10 +220,10 @@ def _gather(config: FinetuneConfig, on_event: OnEvent) -> tuple[Manifest, Readin
     items = without_failed(scans)
     if not items:
         raise errors.all_failed_quality(config.scans)
-    if left_out := len(scans) - len(items):
-        on_event(Warned(str(config.scans), f"{left_out} left out: quality verdict fail (see qc.html there)"))
-    reading = Reading(tuple(items), table, find_origins(items, table.scans_of_nobody))
-    manifest = _with_volumes(build_manifest(items, table, reading.origins))
+    if failed_count := len(scans) - len(items):
+        on_event(Warned(str(config.scans), f"{failed_count} left out: quality verdict fail (see qc.html there)"))
+    table_reading = TableReading(tuple(items), table, find_origins(items, table.scans_of_nobody))
+    manifest = _with_volumes(build_manifest(items, table, table_reading.origins))
     for note in manifest.notes:
         on_event(Warned(str(table.path), note))
     for reason, count in manifest.skipped_by_reason.items():
@@ -236,7 +236,7 @@ def _gather(config: FinetuneConfig, on_event: OnEvent) -> tuple[Manifest, Readin
     if config.label_policy == "subject-last":
         manifest, changed = with_last_diagnosis(manifest, table)
         on_event(Warned(str(table.path), f"{changed} scans count as their subject's last diagnosis (subject-last)"))
-    return manifest, reading
+    return manifest, table_reading
 
 
 def _with_volumes(manifest: Manifest) -> Manifest:

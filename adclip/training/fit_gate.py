@@ -23,21 +23,23 @@ def read_outs(
     network: Network, cohort: Cohort, places: Sequence[int], device: torch.device, batch_size: int = 8
 ) -> Tensor:
     """Return the image read-outs (N, E) before L2 and before the cross-attention."""
-    found = []
+    batches = []
     for start in range(0, len(places), batch_size):
         states = network.vision_encoder(
             cohort.image_batch(list(places[start : start + batch_size]), device), with_patches=False
         )
-        found.append(network.mm_vision_proj(states.cls).float().cpu())
-    return torch.cat(found)
+        batches.append(network.mm_vision_proj(states.cls).float().cpu())
+    return torch.cat(batches)
 
 
 def fit_gate(train: Tensor) -> Gate:
     """Fit mean and shrunken covariance (Ledoit & Wolf 2004) to the read-outs (N, E) of the training scans."""
     from sklearn.covariance import LedoitWolf
 
-    found = LedoitWolf().fit(normalize(train, dim=-1).double().numpy())
-    return Gate(torch.from_numpy(found.location_).float(), torch.from_numpy(found.precision_).float().contiguous())
+    covariance = LedoitWolf().fit(normalize(train, dim=-1).double().numpy())
+    return Gate(
+        torch.from_numpy(covariance.location_).float(), torch.from_numpy(covariance.precision_).float().contiguous()
+    )
 
 
 def find_limit(distances: NDArray[np.float64]) -> float | None:

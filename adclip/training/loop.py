@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from adclip.errors import DeviceMemoryError, is_memory_error
-from adclip.model.prompts import adapter_state, ours, pretrained
+from adclip.model.prompts import adapter_state, pretrained, trained_parameters
 from adclip.prediction.dataset import Cohort
 from adclip.prediction.scoring import Wording
 from adclip.runtime.events import Advanced, OnEvent, Started, Step, Warned
@@ -96,7 +96,7 @@ class Loop:
         self.train, self.validation = list(train), list(validation)
         self.config, self.fingerprint, self.on_epoch = config, fingerprint, on_epoch
         self.progress = Progress()
-        self.parameters = dict(ours(self.network))
+        self.parameters = dict(trained_parameters(self.network))
         taught = pretrained(self.network)
         groups = [
             {"params": [value for name, value in self.parameters.items() if (name in taught) is slow], "share": share}
@@ -128,8 +128,8 @@ class Loop:
                 self.best = _copy(adapter_state(self.network))
             self._save(resume_file)
             self.on_epoch(progress.history)
-            told = f"loss {train_loss:.3f}, validation {measured['validation_loss']:.3f}"
-            on_event(Advanced("fine-tuning", progress.epoch, told))
+            losses_text = f"loss {train_loss:.3f}, validation {measured['validation_loss']:.3f}"
+            on_event(Advanced("fine-tuning", progress.epoch, losses_text))
         if progress.epoch < self.config.epochs:
             on_event(Step(f"stopped after epoch {progress.epoch}: {self.config.patience} without a better one"))
         # copies: on a CPU the state shares memory with the parameters, which change next
@@ -148,7 +148,7 @@ class Loop:
         changes = torch.Generator().manual_seed(int(rng.integers(2**62)))
         size = self.config.batch_size
         steps = math.ceil(len(order) / size)
-        total, told, began = 0.0, "", time.monotonic()
+        total, epoch_title, began = 0.0, "", time.monotonic()
         self.learner.forget()
         for index in range(steps):
             # the middle of a step, so that none is taken at a rate of zero, however few there are
@@ -164,9 +164,9 @@ class Loop:
             self.optimizer.step()
             total += loss * len(places)
             if time.monotonic() - began > LONG_EPOCH_S:
-                if not told:
-                    on_event(Started(told := f"epoch {epoch + 1}", steps))
-                on_event(Advanced(told, index + 1, f"loss {loss:.3f}"))
+                if not epoch_title:
+                    on_event(Started(epoch_title := f"epoch {epoch + 1}", steps))
+                on_event(Advanced(epoch_title, index + 1, f"loss {loss:.3f}"))
         return total / len(order)
 
     @property

@@ -28,19 +28,19 @@ class Pairs:
         """Return the same without a gradient."""
         return Pairs(self.image.detach(), self.text.detach(), self.labels)
 
-    def followed_by(self, other: Pairs | None) -> Pairs:
-        """Return these pairs and behind them those of `other`."""
-        if other is None:
+    def followed_by(self, appended: Pairs | None) -> Pairs:
+        """Return these pairs and behind them those of `appended`."""
+        if appended is None:
             return self
-        both = ((self.image, other.image), (self.text, other.text), (self.labels, other.labels))
-        return Pairs(*(torch.cat(tensors) for tensors in both))
+        field_pairs = ((self.image, appended.image), (self.text, appended.text), (self.labels, appended.labels))
+        return Pairs(*(torch.cat(tensors) for tensors in field_pairs))
 
     def first(self, count: int) -> Pairs:
         """Return the first `count` pairs."""
         return Pairs(self.image[:count], self.text[:count], self.labels[:count])
 
 
-def soft_targets(labels: Tensor, others: Tensor | None = None) -> Tensor:
+def soft_targets(labels: Tensor, other_labels: Tensor | None = None) -> Tensor:
     """Return (B, B + M) targets: half on the own pair, half spread over the pairs of the same class.
 
     Pairs of one class are no negatives; q_ij = 0.5 [i = j] + 0.5 [y_i = y_j] / n_class.
@@ -48,10 +48,10 @@ def soft_targets(labels: Tensor, others: Tensor | None = None) -> Tensor:
     Parameters
     ----------
     labels : Tensor (B,)
-    others : Tensor (M,), optional
+    other_labels : Tensor (M,), optional
         Of pairs of earlier batches.
     """
-    every = labels if others is None else torch.cat([labels, others])
+    every = labels if other_labels is None else torch.cat([labels, other_labels])
     same = (labels[:, None] == every[None, :]).float()
     own = torch.eye(labels.shape[0], every.shape[0], device=labels.device)
     return 0.5 * own + 0.5 * same / same.sum(dim=1, keepdim=True)
@@ -71,9 +71,9 @@ def contrast(pairs: Pairs, scale: Tensor, earlier: Pairs | None = None) -> Tenso
         et al. 2020, arXiv:1912.06798).
     """
     every = pairs.followed_by(earlier)
-    wanted = soft_targets(pairs.labels, None if earlier is None else earlier.labels)
-    to_texts = functional.cross_entropy(scale * pairs.image @ every.text.T, wanted)
-    to_images = functional.cross_entropy(scale * pairs.text @ every.image.T, wanted)
+    targets = soft_targets(pairs.labels, None if earlier is None else earlier.labels)
+    to_texts = functional.cross_entropy(scale * pairs.image @ every.text.T, targets)
+    to_images = functional.cross_entropy(scale * pairs.text @ every.image.T, targets)
     return (to_texts + to_images) / 2
 
 
@@ -97,9 +97,9 @@ def adjusted_cross_entropy(scores: Tensor, labels: Tensor, log_prior: Tensor) ->
     return functional.cross_entropy(scores + log_prior, labels)
 
 
-def masked_mse(predicted: Tensor, wanted: Tensor) -> Tensor:
-    """Mean squared error over the entries of `wanted` that are known (not NaN); 0 when none is."""
-    known = ~torch.isnan(wanted)
-    if not bool(known.any()):
+def masked_mse(predicted: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error over the entries of `target` that are known (not NaN); 0 when none is."""
+    is_known = ~torch.isnan(target)
+    if not bool(is_known.any()):
         return predicted.sum() * 0.0
-    return functional.mse_loss(predicted[known], wanted[known])
+    return functional.mse_loss(predicted[is_known], target[is_known])

@@ -164,8 +164,8 @@ def _fit_network(material: Material, resume_file: Path, on_event: OnEvent) -> Fi
     torch.manual_seed(material.config.seed)
     objective = _objective(material)
     reader, network = objective.reader, objective.network
-    ours, total = count_trainable(network)
-    loop = _run(objective, material, resume_file, on_event, ours, total)
+    trainable, total = count_trainable(network)
+    loop = _run(objective, material, resume_file, on_event, trainable, total)
     with torch.inference_mode():
         texts = reader.bare()
     at_once = loop.at_once  # what fitted into memory while training does so now
@@ -181,7 +181,7 @@ def _fit_network(material: Material, resume_file: Path, on_event: OnEvent) -> Fi
         loop.last,
         loop.progress,
         parts_of(material.config),
-        ours,
+        trainable,
         total,
     )
 
@@ -208,10 +208,10 @@ def _fit_cnn(material: Material, resume_file: Path, on_event: OnEvent) -> Fitted
         config.alpha,
         material.device,
     )
-    ours, total = count_trainable(learner.network)
-    loop = _run(learner, material, resume_file, on_event, ours, total)
+    trainable, total = count_trainable(learner.network)
+    loop = _run(learner, material, resume_file, on_event, trainable, total)
     answers = learner.answers(material.mmse_stats, loop.at_once, material.task.score_range)
-    return Fitted(answers, progress=loop.progress, trained=ours, total=total)
+    return Fitted(answers, progress=loop.progress, trained=trainable, total=total)
 
 
 def _fit_probe(material: Material, resume_file: Path, on_event: OnEvent) -> Fitted:
@@ -229,10 +229,12 @@ def _fit_metadata(material: Material, resume_file: Path, on_event: OnEvent) -> F
     return Fitted(metadata_answers(material.cohort, baseline, material.labels))
 
 
-def _run(learner: Learner, material: Material, resume_file: Path, on_event: OnEvent, ours: int, total: int) -> Loop:
+def _run(
+    learner: Learner, material: Material, resume_file: Path, on_event: OnEvent, trainable: int, total: int
+) -> Loop:
     config, parts = material.config, material.parts
     scans = len(parts["train"])
-    on_event(Step(f"training {ours:,} of {total:,} parameters on {scans} scans ({learner.device.type})"))
+    on_event(Step(f"training {trainable:,} of {total:,} parameters on {scans} scans ({learner.device.type})"))
     settings = LoopConfig(
         config.epochs,
         config.batch_size,

@@ -62,10 +62,10 @@ def rehearse(material: Material, scans: int, held_out: int) -> Cost:
         if learner.device.type == "cuda":
             torch.cuda.synchronize()
         seconds = time.perf_counter() - start
-    each = seconds / len(places)
+    seconds_per_scan = seconds / len(places)
     steps = math.ceil(scans / config.batch_size)
-    epoch = each * (scans + VALIDATION_SHARE * held_out)
-    return Cost(config.epochs * epoch / 60, _peak_gb(learner.device), each * scans / steps)
+    epoch = seconds_per_scan * (scans + VALIDATION_SHARE * held_out)
+    return Cost(config.epochs * epoch / 60, _peak_gb(learner.device), seconds_per_scan * scans / steps)
 
 
 def _peak_gb(device: torch.device) -> float:

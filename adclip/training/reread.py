@@ -26,13 +26,13 @@ from adclip.prediction.metadata_baseline import features_of
 from adclip.training import errors
 
 ROW, REPORT = "row", "report"
-INPUTS = tuple(one.name for one in fields(Visit) if one.name not in ANSWERS)
+INPUTS = tuple(column.name for column in fields(Visit) if column.name not in ANSWERS)
 WriteReports = Callable[[Visit, int], Sequence[str]]
 WORDINGS = 50  # of a report's many wordings a scan shows the canonical one and one of so many: a cohort shows them all
 
 
 @dataclass(frozen=True)
-class Reading:
+class TableReading:
     """One reading of the user's tables, joined with the scans.
 
     Parameters
@@ -50,7 +50,7 @@ class Reading:
 
     def visits(self) -> list[Visit | None]:
         """Return the visit of each scan, None where it has no row."""
-        return [None if found is None else found[1] for found in match_visits(self.items, self.table, self.origins)]
+        return [None if match is None else match[1] for match in match_visits(self.items, self.table, self.origins)]
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Unchanged:
 
 
 def prove_unchanged(
-    first: Reading,
+    first: TableReading,
     manifest: Manifest,
     tables: Sequence[Path],
     options: TableOptions,
@@ -104,7 +104,7 @@ def prove_unchanged(
 
     Parameters
     ----------
-    first : Reading
+    first : TableReading
         With the answers as they are.
     manifest : Manifest
         The examples that were made of it.
@@ -141,8 +141,8 @@ def prove_unchanged(
     if not blanked.cells:
         raise errors.nothing_altered(tables[0])
     for visit, line in zip(table.rows, table.lines, strict=True):
-        if known := next((name for name in sorted(ANSWERS) if getattr(visit, name) is not None), None):
-            raise errors.answer_stays(table.path, line, known, blanked.columns)
+        if answer_column := next((name for name in sorted(ANSWERS) if getattr(visit, name) is not None), None):
+            raise errors.answer_stays(table.path, line, answer_column, blanked.columns)
     proof.compare(table, blanked)
     shuffled, set_aside = blanked.shuffled(seed), False
     try:
@@ -154,7 +154,7 @@ def prove_unchanged(
         table = proof.read(shuffled, answers=False)
     proof.compare(table, shuffled)
     return Unchanged(
-        sum(one is not None for one in proof.inputs),
+        sum(scan_inputs is not None for scan_inputs in proof.inputs),
         blanked.rows,
         blanked.columns,
         blanked.cells,
@@ -168,7 +168,7 @@ class _Proof:
 
     def __init__(
         self,
-        first: Reading,
+        first: TableReading,
         paths: tuple[Path, ...],
         options: TableOptions,
         write_reports: WriteReports,
@@ -186,8 +186,8 @@ class _Proof:
         """Refuse examples that are not what the rows of their scans say."""
         of = {item.path: inputs for item, inputs in zip(self._first.items, self.inputs, strict=True)}
         for example in manifest.examples:
-            theirs, row = self._fields(example.visit), of[example.item.path] or {}
-            if name := next((name for name in theirs if theirs[name] != row.get(name)), None):
+            example_fields, row = self._fields(example.visit), of[example.item.path] or {}
+            if name := next((name for name in example_fields if example_fields[name] != row.get(name)), None):
                 raise errors.not_of_its_row(example.item.path.name, name)
 
     def compare(self, table: Table, altered: Alteration) -> None:
@@ -219,29 +219,30 @@ class _Proof:
 
     def _first_difference(self, table: Table) -> tuple[int, str] | None:
         """Return the place of the first scan that differs, and what of it: fields before what is made of them."""
-        others = self._inputs_of(self._reading_of(table))
-        for number, (mine, theirs) in enumerate(zip(self.inputs, others, strict=True)):
-            if mine is None or theirs is None:
-                if mine is not theirs:
+        altered_inputs = self._inputs_of(self._reading_of(table))
+        for number, (first_fields, altered_fields) in enumerate(zip(self.inputs, altered_inputs, strict=True)):
+            if first_fields is None or altered_fields is None:
+                if first_fields is not altered_fields:
                     return number, ROW
                 continue
-            if name := next((name for name in mine if mine[name] != theirs[name]), None):
+            if name := next((name for name in first_fields if first_fields[name] != altered_fields[name]), None):
                 return number, name
         return None
 
-    def _reading_of(self, table: Table) -> Reading:
+    def _reading_of(self, table: Table) -> TableReading:
         """Join a table with the same scans, by the same knowledge of what derivatives were made of."""
         from adclip.imaging.sources.origins import find_origins
 
         items, origins = self._first.items, self._first.origins
         if table.scans_of_nobody != self._first.table.scans_of_nobody:
             origins = find_origins(items, table.scans_of_nobody)
-        return Reading(items, table, origins)
+        return TableReading(items, table, origins)
 
-    def _inputs_of(self, reading: Reading) -> list[dict[str, str] | None]:
+    def _inputs_of(self, table_reading: TableReading) -> list[dict[str, str] | None]:
         """Return everything that a model can be given of each scan's row, as text; None where it has no row."""
         return [
-            None if visit is None else dict(self._told(visit, number)) for number, visit in enumerate(reading.visits())
+            None if visit is None else dict(self._told(visit, number))
+            for number, visit in enumerate(table_reading.visits())
         ]
 
     def _told(self, visit: Visit, number: int) -> Iterator[tuple[str, str]]:

@@ -89,20 +89,20 @@ def read_state(path: Path, fingerprint: str) -> State | None:
         with safe_open(path, framework="pt") as stream:
             metadata = stream.metadata() or {}
             tensors: dict[str, Tensor] = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
-        told: dict[str, Any] = json.loads(metadata["progress"])
-        found = metadata["fingerprint"]
+        progress: dict[str, Any] = json.loads(metadata["progress"])
+        stored_fingerprint = metadata["fingerprint"]
     except (SafetensorError, KeyError, ValueError) as error:
         raise OutputError(
             f"{path.name} of {run}: cannot be read", "add --overwrite to start anew, or choose another --out"
         ) from error
-    if found != fingerprint:
+    if stored_fingerprint != fingerprint:
         raise errors.other_settings(run, [])
     optimizer: dict[str, dict[str, Tensor]] = {}
     for place, value in tensors.items():
         if place.startswith("optimizer."):
             _, key, name = place.split(".", 2)
             optimizer.setdefault(name, {})[key] = value
-    return State(_under("now.", tensors), _under("best.", tensors), optimizer, Progress(**told))
+    return State(_under("now.", tensors), _under("best.", tensors), optimizer, Progress(**progress))
 
 
 def read_fingerprint(path: Path) -> str | None:

@@ -226,15 +226,15 @@ class RunFolder:
 
     def _changed_settings(self) -> list[str] | None:
         """Return how the settings differ from those written here, a line each; None where none are or can be read."""
-        there = self._settings()
-        if there is None:
+        stored = self._settings()
+        if stored is None:
             return None
-        now = tomllib.loads(_to_toml(self.config))["finetune"]
-        names = sorted((set(there) | set(now)) - _IRRELEVANT)
+        current = tomllib.loads(_to_toml(self.config))["finetune"]
+        names = sorted((set(stored) | set(current)) - _IRRELEVANT)
         return [
-            f"{name} {there.get(name, 'unset')} there, {now.get(name, 'unset')} now"
+            f"{name} {stored.get(name, 'unset')} there, {current.get(name, 'unset')} now"
             for name in names
-            if there.get(name) != now.get(name)
+            if stored.get(name) != current.get(name)
         ]
 
 

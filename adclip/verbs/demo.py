@@ -196,8 +196,8 @@ def _oracle(cohort: Path, run: Path, seed: int) -> dict[str, Any]:
 
     test, train = _test_and_train(read_true_visits(cohort), run)
     labels = ("CN", "MCI", "AD")
-    found = oracle_probabilities(train, test, labels)
-    return summarise([str(v.diagnosis) for v in test], found, labels, [v.subject_id for v in test], seed=seed)
+    probabilities = oracle_probabilities(train, test, labels)
+    return summarise([str(v.diagnosis) for v in test], probabilities, labels, [v.subject_id for v in test], seed=seed)
 
 
 def _localise(cohort: Path, run: Path, config: DemoConfig) -> dict[str, Any]:
@@ -227,13 +227,13 @@ def _localise(cohort: Path, run: Path, config: DemoConfig) -> dict[str, Any]:
     for visit in sick:
         item = items[visit.subject_id]
         prepared = predictor.prepare(item)
-        found = attribute(predictor, predictor.to_image(prepared), visit, "AD")
+        relevance_map = attribute(predictor, predictor.to_image(prepared), visit, "AD").relevance
         name = f"{item.stem}_space-MNI152NLin2009aSym_desc-changed_mask.nii.gz"
         changed, _ = read_voxels(item.path.with_name(name))
-        shuffled = found.relevance.reshape(-1).copy()
+        shuffled = relevance_map.reshape(-1).copy()
         inside = np.flatnonzero(_brain_patches(prepared.mask, patch))
         shuffled[inside] = rng.permutation(shuffled[inside])
-        for values, relevance in ((ratios, found.relevance), (chances, shuffled.reshape(found.relevance.shape))):
+        for values, relevance in ((ratios, relevance_map), (chances, shuffled.reshape(relevance_map.shape))):
             heat = from_model_order(enlarge(relevance, predictor.record.model.contract.shape))
             values.append(mask_ratio(heat, changed > 0, prepared.mask))
     subjects = [visit.subject_id for visit in sick]
@@ -244,9 +244,9 @@ def _localise(cohort: Path, run: Path, config: DemoConfig) -> dict[str, Any]:
             result[key] = {"value": None, "low": None, "high": None, "n": 0}
             continue
         numbers = np.array([v for v, _ in usable])
-        who = [s for _, s in usable]
+        people = [s for _, s in usable]
         result[key] = entry(
-            bootstrap_interval(np.mean, numbers, subjects=who, seed=config.seed), len(who), len(set(who))
+            bootstrap_interval(np.mean, numbers, subjects=people, seed=config.seed), len(people), len(set(people))
         )
     return result
 

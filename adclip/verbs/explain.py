@@ -146,18 +146,18 @@ def explain_one(predictor: Predictor, job: Job, config: ExplainConfig) -> tuple[
 
     prepared = predictor.prepare(job.item, ReadOptions(config.orientation, config.series))
     image = predictor.to_image(prepared)
-    told = predictor.complete(prepared, job.visit)
-    found = attribute(predictor, image, told, config.target)
-    prediction = with_flags(predictor.to_prediction(job.item, prepared, job.visit, found.answer), job.flags)
+    completed_visit = predictor.complete(prepared, job.visit)
+    attribution = attribute(predictor, image, completed_visit, config.target)
+    prediction = with_flags(predictor.to_prediction(job.item, prepared, job.visit, attribution.answer), job.flags)
     model = predictor.record.model
-    heat_dhw = enlarge(found.relevance, model.contract.shape)
+    heat_dhw = enlarge(attribution.relevance, model.contract.shape)
     heat = from_model_order(heat_dhw) * prepared.mask
 
     stem, folder = job.item.stem, config.out
-    name = f"{stem}_desc-{found.target}_relevance"
-    files = {"mni": f"{stem}_space-MNI152NLin2009aSym_desc-{found.target}_relevance.nii.gz"}
+    name = f"{stem}_desc-{attribution.target}_relevance"
+    files = {"mni": f"{stem}_space-MNI152NLin2009aSym_desc-{attribution.target}_relevance.nii.gz"}
     write_nifti(folder / files["mni"], heat.astype("float32"), model.contract.affine_xyz)
-    flags = [*prediction.flags, *found.flags]
+    flags = [*prediction.flags, *attribution.flags]
     if prepared.volume is not None:
         files["heatmap"] = f"{name}.nii.gz"
         on_scan = from_model_grid(to_model_order(heat), model.contract, prepared.scan_to_mni, prepared.volume)
@@ -167,37 +167,37 @@ def explain_one(predictor: Predictor, job: Job, config: ExplainConfig) -> tuple[
         files["heatmap"] = files["mni"]
 
     filling = torch.from_numpy(to_model_order(template_image(model.contract)).copy())[None, None].to(image.device)
-    curves = faithfulness(predictor, image, told, found, filling, config.seed)
+    curves = faithfulness(predictor, image, completed_visit, attribution, filling, config.seed)
     regions = share_by_region(heat, model.contract)
     files |= {"regions": f"{name}_regions.tsv", "faithfulness": f"{name}_faithfulness.json", "figure": f"{name}.png"}
     write_text(folder / files["regions"], _regions_tsv(regions))
     record = {
         "level": "deletion and insertion against one random order of patches",
         "method": "grad-eclip",
-        "target": found.target,
+        "target": attribution.target,
         "replacement": "the MNI152NLin2009aSym average brain on the model grid",
-        "roads": found.shares,
-        "flags": list(found.flags),
+        "roads": attribution.shares,
+        "flags": list(attribution.flags),
         **curves,
         "notice": prediction.notice,
     }
     write_text(folder / files["faithfulness"], json.dumps(record, indent=2) + "\n")
-    picture = _picture(stem, prepared, heat, found, prediction, model.contract)
+    picture = _picture(stem, prepared, heat, attribution, prediction, model.contract)
     write_bytes(folder / files["figure"], picture)
     gains = {key: curves[key] for key in ("deletion_gain", "insertion_gain")}
     explanation = Explanation(
-        prediction.scan, prediction.subject_id, prediction.session_id, prediction.status, found.target,
-        prediction.scores, prediction.probabilities, found.shares, gains, files, tuple(flags), prediction.notice,
+        prediction.scan, prediction.subject_id, prediction.session_id, prediction.status, attribution.target,
+        prediction.scores, prediction.probabilities, attribution.shares, gains, files, tuple(flags), prediction.notice,
     )  # fmt: skip
     return explanation, _section(explanation, prediction, regions, picture, predictor.record.task)
 
 
 def _picture(
-    stem: str, prepared: PreparedScan, heat: Any, found: Attribution, prediction: Prediction, contract: Any
+    stem: str, prepared: PreparedScan, heat: Any, attribution: Attribution, prediction: Prediction, contract: Any
 ) -> bytes:
     from adclip.prediction.figures import draw_overlay
 
-    title = f"{stem}: relevance for {found.target} (predicted {prediction.diagnosis})\n{prediction.notice}"
+    title = f"{stem}: relevance for {attribution.target} (predicted {prediction.diagnosis})\n{prediction.notice}"
     return draw_overlay(prepared.image, heat, contract, title)
 
 

@@ -101,7 +101,7 @@ def _to_result(config: FinetuneConfig, record: AdapterRecord, history: list[dict
 
 
 @dataclass(frozen=True)
-class Plan:
+class FinetunePlan:
     """What a fine-tuning would do.
 
     Parameters
@@ -124,7 +124,7 @@ class Plan:
         return dict(vars(self))
 
 
-def plan(config: FinetuneConfig, on_event: OnEvent = ignore) -> Plan:
+def plan(config: FinetuneConfig, on_event: OnEvent = ignore) -> FinetunePlan:
     """Say what `finetune` would do with the same settings, time one step, and write nothing."""
     from adclip.prediction.dataset import read_cohort
     from adclip.training.enrol import enrol
@@ -147,7 +147,7 @@ def plan(config: FinetuneConfig, on_event: OnEvent = ignore) -> Plan:
         len(of["train"]),
         len(of["validation"]),
     )
-    return Plan(
+    return FinetunePlan(
         {part: len(members) for part, members in enrolled.subjects.items()},
         {part: len(examples) for part, examples in of.items()},
         cost.minutes,

@@ -69,8 +69,8 @@ def predict(config: PredictConfig, on_event: OnEvent = ignore) -> PredictResult:
     on_event(Started("predicting", len(jobs)))
     for done, job in enumerate(jobs, 1):
         try:
-            found = predictor(job.item, job.visit, options)
-            predictions.append(with_flags(found, job.flags))
+            prediction = predictor(job.item, job.visit, options)
+            predictions.append(with_flags(prediction, job.flags))
         except AdclipError as error:
             errors.append(error)
             on_event(Failed(str(job.item.path), error.problem, error.remedy))
@@ -120,9 +120,11 @@ def find_jobs(
             and len(items) == len(table.rows) == 1
             and not rows_naming(table, item, origins.get(item.path, ()))
             and not (subject and _is_of(subject, visit))
-            and (other := _named_otherwise(item, visit))
+            and (row_subject := _named_otherwise(item, visit))
         ):
-            on_event(Warned(str(item.path), f"the only row of {meta} is of subject {other}; is it this person's?"))
+            on_event(
+                Warned(str(item.path), f"the only row of {meta} is of subject {row_subject}; is it this person's?")
+            )
             visit, flags = replace(visit, subject_id=item.subject_id), (*flags, "row_of_other_subject")
         jobs.append(Job(item, visit, flags))
     return jobs
@@ -201,15 +203,15 @@ def narrow(record: dict[str, Any]) -> dict[str, Any]:
 
     The rest is the same in all rows, or follows from these; the JSON lines have it.
     """
-    kept: dict[str, Any] = {}
+    flat_columns: dict[str, Any] = {}
     for column, entry in (record["volumes"] or {}).items():
         name = column.removesuffix("_mm3")
-        kept[column] = entry["mm3"]
+        flat_columns[column] = entry["mm3"]
         if entry["centile"] is not None:
-            kept[f"{name}_centile"] = entry["centile"]
+            flat_columns[f"{name}_centile"] = entry["centile"]
         if entry["asymmetry_percent"] is not None:
-            kept[f"{name}_asymmetry_percent"] = entry["asymmetry_percent"]
-    return {**record, "volumes": kept}
+            flat_columns[f"{name}_asymmetry_percent"] = entry["asymmetry_percent"]
+    return {**record, "volumes": flat_columns}
 
 
 def flatten(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -58,7 +58,7 @@ class PreprocessResult:
 
 
 @dataclass(frozen=True)
-class Plan:
+class PreprocessPlan:
     """What a run would do.
 
     Parameters
@@ -149,7 +149,7 @@ def preprocess(
     return PreprocessResult(out=config.out, rows=book.rows())
 
 
-def plan(config: PreprocessConfig, on_event: OnEvent = ignore) -> Plan:
+def plan(config: PreprocessConfig, on_event: OnEvent = ignore) -> PreprocessPlan:
     """Say what `preprocess` would do with the same settings, and write nothing.
 
     Raises
@@ -168,20 +168,22 @@ def plan(config: PreprocessConfig, on_event: OnEvent = ignore) -> Plan:
             on_event(Failed(str(item.path), error.problem, error.remedy))
             rows.append(_failed(item, error))
         else:
-            kept = item.preprocessed or work.find_finished(item) is not None
-            rows.append(to_row(item, "kept" if kept else "to do", flags=item.flags))
-    left = sum(row.status == "to do" for row in rows)
-    workers = choose_workers(config.workers, left, GB_EACH)
-    return Plan(tuple(rows), workers, left * SECONDS_EACH / workers / 60, workers * GB_EACH)
+            is_done = item.preprocessed or work.find_finished(item) is not None
+            rows.append(to_row(item, "kept" if is_done else "to do", flags=item.flags))
+    to_do = sum(row.status == "to do" for row in rows)
+    workers = choose_workers(config.workers, to_do, GB_EACH)
+    return PreprocessPlan(tuple(rows), workers, to_do * SECONDS_EACH / workers / 60, workers * GB_EACH)
 
 
 def _collect(config: PreprocessConfig, on_event: OnEvent) -> tuple[list[ScanItem], tuple[int, int] | None]:
     """Find the scans of this run and the share they are, and check what the user says of single ones."""
     items = find_scans(config.inputs)
-    known = {item.subject_id for item in items}
-    for who, _, _ in map(parse_override, config.overrides):
-        if who not in known:
-            raise ConfigError.bad_value("--override", f"no scan of subject `{who}`", "ids are shown by --dry-run")
+    subject_ids = {item.subject_id for item in items}
+    for subject_id, _, _ in map(parse_override, config.overrides):
+        if subject_id not in subject_ids:
+            raise ConfigError.bad_value(
+                "--override", f"no scan of subject `{subject_id}`", "ids are shown by --dry-run"
+            )
     shard = parse_shard(config.shard) if config.shard else None
     if shard is None and len(items) > 1 and (shard := shard_from_slurm()):
         on_event(Step(f"shard {shard[0]}/{shard[1]} from SLURM's array variables; --shard 1/1 takes all scans"))
@@ -212,7 +214,7 @@ def _check_out(out: Path, inputs: tuple[Path, ...]) -> None:
         raise OutputError(f"{out}: is a file, not a folder", "choose another --out")
     if (out / "dataset_description.json").is_file() and not is_our_dataset(out):
         raise OutputError(f"{out}: holds a dataset that adclip did not make", "choose another --out")
-    if any(is_folder(given) and given.resolve() == out.resolve() for given in inputs) and (
+    if any(is_folder(input_path) and input_path.resolve() == out.resolve() for input_path in inputs) and (
         not is_our_dataset(out) or holds_raw(out)
     ):
         raise verbs_errors.is_input(out)

@@ -93,27 +93,27 @@ def simulate(config: SimulateConfig, on_event: OnEvent = ignore) -> SimulateResu
     sources = _read_sources(config, on_event)
     fingerprint = cohort_fingerprint(config, contract, sources)
     _claim(config, fingerprint)
-    found: dict[int, list[VisitRecord]] = {}
+    records: dict[int, list[VisitRecord]] = {}
     for index in range(config.subjects):
         if earlier := read_record(config.out, index, fingerprint):
-            found[index] = earlier
-    kept = len(found)
-    if kept:
-        on_event(Step(f"{kept} of {config.subjects} subjects are there already"))
-    left = [index for index in range(config.subjects) if index not in found]
-    workers = choose_workers(config.workers, len(left), GB_EACH)
-    on_event(Started("simulating", len(left)))
+            records[index] = earlier
+    kept_subjects = len(records)
+    if kept_subjects:
+        on_event(Step(f"{kept_subjects} of {config.subjects} subjects are there already"))
+    pending = [index for index in range(config.subjects) if index not in records]
+    workers = choose_workers(config.workers, len(pending), GB_EACH)
+    on_event(Started("simulating", len(pending)))
     work = SubjectWork(config, contract, sources, fingerprint)
-    left = work.in_order_of_heads(left)
+    pending = work.in_order_of_heads(pending)
     failed: AdclipError | None = None
-    for done, outcome in enumerate(run_each(work, left, workers), 1):
+    for done, outcome in enumerate(run_each(work, pending, workers), 1):
         failed = failed or outcome.error
         if outcome.value is not None:
-            found[left[outcome.index]] = outcome.value
+            records[pending[outcome.index]] = outcome.value
             on_event(Advanced("simulating", done, outcome.value[0].person.subject_id))
     if failed is not None:
         raise failed
-    return _finish(config, [visit for index in sorted(found) for visit in found[index]], kept, on_event)
+    return _finish(config, [visit for index in sorted(records) for visit in records[index]], kept_subjects, on_event)
 
 
 def _read_sources(config: SimulateConfig, on_event: OnEvent) -> tuple[Path, ...]:
@@ -173,7 +173,9 @@ def _remove_cohort(out: Path) -> None:
         (out / name).unlink(missing_ok=True)
 
 
-def _finish(config: SimulateConfig, visits: Sequence[VisitRecord], kept: int, on_event: OnEvent) -> SimulateResult:
+def _finish(
+    config: SimulateConfig, visits: Sequence[VisitRecord], kept_subjects: int, on_event: OnEvent
+) -> SimulateResult:
     """Write what stands for the cohort as a whole."""
     from adclip.imaging.derivatives.files import write_dataset_description
     from adclip.simulation.oracle import FEWEST_FOR_ORACLE, measure_oracle
@@ -190,20 +192,20 @@ def _finish(config: SimulateConfig, visits: Sequence[VisitRecord], kept: int, on
     write_text(config.out / ORACLE, json.dumps({"numbers": oracle, "notice": SIMULATED_NOTICE}, indent=2) + "\n")
     if not oracle:
         on_event(Step(f"no oracle: it needs {FEWEST_FOR_ORACLE} subjects and every group"))
-    seen: dict[str, list[str]] = {}
+    diagnoses_by_subject: dict[str, list[str]] = {}
     for visit in visits:
-        seen.setdefault(visit.person.subject_id, []).append(visit.person.diagnosis)
-    counts = Counter(labels[0] for labels in seen.values())
+        diagnoses_by_subject.setdefault(visit.person.subject_id, []).append(visit.person.diagnosis)
+    counts = Counter(labels[0] for labels in diagnoses_by_subject.values())
     names = {"table": TABLE, "adnimerge": ADNIMERGE, "participants": PARTICIPANTS, "truth": TRUTH, "oracle": ORACLE}
     if config.measures:
         names |= {"measured": MEASURED, "table_measured": TABLE_MEASURED}
     return SimulateResult(
         out=config.out,
-        subjects=len(seen),
+        subjects=len(diagnoses_by_subject),
         scans=len(visits),
         counts={str(label): counts.get(str(label), 0) for label in Diagnosis},
-        converters=sum(len(set(labels)) > 1 for labels in seen.values()),
+        converters=sum(len(set(labels)) > 1 for labels in diagnoses_by_subject.values()),
         oracle=oracle,
         files={kind: str(config.out / name) for kind, name in names.items()},
-        kept=kept,
+        kept=kept_subjects,
     )

@@ -154,12 +154,12 @@ def _check_outputs(config: SynthesizeReportsConfig) -> None:
     outputs = [] if config.out is None else [config.out]
     if config.canonical is not None:
         outputs += [config.canonical, dictionary_path(config.canonical)]
-    seen: set[Path] = set()
+    resolved: set[Path] = set()
     for out in outputs:
         _check_out(out, config)
-        if out.resolve() in seen:
+        if out.resolve() in resolved:
             raise OutputError(f"{out}: would be written twice", "give --out and --write-canonical different names")
-        seen.add(out.resolve())
+        resolved.add(out.resolve())
         check_place(out)
 
 
@@ -179,12 +179,12 @@ def _summarise(table: Table) -> tuple[ColumnSummary, ...]:
             origins.setdefault(str(meaning.column), []).append(
                 f"{meaning.source} ({meaning.table})" if len(table.dialects) > 1 else meaning.source
             )
-    known = Counter(
+    known_counts = Counter(
         column for visit in table.rows for column in table.columns if getattr(visit, column) not in (None, "")
     )
     return tuple(
-        ColumnSummary(column, ", ".join(dict.fromkeys(origins.get(column, ("computed",)))), known[column],
-                      len(table.rows) - known[column])
+        ColumnSummary(column, ", ".join(dict.fromkeys(origins.get(column, ("computed",)))), known_counts[column],
+                      len(table.rows) - known_counts[column])
         for column in COLUMNS
         if column in table.columns
     )  # fmt: skip

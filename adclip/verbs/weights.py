@@ -64,8 +64,10 @@ def weights(config: WeightsConfig, on_event: OnEvent = ignore) -> WeightsResult:
     if config.action == "fetch":
         name = what or "m3d-clip"
         if name in KNOWN:
-            known = KNOWN[name]
-            on_event(Step(f"{name}: {known.repository}, licence {known.licence}, about {known.megabytes} MB"))
+            known_base = KNOWN[name]
+            on_event(
+                Step(f"{name}: {known_base.repository}, licence {known_base.licence}, about {known_base.megabytes} MB")
+            )
         base, fetched = store.fetch(name, config.revision, on_event, overwrite=config.overwrite)
         on_event(Step(f"{name}: licence {base.licence}, revision {base.revision}, SHA-256 {base.sha256}"))
         on_event(Step(f"{name}: {'fetched and verified' if fetched else 'was here already; verified'}"))

@@ -257,7 +257,7 @@ def test_masked_prompts_leave_the_text_as_it_was():
     plain.mm_language_proj.load_state_dict(with_prompts.mm_language_proj.state_dict())
     batch = make_batch()
     one, two = with_prompts.text_tokens(batch, 1, mask_prompts=True), plain.text_tokens(batch, 1)
-    shown = two.words[..., None]
+    shown = two.word_mask[..., None]
     torch.testing.assert_close(one.tokens * shown, two.tokens * shown, rtol=0, atol=1e-6)
     seen = with_prompts.text_tokens(batch, 1)
     assert float((seen.cls - two.cls).abs().max()) > 1e-4
@@ -293,7 +293,7 @@ def test_padding_does_not_change_a_text():
 
 def test_words_are_all_but_padding_and_the_closing_token():
     batch = make_batch()
-    assert batch.mask[0].sum() == batch.words[0].sum() + 1
+    assert batch.mask[0].sum() == batch.word_mask[0].sum() + 1
     assert batch.ids[0, 0] == 2 and batch.ids[0, batch.mask[0].sum() - 1] == 3  # [CLS] and [SEP] of vocab.txt
     assert not batch.ids[0][~batch.mask[0]].any()
 

@@ -169,8 +169,8 @@ TRAINING = (
     Mutant(
         "unknown_mmse_taught_as_the_mean",
         "adclip/training/losses.py",
-        "    known = ~torch.isnan(wanted)\n",
-        "    wanted = torch.nan_to_num(wanted)\n    known = ~torch.isnan(wanted)\n",
+        "    is_known = ~torch.isnan(target)\n",
+        "    target = torch.nan_to_num(target)\n    is_known = ~torch.isnan(target)\n",
         ("tests/training/test_losses.py",),
     ),
     Mutant(
@@ -204,8 +204,8 @@ TRAINING = (
     Mutant(
         "prediction_sets_measured_by_the_threshold_of_the_other_road",
         "adclip/evaluation/measure.py",
-        "[calibration.set_threshold if one else calibration.scan_only_set_threshold for one in has_report]",
-        "[calibration.set_threshold for one in has_report]",
+        "calibration.set_threshold if reported else calibration.scan_only_set_threshold for reported in has_report",
+        "calibration.set_threshold for reported in has_report",
         (f"{NUMBERS}::test_sets_are_measured_by_the_road_of_each_answer",),
     ),
     Mutant(
@@ -315,8 +315,8 @@ PREDICTION = (
     Mutant(
         "padding_of_a_text_changes_the_answer",
         "adclip/model/network.py",
-        'rearrange(text.words, "b k l -> (b k) l"),',
-        'torch.ones_like(rearrange(text.words, "b k l -> (b k) l")),',
+        'rearrange(text.word_mask, "b k l -> (b k) l"),',
+        'torch.ones_like(rearrange(text.word_mask, "b k l -> (b k) l")),',
         ("tests/training/test_loop.py::test_a_batch_answers_as_its_members_do", "tests/model/test_network.py"),
     ),
 )
@@ -353,8 +353,8 @@ EXPLANATION = (
     Mutant(
         "what_speaks_against_a_class_shown_as_speaking_for_it",
         "adclip/prediction/attribution.py",
-        "return scores[target] - others.mean()",
-        "return others.mean() - scores[target]",
+        "return scores[target] - other_scores.mean()",
+        "return other_scores.mean() - scores[target]",
         ("tests/test_attribution.py",),
     ),
     Mutant(
@@ -370,7 +370,7 @@ IMAGING = (
     Mutant(
         "headers_that_contradict_each_other_about_sides_believed",
         "adclip/imaging/formats/geometry.py",
-        'if _codes(np.linalg.solve(_directions(affine), _directions(other))) != "RAS":',
+        'if _codes(np.linalg.solve(_directions(affine), _directions(alternative))) != "RAS":',
         "if False:",
         ("tests/imaging/test_formats.py", "tests/imaging/test_files.py"),
     ),
@@ -461,7 +461,7 @@ IMAGING = (
     Mutant(
         "cut_derivative_taken_for_a_finished_one",
         "adclip/imaging/derivatives/currency.py",
-        "if not path.is_file() or path.stat().st_size != made.size:",
+        "if not path.is_file() or path.stat().st_size != file.size:",
         "if not path.is_file():",
         ("tests/verbs/test_preprocess.py", "tests/verbs/test_preprocess_again.py"),
     ),
@@ -623,15 +623,15 @@ METRICS = (
     Mutant(
         "balanced_accuracy_of_answers_for_another_mix",
         "adclip/evaluation/metrics/summary.py",
-        "told.class_mean(equal.argmax(axis=1) == truth, (0.0, 1.0))",
-        "told.class_mean(study.argmax(axis=1) == truth, (0.0, 1.0))",
+        "maker.class_mean(equal.argmax(axis=1) == truth, (0.0, 1.0))",
+        "maker.class_mean(study.argmax(axis=1) == truth, (0.0, 1.0))",
         (NUMBERS,),
     ),
     Mutant(
         "worse_estimate_of_the_mmse_told_as_better",
         "adclip/evaluation/metrics/comparison.py",
-        "away = np.abs(one.score - score) - np.abs(other.score - score)",
-        "away = np.abs(other.score - score) - np.abs(one.score - score)",
+        "error_difference = np.abs(first.score - score) - np.abs(second.score - score)",
+        "error_difference = np.abs(second.score - score) - np.abs(first.score - score)",
         ("tests/test_intervals.py::test_a_difference_below_zero_is_a_smaller_error",),
     ),
     Mutant(
@@ -644,8 +644,9 @@ METRICS = (
     Mutant(
         "mean_of_the_people_without_an_answer_counted",
         "adclip/evaluation/metrics/summary.py",
-        "rows = np.flatnonzero(np.isfinite(known) & np.isfinite(guessed))",
-        "known = np.nan_to_num(known)\n        rows = np.flatnonzero(np.isfinite(known) & np.isfinite(guessed))",
+        "rows = np.flatnonzero(np.isfinite(true_points) & np.isfinite(predicted_points))",
+        "true_points = np.nan_to_num(true_points)\n"
+        "        rows = np.flatnonzero(np.isfinite(true_points) & np.isfinite(predicted_points))",
         ("tests/test_metrics.py",),
     ),
 )

@@ -21,7 +21,7 @@ from adclip.config import TableOptions
 from adclip.domain import ScanItem
 from adclip.errors import LeakError, TableError
 from adclip.prediction.scoring import report_texts
-from adclip.training.reread import Reading, prove_unchanged
+from adclip.training.reread import TableReading, prove_unchanged
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "clinical"))
 from test_golden import GOLDEN, STUDIES
@@ -39,7 +39,7 @@ def prove(paths, policy="table"):
     items = tuple(
         ScanItem(Path(f"scan{n}.nii"), one.subject_id, one.session_id, True) for n, one in enumerate(table.rows)
     )
-    return prove_unchanged(Reading(items, table, {}), NOBODY, paths, options, write)
+    return prove_unchanged(TableReading(items, table, {}), NOBODY, paths, options, write)
 
 
 def study(name):
@@ -78,7 +78,7 @@ def test_a_table_that_somebody_writes_to_is_no_leak(tmp_path):
     cells = lines[1].split(",")
     path.write_text("\n".join([lines[0], ",".join([*cells[:place], "33", *cells[place + 1 :]]), *lines[2:]]) + "\n")
     with pytest.raises(TableError, match="not the same at a second reading"):
-        prove_unchanged(Reading(items, table, {}), NOBODY, [path], TableOptions(), write)
+        prove_unchanged(TableReading(items, table, {}), NOBODY, [path], TableOptions(), write)
 
 
 def test_no_dialect_reads_an_input_from_a_column_of_answers():

@@ -390,4 +390,4 @@ def test_the_kept_class_phrases_are_what_the_text_tower_says():
     torch.testing.assert_close(
         model.class_texts.tokens, fresh.tokens, rtol=0, atol=1e-5
     )  # single precision, any processor
-    assert torch.equal(model.class_texts.words, fresh.words)
+    assert torch.equal(model.class_texts.word_mask, fresh.word_mask)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from adclip.domain import FloatArray
 from adclip.evaluation.metrics.f1 import macro_f1_difference_interval
-from adclip.evaluation.metrics.intervals import Found, auc_difference_interval, class_mean_interval, mean_interval
+from adclip.evaluation.metrics.intervals import Estimate, auc_difference_interval, class_mean_interval, mean_interval
 from adclip.evaluation.metrics.resampling import RESAMPLES, studentised_interval
 from adclip.evaluation.metrics.summary import Entry, entry, odds, squares
 
@@ -37,8 +37,8 @@ class Judged:
 
 
 def compare(
-    one: Judged,
-    other: Judged,
+    first: Judged,
+    second: Judged,
     truth: NDArray[np.int64],
     class_order: Sequence[str],
     subjects: Sequence[str],
@@ -53,7 +53,7 @@ def compare(
 
     Parameters
     ----------
-    one, other : Judged
+    first, second : Judged
         Both of the same scans.
     truth : ndarray of int (N,)
         Places of the true classes in `class_order`.
@@ -82,17 +82,20 @@ def compare(
     single numbers, between the bounds of differences.
     """
     people = np.asarray(subjects, dtype=str)
-    wanted = _metrics(one, other, truth, class_order, people.tolist(), seed)
-    groups = {name: (np.arange(len(truth)), measured) for name, measured in wanted.items()}
+    metrics = _metrics(first, second, truth, class_order, people.tolist(), seed)
+    groups = {name: (np.arange(len(truth)), measured) for name, measured in metrics.items()}
     ends = f"auc_{class_order[-1].lower()}_vs_{class_order[0].lower()}"
     rows = np.flatnonzero((truth == len(class_order) - 1) | (truth == 0))
-    mine, theirs = (odds(method.equal[rows]) for method in (one, other))
-    groups[ends] = rows, partial(auc_difference_interval, truth[rows] > 0, mine, theirs, people[rows].tolist())
-    if score is not None and one.score is not None and other.score is not None:
-        away = np.abs(one.score - score) - np.abs(other.score - score)
-        known = np.flatnonzero(np.isfinite(away))
-        of = partial(studentised_interval, away[known], people[known].tolist(), resamples, seed)
-        groups[f"{score_name}_mae"] = known, of
+    first_odds, second_odds = (odds(method.equal[rows]) for method in (first, second))
+    groups[ends] = (
+        rows,
+        partial(auc_difference_interval, truth[rows] > 0, first_odds, second_odds, people[rows].tolist()),
+    )
+    if score is not None and first.score is not None and second.score is not None:
+        error_difference = np.abs(first.score - score) - np.abs(second.score - score)
+        scored_rows = np.flatnonzero(np.isfinite(error_difference))
+        of = partial(studentised_interval, error_difference[scored_rows], people[scored_rows].tolist(), resamples, seed)
+        groups[f"{score_name}_mae"] = scored_rows, of
     order = [name for name in groups if names is None or name in names]
     return {
         name: entry(groups[name][1](), len(groups[name][0]), len(np.unique(people[groups[name][0]])))
@@ -102,23 +105,25 @@ def compare(
 
 
 def _metrics(
-    one: Judged, other: Judged, truth: NDArray[Any], classes: Sequence[str], people: list[str], seed: int
-) -> dict[str, Callable[[], Found]]:
+    first: Judged, second: Judged, truth: NDArray[Any], classes: Sequence[str], people: list[str], seed: int
+) -> dict[str, Callable[[], Estimate]]:
     """Return how to compare the numbers that all scans have a part in."""
 
-    def gained(first: FloatArray, second: FloatArray) -> FloatArray:
-        result: FloatArray = (first.argmax(1) == truth).astype(float) - (second.argmax(1) == truth)
+    def gained(answers: FloatArray, reference: FloatArray) -> FloatArray:
+        result: FloatArray = (answers.argmax(1) == truth).astype(float) - (reference.argmax(1) == truth)
         return result
 
-    found: dict[str, Callable[[], Found]] = {
-        "accuracy": partial(mean_interval, gained(one.study, other.study), people, SIDES, seed),
-        "balanced_accuracy": partial(class_mean_interval, gained(one.equal, other.equal), truth, people, SIDES, seed),
+    metrics: dict[str, Callable[[], Estimate]] = {
+        "accuracy": partial(mean_interval, gained(first.study, second.study), people, SIDES, seed),
+        "balanced_accuracy": partial(
+            class_mean_interval, gained(first.equal, second.equal), truth, people, SIDES, seed
+        ),
         "macro_f1": partial(
-            macro_f1_difference_interval, truth, one.equal.argmax(1), other.equal.argmax(1), people, seed
+            macro_f1_difference_interval, truth, first.equal.argmax(1), second.equal.argmax(1), people, seed
         ),
     }
     for index, name in enumerate(classes):
-        scores = one.equal[:, index], other.equal[:, index]
-        found[f"auc_{name.lower()}_vs_rest"] = partial(auc_difference_interval, truth == index, *scores, people)
-    error = squares(truth, one.study) - squares(truth, other.study)
-    return found | {"brier": partial(mean_interval, error, people, (-2.0, 2.0), seed)}
+        scores = first.equal[:, index], second.equal[:, index]
+        metrics[f"auc_{name.lower()}_vs_rest"] = partial(auc_difference_interval, truth == index, *scores, people)
+    error = squares(truth, first.study) - squares(truth, second.study)
+    return metrics | {"brier": partial(mean_interval, error, people, (-2.0, 2.0), seed)}

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from adclip.domain import FloatArray
-from adclip.evaluation.metrics.intervals import CELLS, DRAWS, Found
+from adclip.evaluation.metrics.intervals import CELLS, DRAWS, Estimate
 from adclip.evaluation.metrics.resampling import rows_of
 
 
-def macro_f1_interval(y_true: ArrayLike, y_pred: ArrayLike, subjects: Sequence[str], seed: int = 0) -> Found:
+def macro_f1_interval(y_true: ArrayLike, y_pred: ArrayLike, subjects: Sequence[str], seed: int = 0) -> Estimate:
     """Estimate the macro F1 of integer arrays (N,) with its 95 % interval over subjects.
 
     Returns
@@ -30,27 +30,27 @@ def macro_f1_interval(y_true: ArrayLike, y_pred: ArrayLike, subjects: Sequence[s
     tables, sizes, classes = _tables(y_true, [y_pred], subjects)
     if classes < 2:
         return (math.nan, math.nan, math.nan) if not classes else (1.0, math.nan, math.nan)
-    missed, found = _added(classes)
-    return _ends(lambda known: _macro_f1(known[0], classes), tables, [[missed], [found]], sizes, seed)
+    missed_table, found_table = _added(classes)
+    return _ends(lambda weighted: _macro_f1(weighted[0], classes), tables, [[missed_table], [found_table]], sizes, seed)
 
 
 def macro_f1_difference_interval(
-    y_true: ArrayLike, one: ArrayLike, other: ArrayLike, subjects: Sequence[str], seed: int = 0
-) -> Found:
+    y_true: ArrayLike, first: ArrayLike, second: ArrayLike, subjects: Sequence[str], seed: int = 0
+) -> Estimate:
     """Estimate how much larger the macro F1 of one method's answers is than of another's, all integer arrays (N,).
 
     Notes
     -----
     As `macro_f1_interval`; the added person is found by one of the methods and missed by the other.
     """
-    tables, sizes, classes = _tables(y_true, [one, other], subjects)
+    tables, sizes, classes = _tables(y_true, [first, second], subjects)
     if classes < 2:
         return (math.nan, math.nan, math.nan) if not classes else (0.0, math.nan, math.nan)
-    missed, found = _added(classes)
+    missed_table, found_table = _added(classes)
     return _ends(
-        lambda known: _macro_f1(known[0], classes) - _macro_f1(known[1], classes),
+        lambda weighted: _macro_f1(weighted[0], classes) - _macro_f1(weighted[1], classes),
         tables,
-        [[missed, found], [found, missed]],
+        [[missed_table, found_table], [found_table, missed_table]],
         sizes,
         seed,
     )
@@ -62,7 +62,7 @@ def _ends(
     added: list[list[FloatArray]],
     sizes: FloatArray,
     seed: int,
-) -> Found:
+) -> Estimate:
     """Return the number and the outer quantiles of it under random weights; `added` are tables for the lower and the upper end."""
     estimate = float(number([table.sum(axis=0)[None] for table in tables])[0])
     random, ends = np.random.default_rng(seed), []
@@ -98,9 +98,15 @@ def _tables(
 
     def of(answer: NDArray[Any]) -> FloatArray:
         cells = rows[0] * size + answer
-        return np.array([np.bincount(cells[whose], minlength=size * size) for whose in scans], dtype=float)
+        return np.array(
+            [np.bincount(cells[rows_of_subject], minlength=size * size) for rows_of_subject in scans], dtype=float
+        )
 
-    return [of(answer) for answer in rows[1:]], np.array([len(whose) for whose in scans], dtype=float), size
+    return (
+        [of(answer) for answer in rows[1:]],
+        np.array([len(rows_of_subject) for rows_of_subject in scans], dtype=float),
+        size,
+    )
 
 
 def _macro_f1(tables: FloatArray, size: int) -> FloatArray:

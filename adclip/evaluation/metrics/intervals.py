@@ -18,12 +18,12 @@ from adclip.evaluation.metrics.values import auc, pearson_r, placements
 
 DRAWS = 4000  # of weights; an end then varies by about a fortieth of the half width
 CELLS = 2_000_000  # weights drawn at once, so that large cohorts fit into memory
-Found = tuple[float, float, float]
+Estimate = tuple[float, float, float]
 
 
 def mean_interval(
     values: ArrayLike, subjects: Sequence[str], bounds: tuple[float, float] = (0.0, 1.0), seed: int = 0
-) -> Found:
+) -> Estimate:
     """Estimate the mean of bounded values (N,) with its 95 % interval; of 0 and 1 it is a share.
 
     Parameters
@@ -92,7 +92,7 @@ def class_mean_interval(
     subjects: Sequence[str],
     bounds: tuple[float, float] = (0.0, 1.0),
     seed: int = 0,
-) -> Found:
+) -> Estimate:
     """Estimate the mean over classes of the classes' mean values: balanced accuracy, where values say what was right.
 
     Parameters
@@ -112,19 +112,19 @@ def class_mean_interval(
     .. [1] Zou & Donner 2008, Statistics in Medicine 27:1693-1702.
     """
     numbers, kinds, people = np.asarray(values, dtype=float), np.asarray(classes), np.asarray(subjects, dtype=str)
-    found = [
+    class_intervals = [
         mean_interval(numbers[kinds == kind], people[kinds == kind].tolist(), bounds, seed) for kind in np.unique(kinds)
     ]
-    if not found:
+    if not class_intervals:
         return math.nan, math.nan, math.nan
-    means, lows, highs = np.array(found).T
+    means, lows, highs = np.array(class_intervals).T
     estimate = float(means.mean())
     below = math.sqrt(float(((means - lows) ** 2).sum())) / len(means)
     above = math.sqrt(float(((highs - means) ** 2).sum())) / len(means)
     return estimate, max(estimate - below, bounds[0]), min(estimate + above, bounds[1])
 
 
-def auc_interval(cases: ArrayLike, score: ArrayLike, subjects: Sequence[str]) -> Found:
+def auc_interval(cases: ArrayLike, score: ArrayLike, subjects: Sequence[str]) -> Estimate:
     """Estimate the area under the ROC curve with its 95 % interval.
 
     Parameters
@@ -170,7 +170,7 @@ def auc_interval(cases: ArrayLike, score: ArrayLike, subjects: Sequence[str]) ->
     return estimate, low, high
 
 
-def auc_difference_interval(cases: ArrayLike, one: ArrayLike, other: ArrayLike, subjects: Sequence[str]) -> Found:
+def auc_difference_interval(cases: ArrayLike, first: ArrayLike, second: ArrayLike, subjects: Sequence[str]) -> Estimate:
     """Estimate how much larger the area is under the ROC curve of one score (N,) than of another on the same people.
 
     Notes
@@ -183,31 +183,37 @@ def auc_difference_interval(cases: ArrayLike, one: ArrayLike, other: ArrayLike, 
     .. [1] Zou 2007, Psychological Methods 12:399-413.
     .. [2] DeLong, DeLong & Clarke-Pearson 1988, Biometrics 44:837-845.
     """
-    first, second = (auc_interval(cases, score, subjects) for score in (one, other))
-    if not math.isfinite(first[0] + second[0]):
+    first_interval, second_interval = (auc_interval(cases, score, subjects) for score in (first, second))
+    if not math.isfinite(first_interval[0] + second_interval[0]):
         return math.nan, math.nan, math.nan
     people, truth = np.asarray(subjects, dtype=str), np.asarray(cases, dtype=bool)
     spread = np.zeros((2, 2))
     for side, rows in enumerate((truth, ~truth)):
-        whose = rows_of(people[rows].tolist())
-        if len(whose) > 1:
-            each = np.array([placements(truth, score)[side] for score in (one, other)])
-            sums = np.array([(each[:, scans] - each.mean(axis=1, keepdims=True)).sum(axis=1) for scans in whose])
-            spread += sums.T @ sums * len(whose) / (len(whose) - 1) / rows.sum() ** 2
+        subject_rows = rows_of(people[rows].tolist())
+        if len(subject_rows) > 1:
+            side_placements = np.array([placements(truth, score)[side] for score in (first, second)])
+            sums = np.array(
+                [
+                    (side_placements[:, scans] - side_placements.mean(axis=1, keepdims=True)).sum(axis=1)
+                    for scans in subject_rows
+                ]
+            )
+            spread += sums.T @ sums * len(subject_rows) / (len(subject_rows) - 1) / rows.sum() ** 2
     scale = math.sqrt(spread[0, 0] * spread[1, 1])
     # few people may rank alike by chance: theirs is never taken for a correlation of 1, which would leave no length
     fewest = min(len(np.unique(people[rows])) for rows in (truth, ~truth))
     shared = min(1.0, max(-1.0, float(spread[0, 1]) / scale)) * (1 - 1 / fewest) if scale > 1e-15 else 0.0
 
-    def away(mine: float, theirs: float) -> float:
-        return math.sqrt(max(mine**2 + theirs**2 - 2 * shared * mine * theirs, 0.0))
+    def combined_arm(first_arm: float, second_arm: float) -> float:
+        return math.sqrt(max(first_arm**2 + second_arm**2 - 2 * shared * first_arm * second_arm, 0.0))
 
-    estimate = first[0] - second[0]
-    below, above = away(first[0] - first[1], second[2] - second[0]), away(first[2] - first[0], second[0] - second[1])
+    estimate = first_interval[0] - second_interval[0]
+    below = combined_arm(first_interval[0] - first_interval[1], second_interval[2] - second_interval[0])
+    above = combined_arm(first_interval[2] - first_interval[0], second_interval[0] - second_interval[1])
     return estimate, max(estimate - below, -1.0), min(estimate + above, 1.0)
 
 
-def correlation_interval(first: ArrayLike, second: ArrayLike, subjects: Sequence[str]) -> Found:
+def correlation_interval(first: ArrayLike, second: ArrayLike, subjects: Sequence[str]) -> Estimate:
     """Estimate the correlation of two arrays (N,) with its 95 % interval on Fisher's scale.
 
     Returns
@@ -238,15 +244,15 @@ def correlation_interval(first: ArrayLike, second: ArrayLike, subjects: Sequence
 
 def _jackknife(first: ArrayLike, second: ArrayLike, subjects: Sequence[str]) -> float:
     """Return the standard error of Fisher's z of the correlation, from leaving each subject out in turn."""
-    a, b = (np.asarray(one, dtype=float) for one in (first, second))
+    a, b = (np.asarray(variable, dtype=float) for variable in (first, second))
     a, b = a - a.mean(), b - b.mean()
     terms = np.stack([np.ones(len(a)), a, b, a * a, b * b, a * b])
     own = np.array([terms[:, rows].sum(axis=1) for rows in rows_of(subjects)])
     count, x, y, xx, yy, xy = (own.sum(axis=0) - own).T
     spread = np.sqrt(np.maximum((xx - x * x / count) * (yy - y * y / count), 0.0))
     # without the one who differs the others may be constant, or lie on a line: such a z is cut where 1 cannot be told from it
-    left = np.divide(xy - x * y / count, spread, out=np.zeros(len(own)), where=spread > 0)
-    z = np.arctanh(np.clip(left, -1 + 1e-9, 1 - 1e-9))
+    correlations = np.divide(xy - x * y / count, spread, out=np.zeros(len(own)), where=spread > 0)
+    z = np.arctanh(np.clip(correlations, -1 + 1e-9, 1 - 1e-9))
     return float(math.sqrt((len(z) - 1) / len(z) * ((z - z.mean()) ** 2).sum()))
 
 

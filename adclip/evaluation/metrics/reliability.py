@@ -77,22 +77,26 @@ def perfect_band(
     ----------
     .. [1] Vaicenavicius et al. 2019, Evaluating model calibration in classification, AISTATS: consistency resampling.
     """
-    told = np.asarray(probabilities, dtype=float)
-    if not len(told):
+    forecasts = np.asarray(probabilities, dtype=float)
+    if not len(forecasts):
         return Band(math.nan, math.nan, math.nan)
-    owner = np.arange(len(told)) if subjects is None else np.unique(np.asarray(subjects, str), return_inverse=True)[1]
-    confidence, answer = told.max(axis=1), told.argmax(axis=1)
-    ladder = None if shares is None else (put_back(told, shares)).cumsum(axis=1)[:, :-1]
-    random, found = np.random.default_rng(seed), []
-    block = max(1, _CELLS // (len(told) * told.shape[1]))
+    owner = (
+        np.arange(len(forecasts)) if subjects is None else np.unique(np.asarray(subjects, str), return_inverse=True)[1]
+    )
+    confidence, answer = forecasts.max(axis=1), forecasts.argmax(axis=1)
+    ladder = None if shares is None else (put_back(forecasts, shares)).cumsum(axis=1)[:, :-1]
+    random, error_blocks = np.random.default_rng(seed), []
+    block = max(1, _CELLS // (len(forecasts) * forecasts.shape[1]))
     for start in range(0, draws, block):
         chance = random.random((min(block, draws - start), int(owner.max()) + 1))[:, owner]
         if ladder is None:
-            found.append(_errors(confidence, chance < confidence, np.full(chance.shape, 1 / len(told)), bins))
+            error_blocks.append(
+                _errors(confidence, chance < confidence, np.full(chance.shape, 1 / len(forecasts)), bins)
+            )
         else:
             truth = (chance[..., None] >= ladder).sum(axis=-1)
-            found.append(_errors(confidence, truth == answer, _weights(truth, told.shape[1]), bins))
-    errors = np.concatenate(found)
+            error_blocks.append(_errors(confidence, truth == answer, _weights(truth, forecasts.shape[1]), bins))
+    errors = np.concatenate(error_blocks)
     low, high = np.quantile(errors, [0.025, 0.975])
     return Band(float(errors.mean()), float(low), float(high))
 

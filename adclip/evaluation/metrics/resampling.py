@@ -75,14 +75,14 @@ def bootstrap_interval(
     level = _level(len(scans))
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # degenerate resamples are told by NaN
-        found = stats.bootstrap(
+        bootstrap = stats.bootstrap(
             groups, of_people, n_resamples=n, vectorized=False, confidence_level=level, rng=np.random.default_rng(seed)
         )
-    values = np.asarray(found.bootstrap_distribution)
+    values = np.asarray(bootstrap.bootstrap_distribution)
     defined = values[np.isfinite(values)]
     if len(defined) < n / 2 or np.ptp(defined) <= 1e-12 * max(1.0, abs(estimate)):
         return estimate, math.nan, math.nan
-    low, high = found.confidence_interval
+    low, high = bootstrap.confidence_interval
     if not (math.isfinite(low) and math.isfinite(high)):
         low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
     return estimate, min(float(low), estimate), max(float(high), estimate)
@@ -102,7 +102,7 @@ def _groups(scans: Sequence[NDArray[Any]], strata: ArrayLike | None) -> tuple[ND
     if strata is None:
         return (places,)
     of = np.asarray(strata)[[rows[0] for rows in scans]] if len(scans) else places
-    return tuple(places[of == one] for one in np.unique(of))
+    return tuple(places[of == stratum] for stratum in np.unique(of))
 
 
 def _level(people: int) -> float:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from adclip.domain import FloatArray
 from adclip.evaluation.metrics import intervals
 from adclip.evaluation.metrics.f1 import macro_f1_interval
-from adclip.evaluation.metrics.intervals import Found
+from adclip.evaluation.metrics.intervals import Estimate
 from adclip.evaluation.metrics.reliability import ece, perfect_band
 from adclip.evaluation.metrics.resampling import RESAMPLES, studentised_interval
 
@@ -23,13 +23,13 @@ ALL_AGREE = "all resamples agree"  # why a number has no interval, in the word o
 TOO_FEW = "too few subjects"
 
 
-def entry(found: Found, count: int, people: int) -> Entry:
+def entry(estimate: Estimate, count: int, people: int) -> Entry:
     """Return `value`, `low`, `high`, `n`, and `note` where a number has no interval; None for what is not finite."""
-    value, low, high = (float(number) if math.isfinite(number) else None for number in found)
-    told: Entry = {"value": value, "low": low, "high": high, "n": count}
+    value, low, high = (float(number) if math.isfinite(number) else None for number in estimate)
+    record: Entry = {"value": value, "low": low, "high": high, "n": count}
     if value is not None and low is None:
-        told["note"] = ALL_AGREE if people >= FEWEST else TOO_FEW
-    return told
+        record["note"] = ALL_AGREE if people >= FEWEST else TOO_FEW
+    return record
 
 
 def summarise_mean(
@@ -53,12 +53,12 @@ def summarise_mean(
     numbers = _with_nan(values)
     rows = np.flatnonzero(np.isfinite(numbers))
     people = [subjects[int(row)] for row in rows]
-    found = (
+    estimate = (
         studentised_interval(numbers[rows], people, seed=seed)
         if bounds is None
         else intervals.mean_interval(numbers[rows], people, bounds, seed)
     )
-    return entry(found, len(rows), len(set(people)))
+    return entry(estimate, len(rows), len(set(people)))
 
 
 def summarise(
@@ -123,36 +123,36 @@ def summarise(
     equal = np.asarray(probabilities, dtype=float).reshape(len(truth), len(classes))
     study = equal if as_in_study is None else np.asarray(as_in_study, dtype=float).reshape(equal.shape)
     people = np.asarray(subjects, dtype=str)
-    told = _Telling(truth, people, seed)
+    maker = _EntryMaker(truth, people, seed)
     result: dict[str, Entry] = {}
-    result["accuracy"] = told.share(study.argmax(axis=1) == truth)
-    result["balanced_accuracy"] = told.class_mean(equal.argmax(axis=1) == truth, (0.0, 1.0))
-    result["macro_f1"] = told.of(macro_f1_interval(truth, equal.argmax(axis=1), people.tolist(), seed))
+    result["accuracy"] = maker.share(study.argmax(axis=1) == truth)
+    result["balanced_accuracy"] = maker.class_mean(equal.argmax(axis=1) == truth, (0.0, 1.0))
+    result["macro_f1"] = maker.of(macro_f1_interval(truth, equal.argmax(axis=1), people.tolist(), seed))
     for index, name in enumerate(classes):
-        result[f"auc_{name.lower()}_vs_rest"] = told.area(truth == index, equal[:, index])
+        result[f"auc_{name.lower()}_vs_rest"] = maker.area(truth == index, equal[:, index])
     last = len(classes) - 1
     ends = (truth == last) | (truth == 0)
-    result[f"auc_{classes[-1].lower()}_vs_{classes[0].lower()}"] = told.area(truth == last, odds(equal), ends)
-    result["brier"] = told.of(intervals.mean_interval(squares(truth, study), people.tolist(), (0.0, 2.0), seed))
-    result |= told.reliability("ece", study, None)
+    result[f"auc_{classes[-1].lower()}_vs_{classes[0].lower()}"] = maker.area(truth == last, odds(equal), ends)
+    result["brier"] = maker.of(intervals.mean_interval(squares(truth, study), people.tolist(), (0.0, 2.0), seed))
+    result |= maker.reliability("ece", study, None)
     if as_in_study is not None and len(truth):
-        result["brier_equal"] = told.class_mean(squares(truth, equal), (0.0, 2.0))
-        result |= told.reliability("ece_equal", equal, np.bincount(truth, minlength=len(classes)))
+        result["brier_equal"] = maker.class_mean(squares(truth, equal), (0.0, 2.0))
+        result |= maker.reliability("ece_equal", equal, np.bincount(truth, minlength=len(classes)))
     if len(truth):
         common = classes.index(majority) if majority is not None else int(np.bincount(truth).argmax())
-        result["majority_accuracy"] = told.share(truth == common)
+        result["majority_accuracy"] = maker.share(truth == common)
         # who always says one class finds all of it and none of the others, whoever is asked: nothing varies
         recall = float((truth == common).any()) / len(np.unique(truth))
-        result["majority_balanced_accuracy"] = told.of((recall, recall, recall))
+        result["majority_balanced_accuracy"] = maker.of((recall, recall, recall))
     if mmse_true is not None and mmse_pred is not None:
-        known, guessed = _with_nan(mmse_true), _with_nan(mmse_pred)
-        rows = np.flatnonzero(np.isfinite(known) & np.isfinite(guessed))
-        who = people[rows].tolist()
-        away = np.abs(known[rows] - guessed[rows])
-        value, low, high = studentised_interval(away, who, resamples, seed)
-        result[f"{score_name}_mae"] = entry((value, max(low, 0.0), high), len(rows), len(set(who)))
-        found = intervals.correlation_interval(known[rows], guessed[rows], who)
-        result[f"{score_name}_r"] = entry(found, len(rows), len(set(who)))
+        true_points, predicted_points = _with_nan(mmse_true), _with_nan(mmse_pred)
+        rows = np.flatnonzero(np.isfinite(true_points) & np.isfinite(predicted_points))
+        subject_ids = people[rows].tolist()
+        errors = np.abs(true_points[rows] - predicted_points[rows])
+        value, low, high = studentised_interval(errors, subject_ids, resamples, seed)
+        result[f"{score_name}_mae"] = entry((value, max(low, 0.0), high), len(rows), len(set(subject_ids)))
+        estimate = intervals.correlation_interval(true_points[rows], predicted_points[rows], subject_ids)
+        result[f"{score_name}_r"] = entry(estimate, len(rows), len(set(subject_ids)))
     return result
 
 
@@ -164,21 +164,21 @@ def squares(truth: NDArray[Any], probabilities: FloatArray) -> FloatArray:
 
 def odds(probabilities: FloatArray) -> FloatArray:
     """Return the last class' share of last and first (N,); even where both are impossible."""
-    both = probabilities[:, -1] + probabilities[:, 0]
-    result: FloatArray = np.divide(probabilities[:, -1], both, out=np.full(len(both), 0.5), where=both > 0)
+    total = probabilities[:, -1] + probabilities[:, 0]
+    result: FloatArray = np.divide(probabilities[:, -1], total, out=np.full(len(total), 0.5), where=total > 0)
     return result
 
 
 @dataclass(frozen=True)
-class _Telling:
+class _EntryMaker:
     """Entries about the same scans."""
 
     truth: NDArray[Any]
     people: NDArray[Any]
     seed: int
 
-    def of(self, found: Found) -> Entry:
-        return entry(found, len(self.truth), len(np.unique(self.people)))
+    def of(self, estimate: Estimate) -> Entry:
+        return entry(estimate, len(self.truth), len(np.unique(self.people)))
 
     def share(self, right: NDArray[Any]) -> Entry:
         return self.of(intervals.mean_interval(right, self.people.tolist(), (0.0, 1.0), self.seed))
@@ -188,8 +188,10 @@ class _Telling:
 
     def area(self, cases: NDArray[Any], score: FloatArray, rows: NDArray[Any] | None = None) -> Entry:
         chosen = np.arange(len(self.truth)) if rows is None else np.flatnonzero(rows)
-        who = self.people[chosen].tolist()
-        return entry(intervals.auc_interval(cases[chosen], score[chosen], who), len(chosen), len(set(who)))
+        subject_ids = self.people[chosen].tolist()
+        return entry(
+            intervals.auc_interval(cases[chosen], score[chosen], subject_ids), len(chosen), len(set(subject_ids))
+        )
 
     def reliability(self, name: str, probabilities: FloatArray, counts: NDArray[Any] | None) -> dict[str, Entry]:
         """Return the ECE, a perfect model's, and what the first has more; `counts` of the classes weigh them alike."""

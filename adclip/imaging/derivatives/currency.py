@@ -55,9 +55,9 @@ def read_whole(out: Path, item: ScanItem) -> Sidecar | None:
     sidecar = read_sidecar(derivative_path(out, item))
     if sidecar is None or not {"image", "mask", "xfm", "figure"} <= sidecar.files.keys():
         return None
-    for made in sidecar.files.values():
-        path = out / made.path
-        if not path.is_file() or path.stat().st_size != made.size:
+    for file in sidecar.files.values():
+        path = out / file.path
+        if not path.is_file() or path.stat().st_size != file.size:
             return None
     return sidecar
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from adclip.errors import ScanError
 
 
-def wrong_grid(path: Path | str, found: tuple[int, ...], wanted: tuple[int, ...]) -> ScanError:
+def wrong_grid(path: Path | str, shape: tuple[int, ...], expected_shape: tuple[int, ...]) -> ScanError:
     return ScanError(
-        f"{path}: preprocessed on a grid of {found}, the model needs {wanted}",
+        f"{path}: preprocessed on a grid of {shape}, the model needs {expected_shape}",
         "preprocess the raw scan again for this model: `adclip preprocess SCANS --out DIR --model NAME`",
     )
 

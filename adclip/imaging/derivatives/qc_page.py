@@ -134,8 +134,8 @@ def _verdict(entry: QcEntry) -> str:
 
 
 def _values(entries: Sequence[QcEntry], name: str) -> list[float]:
-    found = (entry.numbers.get(name) for entry in entries)
-    return sorted(float(value) for value in found if value is not None and np.isfinite(value))
+    measurements = (entry.numbers.get(name) for entry in entries)
+    return sorted(float(value) for value in measurements if value is not None and np.isfinite(value))
 
 
 def _show(number: int, entry: QcEntry, groups: Mapping[str, list[float]]) -> dict[str, Any]:

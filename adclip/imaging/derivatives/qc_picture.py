@@ -72,20 +72,20 @@ def draw_qc(
     height = sum(row[0].height + GAP for row in rows) + GAP
     canvas = Image.new("RGB", (width, height))
     pen = ImageDraw.Draw(canvas)
-    top = GAP
+    top_px = GAP
     for axis, (row, places) in enumerate(zip(rows, SLICES_MM, strict=True)):
         room = width - sum(panel.width for panel in row)
-        left = room // 4
+        left_px = room // 4
         for panel, place in zip(row, places, strict=True):
-            canvas.paste(panel, (left, top))
+            canvas.paste(panel, (left_px, top_px))
             write = partial(pen.text, fill=TEXT_COLOR, stroke_width=1, stroke_fill=(0, 0, 0))
-            write((left + 2, top), f"{'xyz'[axis]} {place:+.0f}")
+            write((left_px + 2, top_px), f"{'xyz'[axis]} {place:+.0f}")
             if axis:
-                low = top + panel.height - 13
-                write((left + 2, low), "L")
-                write((left + panel.width - 9, low), "R")
-            left += panel.width + room // 4
-        top += row[0].height + GAP
+                bottom_px = top_px + panel.height - 13
+                write((left_px + 2, bottom_px), "L")
+                write((left_px + panel.width - 9, bottom_px), "R")
+            left_px += panel.width + room // 4
+        top_px += row[0].height + GAP
     stream = io.BytesIO()
     canvas.save(stream, format="WEBP", quality=QUALITY, method=4)
     return stream.getvalue()
@@ -102,10 +102,10 @@ class _Shading:
         from scipy import ndimage
 
         voxels = points_mm @ self._to_voxels[:3, :3].T + self._to_voxels[:3, 3]
-        found = ndimage.map_coordinates(
+        intensities = ndimage.map_coordinates(
             self._array, np.moveaxis(voxels, -1, 0), order=1, mode="constant", cval=self._low, prefilter=False
         )
-        scaled = (found - self._low) / max(self._high - self._low, 1e-6)
+        scaled = (intensities - self._low) / max(self._high - self._low, 1e-6)
         return np.asarray(np.clip(scaled, 0, 1) * 235, dtype=np.uint8)
 
 
@@ -140,10 +140,10 @@ def _draw_slice(
 ) -> Image.Image:
     from PIL import Image
 
-    across, up = (one for one in range(3) if one != axis)
+    across, up = (plane_axis for plane_axis in range(3) if plane_axis != axis)
     sizes, origin = np.array(contract.spacing_xyz_mm), contract.affine_xyz[:3, 3]
     extent = np.array(contract.shape_xyz) * sizes
-    columns, rows = (round(float(extent[one] / PIXEL_MM)) for one in (across, up))
+    columns, rows = (round(float(extent[plane_axis] / PIXEL_MM)) for plane_axis in (across, up))
     points = np.empty((rows, columns, 3))
     points[..., axis] = place_mm
     points[..., across] = origin[across] - sizes[across] / 2 + (np.arange(columns) + 0.5) * PIXEL_MM

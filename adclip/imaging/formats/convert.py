@@ -43,14 +43,29 @@ def converted(path: Path, series: DicomSeries) -> Iterator[Path]:
     """
     program = _find_program()
     with private_folder() as private:
-        taken, made = private / "dicom", private / "nifti"
-        taken.mkdir()
-        made.mkdir()
+        input_folder, output_folder = private / "dicom", private / "nifti"
+        input_folder.mkdir()
+        output_folder.mkdir()
         for number, file in enumerate(series.paths):
-            _link(file.resolve(), taken / f"{number:06d}.dcm")
+            _link(file.resolve(), input_folder / f"{number:06d}.dcm")
         # -b n: no sidecar, which would repeat tags; -f: no tag in a file name; -x i: as the scanner stored it, neither
         # cropped nor turned; -g i: the user's own defaults for dcm2niix play no part.
-        command = [program, "-g", "i", "-b", "n", "-z", "n", "-x", "i", "-f", "scan", "-o", str(made), str(taken)]
+        command = [
+            program,
+            "-g",
+            "i",
+            "-b",
+            "n",
+            "-z",
+            "n",
+            "-x",
+            "i",
+            "-f",
+            "scan",
+            "-o",
+            str(output_folder),
+            str(input_folder),
+        ]
         try:
             done = subprocess.run(  # noqa: S603  the program comes from a package, the arguments from here
                 command,
@@ -65,7 +80,7 @@ def converted(path: Path, series: DicomSeries) -> Iterator[Path]:
             raise imaging_errors.conversion_failed(path, f"dcm2niix took longer than {TIMEOUT_S} s") from None
         except OSError:
             raise MissingPackageError.broken("dcm2niix") from None
-        files = [file for file in made.iterdir() if file.suffix == ".nii"]
+        files = [file for file in output_folder.iterdir() if file.suffix == ".nii"]
         if not files or done.returncode != 0:  # a file cut short ends here
             raise imaging_errors.conversion_failed(
                 path, f"dcm2niix ended with code {done.returncode}, {len(files)} images"
@@ -87,11 +102,11 @@ def check_agreement(path: Path, series: DicomSeries, affine: FloatArray, shape: 
         raise imaging_errors.conversion_failed(
             path, f"dcm2niix made a volume of {shape}, the headers say {series.shape}"
         )
-    mine, theirs = _corners(series.geometry.affine, series.shape), _corners(affine, shape)
-    away = np.linalg.norm(mine[:, None] - theirs[None], axis=2).min(axis=1).max()
-    if away > AGREE_SHARE * float(np.linalg.norm(affine[:3, :3], axis=0).min()):
+    header_corners, converted_corners = _corners(series.geometry.affine, series.shape), _corners(affine, shape)
+    distance_mm = np.linalg.norm(header_corners[:, None] - converted_corners[None], axis=2).min(axis=1).max()
+    if distance_mm > AGREE_SHARE * float(np.linalg.norm(affine[:3, :3], axis=0).min()):
         raise imaging_errors.conversion_failed(
-            path, f"dcm2niix puts the volume {away:.1f} mm from where the headers do"
+            path, f"dcm2niix puts the volume {distance_mm:.1f} mm from where the headers do"
         )
 
 

@@ -39,14 +39,14 @@ class DicomSeries:
     geometry: Geometry
 
 
-def read_series(path: Path, wanted: str | None = None) -> DicomSeries:
+def read_series(path: Path, selector: str | None = None) -> DicomSeries:
     """Read the headers of a DICOM folder, or of one multi-frame file, and choose the series to use.
 
     Parameters
     ----------
     path : Path
         A folder whose own files are looked at, not its subfolders; or a file that holds a whole volume.
-    wanted : str or None
+    selector : str or None
         Where the folder holds several series: the number of one, its place among them (`2of3`, as the error lists those
         that no number tells apart), or its SeriesInstanceUID.
 
@@ -63,7 +63,7 @@ def read_series(path: Path, wanted: str | None = None) -> DicomSeries:
         person.
     """
     with _quiet():
-        return _read_series(path, wanted)
+        return _read_series(path, selector)
 
 
 def series_files(path: Path) -> list[tuple[Path, ...]]:
@@ -78,8 +78,8 @@ def series_files(path: Path) -> list[tuple[Path, ...]]:
         return [tuple(file for file, _ in series) for series in _group(path).values()]
 
 
-def _read_series(path: Path, wanted: str | None) -> DicomSeries:
-    series = _choose(path, _group(path), wanted)
+def _read_series(path: Path, selector: str | None) -> DicomSeries:
+    series = _choose(path, _group(path), selector)
     headers = [header for _, header in series]
     modality = str(headers[0].get("Modality", "MR")).strip().upper()
     if modality not in ("MR", ""):
@@ -157,21 +157,21 @@ def _quiet() -> Iterator[None]:
         log.setLevel(level)
 
 
-def _choose(path: Path, groups: dict[str, _Series], wanted: str | None) -> _Series:
-    if wanted is None:
+def _choose(path: Path, groups: dict[str, _Series], selector: str | None) -> _Series:
+    if selector is None:
         if len(groups) > 1:
             raise errors.several_series(path, _list(groups.values()))
         return next(iter(groups.values()))
-    if wanted in groups:
-        return groups[wanted]
-    found = [series for place, series in _places(groups.values()) if place == wanted]
-    found = found or [series for series in groups.values() if str(_number(series)) == wanted]
-    if len(found) > 1:
-        same = (_number(series) for series in found)
-        raise errors.same_series_number(path, wanted, _list(groups.values(), only=set(same)))
-    if not found:
-        raise errors.no_such_series(path, wanted[:64], _list(groups.values()))
-    return found[0]
+    if selector in groups:
+        return groups[selector]
+    matches = [series for place, series in _places(groups.values()) if place == selector]
+    matches = matches or [series for series in groups.values() if str(_number(series)) == selector]
+    if len(matches) > 1:
+        same = (_number(series) for series in matches)
+        raise errors.same_series_number(path, selector, _list(groups.values(), only=set(same)))
+    if not matches:
+        raise errors.no_such_series(path, selector[:64], _list(groups.values()))
+    return matches[0]
 
 
 def _places(groups: Iterable[_Series]) -> list[tuple[str, _Series]]:

@@ -48,13 +48,15 @@ def not_mgh(path: Path | str) -> ScanError:
     return ScanError(f"{path}: no MGH header found", "copy it again, or convert it: `mri_convert IN OUT.nii.gz`")
 
 
-def half_a_pair(path: Path | str, other: str) -> ScanError:
-    return ScanError(f"{path}: one file of a pair, and {other} is missing", "put the .hdr and the .img side by side")
-
-
-def truncated(path: Path | str, expected: int, found: int) -> ScanError:
+def half_a_pair(path: Path | str, missing_name: str) -> ScanError:
     return ScanError(
-        f"{path}: the header promises {expected} bytes of voxels, the file holds {found}",
+        f"{path}: one file of a pair, and {missing_name} is missing", "put the .hdr and the .img side by side"
+    )
+
+
+def truncated(path: Path | str, expected_bytes: int, available_bytes: int) -> ScanError:
+    return ScanError(
+        f"{path}: the header promises {expected_bytes} bytes of voxels, the file holds {available_bytes}",
         "copy or download it again; it was cut short",
     )
 
@@ -176,17 +178,17 @@ def several_series(path: Path | str, listing: str) -> ScanError:
     )
 
 
-def no_such_series(path: Path | str, wanted: str, listing: str) -> ScanError:
+def no_such_series(path: Path | str, selector: str, listing: str) -> ScanError:
     first = listing.split(" ")[0]
     return ScanError(
-        f"{path}: no DICOM series {wanted}; there are: {listing}",
+        f"{path}: no DICOM series {selector}; there are: {listing}",
         f"choose by the word a series is listed under, such as `--series {first}`",
     )
 
 
-def same_series_number(path: Path | str, wanted: str, listing: str) -> ScanError:
+def same_series_number(path: Path | str, number: str, listing: str) -> ScanError:
     return ScanError(
-        f"{path}: more than one DICOM series has the number {wanted}: {listing}",
+        f"{path}: more than one DICOM series has the number {number}: {listing}",
         f"choose one by the word it is listed under, such as `--series {listing.split(' ')[0]}`",
     )
 

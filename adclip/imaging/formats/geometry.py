@@ -110,12 +110,12 @@ def choose_affine(
         elif declared is not None and declared != _codes(affine):
             flags.append("orientation_option_ignored")
     with np.errstate(over="ignore"):
-        found = np.linalg.norm(affine[:3, :3], axis=0)
-    _check_extent(path, found, shape, unit)
+        voxel_mm = np.linalg.norm(affine[:3, :3], axis=0)
+    _check_extent(path, voxel_mm, shape, unit)
     if unit in _UNITS:
         flags.append("units_doubtful")
     stated = np.abs(np.asarray(sizes, dtype=np.float64))
-    if not np.allclose(stated, found, rtol=SIZE_SHARE, atol=0):
+    if not np.allclose(stated, voxel_mm, rtol=SIZE_SHARE, atol=0):
         flags.append("pixdim_disagrees")
         facts["pixdim_mm"] = [round(float(size), 4) if np.isfinite(size) else None for size in stated]
     if _shear(affine) > SLIGHT_SHEAR:
@@ -125,7 +125,7 @@ def choose_affine(
         "stored_orientation": _codes(affine),
         "obliquity_deg": _obliquity(affine),
         "shape": list(shape),
-        "voxel_mm": [round(float(size), 4) for size in found],
+        "voxel_mm": [round(float(size), 4) for size in voxel_mm],
         **facts,
     }
     return Geometry(affine=affine, flags=tuple(flags), facts=facts)
@@ -136,10 +136,10 @@ def with_facts(geometry: Geometry, **facts: Any) -> Geometry:
     return replace(geometry, facts={**geometry.facts, **facts})
 
 
-def corner_distance(one: FloatArray, other: FloatArray, shape: tuple[int, int, int]) -> float:
+def corner_distance(first: FloatArray, second: FloatArray, shape: tuple[int, int, int]) -> float:
     """Largest distance in mm between where two affines put the corner voxels of one grid."""
     corners = np.array([(*index, 1) for index in itertools.product(*((0, size - 1) for size in shape))], dtype=float)
-    return float(np.linalg.norm((corners @ (one - other).T)[:, :3], axis=1).max())
+    return float(np.linalg.norm((corners @ (first - second).T)[:, :3], axis=1).max())
 
 
 # ----------------------------------------------------------------------------------------------- the table
@@ -157,13 +157,13 @@ def _choose_valid(
     if not valid:
         raise formats_errors.bad_affine(path, "; ".join(f"{name}: {fault}" for name, fault in faults.items()))
     flags.extend(f"{name}_invalid" for name, fault in faults.items() if fault)
-    (used, affine), *others = valid.items()
-    for name, other in others:
-        if _codes(np.linalg.solve(_directions(affine), _directions(other))) != "RAS":
+    (used, affine), *alternatives = valid.items()
+    for name, alternative in alternatives:
+        if _codes(np.linalg.solve(_directions(affine), _directions(alternative))) != "RAS":
             raise formats_errors.bad_affine(
                 path, f"{used} and {name} contradict each other about the directions of the axes"
             )
-        distance = corner_distance(affine, other, shape)
+        distance = corner_distance(affine, alternative, shape)
         facts[f"{used}_{name}_mm"] = round(distance, 3)
         if distance > CORNER_MM:
             flags.append(f"{used}_{name}_disagree")

@@ -57,16 +57,22 @@ def pair_of(path: Path) -> tuple[Path, Path]:
     match = re.search(r"\.(hdr|img)(\.gz)?$", path.name, flags=re.IGNORECASE)
     if match is None:
         raise ValueError(f"{path.name} is no name of a pair")
-    given, zipped = match[1], match[2] or ""
-    other = "img" if given.lower() == "hdr" else "hdr"
+    ending, zipped = match[1], match[2] or ""
+    partner_ending = "img" if ending.lower() == "hdr" else "hdr"
     stem = path.name[: match.start()]
-    wanted = (other.upper() if given.isupper() else other) + zipped
-    names = [wanted, other + zipped, other.upper() + zipped, other, other + ".gz"]
+    default_ending = (partner_ending.upper() if ending.isupper() else partner_ending) + zipped
+    names = [
+        default_ending,
+        partner_ending + zipped,
+        partner_ending.upper() + zipped,
+        partner_ending,
+        partner_ending + ".gz",
+    ]
     partner = next(
         (path.with_name(f"{stem}.{name}") for name in names if path.with_name(f"{stem}.{name}").is_file()), None
     )
-    partner = partner or path.with_name(f"{stem}.{wanted}")
-    return (path, partner) if given.lower() == "hdr" else (partner, path)
+    partner = partner or path.with_name(f"{stem}.{default_ending}")
+    return (path, partner) if ending.lower() == "hdr" else (partner, path)
 
 
 def has_dicom_magic(path: Path) -> bool:

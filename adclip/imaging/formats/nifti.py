@@ -43,9 +43,9 @@ def parse_pair(path: Path, orientation: str | None = None) -> StoredImage:
         If one file is missing, the header is neither NIfTI nor Analyze, or it says something impossible.
     """
     header_path, voxel_path = pair_of(path)
-    for one in (header_path, voxel_path):
-        if not one.is_file():
-            raise errors.half_a_pair(path, one.name)
+    for file in (header_path, voxel_path):
+        if not file.is_file():
+            raise errors.half_a_pair(path, file.name)
     with open_source(header_path) as source:
         head = source.read(HEAD_BYTES)
     kind, magic = _find_kind(head)

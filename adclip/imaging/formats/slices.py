@@ -82,17 +82,17 @@ def _make_slice(path: Path, position: Any, orientation: Any, spacing: Any, heade
 def stack(path: Path, slices: Sequence[Slice]) -> tuple[list[int], FloatArray, tuple[int, int, int]]:
     """Return the order along the normal, the affine of (column, row, slice) indices in RAS+ mm, and the shape."""
     first = slices[0]
-    if any(one.size != first.size for one in slices):
+    if any(image_slice.size != first.size for image_slice in slices):
         raise errors.mixed_slices(path, "matrix size")
-    if any(np.abs(one.orientation - first.orientation).max() > _PARALLEL for one in slices):
+    if any(np.abs(image_slice.orientation - first.orientation).max() > _PARALLEL for image_slice in slices):
         raise errors.mixed_slices(path, "orientation")
-    if any(not np.allclose(one.spacing, first.spacing, rtol=1e-3) for one in slices):
+    if any(not np.allclose(image_slice.spacing, first.spacing, rtol=1e-3) for image_slice in slices):
         raise errors.mixed_slices(path, "pixel size")
     if len(slices) < FEWEST_VOXELS:
         raise errors.few_slices(path, len(slices))
     across, down = first.orientation[:3], first.orientation[3:]
     normal = np.cross(across, down)
-    positions = np.array([one.position for one in slices])
+    positions = np.array([image_slice.position for image_slice in slices])
     along = positions @ normal
     order = [int(index) for index in np.argsort(along, kind="stable")]
     steps = np.diff(along[order])

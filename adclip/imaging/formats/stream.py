@@ -27,7 +27,7 @@ _CHUNK = 1 << 20  # a decompressed chunk that stays in the processor's cache
 
 
 @dataclass
-class Source:
+class SourceStream:
     """An open scan file; `plain_size` is None where it is compressed and its true size unknown."""
 
     path: Path
@@ -44,9 +44,9 @@ class Source:
 
     def check_size(self, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         """Compare what the header promises with the file, where its size is known; raises ScanError."""
-        wanted = math.prod(shape) * dtype.itemsize
-        if self.plain_size is not None and self.plain_size < offset + wanted:
-            raise errors.truncated(self.path, wanted, max(self.plain_size - offset, 0))
+        expected_bytes = math.prod(shape) * dtype.itemsize
+        if self.plain_size is not None and self.plain_size < offset + expected_bytes:
+            raise errors.truncated(self.path, expected_bytes, max(self.plain_size - offset, 0))
 
     def read_array(
         self, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any], head: bytes = b""
@@ -69,19 +69,19 @@ class Source:
         if offset > len(head):
             self.read(offset - len(head))
         first = head[offset:]
-        wanted = math.prod(shape) * dtype.itemsize
-        voxels = np.empty(wanted, dtype=np.uint8)  # left as it is until filled, which costs nothing
+        expected_bytes = math.prod(shape) * dtype.itemsize
+        voxels = np.empty(expected_bytes, dtype=np.uint8)  # left as it is until filled, which costs nothing
         view = voxels.data
-        filled = min(len(first), wanted)
+        filled = min(len(first), expected_bytes)
         view[:filled] = first[:filled]
-        while filled < wanted:
+        while filled < expected_bytes:
             count = self.stream.readinto(view[filled : filled + _CHUNK])  # type: ignore[attr-defined]
             if not count:
-                raise errors.truncated(self.path, wanted, filled)
+                raise errors.truncated(self.path, expected_bytes, filled)
             filled += count
-        extra = max(len(first) - wanted, 0)
+        extra = max(len(first) - expected_bytes, 0)
         if self.plain_size is not None:
-            extra = self.plain_size - offset - wanted
+            extra = self.plain_size - offset - expected_bytes
         else:
             extra += self._read_to_end()
         return voxels.view(dtype).reshape(shape, order="F"), extra
@@ -97,7 +97,7 @@ class Source:
 
 
 @contextmanager
-def open_source(path: Path) -> Iterator[Source]:
+def open_source(path: Path) -> Iterator[SourceStream]:
     """Open a scan file; whatever is wrong with its gzip stream becomes a ScanError of its own.
 
     Raises
@@ -120,7 +120,7 @@ def open_source(path: Path) -> Iterator[Source]:
         if not zipped and path.suffix.lower() in (".gz", ".mgz"):
             raise errors.not_gzip(path)
         try:
-            yield Source(path, _open_gzip(raw), None) if zipped else Source(path, raw, size)
+            yield SourceStream(path, _open_gzip(raw), None) if zipped else SourceStream(path, raw, size)
         except ScanError:
             raise
         except EOFError:

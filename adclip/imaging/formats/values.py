@@ -94,11 +94,11 @@ def _check_texture(path: Path, values: FloatArray, sample: FloatArray) -> None:
     background = distinct[counts.argmax()]
     flat: list[float] = []
     correlation: list[float] = []
-    for left, right in ((sample[:, :-1], sample[:, 1:]), (sample[:, :, :-1], sample[:, :, 1:])):
-        inside = (left != background) & (right != background)
-        one, other = left[inside], right[inside]
-        flat.append(float((one == other).mean()) if len(one) else 1.0)
-        correlation.append(_correlate(one, other))
+    for before, after in ((sample[:, :-1], sample[:, 1:]), (sample[:, :, :-1], sample[:, :, 1:])):
+        inside = (before != background) & (after != background)
+        first, second = before[inside], after[inside]
+        flat.append(float((first == second).mean()) if len(first) else 1.0)
+        correlation.append(_correlate(first, second))
     if len(distinct) < FEWEST_VALUES or max(flat) > FLAT_SHARE:
         raise formats_errors.label_map(path, len(distinct))
     if max(correlation) < LEAST_CORRELATION:
@@ -110,10 +110,10 @@ def _is_mask(values: FloatArray) -> bool:
     return bool(((values == low) | (values == high)).all())
 
 
-def _correlate(one: FloatArray, other: FloatArray) -> float:
-    if len(one) < 2:
+def _correlate(first: FloatArray, second: FloatArray) -> float:
+    if len(first) < 2:
         return 0.0
-    x = one.astype(np.float64) - one.mean(dtype=np.float64)
-    y = other.astype(np.float64) - other.mean(dtype=np.float64)
+    x = first.astype(np.float64) - first.mean(dtype=np.float64)
+    y = second.astype(np.float64) - second.mean(dtype=np.float64)
     scale = float(np.sqrt((x @ x) * (y @ y)))
     return float(x @ y) / scale if scale > 0 else 1.0

@@ -62,7 +62,7 @@ def template_on(contract: InputContract) -> TemplateOnGrid:
     for axis, (low, high) in enumerate(VENTRICLE_BOX_MM):
         step, origin = contract.affine_xyz[axis, axis], contract.affine_xyz[axis, 3]
         along = origin + step * np.arange(contract.shape_xyz[axis])
-        fluid &= ((along > low) & (along < high)).reshape([-1 if one == axis else 1 for one in range(3)])
+        fluid &= ((along > low) & (along < high)).reshape([-1 if dimension == axis else 1 for dimension in range(3)])
     brain = near > 0
     return TemplateOnGrid(
         to_grid(t1, affine, np.eye(4), contract), brain, gray > PURE, white > PURE, fluid,
@@ -84,11 +84,11 @@ def measure_alignment(
     """
     template = template_on(contract)
     linear = scan_to_mni[:3, :3]
-    left, _, right = np.linalg.svd(linear)
-    cosine = (np.trace(left @ right) - 1) / 2
-    both = float((mask & template.brain).sum())
+    u, _, v_transposed = np.linalg.svd(linear)
+    cosine = (np.trace(u @ v_transposed) - 1) / 2
+    shared_voxels = float((mask & template.brain).sum())
     return {
-        "template_overlap": 2 * both / max(float(mask.sum() + template.brain.sum()), 1.0),
+        "template_overlap": 2 * shared_voxels / max(float(mask.sum() + template.brain.sum()), 1.0),
         "template_correlation": _correlate(image[template.brain], template.t1[template.brain]),
         "scale": float(np.cbrt(abs(np.linalg.det(linear)))),
         "rotation_degrees": float(np.degrees(np.arccos(np.clip(cosine, -1, 1)))),
@@ -166,7 +166,7 @@ def measure_tissue(image: FloatArray, mask: Bools, contract: InputContract) -> d
     """
     template = template_on(contract)
     gray, white, fluid = (image[where & mask] for where in (template.gray, template.white, template.fluid))
-    found: dict[str, float | None] = {
+    levels: dict[str, float | None] = {
         f"{name}_level": float(np.median(values)) if values.size > 10 else None
         for name, values in (("gray", gray), ("white", white), ("fluid", fluid))
     }
@@ -175,7 +175,7 @@ def measure_tissue(image: FloatArray, mask: Bools, contract: InputContract) -> d
         gap = float(white.mean() - gray.mean())
         contrast = gap / max(float(np.sqrt((gray.var() + white.var()) / 2)), 1e-6)
         cjv = float(gray.std() + white.std()) / max(abs(gap), 1e-3)
-    return {**found, "gray_white_contrast": contrast, "cjv": cjv}
+    return {**levels, "gray_white_contrast": contrast, "cjv": cjv}
 
 
 def measure_noise(scan_to_mni: FloatArray, volume: Volume) -> dict[str, float | None]:
@@ -227,8 +227,8 @@ def _points() -> dict[str, FloatArray]:
     thin = (slice(None, None, 2),) * 3
     pad, coarse = 18, 4  # 72 mm around the template's box of 197 x 233 x 189 mm
     brain = np.pad(t1[::coarse, ::coarse, ::coarse] > 0, pad)
-    away = ndimage.distance_transform_edt(~brain, sampling=float(coarse))
-    air = to_mm((away > AIR_MM[0]) & (away < AIR_MM[1]), coarse) - pad * coarse * np.diag(affine)[:3]
+    distance_mm = ndimage.distance_transform_edt(~brain, sampling=float(coarse))
+    air = to_mm((distance_mm > AIR_MM[0]) & (distance_mm < AIR_MM[1]), coarse) - pad * coarse * np.diag(affine)[:3]
     return {
         "white": to_mm(read_tissue("wm")[thin] > DEEP, 2),
         "gray": to_mm(read_tissue("gm")[thin] > PURE, 2),
@@ -268,7 +268,7 @@ def _relative_area(mask: Bools, contract: InputContract) -> float:
     return area / max(float(mask.sum()) * voxel, 1e-6) ** (2 / 3)
 
 
-def _correlate(one: FloatArray, two: FloatArray) -> float:
-    if one.size < 2 or one.std() == 0 or two.std() == 0:
+def _correlate(first: FloatArray, second: FloatArray) -> float:
+    if first.size < 2 or first.std() == 0 or second.std() == 0:
         return 0.0
-    return float(np.corrcoef(one, two)[0, 1])
+    return float(np.corrcoef(first, second)[0, 1])

@@ -156,7 +156,7 @@ def override_verdict(qc: Quality, flags: Collection[str], verdict: str) -> tuple
     flags : tuple of str
         With `qc_overridden`, and `qc_warn` or `qc_fail` as the new verdict asks.
     """
-    kept = [flag for flag in flags if flag not in ("qc_warn", "qc_fail", "qc_overridden")]
+    new_flags = [flag for flag in flags if flag not in ("qc_warn", "qc_fail", "qc_overridden")]
     if verdict != "pass":
-        kept.append(f"qc_{verdict}")
-    return qc.overridden(verdict), (*kept, "qc_overridden")
+        new_flags.append(f"qc_{verdict}")
+    return qc.overridden(verdict), (*new_flags, "qc_overridden")

@@ -12,11 +12,11 @@ class Override:
     """A person's verdict in the place of the measured one."""
 
     measured: str | None
-    given: str | None
+    decided: str | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""
-        return {"from": self.measured, "to": self.given}
+        return {"from": self.measured, "to": self.decided}
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Quality:
     @property
     def overridden_to(self) -> str | None:
         """The verdict that a person gave, None where nobody did."""
-        return None if self.override is None else self.override.given
+        return None if self.override is None else self.override.decided
 
     def overridden(self, verdict: str) -> Quality:
         """Return it with a person's `verdict`, and with the measured one beside it."""
@@ -62,34 +62,36 @@ class Quality:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types in one flat record; what is not known is left out."""
-        words = {
+        judgements = {
             "left_right": self.left_right,
             "modality": self.modality,
             "verdict": self.verdict,
             "reasons": None if self.verdict is None else list(self.reasons),
         }
-        stated = {name: value for name, value in words.items() if value is not None}
+        stated = {name: value for name, value in judgements.items() if value is not None}
         override = {} if self.override is None else {"override": self.override.to_dict()}
         return {**self.numbers, **stated, **self.further, **override}
 
     @classmethod
     def from_dict(cls, data: object) -> Quality:
         """Read `to_dict`. What is not as it should be counts as unknown."""
-        left = dict(data) if isinstance(data, Mapping) else {}
-        words = {
-            name: left.pop(name) for name in ("left_right", "modality", "verdict") if isinstance(left.get(name), str)
+        remaining = dict(data) if isinstance(data, Mapping) else {}
+        judgements = {
+            name: remaining.pop(name)
+            for name in ("left_right", "modality", "verdict")
+            if isinstance(remaining.get(name), str)
         }
-        reasons = left.pop("reasons") if isinstance(left.get("reasons"), list) else []
-        override = left.pop("override") if isinstance(left.get("override"), dict) else None
-        numbers = {name: value for name, value in left.items() if value is None or _is_number(value)}
+        reasons = remaining.pop("reasons") if isinstance(remaining.get("reasons"), list) else []
+        override = remaining.pop("override") if isinstance(remaining.get("override"), dict) else None
+        numbers = {name: value for name, value in remaining.items() if value is None or _is_number(value)}
         return cls(
             numbers=numbers,
             reasons=tuple(str(reason) for reason in reasons),
             override=None
             if override is None
             else Override(_as_text(override.get("from")), _as_text(override.get("to"))),
-            further={name: value for name, value in left.items() if name not in numbers},
-            **words,
+            further={name: value for name, value in remaining.items() if name not in numbers},
+            **judgements,
         )
 
 

@@ -105,11 +105,11 @@ class Sidecar:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types; keys that adclip does not know stay as they were read."""
-        now = self._words()
-        before = self.from_dict(self.as_read)._words() if self.as_read else {}
-        kept = {name: value for name, value in self.as_read.items() if name in now or name not in before}
-        changed = {name: value for name, value in now.items() if name not in before or before[name] != value}
-        return {**kept, **changed, **({} if "Notice" in kept else {"Notice": RESEARCH_NOTICE})}
+        current = self._known_fields()
+        previous = self.from_dict(self.as_read)._known_fields() if self.as_read else {}
+        retained = {name: value for name, value in self.as_read.items() if name in current or name not in previous}
+        changed = {name: value for name, value in current.items() if name not in previous or previous[name] != value}
+        return {**retained, **changed, **({} if "Notice" in retained else {"Notice": RESEARCH_NOTICE})}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Sidecar:
@@ -134,7 +134,7 @@ class Sidecar:
             as_read=data,
         )
 
-    def _words(self) -> dict[str, Any]:
+    def _known_fields(self) -> dict[str, Any]:
         """Return all that is known in the order in which a new file has it."""
         recipe = {} if self.recipe is None else {"Recipe": self.recipe}
         return {
@@ -153,7 +153,7 @@ class Sidecar:
             "QC": self.qc.to_dict(),
             "Flags": list(self.flags),
             **({} if self.volumes is None else {"Volumes": self.volumes.to_dict()}),
-            "Files": {name: made.to_dict() for name, made in self.files.items()},
+            "Files": {name: file.to_dict() for name, file in self.files.items()},
             "Notice": RESEARCH_NOTICE,
             **({"Simulated": True} if self.simulated else {}),
         }

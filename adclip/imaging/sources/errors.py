@@ -24,8 +24,12 @@ def changed(path: Path | str) -> ScanError:
     return ScanError(f"{path}: the file changed while it was read", "wait until it is written, then run again")
 
 
-def same_scan(path: Path | str, line: int, other: Path | str, other_line: int) -> TableError:
-    where = f"lines {other_line} and {line}" if path == other else f"line {line} and {other} line {other_line}"
+def same_scan(path: Path | str, line: int, earlier_path: Path | str, earlier_line: int) -> TableError:
+    where = (
+        f"lines {earlier_line} and {line}"
+        if path == earlier_path
+        else f"line {line} and {earlier_path} line {earlier_line}"
+    )
     return TableError(
         f"{path} {where}: one scan under two subjects or sessions", "correct the path or the id in one of the rows"
     )

@@ -23,7 +23,7 @@ from adclip.imaging.formats import mgh, nifti
 from adclip.imaging.formats.geometry import parse_orientation
 from adclip.imaging.formats.names import kind_of, pair_of
 from adclip.imaging.formats.stored import StoredImage
-from adclip.imaging.formats.stream import Source, open_source
+from adclip.imaging.formats.stream import SourceStream, open_source
 from adclip.imaging.formats.values import check_values, to_float
 from adclip.imaging.sources.find import find_scans
 from adclip.runtime.hashing import file_sha256
@@ -196,11 +196,11 @@ def scan_sha256(path: Path, options: ReadOptions = _DEFAULT) -> str:
     """
     kind = _kind(path, options)
     if kind == "pair":
-        parts = [file_sha256(one) for one in pair_of(path) if one.is_file()]
+        parts = [file_sha256(file) for file in pair_of(path) if file.is_file()]
     elif kind == "dicom":
         from adclip.imaging.formats.dicom import read_series
 
-        parts = sorted(file_sha256(one) for one in read_series(path, options.series).paths)
+        parts = sorted(file_sha256(file) for file in read_series(path, options.series).paths)
     else:
         return file_sha256(path)
     return hashlib.sha256("".join(parts).encode("ascii")).hexdigest()
@@ -216,7 +216,7 @@ def _kind(path: Path, options: ReadOptions) -> str:
     return kind_of(path)
 
 
-def _parse(path: Path, kind: str, source: Source, options: ReadOptions) -> tuple[StoredImage, bytes]:
+def _parse(path: Path, kind: str, source: SourceStream, options: ReadOptions) -> tuple[StoredImage, bytes]:
     if kind == "mgh":
         head = source.read(mgh.HEAD_BYTES)
         return mgh.parse_mgh(path, head, options.orientation), head

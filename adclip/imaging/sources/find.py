@@ -62,19 +62,19 @@ def find_scans(inputs: tuple[Path, ...]) -> list[ScanItem]:
     FreeSurfer subject only its whole head, and in no folder a file whose name ends with mask, segmentation or another
     contrast.
     """
-    found: dict[str, NamedScan] = {}
-    for given in inputs:
+    scans: dict[str, NamedScan] = {}
+    for input_path in inputs:
         named: Iterator[NamedScan]
-        if is_folder(given):
-            named = iter(_in_folder(given))
-        elif given.suffix.lower() in LISTS:
-            named = _in_table(given)
+        if is_folder(input_path):
+            named = iter(_in_folder(input_path))
+        elif input_path.suffix.lower() in LISTS:
+            named = _in_table(input_path)
         else:
-            named = iter([name_scan(given)])
-        for one in named:
-            key = _identity(one.item.path)
-            found[key] = _join(found[key], one) if key in found else one
-    return _with_unique_ids(list(found.values()))
+            named = iter([name_scan(input_path)])
+        for scan in named:
+            key = _identity(scan.item.path)
+            scans[key] = _join(scans[key], scan) if key in scans else scan
+    return _with_unique_ids(list(scans.values()))
 
 
 def _identity(path: Path) -> str:
@@ -90,11 +90,11 @@ def _identity(path: Path) -> str:
 def _join(first: NamedScan, second: NamedScan) -> NamedScan:
     """Make one of a scan that was found twice: ids of a table count, and two of them may not differ."""
     notes = tuple(dict.fromkeys(first.item.notes + second.item.notes))
-    ids = [(one.item.subject_id, one.item.session_id) for one in (first, second)]
+    ids = [(scan.item.subject_id, scan.item.session_id) for scan in (first, second)]
     if ids[0] != ids[1] and first.line and second.line:
         raise errors.same_scan(second.line[0], second.line[1], first.line[0], first.line[1])
-    kept = second if second.line and not first.line else first
-    return replace(kept, item=replace(kept.item, notes=notes))
+    primary = second if second.line and not first.line else first
+    return replace(primary, item=replace(primary.item, notes=notes))
 
 
 def _in_folder(folder: Path) -> list[NamedScan]:
@@ -102,11 +102,11 @@ def _in_folder(folder: Path) -> list[NamedScan]:
         listing = list_scans(folder)
     except OSError:
         raise imaging_errors.unreadable(folder) from None
-    ours, unfinished = is_our_dataset(folder), []
+    is_own_dataset, unfinished = is_our_dataset(folder), []
     result = []
-    for path, others in choose_runs(listing.scans).items():
+    for path, other_runs in choose_runs(listing.scans).items():
         named = name_scan(path, root=folder)
-        if ours and not named.item.preprocessed:
+        if is_own_dataset and not named.item.preprocessed:
             if path.name.endswith(PREPROC_SUFFIX):
                 unfinished.append(path)
             continue
@@ -115,12 +115,14 @@ def _in_folder(folder: Path) -> list[NamedScan]:
             if path.name == "T1.mgz":
                 note += ", whose intensities FreeSurfer has normalised"
             named = _noted(named, note)
-        elif others:
-            note = f"{named.item.stem}: {len(others) + 1} T1w files, reading {path.name}; name another one to use it"
+        elif other_runs:
+            note = (
+                f"{named.item.stem}: {len(other_runs) + 1} T1w files, reading {path.name}; name another one to use it"
+            )
             named = _noted(replace(named, item=replace(named.item, flags=(RUN_CHOSEN,))), note)
         result.append(named)
-    left_out = {**listing.left_out, "unfinished, or of a scan that was refused later": unfinished}
-    notes = [_say_left_out(folder, why, paths) for why, paths in left_out.items() if paths]
+    skipped = {**listing.skipped, "unfinished, or of a scan that was refused later": unfinished}
+    notes = [_say_skipped(folder, why, paths) for why, paths in skipped.items() if paths]
     if not result:
         raise errors.only_left_out(folder, "; ".join(notes)) if notes else errors.no_scans(folder)
     return [_noted(result[0], *notes), *result[1:]]
@@ -130,7 +132,7 @@ def _noted(named: NamedScan, *notes: str) -> NamedScan:
     return replace(named, item=replace(named.item, notes=(*named.item.notes, *notes)))
 
 
-def _say_left_out(folder: Path, why: str, paths: list[Path]) -> str:
+def _say_skipped(folder: Path, why: str, paths: list[Path]) -> str:
     shown = [path.relative_to(folder).as_posix() for path in paths[:_SHOWN]]
     more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
     return f"left out {len(paths)} file{'s' * (len(paths) > 1)} {why}: {', '.join(shown)}{more}"
@@ -151,29 +153,29 @@ def _in_table(path: Path) -> Iterator[NamedScan]:
 # ----------------------------------------------------------------------------------------------- unique ids
 
 
-def _with_unique_ids(found: list[NamedScan]) -> list[ScanItem]:
+def _with_unique_ids(named_scans: list[NamedScan]) -> list[ScanItem]:
     result = []
-    taken: dict[tuple[str, str | None], ScanItem] = {}
-    for item in _grow(found):
+    items_by_ids: dict[tuple[str, str | None], ScanItem] = {}
+    for item in _grow(named_scans):
         key = (item.subject_id, item.session_id)
-        if key in taken:
+        if key in items_by_ids:
             raise InputError(
                 f"{item.path}: is subject `{item.subject_id}`"
                 + (f", session `{item.session_id}`" if item.session_id else "")
-                + f", and so is {taken[key].path}",
+                + f", and so is {items_by_ids[key].path}",
                 "give one of them, or a table with the columns `scan`, `subject_id` and `session_id`",
             )
-        taken[key] = item
+        items_by_ids[key] = item
         result.append(item)
     return result
 
 
-def _grow(found: list[NamedScan]) -> list[ScanItem]:
+def _grow(named_scans: list[NamedScan]) -> list[ScanItem]:
     """Put folder names before plain ids that repeat, as many as it takes to tell them apart."""
-    names = [one.item.subject_id for one in found]
-    for depth in range(1, max((len(one.folders) for one in found), default=0) + 1):
-        counts = Counter((name, one.item.session_id) for name, one in zip(names, found, strict=True))
-        for index, one in enumerate(found):
-            if counts[names[index], one.item.session_id] > 1 and depth <= len(one.folders):
-                names[index] = clean_id("-".join((*one.folders[-depth:], one.item.subject_id)))
-    return [replace(one.item, subject_id=name) for name, one in zip(names, found, strict=True)]
+    names = [scan.item.subject_id for scan in named_scans]
+    for depth in range(1, max((len(scan.folders) for scan in named_scans), default=0) + 1):
+        counts = Counter((name, scan.item.session_id) for name, scan in zip(names, named_scans, strict=True))
+        for index, scan in enumerate(named_scans):
+            if counts[names[index], scan.item.session_id] > 1 and depth <= len(scan.folders):
+                names[index] = clean_id("-".join((*scan.folders[-depth:], scan.item.subject_id)))
+    return [replace(scan.item, subject_id=name) for name, scan in zip(names, named_scans, strict=True)]

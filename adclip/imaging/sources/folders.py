@@ -35,7 +35,7 @@ class Listing:
     """What lies in a folder: scans by name, and files that look like scans and were left out, by reason."""
 
     scans: list[Path]
-    left_out: dict[str, list[Path]]
+    skipped: dict[str, list[Path]]
 
 
 def list_scans(folder: Path) -> Listing:
@@ -64,16 +64,18 @@ def list_scans(folder: Path) -> Listing:
     if is_our_dataset(folder):
         return Listing([path for path in _walk(folder, frozenset(), set()) if path.name.lower().endswith(NIFTI)], {})
     if (folder / "dataset_description.json").is_file() or any(folder.glob("sub-*/")):
-        found = list(_walk(folder, _NOT_RAW, set()))
-        named = [path for path in found if _T1W.search(path.name)]
+        paths = list(_walk(folder, _NOT_RAW, set()))
+        named = [path for path in paths if _T1W.search(path.name)]
         if named:
-            others = [path for path in found if not _T1W.search(path.name) and not _is_bids(path)]
-            return Listing(named, {"without BIDS names": [path for path in others if not _is_derived(path.name)]})
-    found = list(_walk(folder, frozenset(), set()))
-    if any(_is_bids(path) and _T1W.search(path.name) for path in found):
-        found = [path for path in found if not _is_bids(path) or _T1W.search(path.name)]
-    derived = [path for path in found if _is_derived(path.name)]
-    scans = [path for path in found if not _is_derived(path.name)]
+            without_bids_name = [path for path in paths if not _T1W.search(path.name) and not _is_bids(path)]
+            return Listing(
+                named, {"without BIDS names": [path for path in without_bids_name if not _is_derived(path.name)]}
+            )
+    paths = list(_walk(folder, frozenset(), set()))
+    if any(_is_bids(path) and _T1W.search(path.name) for path in paths):
+        paths = [path for path in paths if not _is_bids(path) or _T1W.search(path.name)]
+    derived = [path for path in paths if _is_derived(path.name)]
+    scans = [path for path in paths if not _is_derived(path.name)]
     return Listing(scans, {"named as masks, maps or other contrasts": derived})
 
 
@@ -108,8 +110,8 @@ def choose_runs(paths: list[Path]) -> dict[Path, tuple[Path, ...]]:
         groups[key].append(path)
     chosen = {}
     for group in groups.values():
-        first, *others = sorted(group, key=_preference)
-        chosen[first] = tuple(others)
+        first, *other_runs = sorted(group, key=_preference)
+        chosen[first] = tuple(other_runs)
     return chosen
 
 
@@ -130,15 +132,15 @@ def is_freesurfer(path: Path) -> bool:
 # ----------------------------------------------------------------------------------------------- walking
 
 
-def _walk(folder: Path, skip: frozenset[str], seen: set[tuple[int, int]]) -> Iterator[Path]:
+def _walk(folder: Path, skip: frozenset[str], visited: set[tuple[int, int]]) -> Iterator[Path]:
     """Yield scans below `folder` by name; hidden folders and nested adclip derivatives are left out.
 
     Links to folders are followed, and no folder is entered twice, so that a circle of links ends.
     """
     state = folder.stat()
-    if (state.st_dev, state.st_ino) in seen:
+    if (state.st_dev, state.st_ino) in visited:
         return
-    seen.add((state.st_dev, state.st_ino))
+    visited.add((state.st_dev, state.st_ino))
     entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     if any(is_dicom(path) for path in entries):
         yield folder
@@ -152,7 +154,7 @@ def _walk(folder: Path, skip: frozenset[str], seen: set[tuple[int, int]]) -> Ite
                 yield image
                 continue
             try:
-                yield from _walk(path, skip, seen)
+                yield from _walk(path, skip, visited)
             except OSError:
                 yield path
 
@@ -171,8 +173,8 @@ def _is_bids(path: Path) -> bool:
 
 def _is_derived(name: str) -> bool:
     """Tell by the last word of a name: `anna_mask`, `aparc+aseg`, `x-seg`, but neither `muse_01_T1` nor `sub-muse`."""
-    words = re.findall(r"[a-z0-9-]+", strip_ending(name).lower())
-    last = words[-1].strip("-") if words else ""
+    name_parts = re.findall(r"[a-z0-9-]+", strip_ending(name).lower())
+    last = name_parts[-1].strip("-") if name_parts else ""
     return not _ENTITY.match(last) and last.rpartition("-")[2] in _DERIVED
 
 

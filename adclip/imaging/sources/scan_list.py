@@ -44,11 +44,13 @@ def read_list(path: Path) -> list[ListedScan]:
         header = [name.strip().lower() for name in next(rows, [])]
         if "scan" not in header:
             raise TableError.no_column(path, "scan", header)
-        subject = "subject_id" if "subject_id" in header else "participant_id"
+        subject_column = "subject_id" if "subject_id" in header else "participant_id"
         for row in rows:
             cells = {name: cell.strip() for name, cell in zip(header, row, strict=False)}
-            scan, who, when = (_known(cells.get(name, "")) for name in ("scan", subject, "session_id"))
-            if who:
+            scan, subject_id, session_id = (
+                _known(cells.get(name, "")) for name in ("scan", subject_column, "session_id")
+            )
+            if subject_id:
                 named = True
             elif blank is None and any(cells.values()):
                 blank = rows.line_num
@@ -56,7 +58,10 @@ def read_list(path: Path) -> list[ListedScan]:
                 continue  # a visit without a scan: metadata only
             listed.append(
                 ListedScan(
-                    path.parent / scan, who.removeprefix("sub-"), when.removeprefix("ses-") or None, rows.line_num
+                    path.parent / scan,
+                    subject_id.removeprefix("sub-"),
+                    session_id.removeprefix("ses-") or None,
+                    rows.line_num,
                 )
             )
     except csv.Error as error:

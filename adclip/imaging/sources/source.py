@@ -70,11 +70,11 @@ def stamp_of(path: Path) -> Stamp:
             files = [Path(entry.path) for entry in entries if entry.is_file()]
     else:
         files = list(pair_of(path)) if format_of(path.name) == "pair" else [path]
-    found = []
+    stamp = []
     for file in sorted(files):
         try:
             state = file.stat()
         except OSError:  # whoever reads it says what is wrong
             continue
-        found.append((file.name, state.st_size, state.st_mtime_ns, state.st_ino))
-    return tuple(found)
+        stamp.append((file.name, state.st_size, state.st_mtime_ns, state.st_ino))
+    return tuple(stamp)

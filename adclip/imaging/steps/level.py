@@ -30,7 +30,7 @@ _VOXELS = 1_000_000  # looked at for percentiles
 
 
 @dataclass(frozen=True)
-class Level:
+class IntensityLevel:
     """How values of the file became the values that every later step sees: `(value - zero) * scale`.
 
     Parameters
@@ -58,7 +58,7 @@ class Level:
         return value / self.scale + self.zero
 
 
-def level(array: FloatArray) -> tuple[FloatArray, Level]:
+def level(array: FloatArray) -> tuple[FloatArray, IntensityLevel]:
     """Move the background to 0 and stretch the range to that of a usual scan.
 
     Parameters
@@ -69,7 +69,7 @@ def level(array: FloatArray) -> tuple[FloatArray, Level]:
     Returns
     -------
     levelled : ndarray of shape (X, Y, Z), float32
-    how : Level
+    how : IntensityLevel
     """
     edge, share = _edge_value(array)
     step = max(1, round((array.size / _VOXELS) ** (1 / 3)))
@@ -87,7 +87,7 @@ def level(array: FloatArray) -> tuple[FloatArray, Level]:
         high = float(array.max())
     exponent = math.log2(TARGET) - math.floor(math.log2(high - zero)) if high > zero else 0.0
     scale = 2.0 ** min(max(exponent, -MOST_EXPONENT), MOST_EXPONENT)
-    how = Level(zero=zero, scale=scale, background=background)
+    how = IntensityLevel(zero=zero, scale=scale, background=background)
     if background == "inside":
         outside = _surroundings(array == np.float32(edge))
         levelled = np.maximum((array - np.float32(zero)) * np.float32(scale), np.float32(FAINTEST))
@@ -110,9 +110,9 @@ def _surroundings(equal: NDArray[np.bool_]) -> NDArray[np.bool_]:
     from scipy import ndimage
 
     labels, count = ndimage.label(equal)
-    kept = np.zeros(count + 1, dtype=bool)
+    reaches_edge = np.zeros(count + 1, dtype=bool)
     for axis in range(3):
         for place in (0, -1):
-            kept[np.take(labels, place, axis)] = True
-    kept[0] = False
-    return np.asarray(kept[labels])
+            reaches_edge[np.take(labels, place, axis)] = True
+    reaches_edge[0] = False
+    return np.asarray(reaches_edge[labels])

@@ -29,7 +29,7 @@ LEAST_VOXELS = 100  # twelve parameters need far more than twelve voxels; a brai
 
 
 @dataclass(frozen=True)
-class Level:
+class PyramidLevel:
     """One resolution of the search: smoothing and point spacing in mm, and how often to step."""
 
     smooth_mm: float
@@ -37,7 +37,7 @@ class Level:
     iterations: int
 
 
-LEVELS = (Level(4.0, 8, 60), Level(2.0, 4, 40), Level(1.5, 4, 20))
+LEVELS = (PyramidLevel(4.0, 8, 60), PyramidLevel(2.0, 4, 40), PyramidLevel(1.5, 4, 20))
 POLISH = 80  # at most so many undamped Gauss-Newton steps at the end; each leaves about three quarters of the error
 SETTLED_MM = 1e-6
 
@@ -175,10 +175,10 @@ def _tilts() -> list[FloatArray]:
     rotations: list[FloatArray] = [np.eye(3)]
     for axis in range(3):
         for turn in (angle, -angle):
-            one, two = (axis + 1) % 3, (axis + 2) % 3
+            first_axis, second_axis = (axis + 1) % 3, (axis + 2) % 3
             rotation = np.eye(3)
-            rotation[[one, two], [one, two]] = np.cos(turn)
-            rotation[one, two], rotation[two, one] = -np.sin(turn), np.sin(turn)
+            rotation[[first_axis, second_axis], [first_axis, second_axis]] = np.cos(turn)
+            rotation[first_axis, second_axis], rotation[second_axis, first_axis] = -np.sin(turn), np.sin(turn)
             rotations.append(rotation)
     return rotations
 
@@ -274,7 +274,7 @@ def _fixed(number: int) -> _Fixed:
     return _Fixed(points=points, values=normal[tuple(chosen.T)].astype(np.float64), center=center)
 
 
-def _prepare(image: FloatArray, affine: FloatArray, level: Level) -> _Moving:
+def _prepare(image: FloatArray, affine: FloatArray, level: PyramidLevel) -> _Moving:
     sizes = np.linalg.norm(affine[:3, :3], axis=0)
     # Room around the brain, so that windows and edges near the border of the array are whole.
     pad = [int(np.ceil(2 * MARGIN_MM / size)) for size in sizes]

@@ -70,10 +70,10 @@ def split_sides(box: NDArray[Any]) -> NDArray[Any]:
 
 def to_level(side: FloatArray) -> FloatArray:
     """Bring one side's intensities to a common level, in training and use: its 1 and 99 percentiles become 0 and 1, up to 1.5."""
-    seen = side[side > 0]
-    if seen.size < 100:  # nothing of the brain lies in the box
+    intensities = side[side > 0]
+    if intensities.size < 100:  # nothing of the brain lies in the box
         return np.zeros(side.shape, dtype=np.float32)
-    low, high = np.percentile(seen, _PERCENTILES)
+    low, high = np.percentile(intensities, _PERCENTILES)
     return np.clip((side - low) / max(float(high - low), 1e-6), 0, 1.5).astype(np.float32)
 
 
@@ -120,7 +120,7 @@ def segment_medial_temporal(box: FloatArray, device: str = "cpu") -> FloatArray:
     """
     import torch
 
-    found = []
+    probabilities = []
     with torch.inference_mode():
         for side in split_sides(box):
             image = torch.from_numpy(to_level(np.ascontiguousarray(side, dtype=np.float32)))[None, None]
@@ -129,8 +129,8 @@ def segment_medial_temporal(box: FloatArray, device: str = "cpu") -> FloatArray:
             networks = [network.to(device) for network in load_networks().networks]
             for network in networks:
                 total = total + torch.softmax(network(image)[0].float(), dim=0).cpu()
-            found.append((total / len(networks)).numpy())
-    return np.stack(found)
+            probabilities.append((total / len(networks)).numpy())
+    return np.stack(probabilities)
 
 
 def sum_structures(probability: FloatArray, voxel_mm3: float) -> dict[str, tuple[float, float]]:
