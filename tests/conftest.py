@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,7 +16,6 @@ settings.load_profile("any machine")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything loads torch: same numbers whatever the machine
 
 REPOSITORY = Path(__file__).parents[1]
-sys.path.insert(0, str(Path(__file__).parent))  # for `import tiny`
 
 
 @pytest.fixture(autouse=True)

@@ -30,6 +30,19 @@ MAY_IMPORT_TORCH = (
 )  # fmt: skip
 
 
+BESIDE_THE_ROOMS = {"support", "benchmarks", "mutants", "gpu"}
+
+
+def test_the_tests_lie_in_folders_of_the_rooms_and_wings() -> None:
+    tests = PACKAGE.parent / "tests"
+    folders = {path.parent.relative_to(tests) for path in tests.rglob("test_*.py")}
+    rooms = {path.parent.relative_to(PACKAGE) for path in PACKAGE.rglob("__init__.py")}
+    assert {folder.as_posix() for folder in folders - rooms if folder.parts[0] not in BESIDE_THE_ROOMS} == set()
+    assert {
+        path.name for path in tests.iterdir() if path.is_dir() and path.name != "__pycache__"
+    } <= BESIDE_THE_ROOMS | {room.parts[0] for room in rooms if room.parts}
+
+
 def name_of(path: Path) -> str:
     return path.relative_to(PACKAGE).as_posix()
 

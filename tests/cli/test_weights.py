@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "model"))
 from fake_hub import COMMIT, Hub, read_files, serve
 from originals import write_original
 

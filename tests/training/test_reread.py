@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
+from golden_tables import GOLDEN, STUDIES
 from tiny import LABELS
 
 from adclip.clinical.dialects import ADNIMERGE, CANONICAL, DIALECTS
@@ -22,9 +22,6 @@ from adclip.domain import ScanItem
 from adclip.errors import LeakError, TableError
 from adclip.prediction.scoring import report_texts
 from adclip.training.reread import TableReading, prove_unchanged
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "clinical"))
-from test_golden import GOLDEN, STUDIES
 
 NOBODY = Manifest((), ())
 

@@ -1,18 +1,15 @@
-"""Raw heads whose volumes a stand-in for the segmenter measures; `tests/measured.py` has its numbers."""
+"""Raw heads whose volumes a stand-in for the segmenter measures; `tests/support/measured.py` has its numbers."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from measured import SOURCE, Measured, with_training
+from phantoms import FakeStripper, make_head, save, turn
 
 from adclip.config import PredictConfig
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "imaging"))
-from phantoms import FakeStripper, make_head, save, turn
 
 
 @pytest.fixture

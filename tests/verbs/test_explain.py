@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
-from tiny import CONFIG, CONTRACT, LABELS
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "imaging"))
 from phantoms import FakeStripper, make_head, save, turn
+from tiny import CONFIG, CONTRACT, LABELS
 
 from adclip.config import ExplainConfig, PredictConfig
 from adclip.errors import ConfigError, OutputError

@@ -20,8 +20,6 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "imaging"))
 from dicoms import write_series
 from phantoms import FakeStripper, make_head, save, texture
 

@@ -20,9 +20,7 @@ from adclip.clinical.reports.sentences import UNAVAILABLE, UNAVAILABLE_NAMES, Gr
 from adclip.clinical.reports.spans import KNOWLEDGE, Span
 from adclip.domain import Visit
 
-MOST_STATEMENTS = (
-    4  # so that the longest report stays inside the text tower's 482 tokens, see tests/clinical/test_report_tokens.py
-)
+MOST_STATEMENTS = 4  # so that the longest report stays inside the text tower's 482 tokens, see tests/clinical/reports/test_report_tokens.py
 
 
 def write(

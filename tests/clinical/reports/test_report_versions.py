@@ -31,7 +31,7 @@ from adclip.prediction.scoring import report_texts
 from adclip.task import Task
 
 # Written by the code of version 1, before there was another.
-GOLDEN = Path(__file__).parent / "golden" / "reports" / "version-1.jsonl"
+GOLDEN = Path(__file__).parents[1] / "golden" / "reports" / "version-1.jsonl"
 TELLS_OF_A_GAP = re.compile(
     r"unavailable|missing|unknown|not (?:available|known|measured)|\bno data|\babsent|\bn/?a\b", re.IGNORECASE
 )

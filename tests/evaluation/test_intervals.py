@@ -21,7 +21,7 @@ PEOPLE = [f"s{n:02d}" for n in range(12)]
 
 
 def load_bench():
-    path = Path(__file__).parent / "benchmarks" / "bench_intervals.py"
+    path = Path(__file__).parents[1] / "benchmarks" / "bench_intervals.py"
     spec = importlib.util.spec_from_file_location("bench_intervals", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module

@@ -21,7 +21,7 @@ from adclip.config import LAST_TEXT_TOKEN, REPORT_STYLES
 from adclip.domain import Visit
 from adclip.model.text import read_tokenizer, tokenize
 
-WORDS = Path(__file__).parents[2] / "examples" / "builtin" / "make_vocabulary.py"
+WORDS = Path(__file__).parents[3] / "examples" / "builtin" / "make_vocabulary.py"
 # Everything known, every number at its longest, both sides far from each other, small and large at once.
 LONGEST = Visit(
     age_years=79.9, sex="F", education_years=16.0, apoe4_count=2, icv_mm3=2099999.0, hippocampus_mm3=10999.0,

@@ -11,25 +11,13 @@ import csv
 from pathlib import Path
 
 import pytest
+from golden_tables import GOLDEN, STUDIES
 
 from adclip.clinical.columns import FURTHER_VOLUMES
 from adclip.clinical.tables.canonical import write_canonical
 from adclip.clinical.tables.table import Table, read_tables
 from adclip.config import TableOptions
 
-GOLDEN = Path(__file__).parent / "golden"
-STUDIES = {
-    "canonical": ("canonical", ["canonical/visits.csv"]),
-    "ADNIMERGE": ("adnimerge", ["adnimerge/ADNIMERGE.csv", "adnimerge/supplement.csv"]),
-    "AIBL": ("aibl", ["aibl"]),
-    "OASIS-1": ("oasis1", ["oasis1/oasis_cross-sectional.csv", "oasis1/supplement.csv"]),
-    "OASIS-2": ("oasis2", ["oasis2/oasis_longitudinal.csv", "oasis2/supplement.csv"]),
-    "OASIS-3": ("oasis3", ["oasis3"]),
-    "BIDS": ("bids", ["bids", "bids-supplement.csv"]),
-    "FreeSurfer": ("freesurfer", ["freesurfer"]),
-    "SynthSeg": ("synthseg", ["synthseg/volumes.csv", "synthseg/supplement.csv"]),
-    "DLMUSE": ("dlmuse", ["dlmuse/supplement.csv", "dlmuse/DLMUSE_Volumes.csv"]),
-}
 # those beyond the canonical ones are in one program's table alone
 LEFT_OUT = ("session_id", "visit_date", "scan", *FURTHER_VOLUMES)
 
