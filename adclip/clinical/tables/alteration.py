@@ -18,7 +18,7 @@ from adclip.clinical.dialects import AUXILIARY, DIALECTS, Rule
 from adclip.clinical.dialects.canonical import ANSWERS
 from adclip.clinical.leak_words import SCORE_NAMES
 from adclip.clinical.tables.header import Header
-from adclip.clinical.tables.mapping import Mapping as ColumnMapping
+from adclip.clinical.tables.mapping import ColumnMapping
 
 _KEYS = frozenset({"subject_id", "session_id", "visit_date", "scan", *AUXILIARY})
 # Answers that no dialect reads: what studies call diagnoses of other occasions, and parts of scores. Dates and visits of tests are none.

@@ -8,19 +8,19 @@ from pathlib import Path
 from adclip.clinical.dialects.canonical import ANSWERS
 from adclip.clinical.tables import errors
 from adclip.clinical.tables.joined import Joining
-from adclip.clinical.tables.mapping import Mapping
+from adclip.clinical.tables.mapping import ColumnMapping
 from adclip.clinical.tables.partial import PartialTable
 from adclip.clinical.tables.people import fold
 
 
-def check_mappings(tables: Sequence[PartialTable], mappings: Sequence[Mapping], *, answers: bool = True) -> None:
+def check_mappings(tables: Sequence[PartialTable], mappings: Sequence[ColumnMapping], *, answers: bool = True) -> None:
     """Refuse a column that the user named and no table has.
 
     Parameters
     ----------
     tables : sequence of PartialTable
         All of them.
-    mappings : sequence of Mapping
+    mappings : sequence of ColumnMapping
         What the user said of columns.
     answers : bool
         Whether diagnosis and scores are wanted; if not, their columns may be absent.
@@ -38,7 +38,7 @@ def check_mappings(tables: Sequence[PartialTable], mappings: Sequence[Mapping], 
             raise errors.no_mapped_column(tables[0].path, mapping.column, mapping.table_column, names)
 
 
-def _is_mapped(table: PartialTable, mapping: Mapping) -> bool:
+def _is_mapped(table: PartialTable, mapping: ColumnMapping) -> bool:
     return any(meaning.column == mapping.column and "--column" in meaning.why for meaning in table.meanings)
 
 

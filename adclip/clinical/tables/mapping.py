@@ -18,7 +18,7 @@ _KINDS = {"mm3": {"mm3", "cm3", "ml"}, "years": {"years", "months", "days"}}
 
 
 @dataclass(frozen=True)
-class Mapping:
+class ColumnMapping:
     """One ``canonical=theirs`` with what follows the last colon.
 
     Parameters
@@ -83,7 +83,7 @@ def _readers_of(task: Task) -> dict[str, Callable[[str], Any]]:
     return readers
 
 
-def parse_mappings(texts: Iterable[str], task: Task = ALZHEIMER) -> list[Mapping]:
+def parse_mappings(texts: Iterable[str], task: Task = ALZHEIMER) -> list[ColumnMapping]:
     """Read the values of ``--column``, and add the columns to which a task gives a meaning of its own.
 
     Raises
@@ -93,7 +93,7 @@ def parse_mappings(texts: Iterable[str], task: Task = ALZHEIMER) -> list[Mapping
     """
     readers = _readers_of(task)
     column_names = (*COLUMNS, *(name for name in readers if name not in COLUMNS))
-    mappings: dict[str, Mapping] = {}
+    mappings: dict[str, ColumnMapping] = {}
     for text in texts:
         column, equals, table_column = (part.strip() for part in text.partition("="))
         if not equals or not column or not table_column:
@@ -112,18 +112,18 @@ def parse_mappings(texts: Iterable[str], task: Task = ALZHEIMER) -> list[Mapping
                 "--column", f"`{mapping.table_column}` is mapped to two canonical columns", "keep one of the two"
             )
     for name, parse in readers.items():
-        mappings.setdefault(name, Mapping(name, name, "", parse, implied=True))
+        mappings.setdefault(name, ColumnMapping(name, name, "", parse, implied=True))
     return [mapping if mapping.column in COLUMNS else replace(mapping, column=SCORE) for mapping in mappings.values()]
 
 
-def _split(column: str, table_column: str, parse: Callable[[str], Any] | None) -> Mapping:
+def _split(column: str, table_column: str, parse: Callable[[str], Any] | None) -> ColumnMapping:
     name, colon, suffix = table_column.rpartition(":")
     name, suffix = name.strip(), suffix.strip()
     unit_name = {"cc": "cm3"}.get(suffix.lower(), suffix.lower())
     if unit_name in UNITS:
         suffix = unit_name
     if not colon or not name or not (suffix in UNITS or _CODES.fullmatch(suffix)):
-        return Mapping(column, table_column, "", parse)
+        return ColumnMapping(column, table_column, "", parse)
     unit = unit_of(column)
     if suffix in UNITS and suffix not in _KINDS.get(unit, set()):
         raise ConfigError.bad_value("--column", f"`{column}` cannot be in {suffix}", f"it is in {unit or 'no unit'}")
@@ -135,4 +135,4 @@ def _split(column: str, table_column: str, parse: Callable[[str], Any] | None) -
             codes(column, dict(pair.split("=") for pair in suffix.split(",")), parse)
         except CellError as error:
             raise ConfigError.bad_value("--column", f"a code of `{column}` means {error.why}", error.remedy) from None
-    return Mapping(column, name, suffix, parse)
+    return ColumnMapping(column, name, suffix, parse)

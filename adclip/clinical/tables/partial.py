@@ -17,7 +17,7 @@ from adclip.clinical.dialects.canonical import ANSWERS, SOURCE, read_dictionary
 from adclip.clinical.tables import errors
 from adclip.clinical.tables.alteration import Alteration, places_of_answers
 from adclip.clinical.tables.header import Header, to_plain
-from adclip.clinical.tables.mapping import Mapping as ColumnMapping
+from adclip.clinical.tables.mapping import ColumnMapping
 from adclip.clinical.tables.meanings import Meaning, hints_of, meanings_of
 from adclip.clinical.tables.records import read_records
 from adclip.errors import TableError

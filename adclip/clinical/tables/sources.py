@@ -13,7 +13,7 @@ from adclip.clinical.dialects.freesurfer import subject_of
 from adclip.clinical.dialects.programs import FREESURFER, definitions_of, split_scan_name
 from adclip.clinical.tables import errors
 from adclip.clinical.tables.alteration import Alteration
-from adclip.clinical.tables.mapping import Mapping
+from adclip.clinical.tables.mapping import ColumnMapping
 from adclip.clinical.tables.meanings import Meaning
 from adclip.clinical.tables.partial import PartialRow, PartialTable, read_partial
 from adclip.clinical.tables.segmentations import read_segmentation
@@ -24,7 +24,7 @@ _MOST_TABLES = 100  # in one folder; a study's extract has about twenty
 
 
 def read_source(
-    path: Path, mappings: Sequence[Mapping] = (), *, answers: bool = True, altered: Alteration | None = None
+    path: Path, mappings: Sequence[ColumnMapping] = (), *, answers: bool = True, altered: Alteration | None = None
 ) -> list[PartialTable]:
     """Read every table at a place.
 
@@ -33,7 +33,7 @@ def read_source(
     path : Path
         A table; FreeSurfer's ``aseg.stats``; a FreeSurfer subject or a folder of subjects; a BIDS dataset (participants,
         sessions, phenotype); or a folder of tables of one study.
-    mappings : sequence of Mapping
+    mappings : sequence of ColumnMapping
         Columns that the user named.
     answers : bool
         Whether diagnosis and scores are wanted, see `read_partial`.
