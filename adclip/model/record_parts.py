@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from adclip.model.leak_record import LeakCertificate
+
 
 @dataclass(frozen=True)
 class Training:
@@ -23,8 +25,8 @@ class Training:
         Programs that measured the volumes of the training visits.
     trainable_parameters : int or None
         How many numbers were learned.
-    certificate : mapping or None
-        What was checked for leaks before the first step, see `adclip.training.certificate.certify`.
+    certificate : LeakCertificate or None
+        What was checked for leaks before the first step.
     split_sha256 : str or None
         Of who was in which part.
     fingerprint : str or None
@@ -37,7 +39,7 @@ class Training:
     counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     volumes_sources: tuple[str, ...] | None = None
     trainable_parameters: int | None = None
-    certificate: Mapping[str, Any] | None = None
+    certificate: LeakCertificate | None = None
     split_sha256: str | None = None
     fingerprint: str | None = None
 
@@ -77,7 +79,7 @@ class Training:
             "counts": {part: dict(subjects) for part, subjects in self.counts.items()} or None,
             "volumes_sources": sources,
             "trainable_parameters": self.trainable_parameters,
-            "certificate": None if self.certificate is None else dict(self.certificate),
+            "certificate": None if self.certificate is None else self.certificate.to_dict(),
             "split_sha256": self.split_sha256,
             "fingerprint": self.fingerprint,
         }
@@ -90,7 +92,7 @@ class Training:
             "epochs", "best_epoch", "counts", "volumes_sources", "trainable_parameters", "certificate", "split_sha256",
             "fingerprint",
         }  # fmt: skip
-        sources = data.get("volumes_sources")
+        sources, certificate = data.get("volumes_sources"), data.get("certificate")
         return cls(
             settings={name: value for name, value in data.items() if name not in outcome},
             epochs=data.get("epochs"),
@@ -98,6 +100,7 @@ class Training:
             counts=data.get("counts") or {},
             volumes_sources=None if sources is None else tuple(sources),
             trainable_parameters=data.get("trainable_parameters"),
+            certificate=None if certificate is None else LeakCertificate.from_dict(certificate),
             split_sha256=data.get("split_sha256"),
             fingerprint=data.get("fingerprint"),
         )

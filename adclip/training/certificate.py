@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from adclip.clinical.scans.splits import prove_disjoint
 from adclip.clinical.tables.people import count_people
 from adclip.domain import InputContract
+from adclip.model.leak_record import InputsUnchanged, LeakCertificate
 from adclip.prediction.dataset import Cohort
 from adclip.training import errors
 from adclip.training.alike import FEWEST, most_alike
-from adclip.training.reread import Unchanged
 
 # Correlation of two scans, one laid over the other (`alike`), above which two people are taken for one. Measured by
 # tests/benchmarks/bench_certificate.py, each scan under an id of its own; intervals are Wilson's, 95 %:
@@ -26,9 +25,9 @@ NEARLY_EQUAL = 0.9995  # of the plain correlation, where there are too few peopl
 
 
 def certify(
-    cohort: Cohort, parts: Mapping[str, Sequence[int]], contract: InputContract, unchanged: Unchanged
-) -> dict[str, Any]:
-    """Check a cohort and its division, and return what was checked as plain JSON types.
+    cohort: Cohort, parts: Mapping[str, Sequence[int]], contract: InputContract, unchanged: InputsUnchanged
+) -> LeakCertificate:
+    """Check a cohort and its division, and return what was checked.
 
     Parameters
     ----------
@@ -37,8 +36,12 @@ def certify(
         Part -> places in the cohort.
     contract : InputContract
         Of the cohort's grid.
-    unchanged : Unchanged
+    unchanged : InputsUnchanged
         What was the same when the tables were read with other answers; it is part of what is returned.
+
+    Returns
+    -------
+    LeakCertificate
 
     Raises
     ------
@@ -50,15 +53,14 @@ def certify(
     limit = near_duplicate_limit(cohort)
     if alike > limit:
         raise errors.near_duplicates(*pair, alike)
-    return {
-        "subjects": {part: count_people(cohort.visits[p].subject_id for p in places) for part, places in parts.items()},
-        "scans": {part: len(places) for part, places in parts.items()},
-        "subjects_in_two_parts": 0,
-        "largest_correlation_of_two_subjects": None if alike < -1 else round(alike, 4),
-        "near_duplicate_above": limit,
-        "reports_unchanged_by_diagnosis_and_scores": unchanged.scans,
-        "inputs_unchanged_by_answers": unchanged.to_dict(),
-    }
+    return LeakCertificate(
+        subjects={part: count_people(cohort.visits[p].subject_id for p in places) for part, places in parts.items()},
+        scans={part: len(places) for part, places in parts.items()},
+        largest_correlation=None if alike < -1 else round(alike, 4),
+        near_duplicate_above=limit,
+        reports_unchanged=unchanged.scans,
+        inputs_unchanged=unchanged,
+    )
 
 
 def near_duplicate_limit(cohort: Cohort) -> float:

@@ -19,6 +19,7 @@ from adclip.imaging.sources.find import find_scans
 from adclip.imaging.sources.origins import find_origins
 from adclip.imaging.sources.ours import read_sidecar, without_failed
 from adclip.model.bases import BaseWeights, read_base
+from adclip.model.leak_record import InputsUnchanged
 from adclip.model.record import FEW_SUBJECTS
 from adclip.model.settings import ModelConfig
 from adclip.prediction.volumetry import still_counts
@@ -26,7 +27,7 @@ from adclip.runtime.events import OnEvent, Warned
 from adclip.task import Task
 from adclip.training import errors
 from adclip.training.history import check_tensorboard
-from adclip.training.reread import TableReading, Unchanged, prove_unchanged
+from adclip.training.reread import TableReading, prove_unchanged
 from adclip.training.run_folder import hash_text, relevant
 from adclip.training.settings import FinetuneConfig, parse_fold
 from adclip.version import __version__
@@ -83,7 +84,7 @@ class Enrolment:
         ]
         return hash_text(json.dumps(decides, sort_keys=True))
 
-    def prove_unchanged(self, config: FinetuneConfig) -> Unchanged:
+    def prove_unchanged(self, config: FinetuneConfig) -> InputsUnchanged:
         """Prove that nothing that a model is given changes with the answers, see `reread`.
 
         Raises

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
-from collections.abc import Mapping
-from typing import Any
 
 from adclip.clinical.reports import template_version
 from adclip.clinical.tables.people import person_of
 from adclip.evaluation.calibrate import calibrate
 from adclip.evaluation.measure import count_subjects, reads_report, shares_of
+from adclip.model.leak_record import LeakCertificate
 from adclip.model.record import AdapterRecord
 from adclip.model.record_parts import StoredBaseline, Training
 from adclip.prediction.metadata_baseline import MetadataBaseline
@@ -30,7 +29,7 @@ RECORDED = (
 
 
 def gather_record(
-    material: Material, enrolled: Enrolment, fitted: Fitted, certificate: Mapping[str, Any], *, known_scores: int
+    material: Material, enrolled: Enrolment, fitted: Fitted, certificate: LeakCertificate, *, known_scores: int
 ) -> AdapterRecord:
     """Calibrate what was learned, and gather what the RUN says of itself but for the test subjects' numbers."""
     config, base, task = material.config, material.base, material.task

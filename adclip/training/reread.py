@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
 
 from adclip.clinical import errors as clinical_errors
 from adclip.clinical.dialects.canonical import ANSWERS
@@ -22,6 +21,7 @@ from adclip.clinical.tables.alteration import Alteration
 from adclip.clinical.tables.table import Table, read_tables
 from adclip.domain import ScanItem, Visit
 from adclip.errors import InputError
+from adclip.model.leak_record import InputsUnchanged
 from adclip.prediction.metadata_baseline import features_of
 from adclip.training import errors
 
@@ -53,44 +53,6 @@ class TableReading:
         return [None if match is None else match[1] for match in match_visits(self.items, self.table, self.origins)]
 
 
-@dataclass(frozen=True)
-class Unchanged:
-    """What was the same with other answers.
-
-    Parameters
-    ----------
-    scans : int
-        Scans with a row, each of which was compared.
-    rows : int
-        Rows of all tables that were read again.
-    columns : tuple of str
-        Names of the columns that were altered, as written.
-    blanked, shuffled : int
-        Cells that were emptied, and cells that had another content after the shuffling.
-    set_aside : bool
-        Whether the shuffled answers contradicted each other, so that they were read as `predict` reads answers: set aside.
-    """
-
-    scans: int
-    rows: int
-    columns: tuple[str, ...]
-    blanked: int
-    shuffled: int
-    set_aside: bool
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types."""
-        return {
-            "scans": self.scans,
-            "rows": self.rows,
-            "columns_altered": list(self.columns),
-            "cells_blanked": self.blanked,
-            "cells_shuffled": self.shuffled,
-            "shuffled_answers_set_aside": self.set_aside,
-            "compared": [ROW, *INPUTS, "metadata baseline", "volumes baseline", REPORT],
-        }
-
-
 def prove_unchanged(
     first: TableReading,
     manifest: Manifest,
@@ -99,7 +61,7 @@ def prove_unchanged(
     write_reports: WriteReports,
     usable: Sequence[str] | None = None,
     seed: int = 0,
-) -> Unchanged:
+) -> InputsUnchanged:
     """Read the tables again with other answers, and compare.
 
     Parameters
@@ -121,7 +83,7 @@ def prove_unchanged(
 
     Returns
     -------
-    Unchanged
+    InputsUnchanged
 
     Raises
     ------
@@ -153,13 +115,14 @@ def prove_unchanged(
         set_aside = True
         table = proof.read(shuffled, answers=False)
     proof.compare(table, shuffled)
-    return Unchanged(
-        sum(scan_inputs is not None for scan_inputs in proof.inputs),
-        blanked.rows,
-        blanked.columns,
-        blanked.cells,
-        shuffled.cells,
-        set_aside,
+    return InputsUnchanged(
+        scans=sum(scan_inputs is not None for scan_inputs in proof.inputs),
+        rows=blanked.rows,
+        columns_altered=tuple(blanked.columns),
+        cells_blanked=blanked.cells,
+        cells_shuffled=shuffled.cells,
+        shuffled_answers_set_aside=set_aside,
+        compared=(ROW, *INPUTS, "metadata baseline", "volumes baseline", REPORT),
     )
 
 

@@ -176,7 +176,7 @@ def _train(
     cohort = read_cohort(enrolled.manifest.examples, base.config.contract, task, on_event)
     places = {part: cohort.indices_of(set(members)) for part, members in enrolled.subjects.items()}
     certificate = certify(cohort, places, base.config.contract, unchanged)
-    write_text(folder.private / CERTIFICATE, json.dumps(certificate, indent=2) + "\n")
+    write_text(folder.private / CERTIFICATE, json.dumps(certificate.to_dict(), indent=2) + "\n")
     true_scores = cohort.mmse[places["train"]].numpy()
     true_scores = true_scores[~np.isnan(true_scores)]
     if len(true_scores) < 2:

@@ -9,15 +9,23 @@ import torch
 from tiny import CONTRACT, make_cohort
 
 from adclip.errors import LeakError
+from adclip.model.leak_record import InputsUnchanged, LeakCertificate
 from adclip.prediction.dataset import QUANTUM
 from adclip.training.alike import fit_pairs, most_alike
 from adclip.training.certificate import NEAR_DUPLICATE, certify
-from adclip.training.reread import Unchanged
 
 PARTS = {"train": list(range(8)), "validation": [8], "calibration": [9, 10], "test": [11]}
 
 
-UNCHANGED = Unchanged(scans=12, rows=13, columns=("DX", "MMSE"), blanked=26, shuffled=20, set_aside=False)
+UNCHANGED = InputsUnchanged(
+    scans=12,
+    rows=13,
+    columns_altered=("DX", "MMSE"),
+    cells_blanked=26,
+    cells_shuffled=20,
+    shuffled_answers_set_aside=False,
+    compared=("report",),
+)
 
 
 @pytest.fixture
@@ -32,7 +40,9 @@ def with_image(cohort, place, image):
 
 
 def test_a_clean_cohort_is_certified(cohort):
-    told = certify(cohort, PARTS, CONTRACT, UNCHANGED)
+    certificate = certify(cohort, PARTS, CONTRACT, UNCHANGED)
+    told = certificate.to_dict()
+    assert LeakCertificate.from_dict(told) == certificate
     assert told["subjects"] == {"train": 8, "validation": 1, "calibration": 2, "test": 1}
     assert told["subjects_in_two_parts"] == 0 and told["reports_unchanged_by_diagnosis_and_scores"] == 12
     assert told["largest_correlation_of_two_subjects"] < told["near_duplicate_above"]

@@ -47,7 +47,7 @@ def study(name):
 def test_honest_tables_of_every_dialect_pass(name):
     told = prove(*study(name))
     assert told.scans == 4 and told.rows >= 4
-    assert told.blanked >= 4 and told.shuffled >= 4 and not told.set_aside
+    assert told.cells_blanked >= 4 and told.cells_shuffled >= 4 and not told.shuffled_answers_set_aside
 
 
 @pytest.mark.parametrize("name", STUDIES)
