@@ -25,11 +25,12 @@ GAIN = 10.0  # brings the shares of a patch, most of them a tenth and less, to t
 
 
 class CloseUp(nn.Module):
-    """Tell the tissues and structures of both medial temporal lobes apart, and each patch how much of what it holds.
+    """Tell the tissues and structures of both medial temporal lobes apart; tell each patch how much of what it holds, and the read-out how much there is.
 
     The volume of a small structure is the sum over its voxels. A tower of a few layers that is only taught sums finds the
     voxels slowly; a network that was taught the voxels hands it the parts of the sum, where they lie. Both sides go through
-    the same weights, the left one mirrored.
+    the same weights, the left one mirrored. That attention would have to add up what patches hold, patch by patch, is where a volume
+    gets lost: the read-out tokens are handed the sums as well.
 
     Parameters
     ----------
@@ -42,12 +43,32 @@ class CloseUp(nn.Module):
         self.contract, self.patch, self.token_grid = config.contract, config.patch, config.token_grid
         self.network = UNet(1, len(CLASSES), config.close_up)
         self.project = nn.Linear(len(CLASSES), config.width, bias=False)
+        self.gather = nn.Linear(2 * len(CLASSES), config.width)  # the sum of both sides, and right less left
+        nn.init.zeros_(self.gather.weight)
+        nn.init.zeros_(self.gather.bias)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map scans (B, 1, D, H, W) to what is added to the patch tokens, (B, patches, width)."""
-        shares = self.share_out(self.tell_apart(images))
-        tokens: Tensor = self.project((GAIN * shares).to(self.project.weight.dtype))
+        """Map scans (B, 1, D, H, W) to the share of each patch that each class fills inside either box, (B, 2, patches, 9)."""
+        return self.share_out(self.tell_apart(images))
+
+    def to_tokens(self, shares: Tensor) -> Tensor:
+        """Return what is added to the patch tokens, (B, patches, width)."""
+        tokens: Tensor = self.project((GAIN * shares.sum(dim=1)).to(self.project.weight.dtype))
         return tokens
+
+    def sum_up(self, shares: Tensor) -> Tensor:
+        """Return what is added to the read-out tokens, (B, width): a linear map of the volume of each class on each side."""
+        summed = self.sided(shares).sum(dim=1)
+        return functional.linear(summed, self.gather.weight.float(), self.gather.bias.float())
+
+    def parts_of_sum(self, shares: Tensor) -> Tensor:
+        """Return each patch's part in `sum_up`, (B, patches, width): they add up to it but for its constant."""
+        return functional.linear(self.sided(shares), self.gather.weight.float())
+
+    def sided(self, shares: Tensor) -> Tensor:
+        """Return (B, patches, 18): what both boxes have of each patch, and what the right one has more."""
+        right, left = (GAIN * shares.float()).unbind(dim=1)
+        return torch.cat([right + left, right - left], dim=-1)
 
     def blank(self, images: Tensor) -> Tensor:
         """Return scans (B, 1, D, H, W) with nothing in either box: what is left to the stem to see.
@@ -84,16 +105,15 @@ class CloseUp(nn.Module):
         return torch.softmax(scores.float(), dim=1)
 
     def share_out(self, probabilities: Tensor) -> Tensor:
-        """Return the share of each patch that each class fills inside the boxes, (B, patches, 9)."""
-        total = torch.zeros(())
+        """Return the share of each patch that each class fills inside the right and the left box, (B, 2, patches, 9)."""
+        sides = []
         for side, part in zip((1.0, -1.0), probabilities.chunk(2), strict=True):
-            total = total.to(part.device)
             d, h, w = (axis.to(part.device) for axis in self._membership(side))
-            total = total + torch.einsum("bcdhw,dx,hy,wz->bxyzc", part, d, h, w)
+            sides.append(torch.einsum("bcdhw,dx,hy,wz->bxyzc", part, d, h, w))
         patch_mm3 = 1.0
         for count, size in zip(self.patch, self.contract.spacing_mm, strict=True):
             patch_mm3 *= count * size
-        return rearrange(total, "b x y z c -> b (x y z) c") * (SPACING_MM**3 / patch_mm3)
+        return rearrange(sides, "side b x y z c -> b side (x y z) c") * (SPACING_MM**3 / patch_mm3)
 
     def _membership(self, side: float) -> tuple[Tensor, Tensor, Tensor]:
         """For D, H and W the patch that each plane of the box lies in, as ones in (planes, patches)."""

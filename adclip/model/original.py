@@ -143,7 +143,7 @@ def _add_stem(config: ModelConfig, shapes: dict[str, tuple[int, ...]], norms: di
 
 
 def _add_close_up(config: ModelConfig, shapes: dict[str, tuple[int, ...]], norms: dict[str, int]) -> None:
-    """Add the parameters of `adclip.model.close_up.CloseUp`: an `adclip.unet.UNet` and a projection."""
+    """Add the parameters of `adclip.model.close_up.CloseUp`: an `adclip.unet.UNet`, a projection and the map of its sums."""
     if not config.close_up:
         return
     start, widths = f"{VISION}patch_embedding.close_up.", config.close_up
@@ -161,6 +161,8 @@ def _add_close_up(config: ModelConfig, shapes: dict[str, tuple[int, ...]], norms
         shapes[f"{start}network.{name}.weight"] = (after, before, 1, 1, 1)
         shapes[f"{start}network.{name}.bias"] = (after,)
     shapes[f"{start}project.weight"] = (config.width, CLOSE_UP_CLASSES)
+    shapes[f"{start}gather.weight"] = (config.width, 2 * CLOSE_UP_CLASSES)
+    shapes[f"{start}gather.bias"] = (config.width,)
 
 
 def _add_bert(

@@ -73,11 +73,16 @@ class PatchEmbedding(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map (B, 1, D, H, W) to (B, patches, width)."""
+        return self.look(images)[0]
+
+    def look(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return what `forward` does, and what the closer look found, (B, 2, patches, 9), where one is taken."""
         images = images.to(self.position_embeddings.dtype)
         if self.close_up is None:
-            return self.embed(images if self.stem is None else self.stem(images))
-        rest = self.close_up.blank(images)
-        return self.embed(rest if self.stem is None else self.stem(rest)) + self.close_up(images)
+            return self.embed(images if self.stem is None else self.stem(images)), None
+        rest, shares = self.close_up.blank(images), self.close_up(images)
+        tokens = self.embed(rest if self.stem is None else self.stem(rest))
+        return tokens + self.close_up.to_tokens(shares), shares
 
     def embed(self, features: Tensor) -> Tensor:
         """Map what the stem made of scans, or the scans themselves, to (B, patches, width), without the closer look."""

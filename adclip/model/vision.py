@@ -31,12 +31,16 @@ class AttentionRecord:
         Keys and values may have another N than the queries.
     output : Tensor (B, heads, N, head width)
         Before the output projection; carries a gradient.
+    summed, summed_parts : Tensor (B, width), (B, patches, width)
+        What read-out tokens got beside the attention, with a gradient, and each patch's part in it; None without a closer look.
     """
 
     query: Tensor | None = None
     key: Tensor | None = None
     value: Tensor | None = None
     output: Tensor | None = None
+    summed: Tensor | None = None
+    summed_parts: Tensor | None = None
 
     def keep(self, query: Tensor, key: Tensor, value: Tensor, output: Tensor) -> None:
         """Store the tensors and make `output` ready for a gradient, also when nothing before it has one."""
@@ -234,12 +238,18 @@ class VisionTower(nn.Module):
         """
         if self.published:
             images = as_published(images, self.token_grid, self.patch)
-        return self.encode(self.patch_embedding(images), record, with_patches=with_patches)
+        patches, shares = self.patch_embedding.look(images)
+        return self.encode(patches, record, with_patches=with_patches, shares=shares)
 
     def encode(
-        self, patches: Tensor, record: AttentionRecord | None = None, *, with_patches: bool = True
+        self,
+        patches: Tensor,
+        record: AttentionRecord | None = None,
+        *,
+        with_patches: bool = True,
+        shares: Tensor | None = None,
     ) -> VisionStates:
-        """Encode embedded patches (B, patches, width); see `forward`."""
+        """Encode embedded patches (B, patches, width), with what the closer look found (B, 2, patches, 9); see `forward`."""
         batch, kind = patches.shape[0], patches.dtype
         front = [self.cls_token.expand(batch, -1, -1)]
         if self.mmse_token is not None:
@@ -263,8 +273,22 @@ class VisionTower(nn.Module):
                 with torch.no_grad() if record is not None else nullcontext():
                     tokens = block(tokens)
         tokens = self.norm(tokens).float()
-        mmse = tokens[:, 1] if self.mmse_token is not None else None
-        return VisionStates(tokens[:, 0], mmse, tokens[:, first_patch:] if with_patches else None)
+        patch_states = tokens[:, first_patch:] if with_patches else None
+        read_out = tokens[:, :first_prompt]
+        if shares is not None:
+            read_out = read_out + self._summed(shares, record)[:, None]
+        return VisionStates(read_out[:, 0], read_out[:, 1] if self.mmse_token is not None else None, patch_states)
+
+    def _summed(self, shares: Tensor, record: AttentionRecord | None) -> Tensor:
+        """Return what the read-out tokens get of the closer look, (B, width), and keep it for explaining."""
+        close_up = self.patch_embedding.close_up
+        assert close_up is not None
+        summed = close_up.sum_up(shares)
+        if record is not None:
+            if not summed.requires_grad:
+                summed.requires_grad_()
+            record.summed, record.summed_parts = summed, close_up.parts_of_sum(shares).detach()
+        return summed
 
     @property
     def first_patch(self) -> int:

@@ -37,7 +37,8 @@ class Attribution:
     signed : ndarray (D', H', W')
         The same before the ReLU, on the same scale.
     shares : dict
-        Share of the total absolute relevance that came by the vision tower and by the cross-attention.
+        Share of the total absolute relevance that came by each road: the vision tower, the cross-attention, and the sums of the
+        closer look.
     target : str
         Class name or `mmse`.
     answer : Answer
@@ -87,16 +88,22 @@ def attribute(predictor: Predictor, image: Tensor, visit: Visit | None, target: 
             if fusion.output is not None:
                 roads["cross_attention"] = fusion
         outputs = [record.output for record in roads.values() if record.output is not None]
-        gradients = torch.autograd.grad(number, outputs)
+        sums = [vision.summed] if vision.summed is not None else []
+        gradients = torch.autograd.grad(number, outputs + sums)
     maps: dict[str, Tensor] = {}
     flat = True
-    for (name, record), gradient in zip(roads.items(), gradients, strict=True):
+    for (name, record), gradient in zip(roads.items(), gradients[: len(outputs)], strict=True):
         if name == "vision":
             first, rows = predictor.reader.network.vision_encoder.first_patch, [row]
         else:
             first, rows = 1, list(range(len(predictor.labels)))  # keys are CLS, patches; one query for each candidate
         maps[name], spread = _relevance(record, gradient, first, rows)
         flat = flat and spread < FLAT_COSINES
+    if vision.summed_parts is not None:
+        # a sum over N patches is attention with equal weights 1 / N over values N times as large; loosened, the weights are 1
+        parts = vision.summed_parts[0]
+        maps["closer_look"] = len(parts) * (parts @ gradients[-1][0].float()).detach()
+        flat = flat and float(maps["closer_look"].abs().max()) <= FLAT
     total = torch.stack(list(maps.values())).sum(0)
     weight = {name: float(value.abs().sum()) for name, value in maps.items()}
     whole = sum(weight.values())

@@ -120,7 +120,7 @@ class Trainer:
         with torch.autocast("cpu", torch.bfloat16):
             with torch.set_grad_enabled(self.learns_stem):
                 levels = embedding.stem.forward_levels(embedding.close_up.blank(images))
-            looked = None if stem_only else embedding.close_up(images)
+            shares = None if stem_only else embedding.close_up(images)
             if self.learns_stem:
                 cells = self.cell_head(levels[CELL_LEVEL]).float()
         if self.learns_stem:
@@ -128,8 +128,10 @@ class Trainer:
             parts = {"cells": 10 * (self.region_weights[:, None, None, None] * each).mean()}
         if stem_only:
             return parts
-        tokens = embedding.embed(levels[-1].float()) + looked.float()  # attention in half precision is slower here
-        states = tower.encode(tokens[:, self.inside] if hurried else tokens)
+        tokens = embedding.embed(levels[-1].float()) + embedding.close_up.to_tokens(
+            shares
+        )  # attention in half precision is slower here
+        states = tower.encode(tokens[:, self.inside] if hurried else tokens, shares=shares)
         patches = self.patch_head(states.patches)
         image = functional.normalize(self.network.mm_vision_proj(states.cls.float()), dim=-1)
         wanted = (wanted - self.mean) / self.std
@@ -202,7 +204,7 @@ class Trainer:
             images = self.bank.images([place], seed=1)
             tower = self.network.vision_encoder
             levels = tower.patch_embedding.stem.forward_levels(tower.patch_embedding.close_up.blank(images))
-            cls = tower.encode(tower.patch_embedding(images), with_patches=False).cls
+            cls = tower(images, with_patches=False).cls
             image = functional.normalize(self.network.mm_vision_proj(cls), dim=-1)
             told.append(self.embedding_head(image * math.sqrt(image.shape[-1]))[0].numpy())
             sums.append(torch.sigmoid(self.cell_head(levels[CELL_LEVEL]))[0].sum(dim=(1, 2, 3)).numpy())

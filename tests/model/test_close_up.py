@@ -59,8 +59,8 @@ def test_a_mirrored_head_gives_the_same_tokens_on_the_other_side() -> None:
     looks = CloseUp(CONFIG).eval()
     images = torch.rand(2, 1, *CONFIG.contract.shape)
     with torch.inference_mode():
-        grid = looks(images).reshape(2, *CONFIG.token_grid, CONFIG.width)
-        mirrored = looks(images.flip(-1)).reshape(2, *CONFIG.token_grid, CONFIG.width)
+        grid = looks.to_tokens(looks(images)).reshape(2, *CONFIG.token_grid, CONFIG.width)
+        mirrored = looks.to_tokens(looks(images.flip(-1))).reshape(2, *CONFIG.token_grid, CONFIG.width)
     torch.testing.assert_close(mirrored.flip(3), grid, atol=2e-5, rtol=1e-4)
     assert (grid.abs().amax(-1) > 0).sum().item() < grid[..., 0].numel() / 4  # patches outside the boxes get nothing
 
@@ -71,14 +71,65 @@ def test_the_patches_shares_add_up_to_the_volume_that_was_told(config: ModelConf
     told = torch.zeros(2, 9, *close_up.SHAPE)
     told[0, 6, 3:9, 10:20, 5:11] = 1.0
     told[1, 6, 3:9, 10:20, 5:8] = 0.5
-    shares = looks.share_out(told)
+    sides = looks.share_out(told)
+    shares = sides.sum(dim=1)
     patch_mm3 = torch.tensor([a * b for a, b in zip(config.patch, config.contract.spacing_mm, strict=True)]).prod()
-    assert shares.shape == (1, config.patches, 9)
+    assert sides.shape == (1, 2, config.patches, 9)
+    assert (sides[0, 0, :, 6].sum() / sides[0, 1, :, 6].sum()).item() == pytest.approx(4, rel=1e-4)
     assert (shares[..., 6].sum() * patch_mm3).item() == pytest.approx((360 + 90) * 8.0, rel=1e-4)
     assert shares[..., :6].abs().max() == 0 and shares.max() <= 1.001
     wide = shares[0, :, 6].reshape(config.token_grid)
     right, left = wide[..., : wide.shape[-1] // 2].sum(), wide[..., wide.shape[-1] // 2 :].sum()
     assert (right / left).item() == pytest.approx(4, rel=1e-4)  # the patient's right comes first along W
+
+
+def gathering(config: ModelConfig) -> CloseUp:
+    """Return a closer look whose sums reach the read-out."""
+    torch.manual_seed(0)
+    looks = CloseUp(config).eval()
+    torch.nn.init.normal_(looks.gather.weight)
+    torch.nn.init.normal_(looks.gather.bias)
+    return looks
+
+
+@pytest.mark.parametrize("config", [CONFIG, OTHER_GRID])
+def test_the_read_out_is_handed_the_volumes_of_both_sides(config: ModelConfig) -> None:
+    looks = gathering(config)
+    patch_mm3 = torch.tensor([a * b for a, b in zip(config.patch, config.contract.spacing_mm, strict=True)]).prod()
+    told = torch.rand(2, 9, *close_up.SHAPE)
+    with torch.inference_mode():
+        summed = looks.sum_up(looks.share_out(told))
+        right, left = (close_up.GAIN * told.sum(dim=(2, 3, 4)) * close_up.SPACING_MM**3 / patch_mm3).unbind(0)
+        by_hand = looks.gather(torch.cat([right + left, right - left])[None])
+    torch.testing.assert_close(summed, by_hand, rtol=1e-3, atol=1e-3)
+
+
+def test_the_parts_of_the_sum_lie_where_the_volumes_lie() -> None:
+    looks, told = gathering(CONFIG), torch.zeros(2, 9, *close_up.SHAPE)
+    told[1, 6, 3:9, 10:20, 5:8] = 1.0  # a left hippocampus alone
+    with torch.inference_mode():
+        shares = looks.share_out(told)
+        parts = looks.parts_of_sum(shares)
+        torch.testing.assert_close(parts.sum(dim=1) + looks.gather.bias, looks.sum_up(shares))
+    grid = parts[0].norm(dim=-1).reshape(CONFIG.token_grid)
+    assert grid[..., : grid.shape[-1] // 2].max() == 0 and grid[..., grid.shape[-1] // 2 :].max() > 0
+
+
+def test_until_it_is_taught_the_sum_adds_nothing_and_then_it_does() -> None:
+    torch.manual_seed(0)
+    network = build_network(CONFIG, None).eval()
+    looks, images = network.vision_encoder.patch_embedding.close_up, torch.rand(1, 1, *CONFIG.contract.shape)
+    assert looks is not None
+    torch.nn.init.zeros_(looks.gather.weight)
+    torch.nn.init.zeros_(looks.gather.bias)
+    with torch.inference_mode():
+        tower = network.vision_encoder
+        states, without = tower(images), tower.encode(tower.patch_embedding(images))
+        torch.testing.assert_close(states.cls, without.cls)
+        torch.nn.init.normal_(looks.gather.weight)
+        taught = tower(images)
+    torch.testing.assert_close(taught.cls - without.cls, looks.sum_up(looks(images)))
+    torch.testing.assert_close(taught.patches, states.patches)
 
 
 @pytest.mark.parametrize("config", [CONFIG, dataclasses.replace(SMALL, close_up=(24, 48, 64), vocabulary=64)])

@@ -12,6 +12,7 @@ from tiny import CONFIG, CONTRACT, LABELS, make_cohort
 
 from adclip.domain import Visit
 from adclip.imaging.steps.grid import from_model_order
+from adclip.model.close_up import CloseUp
 from adclip.model.vision import AttentionRecord
 from adclip.prediction import attribution
 from adclip.prediction.attribution import attribute, enlarge, explained_number, faithfulness
@@ -106,6 +107,43 @@ def test_the_map_equals_the_formula(predictor, image, visit):
     total = plain_relevance(vision, one, tower.first_patch, [0]) + plain_relevance(fusion, two, 1, [0, 1, 2])
     found = attribute(predictor, image, visit, "AD")
     np.testing.assert_allclose(found.signed.reshape(-1), total / total.max(), rtol=1e-3, atol=1e-4)
+
+
+@pytest.fixture
+def closer_predictor(predictor):
+    """The same with a closer look whose sums reach the read-out."""
+    torch.manual_seed(1)
+    looks = CloseUp(replace(CONFIG, close_up=(8, 12)))
+    torch.nn.init.normal_(looks.gather.weight)
+    predictor.reader.network.vision_encoder.patch_embedding.close_up = looks.eval()
+    return predictor
+
+
+def test_the_sums_of_the_closer_look_are_a_third_road(closer_predictor, image, visit):
+    vision, fusion = AttentionRecord(), AttentionRecord()
+    scores = closer_predictor.score(image, visit, vision, fusion)
+    number = scores.report[0, 2] - scores.report[0, :2].mean()
+    one, two, three = torch.autograd.grad(number, [vision.output, fusion.output, vision.summed])
+    tower = closer_predictor.reader.network.vision_encoder
+    total = plain_relevance(vision, one, tower.first_patch, [0]) + plain_relevance(fusion, two, 1, [0, 1, 2])
+    close_up = tower.patch_embedding.close_up
+    right, left = 10 * close_up(image)[0].double()
+    for place in range(CONFIG.patches):
+        features = torch.cat([right[place] + left[place], right[place] - left[place]])
+        total[place] += CONFIG.patches * float(close_up.gather.weight.double() @ features @ three[0].double())
+    found = attribute(closer_predictor, image, visit, "AD")
+    np.testing.assert_allclose(found.signed.reshape(-1), total / total.max(), rtol=1e-3, atol=1e-4)
+    assert set(found.shares) == {"vision", "cross_attention", "closer_look"} and found.shares["closer_look"] > 0.01
+    assert found.answer.scores == pytest.approx(scores_of(closer_predictor, image, visit), abs=1e-6)
+
+
+def test_with_attention_cut_the_closer_look_is_what_remains(monkeypatch, closer_predictor, image, visit):
+    cut_roads(monkeypatch, tower=True, fusion=True)
+    first, second = (scores_of(closer_predictor, scan, visit) for scan in (image, image.flip(4)))
+    assert max(abs(first[label] - second[label]) for label in LABELS) > 1e-4
+    torch.nn.init.zeros_(closer_predictor.reader.network.vision_encoder.patch_embedding.close_up.gather.weight)
+    first, second = (scores_of(closer_predictor, scan, visit) for scan in (image, image.flip(4)))
+    assert first == second
 
 
 def cut_roads(monkeypatch, tower: bool, fusion: bool) -> None:
