@@ -215,8 +215,8 @@ def _gather(config: FinetuneConfig, on_event: OnEvent) -> tuple[Manifest, TableR
     if raw := next((item for item in scans if not item.preprocessed), None):
         raise ScanError.not_preprocessed(raw.path)
     table = read_tables(config.tables, config.table_options, need=("diagnosis",))
-    for hint in (*table.hints, *table.notes):
-        on_event(Warned(str(table.path), hint))
+    for place, sentence in table.told:
+        on_event(Warned(str(place), sentence))
     items = without_failed(scans)
     if not items:
         raise errors.all_failed_quality(config.scans)
