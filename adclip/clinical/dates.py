@@ -41,7 +41,7 @@ def date_reader(form: str) -> Callable[[str], str | None]:
         if len(parts) != 3:
             raise _not_of(form)
         found = dict(zip(form, parts, strict=True))
-        if len(found["Y"]) == 2:
+        if len(found["Y"]) == 2 and not any(len(part) == 4 for part in parts):
             raise CellError("a year of two digits", "write years with four digits: 12 may be 1912 or 2012")
         month = _MONTHS.get(found["M"][:3].lower(), 0) if found["M"].isalpha() else int(found["M"])
         try:
@@ -64,5 +64,6 @@ def _split(day: str, form: str) -> list[str]:
 def _not_of(form: str) -> CellError:
     others = " or ".join(f"`:{other}`" for other in FORMS if other != form)
     return CellError(
-        f"not a day in the order {form}", f"if the column has another order, declare that: {others} in place of `:{form}`"
+        f"not a day in the order {form}",
+        f"if the column has another order, declare that: {others} in place of `:{form}`",
     )

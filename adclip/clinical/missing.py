@@ -12,7 +12,8 @@ from adclip.clinical.dialects.base import Reader, folded_code
 # slip of somebody's value as well.
 _CODE = re.compile(r"-?9{2,}(\.0+)?|-?8{2,}(\.0+)?|9+\.9+|8+\.8+|9[5-8](\.0+)?|-7{2,}(\.0+)?")
 _WORD = re.compile(
-    r"null|none|nil|\.|-+|\?+|#n/a|<na>|n\.?a\.?|nd|not available|not done|unknown|unk|missing|\(null\)|#null!", re.IGNORECASE
+    r"null|none|nil|\.|-+|\?+|#n/a|<na>|n\.?a\.?|nd|not available|not done|unknown|unk|missing|\(null\)|#null!",
+    re.IGNORECASE,
 )
 # Such a number is hardly measured, yet may be plausible where a unit was declared: 8.888 cm3 is a hippocampus.
 _SUSPECT = re.compile(r"8+\.8{2,}|9+\.9{2,}")

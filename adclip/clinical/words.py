@@ -16,7 +16,7 @@ _MEANING = {
 }  # fmt: skip
 
 
-EXAMPLE = "HC=CN,aMCI=MCI,DAT=AD"
+EXAMPLE, EXAMPLE_OF_NUMBERS = "HC=CN,aMCI=MCI,DAT=AD", "1=CN,2=MCI,3=AD"
 _SEVERAL = 2  # people: a word that one row alone holds is that person's diagnosis
 
 
@@ -29,5 +29,7 @@ def suggest(words: Iterable[str]) -> str:
     'HC=CN,DAT=AD'
     """
     counts = Counter(word.strip() for word in words)
-    known = {word: _MEANING[word.casefold()] for word in counts if word.casefold() in _MEANING and counts[word] >= _SEVERAL}
+    known = {
+        word: _MEANING[word.casefold()] for word in counts if word.casefold() in _MEANING and counts[word] >= _SEVERAL
+    }
     return ",".join(f"{word}={meaning}" for word, meaning in known.items() if not set(word) & set(",=:`"))

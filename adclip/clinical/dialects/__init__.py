@@ -15,7 +15,18 @@ from adclip.clinical.dialects.nacc import NACC
 from adclip.clinical.dialects.oasis import OASIS_1, OASIS_2, OASIS_3
 from adclip.clinical.dialects.programs import DLMUSE_TABLE, FREESURFER_TABLE, SYNTHSEG_TABLE
 
-__all__ = ["AUXILIARY", "CANONICAL", "DIALECTS", "Derived", "Dialect", "Rule", "StudyKey", "Tall", "recognise", "study_key"]
+__all__ = [
+    "AUXILIARY",
+    "CANONICAL",
+    "DIALECTS",
+    "Derived",
+    "Dialect",
+    "Rule",
+    "StudyKey",
+    "Tall",
+    "recognise",
+    "study_key",
+]
 
 # The most particular signature first: the first that fits is taken.
 DIALECTS: tuple[Dialect, ...] = (

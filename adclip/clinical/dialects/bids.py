@@ -41,7 +41,24 @@ _YEARS = {"year": 1.0, "years": 1.0, "yr": 1.0, "yrs": 1.0, "y": 1.0, "a": 1.0, 
           "mo": 1 / 12, "mos": 1 / 12, "mth": 1 / 12, "mths": 1 / 12, "week": 7 / 365.25, "weeks": 7 / 365.25, "wk": 7 / 365.25,
           "wks": 7 / 365.25, "day": 1 / 365.25, "days": 1 / 365.25, "d": 1 / 365.25}  # fmt: skip
 # What stands in `Units` where somebody had to fill it in: the number then has the unit that BIDS recommends.
-_NO_UNIT = frozenset({"", "n/a", "na", "none", "null", "nan", "unknown", "unspecified", "not available", "not applicable", "-", "--", "?", "1"})
+_NO_UNIT = frozenset(
+    {
+        "",
+        "n/a",
+        "na",
+        "none",
+        "null",
+        "nan",
+        "unknown",
+        "unspecified",
+        "not available",
+        "not applicable",
+        "-",
+        "--",
+        "?",
+        "1",
+    }
+)
 _ADULT_YEARS = 18.0
 # Columns whose name leaves open what they hold: read only if the sidecar's `Units` says so.
 _BY_UNIT = {
@@ -154,7 +171,9 @@ def with_sidecar(dialect: Dialect, sidecar: Mapping[str, Any], name: str = "the 
     if unit is not None and factor is None:
         dialect_rules = tuple(rule for rule in dialect_rules if rule.sources != ("age",))
         unused["age"] = "the JSON beside the table gives it a unit that is no time: declare it with --column"
-        unread["age"] = f"`age` is not read: {name} gives it a unit that is no time. If it is in years, add `--column age_years=age:years`"
+        unread["age"] = (
+            f"`age` is not read: {name} gives it a unit that is no time. If it is in years, add `--column age_years=age:years`"
+        )
     elif unit is not None and factor is not None and factor != 1:
         declared.append(_converted("age_years", "age", unit, factor, name))
     rules = tuple(_with_unknown(rule, levels) for rule in (*declared, *dialect_rules))
@@ -215,7 +234,9 @@ def _by_unit(sidecar: Mapping[str, Any], sidecar_name: str) -> list[Rule]:
         if said is None or factor is None:
             continue
         if factor == 1:
-            rules.append(Rule(column, (name,), "its unit stands in the JSON beside the table", unit, scaled(column, factor)))
+            rules.append(
+                Rule(column, (name,), "its unit stands in the JSON beside the table", unit, scaled(column, factor))
+            )
         else:
             rules.append(_converted(column, name, said, factor, sidecar_name))
     return rules
@@ -232,7 +253,9 @@ def _coded(dialect: Dialect, levels: Mapping[str, Mapping[str, str]], name: str)
             why = "codes as the JSON beside the table says: " + ", ".join(
                 f"{code} = {word or 'unknown'}" for code, word in meanings.items()
             )
-            said = ", ".join(f"{code} = {word or 'unknown'}" for code, word in meanings.items() if code.lower() != word.lower())
+            said = ", ".join(
+                f"{code} = {word or 'unknown'}" for code, word in meanings.items() if code.lower() != word.lower()
+            )
             note = f"codes of `{column}` are read as {name} says: {said}" if said else ""
             rules.append(Rule(column, (column,), why, "code", _reader(column, meanings, plain), note=note))
     return rules

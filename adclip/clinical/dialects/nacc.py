@@ -15,10 +15,12 @@ from adclip.clinical.dialects.base import Dialect, Reader, Rule, codes, folded_c
 from adclip.clinical.missing import unless_missing
 from adclip.domain import Diagnosis
 
-# Volumes are in cm3. NACC writes eights for "not applicable" and nines for "missing", as many as the field holds.
-_NO_VOLUME = tuple(
-    f"{digit * before}.{digit * after}" for digit in "89" for before in (1, 2, 3, 4) for after in (1, 2, 3, 4)
-) + ("-4", "-9999", "0", "88", "888", "8888", "99", "999", "9999")
+# Volumes are in cm3. NACC writes eights for "not applicable" and nines for "missing", as many as the field holds; fewer than three
+# behind the point may be somebody's volume.
+_NO_VOLUME = (
+    *(f"{digit * before}.{digit * after}" for digit in "89" for before in (1, 2, 3, 4) for after in (3, 4)),
+    "-4", "-9999", "0", "88", "8888", "99", "9999",
+)  # fmt: skip
 # 88: not calculated, an item is missing; 95 to 98: physical, cognitive or other reason, refusal
 _NO_SCORE = ("88", "95", "96", "97", "98", "99")
 _UNKNOWN_DAY = frozenset({"88", "99", "8888", "9999"})

@@ -9,7 +9,7 @@ from itertools import chain
 from adclip.clinical.columns import CellError
 from adclip.clinical.dialects import Rule
 from adclip.clinical.missing import usual_code
-from adclip.clinical.words import EXAMPLE, suggest
+from adclip.clinical.words import EXAMPLE, EXAMPLE_OF_NUMBERS, suggest
 
 
 def cure(rule: Rule, shown: str, cell: str, error: CellError, others: Iterable[str]) -> str:
@@ -37,10 +37,14 @@ def cure(rule: Rule, shown: str, cell: str, error: CellError, others: Iterable[s
     single = len(rule.sources) == 1 and not rule.column.startswith("_")
     if single and (code := usual_code(cell)) is not None and not set(code) & set(",=:"):
         return f"if it means unknown, declare it: `--column {declaration(f'{rule.column}={shown}:{code}=')}`"
+    if single and rule.column == "visit_date" and rule.read is None:
+        said = declaration(f"visit_date={shown}:DMY")
+        return f"write year-month-day, or say in which order the days stand: `--column {said}`, or `:MDY`, or `:YMD`"
     if single and rule.column == "diagnosis" and (rule.read is None or "CODE" in error.remedy):
         words = suggest(chain([cell], others))
         ask = "if that is what they mean, say so" if words else "say what the words mean, for example"
-        said = declaration(f"diagnosis={shown}:{words or EXAMPLE}")
+        example = EXAMPLE_OF_NUMBERS if cell[:1].isdigit() else EXAMPLE
+        said = declaration(f"diagnosis={shown}:{words or example}")
         return f"{ask}: `--column {said}`; `WORD=` leaves the rows of a word without a diagnosis"
     return error.remedy.replace("CANONICAL=YOURS", f"{rule.column}={shown}")
 

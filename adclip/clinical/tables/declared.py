@@ -76,7 +76,9 @@ class Declared:
             return read(*(one(cell) if place == at else cell for place, cell in enumerate(cells)))
 
         why = f"{rule.why}; {', '.join(self.unknown)} unknown, by --column {rule.column}"
-        return Rule(rule.column, rule.sources, why, rule.unit, read_known, rule.beside, rule.without, rule.note, rule.standby)
+        return Rule(
+            rule.column, rule.sources, why, rule.unit, read_known, rule.beside, rule.without, rule.note, rule.standby
+        )
 
     def _coded(self, column: str, parse: Callable[[str], Any] | None) -> Reader:
         read_code = codes(column, {**self.meaning, **dict.fromkeys(self.unknown, "")}, parse)
@@ -139,7 +141,9 @@ def declare(column: str, parts: tuple[str, ...], parse: Callable[[str], Any] | N
         elif kind == "form":
             form = part.upper()
         else:
-            named = [(code.strip(), text.strip()) for code, _, text in (pair.partition("=") for pair in part.split(","))]
+            named = [
+                (code.strip(), text.strip()) for code, _, text in (pair.partition("=") for pair in part.split(","))
+            ]
     own = unit_of(column)
     if unit and unit not in _KINDS.get(own, set()):
         raise ConfigError.bad_value("--column", f"`{column}` cannot be in {unit}", f"it is in {own or 'no unit'}")
@@ -151,7 +155,9 @@ def declare(column: str, parts: tuple[str, ...], parse: Callable[[str], Any] | N
     meaning = {code: text for code, text in named if text}
     if meaning and (unit or form):
         raise ConfigError.bad_value(
-            "--column", f"`{column}` has a {'unit' if unit else 'date'} and codes with a meaning", "declare codes for unknown only: `99=`"
+            "--column",
+            f"`{column}` has a {'unit' if unit else 'date'} and codes with a meaning",
+            "declare codes for unknown only: `99=`",
         )
     try:
         codes(column, meaning, parse)

@@ -23,8 +23,8 @@ from adclip.clinical.tables import errors
 from adclip.clinical.tables.joined import Joined, Joining
 from adclip.clinical.tables.lay_down import Visits
 from adclip.clinical.tables.nearest import find_nearest, on_the_day_of
-from adclip.clinical.tables.screening import differ_in, with_screening
 from adclip.clinical.tables.partial import PartialRow, PartialTable
+from adclip.clinical.tables.screening import differ_in, with_screening
 
 PERSON = frozenset({"subject_id", "sex", "education_years", "apoe4_count", *OF_THE_PERSON})
 
@@ -124,7 +124,9 @@ def _attach_to_person(table: PartialTable, of_subject: dict[str, list[Joined]], 
                 raise errors.same_subject(table.path, first.line, row.line)
             elif differ_in(first.values, row.values, "education_years"):
                 # a study asks again when a person joins its next phase; ADNIMERGE too keeps the first answer
-                row = PartialRow(row.line, {**row.values, "education_years": first.values["education_years"]}, row.aside)
+                row = PartialRow(
+                    row.line, {**row.values, "education_years": first.values["education_years"]}, row.aside
+                )
                 result.first_kept[table.name] = result.first_kept.get(table.name, 0) + 1
         visits = of_subject.get(subject, [])
         if not visits:

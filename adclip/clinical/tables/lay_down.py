@@ -84,7 +84,9 @@ class Visits:
             rows_by_key[key] = row
             if not key[1] and not key[2]:
                 undated[key[0]] = row
-            if self._take(table, row, key) and later and not subject_of_file(table.path):  # else another's visits, of course
+            if (
+                self._take(table, row, key) and later and not subject_of_file(table.path)
+            ):  # else another's visits, of course
                 result.added[table.name] = result.added.get(table.name, 0) + 1
         if undated:
             _refuse_undated(table, rows_by_key, undated)

@@ -120,7 +120,8 @@ def parse_mappings(texts: Iterable[str], task: Task = ALZHEIMER) -> list[Mapping
 
 
 def _split(column: str, table_column: str, parse: Callable[[str], Any] | None) -> Mapping:
-    name, parts = table_column, ()
+    name = table_column
+    parts: tuple[str, ...] = ()
     kinds: set[str] = set()
     while ":" in name:
         shorter, _, last = (part.strip() for part in name.rpartition(":"))

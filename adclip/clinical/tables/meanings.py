@@ -14,8 +14,9 @@ from adclip.clinical.dialects import Dialect, Rule
 from adclip.clinical.dialects.canonical import ANSWERS
 from adclip.clinical.tables.header import Header
 
-
-_OF_ONE_OCCASION = re.compile(r"(^|[\W_])(bl|base|baseline|sc|scr|screening|entry|intake|first|last|final|enrol\w*)($|[\W_])", re.IGNORECASE)
+_OF_ONE_OCCASION = re.compile(
+    r"(^|[\W_])(bl|base|baseline|sc|scr|screening|entry|intake|first|last|final|enrol\w*)($|[\W_])", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,9 @@ from adclip.clinical.columns import COLUMNS
 from adclip.clinical.missing import is_suspect
 
 _SHOWN = 5  # lines
-WATCHED = frozenset({"mmse", *(column for column in COLUMNS if column.endswith("_mm3"))})  # canonical columns that are looked at
+WATCHED = frozenset(
+    {"mmse", *(column for column in COLUMNS if column.endswith("_mm3"))}
+)  # canonical columns that are looked at
 
 
 @dataclass
@@ -58,7 +60,9 @@ def say_unread(unread: Sequence[tuple[str, str, int]]) -> str | None:
     """Return one sentence on all answers that were set aside unread: (file, column, rows) of each; None for none."""
     if not unread:
         return None
-    shown = ", ".join(f"`{column}` of {file} ({rows} {'row' if rows == 1 else 'rows'})" for file, column, rows in unread)
+    shown = ", ".join(
+        f"`{column}` of {file} ({rows} {'row' if rows == 1 else 'rows'})" for file, column, rows in unread
+    )
     return f"not read, and not needed here: what stands in {shown}; training on it would ask what it means"
 
 

@@ -36,12 +36,11 @@ def with_screening(visits: Sequence[Joined], tables: Sequence[PartialTable]) -> 
     kept: list[Joined] = []
     for visit in visits:
         baseline = baselines.get(visit.values.get("subject_id", ""))
-        if visit.values.get("session_id") != _SCREENING or visit.path not in adnis or baseline is None:
-            kept.append(visit)
-        elif "scan" in visit.values and "scan" in baseline.values:  # two scans are two visits
-            kept.append(visit)
-        else:
+        is_screening = visit.values.get("session_id") == _SCREENING and visit.path in adnis
+        if is_screening and baseline is not None and not {"scan"} <= visit.values.keys() & baseline.values.keys():
             _complete(baseline, visit)
+        else:  # two scans are two visits
+            kept.append(visit)
     return kept
 
 

@@ -29,7 +29,7 @@ from adclip.clinical.tables.partial import PartialTable
 from adclip.clinical.tables.plausible import check_people, check_together
 from adclip.clinical.tables.scan_names import pair_name, scan_identity
 from adclip.clinical.tables.sources import read_source
-from adclip.clinical.tables.told import missing_column, told_of_baselines, told_of_files
+from adclip.clinical.tables.told import derived_meanings, missing_column, told_of_baselines, told_of_files
 from adclip.domain import Visit
 from adclip.settings.shared import MAX_DAYS
 from adclip.task import ALZHEIMER, Task
@@ -223,7 +223,7 @@ def read_tables(
         extra=tuple(name for table in tables for name in table.extra),
         hints=hints,
         meanings=tuple(dict.fromkeys(meaning for table in tables for meaning in table.meanings))
-        + _derived_meanings(tables, columns),
+        + derived_meanings(tables, columns),
         dialects={table.name: table.dialect for table in tables},
         definitions=_definitions(tables),
         notes=(*(note for _, note in of_files if note not in hints), *notes),
@@ -277,21 +277,3 @@ def _columns(visits: Sequence[Joined], tables: Sequence[PartialTable]) -> tuple[
     stated = [column for table in tables for column in table.columns if column in COLUMNS]
     computed = {column for visit in visits for column in visit.values if column in COLUMNS}
     return tuple(dict.fromkeys([*stated, *(column for column in COLUMNS if column in computed)]))
-
-
-def _derived_meanings(tables: Sequence[PartialTable], columns: Sequence[str]) -> tuple[Meaning, ...]:
-    stated = {meaning.column for table in tables for meaning in table.meanings}
-    policy: tuple[Meaning, ...] = ()
-    if "diagnosis" in columns and "diagnosis" not in stated:
-        source = next(meaning for table in tables for meaning in table.meanings if meaning.column == "cdr_global")
-        policy = (
-            Meaning(source.table, source.source, "diagnosis", source.unit, "the policy `cdr`: 0 CN, 0.5 MCI, >= 1 AD"),
-        )
-    return policy + tuple(dict.fromkeys(
-        Meaning(
-            table.name, " + ".join(name.lstrip("_") for name in formula.needs), formula.column, "", formula.why
-        )
-        for table in tables
-        for formula in table.derived
-        if formula.column in columns and formula.column not in stated and set(formula.needs) & set(table.columns)
-    ))
