@@ -40,7 +40,7 @@ def cure(rule: Rule, shown: str, cell: str, error: CellError, others: Iterable[s
     if single and rule.column == "visit_date" and rule.read is None:
         said = declaration(f"visit_date={shown}:DMY")
         return f"write year-month-day, or say in which order the days stand: `--column {said}`, or `:MDY`, or `:YMD`"
-    if single and rule.column == "diagnosis" and (rule.read is None or "CODE" in error.remedy):
+    if single and rule.column == "diagnosis" and rule.read is None:
         words = suggest(chain([cell], others))
         ask = "if that is what they mean, say so" if words else "say what the words mean, for example"
         example = EXAMPLE_OF_NUMBERS if cell[:1].isdigit() else EXAMPLE
