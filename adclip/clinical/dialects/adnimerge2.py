@@ -49,7 +49,7 @@ def to_visit(cell: str) -> str | None:
 def _of(code: str, column: str) -> Any:
     """Return a reader of AVAL (or AVALC) that looks at rows of one parameter alone."""
 
-    def read(parameter: str, value: str) -> Any:
+    def read(value: str, parameter: str) -> Any:
         if parameter.casefold() != code or not value:
             return None
         return _READ_DX(value) if column == "diagnosis" else parse_cell(column, value)
@@ -65,7 +65,7 @@ def _as_it_is(value: Any) -> Any:
     return value
 
 
-def _code_of(parameter: str, value: str) -> Any:
+def _code_of(value: str, parameter: str) -> Any:
     """Read AVAL of DX where AVALC is not given."""
     if parameter.casefold() != _DX or not value:
         return None
@@ -86,10 +86,10 @@ ADNIMERGE2 = Dialect(
         Rule(ENTRY_DATE, ("enrldt",), "date of enrolment", "", to_date),
         Rule("sex", ("sex",), "Male or Female"),
         Rule("education_years", ("educ",), "years of education", "years"),
-        Rule("mmse", ("paramcd", "aval"), "AVAL of the rows whose PARAMCD is MMSCORE", "points", _of(_MMSE, "mmse")),
-        Rule("cdr_global", ("paramcd", "aval"), "AVAL of the rows whose PARAMCD is CDGLOBAL", "points", _of(_CDR, "cdr_global")),
-        Rule("diagnosis", ("paramcd", "avalc"), "AVALC of the rows whose PARAMCD is DX: DEM is AD", "", _of(_DX, "diagnosis")),
-        Rule("diagnosis", ("paramcd", "aval"), "AVAL of the rows whose PARAMCD is DX", "code", _code_of),
+        Rule("mmse", ("aval", "paramcd"), "AVAL of the rows whose PARAMCD is MMSCORE", "points", _of(_MMSE, "mmse")),
+        Rule("cdr_global", ("aval", "paramcd"), "AVAL of the rows whose PARAMCD is CDGLOBAL", "points", _of(_CDR, "cdr_global")),
+        Rule("diagnosis", ("avalc", "paramcd"), "AVALC of the rows whose PARAMCD is DX: DEM is AD", "", _of(_DX, "diagnosis")),
+        Rule("diagnosis", ("aval", "paramcd"), "AVAL of the rows whose PARAMCD is DX", "code", _code_of),
     ),
     missing=frozenset({"-4", "-1", "-4.0", "-1.0"}),
     derived=(

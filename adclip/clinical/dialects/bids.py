@@ -15,7 +15,7 @@ from typing import Any
 
 from adclip.clinical.columns import MISSING, CellError, parse_cell
 from adclip.clinical.dialects.base import Dialect, Reader, Rule, count_e4, folded_code, scaled, to_date
-from adclip.clinical.missing import unless_missing
+from adclip.clinical.dialects.missing import unless_missing
 
 _OTHER = frozenset({"o", "other"})  # BIDS's words; the model has learnt F and M only
 # What `Levels` may call a code, in lower case.

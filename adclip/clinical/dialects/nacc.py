@@ -12,7 +12,7 @@ from typing import Any
 
 from adclip.clinical.columns import CellError, parse_cell, to_number
 from adclip.clinical.dialects.base import Dialect, Reader, Rule, codes, folded_code, scaled, to_date, total
-from adclip.clinical.missing import unless_missing
+from adclip.clinical.dialects.missing import unless_missing
 from adclip.domain import Diagnosis
 
 # Volumes are in cm3. NACC writes eights for "not applicable" and nines for "missing", as many as the field holds; fewer than three

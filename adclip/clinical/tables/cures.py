@@ -8,7 +8,7 @@ from itertools import chain
 
 from adclip.clinical.columns import CellError
 from adclip.clinical.dialects import Rule
-from adclip.clinical.missing import usual_code
+from adclip.clinical.dialects.missing import usual_code
 from adclip.clinical.words import EXAMPLE, EXAMPLE_OF_NUMBERS, suggest
 
 

@@ -12,7 +12,7 @@ from adclip.clinical.dates import FORMS, date_reader
 from adclip.clinical.dialects import Rule
 from adclip.clinical.dialects.base import Reader, codes, scaled
 from adclip.clinical.dialects.canonical import unit_of
-from adclip.clinical.missing import unless_missing
+from adclip.clinical.dialects.missing import unless_missing
 from adclip.errors import ConfigError
 
 _CODES = re.compile(r"[^=,]+=[^=,]*(,[^=,]+=[^=,]*)*")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adclip.clinical.columns import COLUMNS
-from adclip.clinical.missing import is_suspect
+from adclip.clinical.dialects.missing import is_suspect
 
 _SHOWN = 5  # lines
 WATCHED = frozenset(
