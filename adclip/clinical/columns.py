@@ -24,6 +24,7 @@ MISSING = frozenset({"", "n/a", "N/A", "NA", "nan", "NaN"})
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
 _NUMBER_WITH_UNIT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)\s*[A-Za-z%].*")
+_OF_A_MAXIMUM = re.compile(r"\d+(\.\d+)?\s*(/|of|out of)\s*\d+")
 _COMMA_NUMBER = re.compile(r"[+-]?[\d.]+(,\d+)+(\.\d+)?")
 
 
@@ -95,6 +96,8 @@ def to_number(cell: str) -> float:
         raise CellError("a censored value where an exact number is needed")
     if _COMMA_NUMBER.fullmatch(cell):
         raise CellError("a number with a comma in it", "write decimals with a point and no thousands separators")
+    if _OF_A_MAXIMUM.fullmatch(cell):
+        raise CellError("points of a maximum, such as 3/5", "leave only the points in the cell")
     if _NUMBER_WITH_UNIT.fullmatch(cell):
         raise CellError("a number followed by a unit or text", "leave only the number in the cell")
     raise CellError("text where a number is needed")
@@ -196,7 +199,7 @@ _ELSEWHERE = {
     "id": "subject_id", "subject id": "subject_id", "mri id": "scan", "session": "session_id", "viscode": "session_id",
     "visit": "session_id", "examdate": "visit_date", "filename": "scan", "file": "scan", "path": "scan",
     "code": "subject_id", "patient": "subject_id", "patient id": "subject_id", "date": "visit_date",
-    "scan date": "visit_date", "tiv": "icv_mm3",
+    "scan date": "visit_date", "tiv": "icv_mm3", "eid": "subject_id",
 }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from adclip.clinical.scans.splits import PARTS, Split, prove_disjoint, require_e
 from adclip.clinical.tables.people import count_people, person_of
 from adclip.clinical.tables.table import read_tables
 from adclip.domain import Visit
-from adclip.errors import CheckpointError, ConfigError, ScanError, TableError
+from adclip.errors import CheckpointError, ConfigError, ScanError, TableError, name_some
 from adclip.imaging.sources.find import find_scans
 from adclip.imaging.sources.origins import find_origins
 from adclip.imaging.sources.ours import read_sidecar, without_failed
@@ -198,6 +198,15 @@ def _divide(visits: Sequence[Visit], config: FinetuneConfig, on_event: OnEvent) 
     assigned = {person_of(subject) for subject in file_split.assignment}
     if absent := sum(person_of(subject) not in assigned for subject in subjects):
         on_event(Warned(str(config.splits), f"{absent} subjects of the table are not in it, and not used"))
+    of_table = {person_of(subject) for subject in subjects}
+    if strangers := sorted(subject for subject in file_split.assignment if person_of(subject) not in of_table):
+        some = name_some([f"`{subject}`" for subject in strangers])
+        on_event(
+            Warned(
+                str(config.splits),
+                f"{len(strangers)} of its subjects have no scan with a diagnosis in this run: {some}",
+            )
+        )
     require_every_class(visits, split, "choose another --splits, or leave it out to have one drawn")
     return split
 
@@ -216,8 +225,8 @@ def _gather(config: FinetuneConfig, on_event: OnEvent) -> tuple[Manifest, TableR
     if raw := next((item for item in scans if not item.preprocessed), None):
         raise ScanError.not_preprocessed(raw.path)
     table = read_tables(config.tables, config.table_options, need=("diagnosis",))
-    for hint in (*table.hints, *table.notes):
-        on_event(Warned(str(table.path), hint))
+    for place, sentence in table.told:
+        on_event(Warned(str(place), sentence))
     items = without_failed(scans)
     if not items:
         raise errors.all_failed_quality(config.scans)

@@ -104,8 +104,8 @@ def find_jobs(
         return [Job(item, None, item.flags) for item in items]
     table: Table = read_tables(metas, options)
     meta = table.path
-    for hint in (*table.hints, *table.notes):
-        on_event(Warned(str(meta), hint))
+    for place, sentence in table.told:
+        on_event(Warned(str(place), sentence))
     jobs = []
     origins = find_origins(items, table.scans_of_nobody)
     rows = match_rows(table, items, subject, origins)

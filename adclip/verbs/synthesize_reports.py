@@ -119,9 +119,8 @@ def synthesize_reports(config: SynthesizeReportsConfig, on_event: OnEvent = igno
     _check_outputs(config)
     writes = config.out is not None
     table = read_tables(config.tables, options, need=("diagnosis",) if writes and config.mode == "train" else ())
-    name = table.path.name
-    for note in (*table.hints, *table.notes):
-        on_event(Warned(name, note))
+    for place, sentence in table.told:
+        on_event(Warned(place.name, sentence))
     visits = _choose_visits(table, config, on_event) if writes else table.rows
     missing = _count_missing(visits, config, table, on_event) if writes else {}
     written = write_reports(config.out, visits, config, table.task, on_event) if config.out is not None else Written()

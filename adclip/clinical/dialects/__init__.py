@@ -6,18 +6,31 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from adclip.clinical.dialects.adni import ADNIMERGE
+from adclip.clinical.dialects.adnimerge2 import ADNIMERGE2
 from adclip.clinical.dialects.aibl import AIBL
-from adclip.clinical.dialects.base import AUXILIARY, Derived, Dialect, Rule
+from adclip.clinical.dialects.base import AUXILIARY, Derived, Dialect, Rule, Tall
 from adclip.clinical.dialects.bids import BIDS
 from adclip.clinical.dialects.canonical import CANONICAL
+from adclip.clinical.dialects.nacc import NACC
 from adclip.clinical.dialects.oasis import OASIS_1, OASIS_2, OASIS_3
 from adclip.clinical.dialects.programs import DLMUSE_TABLE, FREESURFER_TABLE, SYNTHSEG_TABLE
 
-__all__ = ["AUXILIARY", "CANONICAL", "DIALECTS", "Derived", "Dialect", "Rule", "StudyKey", "recognise", "study_key"]
+__all__ = [
+    "AUXILIARY",
+    "CANONICAL",
+    "DIALECTS",
+    "Derived",
+    "Dialect",
+    "Rule",
+    "StudyKey",
+    "Tall",
+    "recognise",
+    "study_key",
+]
 
 # The most particular signature first: the first that fits is taken.
 DIALECTS: tuple[Dialect, ...] = (
-    ADNIMERGE, OASIS_1, OASIS_2, OASIS_3, AIBL, FREESURFER_TABLE, SYNTHSEG_TABLE, DLMUSE_TABLE, BIDS, CANONICAL,
+    ADNIMERGE, ADNIMERGE2, OASIS_1, OASIS_2, OASIS_3, AIBL, NACC, FREESURFER_TABLE, SYNTHSEG_TABLE, DLMUSE_TABLE, BIDS, CANONICAL,
 )  # fmt: skip
 
 

@@ -9,8 +9,8 @@ import re
 from datetime import date
 from typing import Any
 
-from adclip.clinical.columns import CellError, Range, parse_cell
-from adclip.clinical.dialects.base import Dialect, Rule, codes, count_e4, to_date
+from adclip.clinical.columns import CellError, Range, parse_cell, to_number
+from adclip.clinical.dialects.base import BIRTH_MONTH, BIRTH_YEAR, Derived, Dialect, Rule, codes, count_e4, to_date
 from adclip.clinical.dialects.canonical import SOURCE
 from adclip.domain import Diagnosis
 
@@ -93,6 +93,55 @@ def _of_registry(ptgender: str, _: str) -> Any:
     return _READ_SEX(ptgender)
 
 
+# What the forms of a visit are known by, in the order in which their dates count where ADNIMERGE gives none.
+_FORMS = (
+    ("diagnosis", "diagnosis"), ("diagnosis", "dxchange"), ("diagnosis", "dxcurren"), ("MMSE", "mmscore"), ("CDR", "cdglobal"),
+)  # fmt: skip
+
+
+def _to_session(viscode2: str, viscode: str) -> Any:
+    return parse_cell("session_id", viscode2 or viscode)
+
+
+def to_birth_month(cell: str) -> str | None:
+    """Read ``05/1931``, PTDOB since 2024, or a whole date; ``/1931`` has no month, and PTDOBYY or AIBL's rule reads the year."""
+    if not cell:
+        return None
+    if match := re.fullmatch(r"(\d{1,2})/(?:\d{1,2}/)?(\d{4})", cell):
+        return _month_of(match[2], match[1])
+    if match := re.fullmatch(r"(\d{4})-(\d{1,2})(?:-\d{1,2})?", cell):
+        return _month_of(match[1], match[2])
+    raise CellError("not a month of birth in the form MM/YYYY")
+
+
+def _month_of(year: str, month: str) -> str | None:
+    if not year or not month:
+        return None
+    born, in_month = _to_birth_year(year), to_number(month)
+    if born is None or not (in_month.is_integer() and 1 <= in_month <= 12):
+        raise CellError("a month of birth outside 1 to 12")
+    return f"{born}-{int(in_month):02d}"
+
+
+def _to_birth_year(cell: str) -> int | None:
+    if not cell:
+        return None
+    year = to_number(cell)
+    if not (year.is_integer() and 1890 <= year <= date.today().year):
+        raise CellError("a year of birth outside 1890 to today")
+    return int(year)
+
+
+def _age_by_month(visit: str, born: str) -> float:
+    """Return the age of somebody born in the middle of a month."""
+    year, month = map(int, born.split("-"))
+    return round((date.fromisoformat(visit) - date(year, month, 15)).days / 365.25, 2)
+
+
+def _age_by_year(visit: str, born: int) -> float:
+    return float(int(visit[:4]) - born)
+
+
 def _to_source(fsversion: str) -> str | None:
     """Return `simulation` for tables of simulated people, None for those that UCSF measured."""
     return "simulation" if fsversion.casefold() == "simulation" else None
@@ -155,8 +204,14 @@ ADNIMERGE = _Adni(
     rules=(
         Rule("subject_id", ("ptid",), "ADNI's id of the person, SITE_S_NUMBER"),
         Rule("subject_id", ("rid",), "ADNI's roster number"),
+        Rule("session_id", ("viscode2", "viscode"), "visit code as ADNIMERGE writes it; VISCODE where it is empty", "",
+             _to_session),
         Rule("session_id", ("viscode2",), "visit code as ADNIMERGE writes it"),
         Rule("session_id", ("viscode",), _SESSION),
+        # Each form of a visit is filled in on a day of its own. ADNIMERGE's EXAMDATE is the visit's.
+        *(Rule("visit_date", (day,), f"date of the {form}: the visit's, if no table before it in rank gives one", "", to_date,
+               (beside,), ("age", "dx", "dx_bl"), standby=rank)
+          for rank, (form, beside) in enumerate(_FORMS, start=1) for day in ("examdate", "visdate")),
         Rule("visit_date", ("examdate",), "date of the visit", "", to_date),
         Rule("age_years", ("age", "years_bl", "viscode"), "AGE is the age at baseline; AGE + Years_bl", "years",
              _age_by_years_or_code),
@@ -167,10 +222,15 @@ ADNIMERGE = _Adni(
              _age_at_baseline),
         Rule("sex", ("ptgender", "viscode2"), "the registry's code: 1 = M, 2 = F", "code", _of_registry),
         Rule("sex", ("ptgender", "phase"), "the registry's code: 1 = M, 2 = F", "code", _of_registry),
+        *(Rule("sex", ("ptgender",), "the registry's code: 1 = M, 2 = F", "code", _READ_SEX, (name,)) for name in ("ptdob", "ptdobyy")),
         Rule("sex", ("ptgender",), "Male or Female"),
+        Rule(BIRTH_MONTH, ("ptdob",), "month and year of birth", "", to_birth_month),
+        Rule(BIRTH_MONTH, ("ptdobmm", "ptdobyy"), "month and year of birth", "", lambda month, year: _month_of(year, month)),
+        Rule(BIRTH_YEAR, ("ptdobyy",), "year of birth", "years", _to_birth_year),
         Rule("education_years", ("pteducat",), "years of education", "years"),
         Rule("apoe4_count", ("apoe4",), "number of e4 alleles", "alleles"),
         Rule("apoe4_count", ("apgen1", "apgen2"), "number of 4s in the two alleles", "alleles", count_e4),
+        Rule("apoe4_count", ("genotype",), "number of 4s in the genotype, such as 3/4", "alleles", count_e4),
         Rule("mmse", ("mmse",), "MMSE of this visit", "points"),
         Rule("mmse", ("mmscore",), "MMSE of this visit, as the registry has it", "points"),
         Rule("cdr_global", ("cdglobal",), "global CDR of this visit, as the registry has it", "points"),
@@ -191,6 +251,10 @@ ADNIMERGE = _Adni(
         Rule("entorhinal_mm3", ("entorhinal",), _UCSF, "mm3"),
         Rule("fusiform_mm3", ("fusiform",), _UCSF, "mm3"),
         Rule("middle_temporal_mm3", ("midtemp",), _UCSF, "mm3"),
+    ),
+    derived=(
+        Derived("age_years", ("visit_date", BIRTH_MONTH), _age_by_month, "date of the visit - month of birth: exact to a month"),
+        Derived("age_years", ("visit_date", BIRTH_YEAR), _age_by_year, "year of the visit - year of birth: exact to a year"),
     ),
     missing=frozenset({"-1", "-4", "-1.0", "-4.0"}),  # confirmed missing; not applicable or passively missing
     # A name of its own: UCSF's sums of FreeSurfer's structures are not those of aseg (the ventricles are two, not ten).
@@ -213,7 +277,10 @@ ADNIMERGE = _Adni(
         r"age": "age at baseline; the age at a visit needs Years_bl, or EXAMDATE and EXAMDATE_bl, or VISCODE beside it",
         r"years_bl|month_bl|month|m|examdate_bl": "time since baseline; serves to compute the age, if anything",
         r"fldstreng(_bl)?|fsversion(_bl)?|imageuid(_bl)?": "about the scan, not the person; no report uses it",
-        r"ptethcat|ptraccat|ptmarry": "about the person, and no matter of a report",
+        r"ptethcat|ptraccat|ptmarry|pthand|ptdob(mm|dd)?": "about the person, and no matter of a report",
+        r"visdate": "date of a form whose content is the person's or that no report uses",
+        r"dx[a-z0-9]+|dxmdes|cd(memory|orient|judge|commun|home|care)|cdrsb": "a part of the diagnosis or of the CDR; no report uses it",
+        r"mm[a-z0-9]+|word.*|worldscore|done|ndreason|source|ap(testdt|volume|receive|ambtemp|resamp|usable)": "an item of a test, or about the sample; no report uses it",
         r"rid|colprot|origprot|site|siteid|phase|update_stamp|userdate2?|id": "for ADNI's own bookkeeping",
     },
     scan_key=scan_key,

@@ -11,9 +11,12 @@ from typing import Any
 from adclip.clinical.columns import CellError, Range, parse_cell
 
 # Columns that serve the join or a computation and never leave it. They begin with `_`, so that none is taken for a
-# canonical one: days since the study's own day 0, year of birth, age in years on day 0, number of a visit.
-DAY, BIRTH_YEAR, AGE_AT_ENTRY = "_day", "_birth_year", "_age_at_entry"
-AUXILIARY = frozenset({DAY, BIRTH_YEAR, AGE_AT_ENTRY})
+# canonical one: days since the study's own day 0, year or month (YYYY-MM) of birth, age in years on day 0 and the date of
+# that day, age at the session that is called the baseline.
+DAY, BIRTH_YEAR, BIRTH_MONTH = "_day", "_birth_year", "_birth_month"
+AGE_AT_ENTRY, ENTRY_DATE, AGE_AT_BASELINE = "_age_at_entry", "_entry_date", "_age_at_baseline"
+OF_THE_PERSON = frozenset({BIRTH_YEAR, BIRTH_MONTH, AGE_AT_ENTRY, ENTRY_DATE, AGE_AT_BASELINE})
+AUXILIARY = frozenset({DAY, *OF_THE_PERSON})
 
 Reader = Callable[..., Any]
 ScanKey = Callable[[str], "tuple[str, str | None] | None"]
@@ -38,6 +41,13 @@ class Rule:
         raises `CellError`. None reads the one cell as the canonical column is read.
     beside : tuple of str
         Names of columns that must be there as well and are not read: they tell what file of a study it is.
+    without : tuple of str
+        Names of columns of which none may be there.
+    note : str
+        What the user must be told where the rule is used: that a number is converted, which codes count.
+    standby : int
+        Of two different values for one visit of a study, that of the lower number counts; two of 0 contradict each other.
+        Each form of a visit has a date of its own, and they differ by days.
     """
 
     column: str
@@ -46,6 +56,25 @@ class Rule:
     unit: str = ""
     read: Reader | None = None
     beside: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    note: str = ""
+    standby: int = 0
+
+
+@dataclass(frozen=True)
+class Tall:
+    """A kind of table that may have a row for each parameter of a visit.
+
+    Parameters
+    ----------
+    code : str
+        Column that names the parameter, in lower case; a table without it has a row a visit.
+    read : frozenset of str
+        Parameters that are read, in lower case.
+    """
+
+    code: str
+    read: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -62,12 +91,15 @@ class Derived:
         Takes the values of `needs`; returns the value or None.
     why : str
         The computation in words.
+    absent : tuple of str
+        Columns of which the visit may have none.
     """
 
     column: str
     needs: tuple[str, ...]
     compute: Callable[..., Any]
     why: str
+    absent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,6 +133,10 @@ class Dialect:
         for a name that is not the study's.
     respell : callable or None
         Takes a name in lower case; returns how the rules spell it, where another release of the study writes it otherwise.
+    tall : Tall or None
+        For tables with a row for each parameter.
+    unread : mapping of str to str
+        Name of a column in lower case -> what the user must be told where nobody reads it.
     """
 
     name: str
@@ -114,6 +150,8 @@ class Dialect:
     canonical_names: bool = True
     scan_key: ScanKey | None = None
     respell: Callable[[str], str] | None = None
+    tall: Tall | None = None
+    unread: Mapping[str, str] = field(default_factory=dict)
 
     def spell(self, names: Sequence[str]) -> list[str]:
         """Return column names, in lower case, as the rules spell them.

@@ -15,6 +15,7 @@ from typing import Any
 
 from adclip.clinical.columns import MISSING, CellError, parse_cell
 from adclip.clinical.dialects.base import Dialect, Reader, Rule, count_e4, folded_code, scaled, to_date
+from adclip.clinical.dialects.missing import unless_missing
 
 _OTHER = frozenset({"o", "other"})  # BIDS's words; the model has learnt F and M only
 # What `Levels` may call a code, in lower case.
@@ -32,9 +33,33 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         ),
     },
 }
-_UNKNOWN_WORDS = frozenset({"n/a", "na", "unknown", "missing", "not available", "not reported"})
+_UNKNOWN_WORDS = frozenset({
+    "n/a", "na", "unknown", "missing", "not available", "not reported", "not applicable", "no data", "not recorded", "refused",
+    "missing data", "missing value",
+})  # fmt: skip
 _YEARS = {"year": 1.0, "years": 1.0, "yr": 1.0, "yrs": 1.0, "y": 1.0, "a": 1.0, "month": 1 / 12, "months": 1 / 12,
-          "mo": 1 / 12, "week": 7 / 365.25, "weeks": 7 / 365.25, "day": 1 / 365.25, "days": 1 / 365.25, "d": 1 / 365.25}  # fmt: skip
+          "mo": 1 / 12, "mos": 1 / 12, "mth": 1 / 12, "mths": 1 / 12, "week": 7 / 365.25, "weeks": 7 / 365.25, "wk": 7 / 365.25,
+          "wks": 7 / 365.25, "day": 1 / 365.25, "days": 1 / 365.25, "d": 1 / 365.25}  # fmt: skip
+# What stands in `Units` where somebody had to fill it in: the number then has the unit that BIDS recommends.
+_NO_UNIT = frozenset(
+    {
+        "",
+        "n/a",
+        "na",
+        "none",
+        "null",
+        "nan",
+        "unknown",
+        "unspecified",
+        "not available",
+        "not applicable",
+        "-",
+        "--",
+        "?",
+        "1",
+    }
+)
+_ADULT_YEARS = 18.0
 # Columns whose name leaves open what they hold: read only if the sidecar's `Units` says so.
 _BY_UNIT = {
     "education": ("education_years", _YEARS, "years"),
@@ -123,7 +148,7 @@ def bids_levels(sidecar: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     return levels_by_column
 
 
-def with_sidecar(dialect: Dialect, sidecar: Mapping[str, Any]) -> Dialect:
+def with_sidecar(dialect: Dialect, sidecar: Mapping[str, Any], name: str = "the JSON beside the table") -> Dialect:
     """Return the dialect with the codes and units that a table's JSON declares.
 
     Parameters
@@ -132,41 +157,92 @@ def with_sidecar(dialect: Dialect, sidecar: Mapping[str, Any]) -> Dialect:
         `BIDS`.
     sidecar : mapping
         Content of the JSON with the stem of the table. `Levels` of `sex` and `diagnosis` whose meanings are plain words
-        define their codes; `Units` of `age` convert it to years, and those of `education` and `apoe4` say what they are.
+        define their codes, and levels of any column that mean "unknown" make these cells empty. `Units` of `age` convert it to
+        years, and those of `education` and `apoe4` say what they are; a unit that says nothing (``n/a``) is none.
+    name : str
+        Of the JSON, for notes.
     """
-    rules = [*_coded(dialect, bids_levels(sidecar)), *_by_unit(sidecar)]
+    levels = bids_levels(sidecar)
+    declared = [*_coded(dialect, levels, name), *_by_unit(sidecar, name)]
     unit = _unit(sidecar, "age")
-    declared = [rule for rule in rules if rule is not None]
+    factor = _factor(unit, _YEARS)
     dialect_rules: tuple[Rule, ...] = dialect.rules
-    unused = dict(dialect.unused)
-    if unit is not None and unit not in _YEARS:
+    unused, unread = dict(dialect.unused), {}
+    if unit is not None and factor is None:
         dialect_rules = tuple(rule for rule in dialect_rules if rule.sources != ("age",))
         unused["age"] = "the JSON beside the table gives it a unit that is no time: declare it with --column"
-    elif unit is not None and _YEARS[unit] != 1:
-        declared.append(Rule("age_years", ("age",), "age, converted", unit, scaled("age_years", _YEARS[unit])))
-    return replace(dialect, rules=(*declared, *dialect_rules), unused=unused)
+        unread["age"] = (
+            f"`age` is not read: {name} gives it a unit that is no time. If it is in years, add `--column age_years=age:years`"
+        )
+    elif unit is not None and factor is not None and factor != 1:
+        declared.append(_converted("age_years", "age", unit, factor, name))
+    rules = tuple(_with_unknown(rule, levels) for rule in (*declared, *dialect_rules))
+    return replace(dialect, rules=rules, unused=unused, unread={**dialect.unread, **unread})
+
+
+def _converted(column: str, source: str, unit: str, factor: float, name: str) -> Rule:
+    """Return a rule for a number in another unit than the canonical one, which tells of it and reads no child's age."""
+    plain = scaled(column, factor)
+    remedy = f"correct `Units` in {name}, or say here which unit it is: `--column {column}={source}:years`"
+
+    def read(cell: str) -> Any:
+        try:
+            value = plain(cell)
+        except CellError as error:
+            raise CellError(error.why, remedy) from None
+        if column == "age_years" and value is not None and value < _ADULT_YEARS:
+            raise CellError(f"no adult's age: below {_ADULT_YEARS:g} years as {name} has it, in {unit}", remedy)
+        return value
+
+    note = f"`{source}` is converted to years: {name} says that it is in {unit}"
+    return Rule(column, (source,), f"{source}, converted from {unit}", unit, read, note=note)
+
+
+def _with_unknown(rule: Rule, levels: Mapping[str, Mapping[str, str]]) -> Rule:
+    """Return a rule to which those levels of its columns are empty that a sidecar calls unknown."""
+    codes = {
+        place: [code for code, text in levels.get(source, {}).items() if _is_unknown(text)]
+        for place, source in enumerate(rule.sources)
+    }
+    if not any(codes.values()):
+        return rule
+    read = rule.read or (lambda cell: parse_cell(rule.column, cell))
+    cleaned = {place: unless_missing(unknown, lambda cell: cell) for place, unknown in codes.items()}
+    return replace(rule, read=lambda *cells: read(*(cleaned[place](cell) for place, cell in enumerate(cells))))
 
 
 def _unit(sidecar: Mapping[str, Any], column: str) -> str | None:
     for name, entry in sidecar.items():
         unit = entry.get("Units") if isinstance(entry, Mapping) else None
-        if name.strip().lower() == column and isinstance(unit, str) and unit.strip():
+        if name.strip().lower() == column and isinstance(unit, str) and unit.strip().lower() not in _NO_UNIT:
             return unit.strip().lower()
     return None
 
 
-def _by_unit(sidecar: Mapping[str, Any]) -> list[Rule]:
+def _factor(unit: str | None, factors: Mapping[str, float]) -> float | None:
+    """Return what a number in a unit is multiplied by: ``years old``, ``year(s)`` and ``decimal years`` are years."""
+    words = re.findall(r"[a-z]+", (unit or "").replace("(s)", "s"))
+    known = {factors[word] for word in words if word in factors}
+    return next(iter(known)) if len(known) == 1 else None
+
+
+def _by_unit(sidecar: Mapping[str, Any], sidecar_name: str) -> list[Rule]:
     rules = []
     for name, (column, units, unit) in _BY_UNIT.items():
-        factor = units.get(_unit(sidecar, name) or "")
-        if factor is not None:
+        said = _unit(sidecar, name)
+        factor = _factor(said, units)
+        if said is None or factor is None:
+            continue
+        if factor == 1:
             rules.append(
                 Rule(column, (name,), "its unit stands in the JSON beside the table", unit, scaled(column, factor))
             )
+        else:
+            rules.append(_converted(column, name, said, factor, sidecar_name))
     return rules
 
 
-def _coded(dialect: Dialect, levels: Mapping[str, Mapping[str, str]]) -> list[Rule]:
+def _coded(dialect: Dialect, levels: Mapping[str, Mapping[str, str]], name: str) -> list[Rule]:
     rules = []
     for column, vocabulary in _WORDS.items():
         meanings = {
@@ -177,13 +253,20 @@ def _coded(dialect: Dialect, levels: Mapping[str, Mapping[str, str]]) -> list[Ru
             why = "codes as the JSON beside the table says: " + ", ".join(
                 f"{code} = {word or 'unknown'}" for code, word in meanings.items()
             )
-            rules.append(Rule(column, (column,), why, "code", _reader(column, meanings, plain)))
+            said = ", ".join(
+                f"{code} = {word or 'unknown'}" for code, word in meanings.items() if code.lower() != word.lower()
+            )
+            note = f"codes of `{column}` are read as {name} says: {said}" if said else ""
+            rules.append(Rule(column, (column,), why, "code", _reader(column, meanings, plain), note=note))
     return rules
 
 
 def _word(text: str, vocabulary: Mapping[str, str]) -> str | None:
-    folded = text.strip().strip(".").lower()
-    return "" if folded in _UNKNOWN_WORDS or text in MISSING else vocabulary.get(folded)
+    return "" if _is_unknown(text) else vocabulary.get(text.strip().strip(".").lower())
+
+
+def _is_unknown(text: str) -> bool:
+    return text.strip().strip(".").lower() in _UNKNOWN_WORDS or text in MISSING
 
 
 def _reader(column: str, meanings: Mapping[str, str], plain: Reader | None) -> Reader:

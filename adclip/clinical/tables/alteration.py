@@ -168,7 +168,9 @@ def places_of_answers(header: Header, rules: Sequence[Rule], mappings: Sequence[
         for dialect in DIALECTS
         for rule in dialect.rules
         if rule.column in _KEYS and len(rule.sources) == 1
-    }
+    } | {
+        dialect.tall.code for dialect in DIALECTS if dialect.tall is not None
+    }  # which score a row is of, not which value
     alone = {sources[0] for sources in answer_sources if len(sources) == 1}
     named = alone | ({source for sources in answer_sources for source in sources} - keys) | ANSWERS
     named |= {mapping.table_column.lower() for mapping in mappings if mapping.column in ANSWERS}

@@ -34,8 +34,9 @@ def check_mappings(tables: Sequence[PartialTable], mappings: Sequence[ColumnMapp
         if mapping.implied or (mapping.column in ANSWERS and not answers):
             continue
         if not any(mapping.column in table.columns and _is_mapped(table, mapping) for table in tables):
-            names = [meaning.source for table in tables for meaning in table.meanings]
-            raise errors.no_mapped_column(tables[0].path, mapping.column, mapping.table_column, names)
+            names = {meaning.source: table.name for table in tables for meaning in table.meanings}
+            theirs = ":".join((mapping.table_column, *mapping.parts))
+            raise errors.no_mapped_column(tables[0].path, mapping.column, theirs, names, len(tables))
 
 
 def _is_mapped(table: PartialTable, mapping: ColumnMapping) -> bool:
@@ -78,12 +79,14 @@ def notes_of(tables: Sequence[PartialTable], joined: Joining, max_days: int) -> 
             what = "no subject id" if "subject_id" in table.columns else "no column of subject ids"
             by = "by their `scan` alone" if any("scan" in row.values for row in table.rows) else "to no scan"
             yield (
-                f"{what} in {table.path.name}: its {len(table.rows)} rows are joined {by} "
+                f"{what} in {table.name}: its {len(table.rows)} rows are joined {by} "
                 "(`--column subject_id=NAME` names the column)"
             )
     if joined.repeated:
         yield f"rows that repeat another one exactly: {joined.repeated}; each counts once"
     for name, count in joined.added.items():
         yield f"{name}: {count} rows are visits that the tables before it do not have"
+    for name, count in joined.first_kept.items():
+        yield f"{name}: {count} rows give other years of education than the person's first row; the first counts"
     for name, count in joined.unattached.items():
         yield f"{name}: {count} rows belong to no visit of the other tables (at most {max_days} days apart)"

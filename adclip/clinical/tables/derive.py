@@ -40,6 +40,8 @@ def complete(visits: Iterable[Joined], tables: Sequence[PartialTable]) -> None:
         for formula in derived:
             if formula.column in visit.values or not all(column in visit.values for column in formula.needs):
                 continue
+            if any(column in visit.values for column in formula.absent):
+                continue
             value = formula.compute(*(visit.values[column] for column in formula.needs))
             if value is None:
                 continue

@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from adclip.errors import LeakError, ScanError, TableError
 
 
-def no_mapped_column(path: Path | str, column: str, table_column: str, present: Iterable[str]) -> TableError:
+def no_mapped_column(
+    path: Path | str, column: str, table_column: str, present: Mapping[str, str], n_tables: int
+) -> TableError:
     names = list(present)
     close = difflib.get_close_matches(table_column, names, n=1)
-    remedy = f"did you mean `{close[0]}`?" if close else f"its columns are: {', '.join(names[:20])}"
-    return TableError(f"{path}: no column `{table_column}`, which `--column {column}={table_column}` asks for", remedy)
+    where = f"{path} and {n_tables - 1} more" if n_tables > 1 else str(path)
+    of_file = f" of {present[close[0]]}" if close and n_tables > 1 else ""
+    remedy = f"did you mean `{close[0]}`{of_file}?" if close else f"its columns are: {', '.join(names[:20])}"
+    return TableError(f"{where}: no column `{table_column}`, which `--column {column}={table_column}` asks for", remedy)
+
+
+def likely_column(path: Path | str, column: str, file: str | None, name: str) -> TableError:
+    of_file = f" of {file}" if file else ""
+    return TableError(
+        f"{path}: no column `{column}`",
+        f'did you mean `{name}`{of_file}? rename the column or map it: `--column "{column}={name}"`',
+    )
+
+
+def not_that_column(path: Path | str, column: str, file: str, name: str, why: str) -> TableError:
+    return TableError(
+        f"{path}: no column `{column}`",
+        f"`{name}` of {file} is no such column: {why}; add the table that has it, or name its column: `--column {column}=YOURS`",
+    )
 
 
 def same_column(path: Path | str, column: str, names: Iterable[str]) -> TableError:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
+from adclip.clinical import errors as clinical_errors
 from adclip.clinical.dialects import Dialect, Rule
+from adclip.clinical.tables import errors
 
 
 @dataclass(frozen=True)
@@ -56,3 +60,41 @@ class Header:
 def to_plain(shown: Sequence[str]) -> list[str]:
     """Return names without the blanks round them and in lower case, as they are compared."""
     return [name.strip().lower() for name in shown]
+
+
+def check_header(path: Path, shown: Sequence[str], known: Collection[str], ignored: Collection[str] = ()) -> None:
+    """Refuse a first row that holds values, and names that stand twice.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    shown : sequence of str
+        Cells of its first row.
+    known : collection of str
+        Names in lower case that somebody reads: any dialect, or the user with `--column`.
+    ignored : collection of str
+        Names in lower case that may stand twice, as nobody reads them.
+
+    Raises
+    ------
+    TableError
+        If either is so.
+    """
+    names = to_plain(shown)
+    if any(_is_value(cell) for cell in shown) and not set(known).intersection(names):
+        raise errors.no_header(path)
+    written_names: dict[str, str] = {}
+    for written, name in zip(shown, names, strict=True):
+        if name and name in written_names and name not in ignored:
+            raise clinical_errors.named_twice(path, written_names[name])
+        written_names[name] = written
+
+
+def _is_value(cell: str) -> bool:
+    """Whether a cell of the first row is a number or a date, as no column is called; UK Biobank's ``31-0.0`` is a name."""
+    plain = cell.strip()
+    if re.fullmatch(r"[+-]?\d+([.,]\d+)?", plain):
+        return True
+    parts = re.fullmatch(r"(\d{1,4})([-/.])(\d{1,2})\2(\d{1,4})", plain)
+    return parts is not None and 4 in (len(parts[1]), len(parts[4])) and 1 <= int(parts[3]) <= 31

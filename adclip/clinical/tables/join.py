@@ -18,14 +18,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from adclip.clinical.dialects.base import AGE_AT_ENTRY, BIRTH_YEAR, DAY
+from adclip.clinical.dialects.base import DAY, OF_THE_PERSON
 from adclip.clinical.tables import errors
 from adclip.clinical.tables.joined import Joined, Joining
 from adclip.clinical.tables.lay_down import Visits
 from adclip.clinical.tables.nearest import find_nearest, on_the_day_of
 from adclip.clinical.tables.partial import PartialRow, PartialTable
+from adclip.clinical.tables.screening import differ_in, with_screening
 
-PERSON = frozenset({"subject_id", "sex", "education_years", "apoe4_count", BIRTH_YEAR, AGE_AT_ENTRY})
+PERSON = frozenset({"subject_id", "sex", "education_years", "apoe4_count", *OF_THE_PERSON})
 
 
 def join(tables: Sequence[PartialTable], max_days: int) -> Joining:
@@ -69,6 +70,8 @@ def join(tables: Sequence[PartialTable], max_days: int) -> Joining:
     for table in people:
         _attach_to_person(table, of_subject, result)
     _spread(of_subject)
+    if len(tables) > 1:
+        result.visits = with_screening(result.visits, tables)
     return result
 
 
@@ -119,11 +122,19 @@ def _attach_to_person(table: PartialTable, of_subject: dict[str, list[Joined]], 
                 result.repeated += 1
             elif {*first.values, *row.values} - PERSON - {"session_id"}:
                 raise errors.same_subject(table.path, first.line, row.line)
+            elif differ_in(first.values, row.values, "education_years"):
+                # a study asks again when a person joins its next phase; ADNIMERGE too keeps the first answer
+                row = PartialRow(
+                    row.line, {**row.values, "education_years": first.values["education_years"]}, row.aside
+                )
+                result.first_kept[table.name] = result.first_kept.get(table.name, 0) + 1
         visits = of_subject.get(subject, [])
         if not visits:
             continue
         attached.add(row.line)
         values = {column: value for column, value in row.values.items() if column != "session_id"}
+        if table.dialect == "BIDS" and all("age_years" in visit.values for visit in visits):
+            values.pop("age_years", None)  # the sessions have ages of their own; this is the one at entry
         changing = [column for column in values if column not in PERSON]
         if changing and len(visits) > 1:
             raise errors.which_visit(table.path, row.line, changing[0], len(visits))
@@ -155,4 +166,4 @@ def _spread(of_subject: dict[str, list[Joined]]) -> None:
 def _count_unattached(table: PartialTable, attached: set[int], result: Joining) -> None:
     n_unattached = sum(row.line not in attached for row in table.rows)
     if n_unattached:
-        result.unattached[table.path.name] = result.unattached.get(table.path.name, 0) + n_unattached
+        result.unattached[table.name] = result.unattached.get(table.name, 0) + n_unattached

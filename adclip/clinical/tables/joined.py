@@ -28,6 +28,8 @@ class Joined:
         Line of that row.
     aside : dict
         Answers of the row that were not checked (`PartialRow.aside`): they take no part in joining.
+    standby : dict
+        Column -> `Rule.standby` of its value, where it is not 0.
     """
 
     values: dict[str, Any]
@@ -35,15 +37,19 @@ class Joined:
     path: Path
     line: int
     aside: dict[str, Any] = field(default_factory=dict)
+    standby: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, table: PartialTable, row: PartialRow) -> Joined:
         """Begin with one row."""
         place = (table.path, row.line)
-        return cls(dict(row.values), dict.fromkeys(row.values, place), *place, dict(row.aside))
+        return cls(dict(row.values), dict.fromkeys(row.values, place), *place, dict(row.aside), dict(table.standby))
 
     def add(self, table: PartialTable, line: int, values: dict[str, Any], aside: dict[str, Any] | None = None) -> None:
         """Take what is not known yet; refuse what contradicts. Of answers set aside a contradicted one becomes unknown.
+
+        Of two dates of a study's forms that of the lower rank counts (`Rule.standby`), of one rank the earlier: so the order of the
+        tables does not matter.
 
         Raises
         ------
@@ -52,15 +58,21 @@ class Joined:
         """
         own_values = self.values
         for column, value in values.items():
-            if column not in own_values:
+            if column not in own_values or self._gives_way(table, column, value):
                 own_values[column] = value
                 self.origin[column] = (table.path, line)
-            elif own_values[column] != value:
+                self.standby[column] = table.standby.get(column, 0)
+            elif own_values[column] != value and not (self.standby.get(column) or table.standby.get(column)):
                 earlier_path, earlier_line = self.origin[column]
                 raise errors.conflict(earlier_path, earlier_line, table.path, line, column)
         for column, value in (aside or {}).items():
             if self.aside.setdefault(column, value) != value:
                 self.aside[column] = _CONTRADICTED
+
+    def _gives_way(self, table: PartialTable, column: str, value: Any) -> bool:
+        """Whether a date that is known is of a form of higher rank than another one, or later on a form of the same rank."""
+        own, other = self.standby.get(column, 0), table.standby.get(column, 0)
+        return bool(own) and (other, value) < (own, self.values[column])
 
     def answers(self) -> dict[str, Any]:
         """Return the answers set aside that no two rows contradict."""
@@ -81,9 +93,12 @@ class Joining:
         File name -> rows that belong to no visit.
     added : dict of str to int
         File name of a later table -> its visits that the tables before it do not have.
+    first_kept : dict of str to int
+        File name -> rows that give other years of education than the person's first row, which counts.
     """
 
     visits: list[Joined] = field(default_factory=list)
     repeated: int = 0
     unattached: dict[str, int] = field(default_factory=dict)
     added: dict[str, int] = field(default_factory=dict)
+    first_kept: dict[str, int] = field(default_factory=dict)

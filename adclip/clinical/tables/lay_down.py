@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from adclip.clinical.dialects.base import DAY
+from adclip.clinical.dialects.bids import subject_of_file
 from adclip.clinical.tables import errors
 from adclip.clinical.tables.joined import Joined, Joining
 from adclip.clinical.tables.partial import PartialRow, PartialTable
@@ -83,8 +84,10 @@ class Visits:
             rows_by_key[key] = row
             if not key[1] and not key[2]:
                 undated[key[0]] = row
-            if self._take(table, row, key) and later:
-                result.added[table.path.name] = result.added.get(table.path.name, 0) + 1
+            if (
+                self._take(table, row, key) and later and not subject_of_file(table.path)
+            ):  # else another's visits, of course
+                result.added[table.name] = result.added.get(table.name, 0) + 1
         if undated:
             _refuse_undated(table, rows_by_key, undated)
 

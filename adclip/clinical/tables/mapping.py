@@ -1,25 +1,22 @@
-"""What the user says of a table's columns: ``--column canonical=theirs``, with a unit or the meaning of codes."""
+"""What the user says of a table's columns: ``--column canonical=theirs``, with a unit, a form or the meaning of codes."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from adclip.clinical.columns import COLUMNS, UNITS, CellError, Range, near_miss
-from adclip.clinical.dialects.base import Reader, Rule, codes, scaled
-from adclip.clinical.dialects.canonical import SCORE, unit_of
+from adclip.clinical.columns import COLUMNS, CellError, Range, near_miss
+from adclip.clinical.dialects.base import Rule
+from adclip.clinical.dialects.canonical import SCORE
+from adclip.clinical.tables.declared import declare, kind_of
 from adclip.errors import ConfigError
 from adclip.task import ALZHEIMER, MMSE, Task
-
-_CODES = re.compile(r"[^=,]+=[^=,]*(,[^=,]+=[^=,]*)*")
-_KINDS = {"mm3": {"mm3", "cm3", "ml"}, "years": {"years", "months", "days"}}
 
 
 @dataclass(frozen=True)
 class ColumnMapping:
-    """One ``canonical=theirs`` with what follows the last colon.
+    """One ``canonical=theirs`` with what follows in colons.
 
     Parameters
     ----------
@@ -27,8 +24,8 @@ class ColumnMapping:
         Canonical column.
     table_column : str
         Name in the table; compared without case.
-    suffix : str
-        A unit, ``cm3``, or codes, ``1=M,2=F``; empty for none.
+    parts : tuple of str
+        What is declared of its cells, see `declared`; a colon may also belong to the name.
     parse : callable or None
         Reads a cell where the task says how; None reads it as the canonical column is read.
     implied : bool
@@ -37,31 +34,37 @@ class ColumnMapping:
 
     column: str
     table_column: str
-    suffix: str = ""
+    parts: tuple[str, ...] = ()
     parse: Callable[[str], Any] | None = None
     implied: bool = False
 
-    def rule_for(self, names: Iterable[str]) -> Rule | None:
-        """Return the rule for a table with these column names in lower case, or None if it has no such column."""
+    def rule_for(self, names: Iterable[str], rules: Iterable[Rule] = ()) -> Rule | None:
+        """Return the rule for a table, or None if it has no such column.
+
+        Parameters
+        ----------
+        names : iterable of str
+            Of its columns, in lower case.
+        rules : iterable of Rule
+            Those of its dialect that hold for it: where codes for unknown are all that is declared, the study's own unit and
+            meaning of the column stay.
+        """
         names = set(names)
-        whole = f"{self.table_column}:{self.suffix}".lower() if self.suffix else self.table_column.lower()
-        if whole in names:  # a colon may also belong to the name
-            why = "named as the task says" if self.implied else f"mapped by --column {self.column}"
-            return Rule(self.column, (whole,), why, unit_of(self.column), self._reader())
-        if self.suffix and self.table_column.lower() in names:
-            return Rule(
-                self.column, (self.table_column.lower(),), f"mapped by --column, as {self.suffix}", *self._reading()
-            )
+        for named in range(len(self.parts), -1, -1):
+            name = ":".join((self.table_column, *self.parts[:named])).lower()
+            if name in names:
+                return self._rule(name, self.parts[named:], rules)
         return None
 
-    def _reading(self) -> tuple[str, Reader | None]:
-        if self.suffix in UNITS:
-            return self.suffix, scaled(self.column, UNITS[self.suffix])
-        return "code", codes(self.column, dict(pair.split("=") for pair in self.suffix.split(",")), self.parse)
-
-    def _reader(self) -> Reader | None:
-        parse = self.parse
-        return None if parse is None else lambda cell: parse(cell) if cell else None
+    def _rule(self, name: str, parts: tuple[str, ...], rules: Iterable[Rule]) -> Rule:
+        said = declare(self.column, parts, self.parse)
+        if self.parse is None:
+            for rule in rules:
+                if rule.column == self.column and (wrapped := said.around(rule, name)) is not None:
+                    return wrapped
+        why = "named as the task says" if self.implied else f"mapped by --column {self.column}"
+        why = f"mapped by --column, as {':'.join(parts)}" if parts else why
+        return Rule(self.column, (name,), why, said.read_unit(self.column), said.reader(self.column, self.parse))
 
 
 def _readers_of(task: Task) -> dict[str, Callable[[str], Any]]:
@@ -112,27 +115,20 @@ def parse_mappings(texts: Iterable[str], task: Task = ALZHEIMER) -> list[ColumnM
                 "--column", f"`{mapping.table_column}` is mapped to two canonical columns", "keep one of the two"
             )
     for name, parse in readers.items():
-        mappings.setdefault(name, ColumnMapping(name, name, "", parse, implied=True))
+        mappings.setdefault(name, ColumnMapping(name, name, (), parse, implied=True))
     return [mapping if mapping.column in COLUMNS else replace(mapping, column=SCORE) for mapping in mappings.values()]
 
 
 def _split(column: str, table_column: str, parse: Callable[[str], Any] | None) -> ColumnMapping:
-    name, colon, suffix = table_column.rpartition(":")
-    name, suffix = name.strip(), suffix.strip()
-    unit_name = {"cc": "cm3"}.get(suffix.lower(), suffix.lower())
-    if unit_name in UNITS:
-        suffix = unit_name
-    if not colon or not name or not (suffix in UNITS or _CODES.fullmatch(suffix)):
-        return ColumnMapping(column, table_column, "", parse)
-    unit = unit_of(column)
-    if suffix in UNITS and suffix not in _KINDS.get(unit, set()):
-        raise ConfigError.bad_value("--column", f"`{column}` cannot be in {suffix}", f"it is in {unit or 'no unit'}")
-    if suffix not in UNITS:
-        named = [pair.partition("=")[0] for pair in suffix.split(",")]
-        if twice := {code for code in named if named.count(code) > 1}:
-            raise ConfigError.bad_value("--column", f"code `{min(twice)}` of `{column}` has two meanings", "keep one")
-        try:
-            codes(column, dict(pair.split("=") for pair in suffix.split(",")), parse)
-        except CellError as error:
-            raise ConfigError.bad_value("--column", f"a code of `{column}` means {error.why}", error.remedy) from None
-    return ColumnMapping(column, name, suffix, parse)
+    name = table_column
+    parts: tuple[str, ...] = ()
+    kinds: set[str] = set()
+    while ":" in name:
+        shorter, _, last = (part.strip() for part in name.rpartition(":"))
+        kind = kind_of(last)
+        if not shorter or kind is None or kind in kinds:  # `Volume:ml:ml` is a column `Volume:ml` in ml
+            break
+        kinds.add(kind)
+        name, parts = shorter, (last, *parts)
+    declare(column, parts, parse)
+    return ColumnMapping(column, name, parts, parse)

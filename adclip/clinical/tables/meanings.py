@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,12 @@ from typing import Any
 
 from adclip.clinical.columns import COLUMNS, near_miss
 from adclip.clinical.dialects import Dialect, Rule
+from adclip.clinical.dialects.canonical import ANSWERS
 from adclip.clinical.tables.header import Header
+
+_OF_ONE_OCCASION = re.compile(
+    r"(^|[\W_])(bl|base|baseline|sc|scr|screening|entry|intake|first|last|final|enrol\w*)($|[\W_])", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -43,14 +49,14 @@ class Meaning:
 
 
 def meanings_of(
-    path: Path, dialect: Dialect, rules: Sequence[Rule], header: Header, hints: Sequence[str]
+    name: str, dialect: Dialect, rules: Sequence[Rule], header: Header, hints: Sequence[str]
 ) -> Iterator[Meaning]:
     """Yield what every column of a file is taken for, and why the others are not read.
 
     Parameters
     ----------
-    path : Path
-        The file.
+    name : str
+        Of the file.
     dialect : Dialect
         Its kind.
     rules : sequence of Rule
@@ -66,18 +72,27 @@ def meanings_of(
     used = header.places(rules)
     for place, shown in enumerate(header.shown):
         for rule in by_place.get(place, ()):
-            yield Meaning(path.name, header.show(rule), rule.column, rule.unit, rule.why)
+            yield Meaning(name, header.show(rule), rule.column, rule.unit, rule.why)
         if shown and place not in used:
             why = dialect.why_not(header.spelled[place]) or next(
-                (hint for hint in hints if f"`{shown}`" in hint), "not known"
+                (hint for hint in hints if f"`{shown}`" in hint), _unknown(shown)
             )
-            yield Meaning(path.name, shown, None, "", why)
+            yield Meaning(name, shown, None, "", why)
 
 
-def hints_of(extra: Sequence[str], dialect: Dialect, used: set[str]) -> Iterator[str]:
-    """Yield a sentence for each unused column whose name comes close to a canonical one."""
+def _unknown(name: str) -> str:
+    return "of one occasion, as its name says, and not of each visit" if _OF_ONE_OCCASION.search(name) else "not known"
+
+
+def hints_of(path: Path, extra: Sequence[str], dialect: Dialect, used: set[str]) -> Iterator[str]:
+    """Yield a sentence for each unused column of a file whose name comes close to a canonical one.
+
+    None for an answer whose name says that it is of one occasion alone, as ``diagnosis_bl``: read as that of every visit it is wrong.
+    """
     open_columns = [column for column in COLUMNS if column not in used]
     for name in extra:
         if dialect.why_not(name) is None and (meant := near_miss(name, open_columns)):
+            if meant in ANSWERS and _OF_ONE_OCCASION.search(name):
+                continue
             shown = f'"{meant}={name}"' if " " in name else f"{meant}={name}"
-            yield f"column `{name}` is not used; if it holds `{meant}`, add `--column {shown}`"
+            yield f"column `{name}` of {path.name} is not used; if it holds `{meant}`, add `--column {shown}`"

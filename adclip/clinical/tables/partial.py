@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from adclip.clinical import errors as clinical_errors
 from adclip.clinical.columns import COLUMNS, MISSING, CellError, parse_cell
-from adclip.clinical.dialects import AUXILIARY, CANONICAL, DIALECTS, Derived, Dialect, Rule, recognise
-from adclip.clinical.dialects.bids import BIDS, subject_of_file, with_sidecar
+from adclip.clinical.dialects import AUXILIARY, CANONICAL, DIALECTS, Derived, Dialect, Rule, Tall
+from adclip.clinical.dialects.bids import subject_of_file
 from adclip.clinical.dialects.canonical import ANSWERS, SOURCE, read_dictionary
 from adclip.clinical.tables import errors
 from adclip.clinical.tables.alteration import Alteration, places_of_answers
-from adclip.clinical.tables.header import Header, to_plain
+from adclip.clinical.tables.cures import cure
+from adclip.clinical.tables.header import Header, check_header, to_plain
 from adclip.clinical.tables.mapping import ColumnMapping
 from adclip.clinical.tables.meanings import Meaning, hints_of, meanings_of
 from adclip.clinical.tables.records import read_records
+from adclip.clinical.tables.remarks import WATCHED, Remarks
+from adclip.clinical.tables.rules import choose_rules, dialect_of, notes_of_mappings
+from adclip.clinical.tables.tall import is_tall, one_row_a_visit, only_read
 from adclip.errors import TableError
 
 KEYS = frozenset({"subject_id", "session_id", "visit_date", "scan", *AUXILIARY})
@@ -68,6 +71,12 @@ class PartialTable:
         What its dialect computes after joining.
     definitions : mapping of str to str
         Canonical volume -> the structures that it sums.
+    notes : tuple of str
+        What the user must be told of it: conversions, codes, odd cells.
+    unread : mapping of str to int
+        Column of an answer, as written -> cells of it that could not be read and were not needed.
+    standby : mapping of str to int
+        Canonical column -> `Rule.standby`, where it is not 0.
     """
 
     path: Path
@@ -79,6 +88,14 @@ class PartialTable:
     hints: tuple[str, ...] = ()
     derived: tuple[Derived, ...] = ()
     definitions: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    unread: Mapping[str, int] = field(default_factory=dict)
+    standby: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Of the file, for people; one for all sessions' tables of a BIDS dataset, which has one for each subject."""
+        return file_name(self.path)
 
 
 def read_partial(
@@ -111,22 +128,24 @@ def read_partial(
     records = read_records(path, _wanted(mappings, answers=answers))
     _, shown = next(records)
     ignored = frozenset() if answers else _answer_sources(mappings)
-    _check_header(path, shown, ignored)
-    dialect = recognise(shown)
+    check_header(path, shown, _wanted(mappings), ignored)
+    if (first := next(records, None)) is not None:
+        records = chain([first], records)
+    dialect = dialect_of(path, shown, first[1] if first is not None else ())
     header = Header.of(shown, dialect)
-    if dialect is BIDS:
-        dialect = _with_sidecar(path, dialect)
-    rules = _choose_rules(path, dialect, mappings, header)
+    rules = choose_rules(path, dialect, mappings, header)
     used = header.places(rules)
     extra = tuple(name for place, name in enumerate(shown) if name and place not in used)
-    hints = tuple(hints_of(extra, dialect, {rule.column for rule in rules}))
+    hints = tuple(hints_of(path, extra, dialect, {rule.column for rule in rules}))
     if not any(rule.column != SOURCE for rule in rules):
         raise errors.no_known_column(path, hints)
     if altered is not None:
         records = altered(path, records, shown, places_of_answers(header, rules, mappings))
-    rows = list(_rows(path, records, header, dialect, rules, answers=answers))
+    remarks = Remarks()
+    read = _rows(path, only_read(records, header, dialect.tall), header, dialect, rules, remarks, answers=answers)
+    rows = one_row_a_visit(path, read) if is_tall(header, dialect.tall) else list(read)
     if not rows:
-        raise TableError.no_rows(path, "the table has a header but no rows")
+        raise _no_rows(path, header, dialect.tall)
     _check_named(path, rows)
     definitions = dialect.definitions
     if dialect is CANONICAL:
@@ -135,20 +154,38 @@ def read_partial(
     if (subject := subject_of_file(path)) and not any(rule.column == "subject_id" for rule in rules):
         for row in rows:  # BIDS: sub-01_sessions.tsv names the subject in its own name only
             row.values["subject_id"] = parse_cell("subject_id", subject)
+    unread = [why for name, why in dialect.unread.items() if name in to_plain(extra)]
+    noted = [rule.note for rule in rules if rule.note and (answers or rule.column not in ANSWERS)]
+    asked = notes_of_mappings(dialect, mappings, header, ANSWERS) if answers else ()
     return PartialTable(
         path,
         dialect.name,
         rows,
         tuple(rule.column for rule in rules),
-        tuple(meanings_of(path, dialect, rules, header, hints)),
+        tuple(meanings_of(file_name(path), dialect, rules, header, hints)),
         extra,
         hints,
         dialect.derived,
         definitions,
+        (*unread, *noted, *asked, *remarks.sentences()),
+        {shown: len(lines) for shown, lines in remarks.unread.items()},
+        {rule.column: rule.standby for rule in rules if rule.standby},
     )
 
 
-def _wanted(mappings: Sequence[ColumnMapping], *, answers: bool) -> set[str]:
+def file_name(path: Path) -> str:
+    """Return the name of a table's file for people; ``sub-*_sessions.tsv`` for the one that a BIDS dataset has for each subject."""
+    return f"sub-*_{path.name.partition('_')[2]}" if subject_of_file(path) else path.name
+
+
+def _no_rows(path: Path, header: Header, tall: Tall | None) -> TableError:
+    if tall is None or not is_tall(header, tall):
+        return TableError.no_rows(path, "the table has a header but no rows")
+    shown = ", ".join(sorted(code.upper() for code in tall.read))
+    return TableError.no_rows(path, f"no row of a parameter that is read ({tall.code.upper()} of {shown})")
+
+
+def _wanted(mappings: Sequence[ColumnMapping], *, answers: bool = True) -> set[str]:
     """Return all names that any dialect reads: they decide which delimiter fits, and which cells of JSON must be values."""
     names = {source for dialect in DIALECTS for rule in dialect.rules for source in rule.sources}
     names |= {mapping.table_column.lower() for mapping in mappings}
@@ -166,66 +203,11 @@ def _answer_sources(mappings: Sequence[ColumnMapping]) -> frozenset[str]:
     )
 
 
-def _check_header(path: Path, shown: Sequence[str], ignored: frozenset[str]) -> None:
-    source_names = {source for dialect in DIALECTS for rule in dialect.rules for source in rule.sources}
-    names = to_plain(shown)
-    if any(_is_value(cell) for cell in shown) and not source_names.intersection(names):
-        raise errors.no_header(path)
-    written_names: dict[str, str] = {}
-    for written, name in zip(shown, names, strict=True):
-        if name and name in written_names and name not in ignored:
-            raise clinical_errors.named_twice(path, written_names[name])
-        written_names[name] = written
-
-
-def _is_value(cell: str) -> bool:
-    """Whether a cell of the first row is a number or a date, as no column is called."""
-    return re.fullmatch(r"[+-]?\d+([.,]\d+)?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}", cell.strip()) is not None
-
-
 def _check_named(path: Path, rows: Sequence[PartialRow]) -> None:
     """Refuse rows of nobody among named ones: they would count as one more person, or as anybody."""
     blank = next((row.line for row in rows if "subject_id" not in row.values), None)
     if blank is not None and any("subject_id" in row.values for row in rows):
         raise TableError.blank_id(path, blank)
-
-
-def _with_sidecar(path: Path, dialect: Dialect) -> Dialect:
-    """Add what FILE.json says of the codes of FILE.tsv (BIDS: a column's `Levels`)."""
-    sidecar = path.with_suffix(".json")
-    if path.suffix == ".json" or not sidecar.is_file():
-        return dialect
-    try:
-        data = json.loads(sidecar.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
-        raise TableError.unreadable(
-            sidecar, "it should describe the columns of the table beside it, and is no JSON"
-        ) from None
-    return with_sidecar(dialect, data) if isinstance(data, dict) else dialect
-
-
-def _choose_rules(path: Path, dialect: Dialect, mappings: Sequence[ColumnMapping], header: Header) -> list[Rule]:
-    """Return one rule for each canonical column, in file order: the user's own, the dialect's, then canonical names."""
-    present = header.names
-    chosen: dict[str, Rule] = {}
-    for mapping in mappings:
-        if rule := mapping.rule_for(present):
-            chosen[mapping.column] = rule
-    mapped = header.places(chosen.values())
-    rules = dialect.rules if dialect is CANONICAL or not dialect.canonical_names else (*dialect.rules, *CANONICAL.rules)
-    source_of: dict[str, str] = {}
-    for rule in rules:
-        if not present.issuperset((*rule.sources, *rule.beside)) or mapped & header.places((rule,)):
-            continue
-        if rule.column in chosen:
-            # In adclip's own form two names for one column are a mistake; elsewhere the dialect's order decides.
-            if dialect is CANONICAL and rule.column in source_of and source_of[rule.column] != rule.sources[0]:
-                duplicates = [header.shown[header.place(name)] for name in (source_of[rule.column], rule.sources[0])]
-                raise errors.same_column(path, rule.column, duplicates)
-            continue
-        chosen[rule.column] = rule
-        source_of[rule.column] = rule.sources[0]
-    return sorted(chosen.values(), key=lambda rule: header.place(rule.sources[0]))
 
 
 def _rows(
@@ -234,6 +216,7 @@ def _rows(
     header: Header,
     dialect: Dialect,
     rules: Sequence[Rule],
+    remarks: Remarks,
     *,
     answers: bool,
 ) -> Iterator[PartialRow]:
@@ -256,13 +239,17 @@ def _rows(
                 else:
                     value = rule.read(*[texts[place] for place in places])
             except CellError as error:
-                if target is aside:
-                    continue
                 shown = header.show(rule)
-                remedy = error.remedy.replace("CANONICAL=YOURS", f"{rule.column}={shown}")
+                if target is aside:
+                    remarks.unread[shown].append(line)
+                    continue
+                others = (cells[places[0]] for _, cells in records if len(cells) == len(header.shown))
+                remedy = cure(rule, shown, texts[places[0]], error, others)
                 raise clinical_errors.bad_cell(path, line, shown, error.why, remedy) from None
             if value is not None:
                 target[rule.column] = value
+                if target is values and rule.column in WATCHED:
+                    remarks.look_at(rule.column, header.show(rule), [texts[place] for place in places], value, line)
         # a volume that the user added to a program's table is not known to be of that program
         if (
             dialect.volumes_source

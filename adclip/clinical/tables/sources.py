@@ -55,7 +55,7 @@ def read_source(
     files = list(_tables_in(path))
     if not files:
         raise TableError.unreadable(path, "a folder without FreeSurfer subjects and without tables")
-    if len(files) > _MOST_TABLES:
+    if len(files) > _MOST_TABLES and not (path / "participants.tsv").is_file():  # a dataset has a file for each subject
         raise TableError.unreadable(path, f"a folder of {len(files)} tables")
     tables = []
     for file in files:

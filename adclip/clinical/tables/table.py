@@ -12,12 +12,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from adclip.clinical.columns import COLUMNS, near_miss, to_further
+from adclip.clinical.columns import COLUMNS, to_further
 from adclip.clinical.dialects import study_key
 from adclip.clinical.dialects.base import DAY
 from adclip.clinical.dialects.canonical import SCORE, SOURCE
 from adclip.clinical.settings import TableOptions
-from adclip.clinical.tables import errors
 from adclip.clinical.tables.alteration import Alteration
 from adclip.clinical.tables.checks import check_ids, check_mappings, notes_of
 from adclip.clinical.tables.derive import apply_cdr, complete, only_classes_of
@@ -30,8 +29,8 @@ from adclip.clinical.tables.partial import PartialTable
 from adclip.clinical.tables.plausible import check_people, check_together
 from adclip.clinical.tables.scan_names import pair_name, scan_identity
 from adclip.clinical.tables.sources import read_source
+from adclip.clinical.tables.told import derived_meanings, missing_column, told_of_baselines, told_of_files
 from adclip.domain import Visit
-from adclip.errors import TableError
 from adclip.settings.shared import MAX_DAYS
 from adclip.task import ALZHEIMER, Task
 
@@ -62,6 +61,8 @@ class Table:
         Canonical volume -> structures that it sums, where the tables' dialects say so.
     notes : tuple of str
         What the user should know: policies in use, repeated rows, rows without a visit.
+    told : tuple of (Path, str)
+        Every hint and note with the file that it is about.
     task : Task
     days : tuple of float or None
         Days of each row on the study's own clock; empty where no row has any.
@@ -79,6 +80,7 @@ class Table:
     dialects: Mapping[str, str] = field(default_factory=dict)
     definitions: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    told: tuple[tuple[Path, str], ...] = ()
     task: Task = ALZHEIMER
     days: tuple[float | None, ...] = ()
     max_days: int = MAX_DAYS
@@ -195,13 +197,17 @@ def read_tables(
     joined = join(tables, options.max_days)
     complete(joined.visits, tables)
     check_people(joined.visits)
+    of_files = [*told_of_files(tables)]
+    hints = tuple(dict.fromkeys(hint for table in tables for hint in table.hints))
     notes = [*notes_of(tables, joined, options.max_days)]
     if options.diagnosis_policy == "cdr" and options.answers:
         notes.append(apply_cdr(joined.visits, tables))
+    elif options.answers:
+        notes += told_of_baselines(joined.visits)
     columns = _columns(joined.visits, tables)
     for column in need:
         if column not in columns:
-            raise _missing_column(tables, column, columns)
+            raise missing_column(tables, column, columns)
     home = joined.visits[0].path.parent
     visits, n_outside = only_classes_of(options.task, [_to_visit(visit, home) for visit in joined.visits])
     if n_outside and options.answers:
@@ -215,11 +221,13 @@ def read_tables(
         path=joined.visits[0].path,
         columns=columns,
         extra=tuple(name for table in tables for name in table.extra),
-        hints=tuple(dict.fromkeys(hint for table in tables for hint in table.hints)),
-        meanings=tuple(meaning for table in tables for meaning in table.meanings) + _derived_meanings(tables, columns),
-        dialects={table.path.name: table.dialect for table in tables},
+        hints=hints,
+        meanings=tuple(dict.fromkeys(meaning for table in tables for meaning in table.meanings))
+        + derived_meanings(tables, columns),
+        dialects={table.name: table.dialect for table in tables},
         definitions=_definitions(tables),
-        notes=tuple(notes),
+        notes=(*(note for _, note in of_files if note not in hints), *notes),
+        told=(*of_files, *((joined.visits[0].path, note) for note in notes)),
         task=options.task,
         days=tuple(visit.values.get(DAY) for visit in joined.visits),
         max_days=options.max_days,
@@ -232,7 +240,7 @@ def _definitions(tables: Sequence[PartialTable]) -> dict[str, str]:
     for table in tables:
         for column, text in table.definitions.items():
             if column in table.columns:
-                texts_by_column[column].setdefault(text, table.path.name)
+                texts_by_column[column].setdefault(text, table.name)
     return {
         column: next(iter(texts)) if len(texts) == 1 else "; ".join(f"{name}: {text}" for text, name in texts.items())
         for column, texts in texts_by_column.items()
@@ -269,29 +277,3 @@ def _columns(visits: Sequence[Joined], tables: Sequence[PartialTable]) -> tuple[
     stated = [column for table in tables for column in table.columns if column in COLUMNS]
     computed = {column for visit in visits for column in visit.values if column in COLUMNS}
     return tuple(dict.fromkeys([*stated, *(column for column in COLUMNS if column in computed)]))
-
-
-def _derived_meanings(tables: Sequence[PartialTable], columns: Sequence[str]) -> tuple[Meaning, ...]:
-    stated = {meaning.column for table in tables for meaning in table.meanings}
-    policy: tuple[Meaning, ...] = ()
-    if "diagnosis" in columns and "diagnosis" not in stated:
-        source = next(meaning for table in tables for meaning in table.meanings if meaning.column == "cdr_global")
-        policy = (
-            Meaning(source.table, source.source, "diagnosis", source.unit, "the policy `cdr`: 0 CN, 0.5 MCI, >= 1 AD"),
-        )
-    return policy + tuple(
-        Meaning(
-            table.path.name, " + ".join(name.lstrip("_") for name in formula.needs), formula.column, "", formula.why
-        )
-        for table in tables
-        for formula in table.derived
-        if formula.column in columns and formula.column not in stated and set(formula.needs) & set(table.columns)
-    )
-
-
-def _missing_column(tables: Sequence[PartialTable], column: str, columns: Sequence[str]) -> TableError:
-    extra = [name for table in tables for name in table.extra]
-    likely = next((name for name in extra if near_miss(name, (column,))), None)
-    if column == "diagnosis" and "cdr_global" in columns:
-        return errors.no_diagnosis_but_cdr(tables[0].path)
-    return TableError.no_column(tables[0].path, column, [*columns, *extra], likely)

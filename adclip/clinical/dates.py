@@ -1,0 +1,69 @@
+"""Days written in the order that a user declares: `--column visit_date=YOURS:DMY`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import date
+
+from adclip.clinical.columns import CellError
+
+FORMS = ("YMD", "DMY", "MDY")
+
+_MONTHS = {name: number for number, name in enumerate(
+    ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"), start=1)}  # fmt: skip
+_TIME = re.compile(r"[T\s]+\d{1,2}:\d\d(:\d\d(\.\d+)?)?(\s*[ap]m)?(Z|[+-]\d\d:?\d\d)?$", re.IGNORECASE)
+_PARTS = re.compile(r"\d+|[a-z]+", re.IGNORECASE)
+_DAY = re.compile(r"[0-9a-z]+([\s/.,-]+[0-9a-z]+){0,2}", re.IGNORECASE)
+
+
+def date_reader(form: str) -> Callable[[str], str | None]:
+    """Return a reader of days in one order of year, month and day.
+
+    Parameters
+    ----------
+    form : str
+        One of `FORMS`. Parts are numbers, or English names for the month; between them stand slashes, points, dashes or blanks, or
+        nothing (``31052012``, ``31may2012``). A time of day behind them is passed over.
+
+    Returns
+    -------
+    callable
+        Takes a cell; returns YYYY-MM-DD, None for an empty one, and raises `CellError`. Years need four digits: two do not tell
+        1912 from 2012.
+    """
+
+    def read(cell: str) -> str | None:
+        if not cell:
+            return None
+        day = _TIME.sub("", cell)
+        parts = _split(day, form) if _DAY.fullmatch(day) else []
+        if len(parts) != 3:
+            raise _not_of(form)
+        found = dict(zip(form, parts, strict=True))
+        if len(found["Y"]) == 2 and not any(len(part) == 4 for part in parts):
+            raise CellError("a year of two digits", "write years with four digits: 12 may be 1912 or 2012")
+        month = _MONTHS.get(found["M"][:3].lower(), 0) if found["M"].isalpha() else int(found["M"])
+        try:
+            if len(found["Y"]) != 4:
+                raise ValueError
+            return date(int(found["Y"]), month, int(found["D"])).isoformat()
+        except ValueError:
+            raise _not_of(form) from None
+
+    return read
+
+
+def _split(day: str, form: str) -> list[str]:
+    if re.fullmatch(r"\d{8}", day):
+        cuts = {"YMD": (4, 6), "DMY": (2, 4), "MDY": (2, 4)}[form]
+        return [day[: cuts[0]], day[cuts[0] : cuts[1]], day[cuts[1] :]]
+    return _PARTS.findall(day)
+
+
+def _not_of(form: str) -> CellError:
+    others = " or ".join(f"`:{other}`" for other in FORMS if other != form)
+    return CellError(
+        f"not a day in the order {form}",
+        f"if the column has another order, declare that: {others} in place of `:{form}`",
+    )

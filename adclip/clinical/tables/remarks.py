@@ -1,0 +1,71 @@
+"""What the reader of a table is told of its cells: read, but odd; or not read, as nobody needs them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from adclip.clinical.columns import COLUMNS
+from adclip.clinical.dialects.missing import is_suspect
+
+_SHOWN = 5  # lines
+WATCHED = frozenset(
+    {"mmse", *(column for column in COLUMNS if column.endswith("_mm3"))}
+)  # canonical columns that are looked at
+
+
+@dataclass
+class Remarks:
+    """What was noticed in the cells of one file.
+
+    Attributes
+    ----------
+    unread : dict of str to list of int
+        Column of an answer, as written -> lines of cells that could not be read and were not needed.
+    fractions : dict of str to list of int
+        Column of the MMSE -> lines that hold a part of a point.
+    suspects : dict of str to list of int
+        ``canonical=column`` of numbers -> lines that hold a usual code for unknown which is plausible as a value.
+    """
+
+    unread: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    fractions: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    suspects: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+
+    def look_at(self, column: str, shown: str, cells: Sequence[str], value: Any, line: int) -> None:
+        """Notice what is odd about a value that was read."""
+        if column == "mmse" and not float(value).is_integer():
+            self.fractions[shown].append(line)
+        if column.endswith("_mm3") and any(map(is_suspect, cells)):
+            self.suspects[f"{column}={shown}"].append(line)
+
+    def sentences(self) -> Iterator[str]:
+        """Yield one sentence for each kind."""
+        for shown, lines in self.fractions.items():
+            yield (
+                f"`{shown}` has parts of a point in {_rows(lines)}; the MMSE counts whole points, so is it a mean or another score? "
+                "It is read as it stands"
+            )
+        for both, lines in self.suspects.items():
+            shown = both.partition("=")[2]
+            yield (
+                f"`{shown}` has numbers of repeated eights or nines in {_rows(lines)}, which are often codes for unknown; "
+                f"if they are, declare them: `--column {both}:CODE=`"
+            )
+
+
+def say_unread(unread: Sequence[tuple[str, str, int]]) -> str | None:
+    """Return one sentence on all answers that were set aside unread: (file, column, rows) of each; None for none."""
+    if not unread:
+        return None
+    shown = ", ".join(
+        f"`{column}` of {file} ({rows} {'row' if rows == 1 else 'rows'})" for file, column, rows in unread
+    )
+    return f"not read, and not needed here: what stands in {shown}; training on it would ask what it means"
+
+
+def _rows(lines: Sequence[int]) -> str:
+    shown = ", ".join(map(str, lines[:_SHOWN])) + (", ..." if len(lines) > _SHOWN else "")
+    return f"{len(lines)} {'row' if len(lines) == 1 else 'rows'} ({'line' if len(lines) == 1 else 'lines'} {shown})"
