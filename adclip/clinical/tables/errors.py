@@ -109,3 +109,25 @@ def contradicting_names(path: Path | str, shown_keys: Sequence[str]) -> ScanErro
         f"{path}: its names say different people or sessions: {', '.join(shown_keys)}",
         "rename the file or its folder, or name the scan in a `scan` column of the table",
     )
+
+
+def rows_are_structures(path: Path | str, structures: Sequence[str]) -> TableError:
+    shown = ", ".join(f"`{name}`" for name in structures[:3])
+    return TableError(
+        f"{path}: its rows are structures ({shown} ...), and adclip needs a row for each scan",
+        "make it again without `--transpose` (asegstats2table, aparcstats2table), or exchange its rows and columns",
+    )
+
+
+def numbers_for_names(path: Path | str, rows: int) -> TableError:
+    return TableError(
+        f"{path}: its rows are called 0 to {rows - 1}, as `asegstats2table --inputs` numbers files; whose they are it does not say",
+        "name them: `--column subject_id=Measure:volume:0=ID,1=ID` with an id for each number, or make it again with `--subjects`",
+    )
+
+
+def percent_of_icv(path: Path | str) -> TableError:
+    return TableError(
+        f"{path}: its volumes are percent of the intracranial volume (EstimatedTotalIntraCranialVol is 100 in every row)",
+        "make it again with asegstats2table without `--etiv`: adclip needs mm3",
+    )

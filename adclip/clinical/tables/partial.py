@@ -11,15 +11,17 @@ from typing import Any
 
 from adclip.clinical import errors as clinical_errors
 from adclip.clinical.columns import COLUMNS, MISSING, CellError, parse_cell
-from adclip.clinical.dialects import AUXILIARY, CANONICAL, DIALECTS, Derived, Dialect, Rule, recognise
+from adclip.clinical.dialects import AUXILIARY, CANONICAL, DIALECTS, Derived, Dialect, Rule, recognise, with_program
 from adclip.clinical.dialects.bids import BIDS, subject_of_file, with_sidecar
 from adclip.clinical.dialects.canonical import ANSWERS, SOURCE, read_dictionary
 from adclip.clinical.tables import errors
 from adclip.clinical.tables.alteration import Alteration, places_of_answers
+from adclip.clinical.tables.failed_rows import find_failed
 from adclip.clinical.tables.header import Header, to_plain
 from adclip.clinical.tables.mapping import ColumnMapping
 from adclip.clinical.tables.meanings import Meaning, hints_of, meanings_of
 from adclip.clinical.tables.records import read_records
+from adclip.clinical.tables.structure_rows import check_rows
 from adclip.errors import TableError
 
 KEYS = frozenset({"subject_id", "session_id", "visit_date", "scan", *AUXILIARY})
@@ -68,6 +70,8 @@ class PartialTable:
         What its dialect computes after joining.
     definitions : mapping of str to str
         Canonical volume -> the structures that it sums.
+    failed : tuple of int
+        Lines of the rows whose volumes are all 0: their segmentation failed, and they are read as unknown.
     """
 
     path: Path
@@ -79,6 +83,7 @@ class PartialTable:
     hints: tuple[str, ...] = ()
     derived: tuple[Derived, ...] = ()
     definitions: Mapping[str, str] = field(default_factory=dict)
+    failed: tuple[int, ...] = ()
 
 
 def read_partial(
@@ -113,18 +118,22 @@ def read_partial(
     ignored = frozenset() if answers else _answer_sources(mappings)
     _check_header(path, shown, ignored)
     dialect = recognise(shown)
-    header = Header.of(shown, dialect)
     if dialect is BIDS:
         dialect = _with_sidecar(path, dialect)
+    dialect = with_program(dialect, shown)
+    header = Header.of(shown, dialect)
     rules = _choose_rules(path, dialect, mappings, header)
     used = header.places(rules)
     extra = tuple(name for place, name in enumerate(shown) if name and place not in used)
     hints = tuple(hints_of(extra, dialect, {rule.column for rule in rules}))
+    said_ids = any(mapping.column == "subject_id" and not mapping.implied for mapping in mappings)
+    records = check_rows(path, shown, records, said_ids=said_ids)
     if not any(rule.column != SOURCE for rule in rules):
         raise errors.no_known_column(path, hints)
     if altered is not None:
         records = altered(path, records, shown, places_of_answers(header, rules, mappings))
-    rows = list(_rows(path, records, header, dialect, rules, answers=answers))
+    failed: list[int] = []
+    rows = list(_rows(path, records, header, dialect, rules, failed, answers=answers))
     if not rows:
         raise TableError.no_rows(path, "the table has a header but no rows")
     _check_named(path, rows)
@@ -145,6 +154,7 @@ def read_partial(
         hints,
         dialect.derived,
         definitions,
+        tuple(failed),
     )
 
 
@@ -234,17 +244,22 @@ def _rows(
     header: Header,
     dialect: Dialect,
     rules: Sequence[Rule],
+    failed: list[int],
     *,
     answers: bool,
 ) -> Iterator[PartialRow]:
+    """Yield the rows, and enter in `failed` the lines of those whose segmentation failed."""
     unknown = MISSING | dialect.missing
     readers = [(rule, tuple(header.place(source) for source in rule.sources)) for rule in rules]
     program_volumes = frozenset(rule.column for rule in rules if rule in dialect.rules and rule.column.endswith("_mm3"))
     added_volumes = frozenset(rule.column for rule in rules if rule.column.endswith("_mm3")) - program_volumes
+    empty_if_failed = find_failed(dialect, rules, header)
     for line, cells in records:
         if len(cells) != len(header.shown):
             raise TableError.bad_row(path, line, f"{len(cells)} cells, the header has {len(header.shown)}")
         texts = ["" if (text := cell.strip()) in unknown else text for cell in cells]
+        if empty_if_failed(texts):
+            failed.append(line)
         values: dict[str, Any] = {}
         aside: dict[str, Any] = {}
         for rule, places in readers:
@@ -260,6 +275,8 @@ def _rows(
                     continue
                 shown = header.show(rule)
                 remedy = error.remedy.replace("CANONICAL=YOURS", f"{rule.column}={shown}")
+                if len(rule.sources) > 1 and "--column" in remedy:  # it takes one column only
+                    remedy = f"write the cells in the unit of {rule.column}, or leave them empty if unknown"
                 raise clinical_errors.bad_cell(path, line, shown, error.why, remedy) from None
             if value is not None:
                 target[rule.column] = value

@@ -15,6 +15,9 @@ from adclip.clinical.tables import errors
 from adclip.domain import ScanItem
 from adclip.errors import ScanError
 
+# What `find_scans` calls a visit that the tree names by day and image: 2005-08-26_I7128, or by the image alone
+_DAY_OF_SESSION = re.compile(r"(\d{4}-\d\d-\d\d)(?:_[A-Za-z0-9._-]+)?")
+_IMAGE = re.compile(r"(?:\d{4}-\d\d-\d\d_)?[IS]\d+", re.IGNORECASE)
 # LONI's download tree has a folder for the moment of the acquisition, 2005-08-26_06_36_14.0, which ids of its scans hold as well
 _ACQUIRED = re.compile(r"(?:^|(?<=_))(\d{4}-\d\d-\d\d)_\d\d_\d\d_\d\d(?:\.\d+)?(?=_|$)")
 _FOLDERS = 8  # above a scan that are looked at: LONI's tree has five between the image and the study
@@ -78,6 +81,20 @@ def _keys_of(item: ScanItem) -> Iterator[StudyKey]:
             yield key
 
 
+def is_day_or_image(session: str | None) -> bool:
+    """Whether a session is what `find_scans` makes of a day, of an image or of both, which no study's table names."""
+    return session is not None and bool(_DAY_OF_SESSION.fullmatch(session) or _IMAGE.fullmatch(session))
+
+
+def day_of(item: ScanItem, named: ScanName | None) -> str | None:
+    """Return the day of a scan, YYYY-MM-DD: its session's, else that of a folder of LONI's tree."""
+    match = _DAY_OF_SESSION.fullmatch(item.session_id or "")
+    try:
+        return date.fromisoformat(match[1]).isoformat() if match else named and named.acquired
+    except ValueError:
+        return None
+
+
 def _acquired(item: ScanItem) -> str | None:
     for name in (*reversed(item.path.absolute().parts[-_FOLDERS:]), item.subject_id):
         if match := _ACQUIRED.search(name):
@@ -95,6 +112,11 @@ def _show(key: StudyKey) -> str:
 def scan_identity(path: Path) -> str:
     """Return the absolute path of a scan as text, the same for both files of a pair."""
     return os.path.join(os.path.dirname(whole := os.path.normpath(path)), pair_name(os.path.basename(whole)))  # noqa: PTH118, PTH119, PTH120
+
+
+def bare_name(name: str) -> str:
+    """Return a scan's name without the word for its contrast, as `find_scans` calls it: ``anna`` for ``anna_T1``."""
+    return re.sub(r"[._-]T1w?$", "", name, flags=re.IGNORECASE) or name
 
 
 def pair_name(name: str) -> str:

@@ -28,7 +28,7 @@ from adclip.clinical.tables.mapping import parse_mappings
 from adclip.clinical.tables.meanings import Meaning
 from adclip.clinical.tables.partial import PartialTable
 from adclip.clinical.tables.plausible import check_people, check_together
-from adclip.clinical.tables.scan_names import pair_name, scan_identity
+from adclip.clinical.tables.scan_names import bare_name, pair_name, scan_identity
 from adclip.clinical.tables.sources import read_source
 from adclip.domain import Visit
 from adclip.errors import TableError
@@ -89,6 +89,11 @@ class Table:
         return _index(self.rows, lambda visit: visit.subject_id or None)
 
     @cached_property
+    def by_file(self) -> dict[str, list[int]]:
+        """Row indices of ids that are a file's name, by what its scan goes by: ``anna`` for ``anna_T1``."""
+        return _index(self.rows, lambda visit: (bare := bare_name(visit.subject_id)) != visit.subject_id and bare)
+
+    @cached_property
     def likeness(self) -> Likeness:
         """Finds the subject id that comes closest to one that no row has."""
         return Likeness(self.by_subject)
@@ -129,8 +134,7 @@ class Table:
 def _index(rows: Sequence[Visit], key: Any) -> dict[str, list[int]]:
     index: dict[str, list[int]] = defaultdict(list)
     for number, visit in enumerate(rows):
-        name = key(visit)
-        if name:
+        if name := key(visit):
             index[name].append(number)
     return dict(index)
 

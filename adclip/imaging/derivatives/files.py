@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -31,6 +31,23 @@ from adclip.imaging.sources.ours import read_sidecar
 from adclip.runtime.hashing import file_sha256
 from adclip.runtime.paths import write_text
 from adclip.version import __version__
+
+
+# What adclip keeps beside the images: pages, tables and pictures
+NOT_OF_BIDS = (
+    "qc.html", "status.tsv", "status.json", "volumes.tsv", "volumes.json", "**/figures/", "*_xfm.txt", "predictions.jsonl",
+    "predictions.csv",
+)  # fmt: skip
+_README = """{name}
+
+Written by adclip {version}. {notice}
+
+Names of files hold labels of letters and digits alone, as BIDS asks for. The ids that the scans came with stand in the JSON file
+beside each image (SubjectID, SessionID) and in every table; tables of ids are joined by those, not by the labels.
+
+The JSON file beside an image tells every step, its parameters, the hash of the scan that it was made of, and what was measured to
+judge it. status.tsv tells what became of every scan, qc.html shows it.
+"""
 
 
 @dataclass(frozen=True)
@@ -191,7 +208,7 @@ def write_sidecar(scan: Path, sidecar: Sidecar) -> None:
 
 
 def write_dataset_description(out: Path, name: str = "adclip preprocessed T1 scans") -> None:
-    """Write the file that makes `out` a BIDS derivatives folder, by which adclip recognises its own."""
+    """Write the file that makes `out` a BIDS derivatives folder, by which adclip recognises its own, and what BIDS wants beside it."""
     record = {
         "Name": name,
         "BIDSVersion": "1.10.0",
@@ -200,6 +217,16 @@ def write_dataset_description(out: Path, name: str = "adclip preprocessed T1 sca
         "Notice": RESEARCH_NOTICE,
     }
     write_text(out / "dataset_description.json", json.dumps(record, indent=2) + "\n")
+    write_companions(out, name, NOT_OF_BIDS)
+
+
+def write_companions(out: Path, name: str, not_of_bids: Iterable[str]) -> None:
+    """Write the README of a dataset, and the list of files that BIDS has no names for; what stands there stays."""
+    if not any((out / other).is_file() for other in ("README", "README.md", "README.rst", "README.txt")):
+        write_text(out / "README", _README.format(name=name, notice=RESEARCH_NOTICE, version=__version__))
+    listed = out / ".bidsignore"
+    lines = listed.read_text(encoding="utf-8").splitlines() if listed.is_file() else []
+    write_text(listed, "\n".join(dict.fromkeys([*lines, *not_of_bids])) + "\n")
 
 
 def _describe(prepared: PreparedScan, contract: InputContract, options: ReadOptions, simulated: bool) -> Sidecar:
