@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from adclip.clinical.settings import TableOptions
 from adclip.domain import Prediction, ReadOptions, ScanItem, Visit
 from adclip.errors import AdclipError
+from adclip.imaging.derivatives.dataset import DESCRIPTION, write_dataset_description
 from adclip.prediction.answer import with_flags
 from adclip.runtime.events import Advanced, Failed, OnEvent, Started, Warned, ignore
 from adclip.runtime.paths import check_folder, shown, write_text
@@ -179,7 +180,9 @@ def failed_prediction(item: ScanItem, error: AdclipError, task: Task = ALZHEIMER
 
 
 def write_predictions(out: Path, predictions: list[Prediction]) -> None:
-    """Write predictions.jsonl, and predictions.csv with one flat row for each scan."""
+    """Write predictions.jsonl, and predictions.csv with one flat row for each scan, in a folder that BIDS's tools accept."""
+    if not (out / DESCRIPTION).is_file():
+        write_dataset_description(out, "adclip predictions")
     write_text(out / JSON_LINES, "".join(json.dumps(item.to_dict()) + "\n" for item in predictions))
     rows = [flatten(narrow(item.to_dict())) for item in predictions]
     names = list(dict.fromkeys(name for row in rows for name in row))

@@ -52,7 +52,9 @@ def with_program(dialect: Dialect, header: Iterable[str]) -> Dialect:
     """
     names = [name.strip().lower() for name in header]
     present = frozenset(dialect.spell(names))
-    if dialect in PROGRAMS or any(rule.column.endswith("_mm3") and present.issuperset(rule.sources) for rule in dialect.rules):
+    if dialect in PROGRAMS or any(
+        rule.column.endswith("_mm3") and present.issuperset(rule.sources) for rule in dialect.rules
+    ):
         return dialect
     program = next((program for program in PROGRAMS if program.fits(frozenset(program.spell(names)))), None)
     if program is None:

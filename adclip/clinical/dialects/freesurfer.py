@@ -84,7 +84,9 @@ def read_aseg(path: Path) -> dict[str, float]:
     if all(code in segments for code in _ASEG_VENTRICLES):
         total = sum(segments[code][1] for code in (*_ASEG_VENTRICLES, *_ASEG_CHOROID) if code in segments)
         if total:
-            volumes_mm3["ventricles_mm3"] = check_volume(path, segments[_ASEG_VENTRICLES[0]][0], "ventricles_mm3", total)
+            volumes_mm3["ventricles_mm3"] = check_volume(
+                path, segments[_ASEG_VENTRICLES[0]][0], "ventricles_mm3", total
+            )
     for name in _ICV_MEASURES:
         if measures.get(name, (0, 0.0))[1] and "icv_mm3" not in volumes_mm3:
             volumes_mm3["icv_mm3"] = check_volume(path, measures[name][0], "icv_mm3", measures[name][1])

@@ -177,7 +177,12 @@ DLMUSE_TABLE = Dialect(
         # bare numbers say less: without MRID they must be the hippocampi and the whole
         for beside, codes in (
             *((("mrid",), codes) for codes in ((702,), (_TOTAL_BRAIN,), (47, 48))),
-            *(((), codes) for codes in (((702,), (_TOTAL_BRAIN,), (47, 48)) if prefix else ((47, 48, 702), (47, 48, _TOTAL_BRAIN)))),
+            *(
+                ((), codes)
+                for codes in (
+                    ((702,), (_TOTAL_BRAIN,), (47, 48)) if prefix else ((47, 48, 702), (47, 48, _TOTAL_BRAIN))
+                )
+            ),
         )
     ),
     rules=(*ids("mrid", *OTHER_IDS), *(rule for prefix in _MUSE_PREFIXES for rule in _muse_rules(prefix))),

@@ -120,7 +120,9 @@ def program_of(path: Path) -> str:
 def _is_of_fastsurfer(stats: Path) -> bool:
     """Whether a `stats` folder is one that FastSurfer filled."""
     beside = any(
-        _FASTSURFER_NAME.search(file.name) or ".mapped." in file.name for file in stats.glob("*.stats") if file.is_file()
+        _FASTSURFER_NAME.search(file.name) or ".mapped." in file.name
+        for file in stats.glob("*.stats")
+        if file.is_file()
     )
     return beside or (stats.name == "stats" and (stats.parent / "scripts" / "deep-seg.log").is_file())
 

@@ -51,7 +51,8 @@ def what_is_near(table: Table, item: ScanItem) -> tuple[str, str]:
         )
     nearest = _nearest_session(item.session_id or "", sessions)
     return (
-        f"; its rows there are of {_listed(sessions)}" + (f", the nearest is {nearest}" if nearest and len(sessions) > 1 else ""),
+        f"; its rows there are of {_listed(sessions)}"
+        + (f", the nearest is {nearest}" if nearest and len(sessions) > 1 else ""),
         "write the session in one way in both, or add a `scan` column",
     )
 

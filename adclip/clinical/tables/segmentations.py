@@ -130,7 +130,9 @@ def read_segmentation(path: Path, names: Iterable[str] = ()) -> dict[str, float]
         return dict(read_stats(path).volumes)
     dialect = _dialect_of(path)
     if dialect is None:
-        raise TableError.unreadable(path, f"neither {', '.join(_SOFTWARE[:-1])} nor {_SOFTWARE[-1]} writes such a table of volumes")
+        raise TableError.unreadable(
+            path, f"neither {', '.join(_SOFTWARE[:-1])} nor {_SOFTWARE[-1]} writes such a table of volumes"
+        )
     return _read_csv(path, dialect, frozenset(names), must_be_named=False)
 
 
@@ -179,7 +181,9 @@ def _read_csv(path: Path, dialect: Dialect, names: frozenset[str], must_be_named
     rows = list(records)
     place = _place_of_names(header, dialect)
     folded_names = {name.lower() for name in names}
-    matching = [row for row in rows if place is not None and len(row[1]) > place and _said(row[1][place]) & folded_names]
+    matching = [
+        row for row in rows if place is not None and len(row[1]) > place and _said(row[1][place]) & folded_names
+    ]
     if not matching and len(rows) == 1:
         unnamed = place is None or len(rows[0][1]) <= place or not rows[0][1][place].strip()
         if (unnamed and _begins_with(path.name, folded_names)) or not must_be_named:

@@ -53,7 +53,9 @@ def check_rows(path: Path, shown: Sequence[str], records: Records, said_ids: boo
     if names and names[0] == MEASURE:
         listed = list(rows)
         rows = listed if said_ids else _without_numbers(path, listed)
-        if _ETIV in names and _are_percent(cells[names.index(_ETIV)] for _, cells in listed if len(cells) == len(names)):
+        if _ETIV in names and _are_percent(
+            cells[names.index(_ETIV)] for _, cells in listed if len(cells) == len(names)
+        ):
             raise errors.percent_of_icv(path)
     return iter(rows)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from adclip.brain_volumes import BrainVolumes
 from adclip.domain import (
-    RESEARCH_NOTICE,
     FloatArray,
     InputContract,
     ReadOptions,
@@ -23,31 +22,15 @@ from adclip.domain import (
 from adclip.errors import ScanError
 from adclip.imaging.derivatives import errors
 from adclip.imaging.derivatives.currency import RECIPE, fingerprint
+from adclip.imaging.derivatives.dataset import write_dataset_description as write_dataset_description
 from adclip.imaging.derivatives.names import derivative_path, figure_path, mask_path, sidecar_path, xfm_path
 from adclip.imaging.records.quality import Quality
-from adclip.imaging.records.sidecar import GENERATOR, FileMade, Sidecar, StepTaken, brain_method
+from adclip.imaging.records.sidecar import FileMade, Sidecar, StepTaken, brain_method
 from adclip.imaging.sources.files import INT16_MAX, MNI, write_nifti
 from adclip.imaging.sources.ours import read_sidecar
 from adclip.runtime.hashing import file_sha256
 from adclip.runtime.paths import write_text
 from adclip.version import __version__
-
-
-# What adclip keeps beside the images: pages, tables and pictures
-NOT_OF_BIDS = (
-    "qc.html", "status.tsv", "status.json", "volumes.tsv", "volumes.json", "**/figures/", "*_xfm.txt", "predictions.jsonl",
-    "predictions.csv",
-)  # fmt: skip
-_README = """{name}
-
-Written by adclip {version}. {notice}
-
-Names of files hold labels of letters and digits alone, as BIDS asks for. The ids that the scans came with stand in the JSON file
-beside each image (SubjectID, SessionID) and in every table; tables of ids are joined by those, not by the labels.
-
-The JSON file beside an image tells every step, its parameters, the hash of the scan that it was made of, and what was measured to
-judge it. status.tsv tells what became of every scan, qc.html shows it.
-"""
 
 
 @dataclass(frozen=True)
@@ -170,6 +153,22 @@ def write_derivative(
     return target
 
 
+def check_own_place(out: Path, item: ScanItem) -> None:
+    """Refuse to write a scan where one of other ids stands: two ids may have one label (`labels.to_label`).
+
+    Raises
+    ------
+    OutputError
+        If the derivative that stands there names another subject or session.
+    """
+    target = derivative_path(out, item)
+    sidecar = read_sidecar(target)
+    if sidecar is None or sidecar.subject_id is None:
+        return
+    if (sidecar.subject_id, sidecar.session_id) != (item.subject_id, item.session_id):
+        raise errors.place_taken(target, "/".join(filter(None, (sidecar.subject_id, sidecar.session_id))))
+
+
 def read_derivative(item: ScanItem, contract: InputContract) -> PreparedScan:
     """Read what `write_derivative` wrote.
 
@@ -205,28 +204,6 @@ def read_derivative(item: ScanItem, contract: InputContract) -> PreparedScan:
 def write_sidecar(scan: Path, sidecar: Sidecar) -> None:
     """Write the sidecar of a preprocessed scan, new or with other values; the scan stays as it is."""
     write_text(sidecar_path(scan), json.dumps(sidecar.to_dict(), indent=2) + "\n")
-
-
-def write_dataset_description(out: Path, name: str = "adclip preprocessed T1 scans") -> None:
-    """Write the file that makes `out` a BIDS derivatives folder, by which adclip recognises its own, and what BIDS wants beside it."""
-    record = {
-        "Name": name,
-        "BIDSVersion": "1.10.0",
-        "DatasetType": "derivative",
-        "GeneratedBy": [{"Name": GENERATOR, "Version": __version__}],
-        "Notice": RESEARCH_NOTICE,
-    }
-    write_text(out / "dataset_description.json", json.dumps(record, indent=2) + "\n")
-    write_companions(out, name, NOT_OF_BIDS)
-
-
-def write_companions(out: Path, name: str, not_of_bids: Iterable[str]) -> None:
-    """Write the README of a dataset, and the list of files that BIDS has no names for; what stands there stays."""
-    if not any((out / other).is_file() for other in ("README", "README.md", "README.rst", "README.txt")):
-        write_text(out / "README", _README.format(name=name, notice=RESEARCH_NOTICE, version=__version__))
-    listed = out / ".bidsignore"
-    lines = listed.read_text(encoding="utf-8").splitlines() if listed.is_file() else []
-    write_text(listed, "\n".join(dict.fromkeys([*lines, *not_of_bids])) + "\n")
 
 
 def _describe(prepared: PreparedScan, contract: InputContract, options: ReadOptions, simulated: bool) -> Sidecar:

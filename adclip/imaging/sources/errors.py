@@ -37,6 +37,7 @@ def same_scan(path: Path | str, line: int, earlier_path: Path | str, earlier_lin
 
 def no_path_fits(pattern: str, path: Path | str, scans: int) -> InputError:
     return InputError(
-        f"{path}: not made as `--name-pattern {pattern}` says" + (f", nor are the other {scans - 1}" if scans > 1 else ""),
+        f"{path}: not made as `--name-pattern {pattern}` says"
+        + (f", nor are the other {scans - 1}" if scans > 1 else ""),
         "the pattern is the end of a path, such as `{subject}/{session}/*`: `*` is anything within one name",
     )

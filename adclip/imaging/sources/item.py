@@ -22,7 +22,9 @@ class NamedScan:
 
     item: ScanItem
     folders: tuple[str, ...] = ()  # may be put before the id where ids repeat; none for ids that count
-    is_archived: bool = False  # named by an archive's tree: then the folders go behind the session, as the id is the person's
+    is_archived: bool = (
+        False  # named by an archive's tree: then the folders go behind the session, as the id is the person's
+    )
     line: tuple[Path, int] | None = None  # of the table that gives the ids
 
 
@@ -75,7 +77,9 @@ def name_scan(
     if counts and not folders and clean != (subject_id, session_id or None):
         was, now = ("/".join(filter(None, ids)) for ids in ((subject_id, session_id), clean))
         notes = [f"`{was}` goes by `{now}` here: ids may use only letters, digits, `.`, `_`, `-`, up to 64"]
-    return NamedScan(ScanItem(path, *clean, preprocessed=sidecar is not None, notes=tuple(notes)), folders, archived is not None)
+    return NamedScan(
+        ScanItem(path, *clean, preprocessed=sidecar is not None, notes=tuple(notes)), folders, archived is not None
+    )
 
 
 def _from_folder(folder: Path, root: Path | None) -> tuple[str, str | None, tuple[str, ...]]:

@@ -49,7 +49,9 @@ def compile_pattern(text: str) -> re.Pattern[str]:
             made += "[^/]*?"
             continue
         if name not in _FIELDS:
-            raise ConfigError.bad_value(FLAG, f"`{{{name}}}` is none of {{subject}}, {{session}}, {{date}} and {{image}}")
+            raise ConfigError.bad_value(
+                FLAG, f"`{{{name}}}` is none of {{subject}}, {{session}}, {{date}} and {{image}}"
+            )
         if name in seen:
             raise ConfigError.bad_value(FLAG, f"`{{{name}}}` stands in it twice", "write `*` for the second one")
         seen.add(name)
