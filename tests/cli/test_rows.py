@@ -524,13 +524,20 @@ def test_a_row_called_after_the_file_is_its_scans(place, ask, tmp_path):
 
 def test_ixis_table_of_numbers_joins_its_scans(place, ask, tmp_path):
     rows = ('IXI_ID,"SEX_ID (1=m, 2=f)",AGE,mmse', "12,1,38.78,21", "2,2,35.8,22")
-    code, found, said = ask(place("IXI012-HH-1211"), place("IXI002-Guys-0828", 2), "--meta", table(tmp_path / "t.csv", *rows))
+    code, found, said = ask(
+        place("IXI012-HH-1211"), place("IXI002-Guys-0828", 2), "--meta", table(tmp_path / "t.csv", *rows)
+    )
     assert code == 0, said
     assert (known(found["IXI012-HH-1211"]), known(found["IXI002-Guys-0828"])) == (21, 22)
 
 
 def test_a_pattern_joins_by_the_day_that_a_folder_names(place, ask, tmp_path):
-    rows = ("subject_id,session_id,visit_date,mmse", "P01,v1,2020-01-20,21", "P01,v2,2021-03-01,22", "P02,v1,2020-01-20,23")
+    rows = (
+        "subject_id,session_id,visit_date,mmse",
+        "P01,v1,2020-01-20,21",
+        "P01,v2,2021-03-01,22",
+        "P02,v1,2020-01-20,23",
+    )
     scans = [place("P01/20200131/head"), place("P01/20210228/head", 2)]
     meta = table(tmp_path / "t.csv", *rows)
     ran, found, said = ask(tmp_path / "P01", "--name-pattern", "{subject}/{date}/*", "--meta", meta)

@@ -29,7 +29,18 @@ SYNTHSEG = {
     "total intracranial": 1.5e6, "3rd ventricle": 1000.0, "4th ventricle": 1500.0, "brain-stem": 20000.0, "csf": 3e5,
     **{f"{side} {name}": 250000.0 if "cerebral" in name else 4000.25 for side in ("left", "right") for name in SYNTHSEG_SIDES},
 }  # fmt: skip
-MUSE = {702: 1.4e6, 701: 1.2e6, 47: 4100.0, 48: 4000.0, 4: 900.0, 11: 1600.0, 49: 300.0, 50: 250.0, 51: 9000.0, 52: 8000.0}
+MUSE = {
+    702: 1.4e6,
+    701: 1.2e6,
+    47: 4100.0,
+    48: 4000.0,
+    4: 900.0,
+    11: 1600.0,
+    49: 300.0,
+    50: 250.0,
+    51: 9000.0,
+    52: 8000.0,
+}
 
 
 def stats(structures: Mapping[str, tuple[int, float]], head: str = "") -> str:
@@ -55,7 +66,9 @@ def samseg_csv(structures: Mapping[str, tuple[int, float]], intracranial: float)
     return "\n".join(lines) + "\n"
 
 
-def wide(first: str, columns: Mapping[str, float], names: Sequence[str], sep: str = "\t", **altered: Mapping[str, float]) -> str:
+def wide(
+    first: str, columns: Mapping[str, float], names: Sequence[str], sep: str = "\t", **altered: Mapping[str, float]
+) -> str:
     """Return a table with a row for each name; `altered` gives a name other volumes."""
     lines = [sep.join((first, *columns))]
     for name in names:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from adclip.clinical.dialects import StudyKey, study_key
 from adclip.clinical.tables import errors
-from adclip.domain import ScanItem
+from adclip.domain import ScanItem, Visit
 from adclip.errors import ScanError
 
 # What `find_scans` calls a visit that the tree names by day and image: 2005-08-26_I7128, or by the image alone
@@ -86,11 +86,19 @@ def is_day_or_image(session: str | None) -> bool:
     return session is not None and bool(_DAY_OF_SESSION.fullmatch(session) or _IMAGE.fullmatch(session))
 
 
+def session_in_record(item: ScanItem, visit: Visit | None) -> str | None:
+    """Return the session that a record gives: the scan's, but the row's where the scan is named by a day or an image alone."""
+    stated = visit.session_id if visit is not None else None
+    return stated or item.session_id if is_day_or_image(item.session_id) else item.session_id or stated
+
+
 def day_of(item: ScanItem, named: ScanName | None) -> str | None:
     """Return the day of a scan, YYYY-MM-DD: its session's, else that of a folder of LONI's tree."""
     match = _DAY_OF_SESSION.fullmatch(item.session_id or "")
+    if match is None:
+        return None if named is None else named.acquired
     try:
-        return date.fromisoformat(match[1]).isoformat() if match else named and named.acquired
+        return date.fromisoformat(match[1]).isoformat()
     except ValueError:
         return None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from adclip.domain import RESEARCH_NOTICE
@@ -15,7 +15,7 @@ BIDS_VERSION = "1.10.0"
 DESCRIPTION, IGNORED = "dataset_description.json", ".bidsignore"
 # What adclip keeps beside the images: pages, tables, pictures, matrices
 _NOT_OF_BIDS = (
-    "qc.html", "status.tsv", "status.json", "volumes.tsv", "volumes.json", "**/figures/", "*_xfm.txt", "predictions.jsonl",
+    "qc.html", "status.tsv", "status.json", "volumes.tsv", "volumes.json", "figures", "*_xfm.txt", "predictions.jsonl",
     "predictions.csv",
 )  # fmt: skip
 _READMES = ("README", "README.md", "README.rst", "README.txt")
@@ -53,7 +53,7 @@ def write_raw_description(out: Path, name: str, not_of_bids: Iterable[str]) -> N
     _write(out, name, {"DatasetType": "raw"}, not_of_bids)
 
 
-def _write(out: Path, name: str, record: dict[str, object], not_of_bids: Iterable[str], about: str = "") -> None:
+def _write(out: Path, name: str, record: Mapping[str, object], not_of_bids: Iterable[str], about: str = "") -> None:
     described = {"Name": name, "BIDSVersion": BIDS_VERSION, **record}
     write_text(out / DESCRIPTION, json.dumps(described, indent=2) + "\n")
     if not any((out / readme).is_file() for readme in _READMES):  # somebody's own stays

@@ -5,11 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-from adclip.clinical.settings import TableOptions
-from adclip.clinical.tables.segmentations import find_segmentation
-from adclip.clinical.tables.table import Table, read_tables
-from adclip.errors import TableError
 from program_tables import (
     ASEG,
     BY_FASTSURFER,
@@ -28,6 +23,11 @@ from program_tables import (
     transposed,
     wide,
 )
+
+from adclip.clinical.settings import TableOptions
+from adclip.clinical.tables.segmentations import find_segmentation
+from adclip.clinical.tables.table import Table, read_tables
+from adclip.errors import TableError
 
 HIPPOCAMPI = (4000.2, 4100.0)
 APARC = "# ColHeaders StructName NumVert SurfArea GrayVol\nentorhinal 548 357 {}\nfusiform 3637 2723 8000\n"

@@ -35,7 +35,11 @@ def prepared() -> PreparedScan:
 def test_labels_are_letters_and_digits_and_stay_apart() -> None:
     labels = [to_label(text) for text in IDS]
     assert len(set(labels)) == len(IDS) and all(re.fullmatch("[0-9a-zA-Z]+", label) for label in labels)
-    assert (to_label("002_S_0413"), to_label("2006-04-18_I13722"), to_label("p01")) == ("002S0413", "20060418I13722", "p01")
+    assert (to_label("002_S_0413"), to_label("2006-04-18_I13722"), to_label("p01")) == (
+        "002S0413",
+        "20060418I13722",
+        "p01",
+    )
 
 
 @given(st.sets(st.text("ab01._-", min_size=1, max_size=6), min_size=2, max_size=30))
@@ -48,8 +52,14 @@ def test_a_derivative_carries_its_ids_beside_a_name_that_bids_allows(tmp_path: P
     for subject in IDS[:6]:
         write_derivative(prepared(), ScanItem(Path("x.nii"), subject, "m_06"), tmp_path, CONTRACT)
     items = find_scans((tmp_path,))
-    assert sorted(item.subject_id for item in items) == sorted(IDS[:6]) and {item.session_id for item in items} == {"m_06"}
-    assert all(re.fullmatch(r"(sub|ses)-[0-9a-zA-Z]+|anat", part) for item in items for part in item.path.relative_to(tmp_path).parts[:-1])
+    assert sorted(item.subject_id for item in items) == sorted(IDS[:6]) and {item.session_id for item in items} == {
+        "m_06"
+    }
+    assert all(
+        re.fullmatch(r"(sub|ses)-[0-9a-zA-Z]+|anat", part)
+        for item in items
+        for part in item.path.relative_to(tmp_path).parts[:-1]
+    )
 
 
 def test_a_derivative_under_an_earlier_versions_name_keeps_its_place(tmp_path: Path) -> None:
@@ -101,7 +111,15 @@ def test_the_validator_finds_what_is_wrong(tmp_path: Path) -> None:
 
 def test_the_validator_finds_no_error_in_derivatives(tmp_path: Path) -> None:
     write_dataset_description(tmp_path)
-    for name in ("status.tsv", "status.json", "qc.html", "volumes.tsv", "volumes.json", "predictions.jsonl", "predictions.csv"):
+    for name in (
+        "status.tsv",
+        "status.json",
+        "qc.html",
+        "volumes.tsv",
+        "volumes.json",
+        "predictions.jsonl",
+        "predictions.csv",
+    ):
         (tmp_path / name).write_text("x\n")
     for subject in IDS[:3]:
         item = ScanItem(Path("x.nii"), subject, "m_06")

@@ -61,7 +61,8 @@ def test_aibls_and_other_projects_numbers_are_not_one_person(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "name", ["anat2/sub-OAS30001_ses-d0129_run-01_T1w.nii.gz", "anat2/NIFTI/sub-OAS30001_sess-d0129_T1w.nii.gz", "T1w.nii.gz"]
+    "name",
+    ["anat2/sub-OAS30001_ses-d0129_run-01_T1w.nii.gz", "anat2/NIFTI/sub-OAS30001_sess-d0129_T1w.nii.gz", "T1w.nii.gz"],
 )
 def test_oasis_3_gives_person_and_day_whatever_the_file_is_called(tmp_path: Path, name: str) -> None:
     touch(tmp_path, f"OAS30001_MR_d0129/{name}", f"OAS30001_MR_d0757/{name.replace('d0129', 'd0757')}")
@@ -94,13 +95,17 @@ def test_adnis_ids_in_bids_names_do_not_end_at_the_site(tmp_path: Path) -> None:
     ],
 )
 def test_a_pattern_names_the_scans_of_any_tree(tmp_path: Path, pattern: str, wanted: list[tuple[str, str]]) -> None:
-    touch(tmp_path, "siteA/P01/20200131_a/t1.nii.gz", "siteA/P01/20190502_b/t1.nii.gz", "siteB/P02/20200131_a/t1.nii.gz")
+    touch(
+        tmp_path, "siteA/P01/20200131_a/t1.nii.gz", "siteA/P01/20190502_b/t1.nii.gz", "siteB/P02/20200131_a/t1.nii.gz"
+    )
     assert ids(tmp_path, pattern) == wanted
 
 
 def test_a_pattern_that_fits_nothing_is_refused_and_one_that_fits_some_is_told(tmp_path: Path) -> None:
     touch(tmp_path, "P01/20200131/t1.nii.gz", "P02/20201331/t1.nii.gz")
-    with pytest.raises(InputError, match="not made as `--name-pattern {subject}/x{session}/\\*` says, nor are the other 1"):
+    with pytest.raises(
+        InputError, match="not made as `--name-pattern {subject}/x{session}/\\*` says, nor are the other 1"
+    ):
         find_scans((tmp_path,), "{subject}/x{session}/*")
     first, second = find_scans((tmp_path,), "{subject}/{date}/*")
     assert (first.subject_id, first.session_id, first.notes) == ("P01", "2020-01-31", ())
