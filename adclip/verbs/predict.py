@@ -182,7 +182,7 @@ def failed_prediction(item: ScanItem, error: AdclipError, task: Task = ALZHEIMER
 def write_predictions(out: Path, predictions: list[Prediction]) -> None:
     """Write predictions.jsonl, and predictions.csv with one flat row for each scan, in a folder that BIDS's tools accept."""
     if not (out / DESCRIPTION).is_file():
-        write_dataset_description(out, "adclip predictions")
+        write_dataset_description(out, "adclip predictions", has_images=False)
     write_text(out / JSON_LINES, "".join(json.dumps(item.to_dict()) + "\n" for item in predictions))
     rows = [flatten(narrow(item.to_dict())) for item in predictions]
     names = list(dict.fromkeys(name for row in rows for name in row))

@@ -515,13 +515,6 @@ def test_a_scan_without_row_is_told_what_comes_nearest_and_joined_to_nothing(pla
     assert said_so in " ".join(said.split())
 
 
-def test_a_row_called_after_the_file_is_its_scans(place, ask, tmp_path):
-    rows = ("subject,left hippocampus,right hippocampus,mmse", "anna_T1,4000,4100,21", "bert_T1,3900,3950,22")
-    code, found, said = ask(place("anna_T1"), place("bert", 2), "--meta", table(tmp_path / "t.csv", *rows))
-    assert code == 0, said
-    assert (known(found["anna_T1"]), known(found["bert"])) == (21, 22)
-
-
 def test_ixis_table_of_numbers_joins_its_scans(place, ask, tmp_path):
     rows = ('IXI_ID,"SEX_ID (1=m, 2=f)",AGE,mmse', "12,1,38.78,21", "2,2,35.8,22")
     code, found, said = ask(
@@ -538,8 +531,8 @@ def test_a_pattern_joins_by_the_day_that_a_folder_names(place, ask, tmp_path):
         "P01,v2,2021-03-01,22",
         "P02,v1,2020-01-20,23",
     )
-    scans = [place("P01/20200131/head"), place("P01/20210228/head", 2)]
+    scans = [place("P01/20200131/one"), place("P01/20210228/two", 2)]
     meta = table(tmp_path / "t.csv", *rows)
     ran, found, said = ask(tmp_path / "P01", "--name-pattern", "{subject}/{date}/*", "--meta", meta)
     assert ran == 0 and len(scans) == 2, said
-    assert {known(one) for one in found.values()} == {21, 22}
+    assert {name: known(record) for name, record in found.items()} == {"one": 21, "two": 22}

@@ -30,7 +30,11 @@ judge it.
 
 
 def write_dataset_description(
-    out: Path, name: str = "adclip preprocessed T1 scans", not_of_bids: Iterable[str] = ()
+    out: Path,
+    name: str = "adclip preprocessed T1 scans",
+    not_of_bids: Iterable[str] = (),
+    *,
+    has_images: bool = True,
 ) -> None:
     """Write the file that makes `out` a BIDS derivatives folder, by which adclip recognises its own, with README and `.bidsignore`.
 
@@ -42,10 +46,12 @@ def write_dataset_description(
         Of the dataset, for people.
     not_of_bids : iterable of str
         Patterns of further files that BIDS has no names for.
+    has_images : bool
+        Whether the README is to tell of images and their sidecars.
     """
     generated_by = [{"Name": GENERATOR, "Version": __version__}]
     record = {"DatasetType": "derivative", "GeneratedBy": generated_by, "Notice": RESEARCH_NOTICE}
-    _write(out, name, record, (*_NOT_OF_BIDS, *not_of_bids), _OF_DERIVATIVES)
+    _write(out, name, record, (*_NOT_OF_BIDS, *not_of_bids), _OF_DERIVATIVES if has_images else "")
 
 
 def write_raw_description(out: Path, name: str, not_of_bids: Iterable[str]) -> None:
