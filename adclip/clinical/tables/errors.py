@@ -111,11 +111,21 @@ def contradicting_names(path: Path | str, shown_keys: Sequence[str]) -> ScanErro
     )
 
 
-def rows_are_structures(path: Path | str, structures: Sequence[str]) -> TableError:
+def rows_are_structures(path: Path | str, structures: Sequence[str], header: Sequence[str], place: int) -> TableError:
     shown = ", ".join(f"`{name}`" for name in structures[:3])
+    read = f"import pandas; pandas.read_csv({str(path)!r}, sep=None, engine='python'"
+    if place == 0:
+        first = header[0] if ":" in header[0] or ".volume" in header[0] else "subject"
+        turn = f"{read}, index_col=0).T.to_csv('turned.csv', index_label={first!r})"
+        remedy = "make it again without `--transpose` (asegstats2table, aparcstats2table), or turn it"
+    else:
+        turn = (
+            f"{read}).pivot(index={header[0]!r}, columns={header[place]!r}, values={header[-1]!r}).to_csv('turned.csv')"
+        )
+        remedy = "give each structure a column"
     return TableError(
         f"{path}: its rows are structures ({shown} ...), and adclip needs a row for each scan",
-        "make it again without `--transpose` (asegstats2table, aparcstats2table), or exchange its rows and columns",
+        f'{remedy}: `python3 -c "{turn}"`, and give turned.csv',
     )
 
 

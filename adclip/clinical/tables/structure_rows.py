@@ -47,9 +47,9 @@ def check_rows(path: Path, shown: Sequence[str], records: Records, said_ids: boo
     first = list(islice(records, _LOOKED_AT))
     rows: Iterable[tuple[int, list[str]]] = chain(first, records)
     for place in range(len(names)):
-        found = _structures(cells[place] for _, cells in first if place < len(cells))
-        if len(found) >= _FEW:
-            raise errors.rows_are_structures(path, found)
+        structures = _structures(cells[place] for _, cells in first if place < len(cells))
+        if len(structures) >= _FEW:
+            raise errors.rows_are_structures(path, structures, shown, place)
     if names and names[0] == MEASURE:
         listed = list(rows)
         rows = listed if said_ids else _without_numbers(path, listed)
@@ -62,8 +62,8 @@ def check_rows(path: Path, shown: Sequence[str], records: Records, said_ids: boo
 
 def _structures(cells: Iterable[str]) -> list[str]:
     """Return the cells that are names of structures, each once; MUSE's bare numbers are none."""
-    found = (cell.strip() for cell in cells)
-    return list(dict.fromkeys(cell for cell in found if cell.lower() in _NAMES))
+    names = (cell.strip() for cell in cells)
+    return list(dict.fromkeys(name for name in names if name.lower() in _NAMES))
 
 
 _NAMES = frozenset(

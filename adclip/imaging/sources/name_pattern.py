@@ -12,6 +12,7 @@ from adclip.imaging.formats.names import strip_ending
 from adclip.imaging.sources.archives import Archived
 
 FLAG = "--name-pattern"
+_EXAMPLE = f"for example {FLAG} '{{subject}}/{{date}}/*'"
 _PART = r"[^/]+?"
 _FIELDS = {
     "subject": _PART,
@@ -50,14 +51,14 @@ def compile_pattern(text: str) -> re.Pattern[str]:
             continue
         if name not in _FIELDS:
             raise ConfigError.bad_value(
-                FLAG, f"`{{{name}}}` is none of {{subject}}, {{session}}, {{date}} and {{image}}"
+                FLAG, f"`{{{name}}}` is none of {{subject}}, {{session}}, {{date}} and {{image}}", _EXAMPLE
             )
         if name in seen:
             raise ConfigError.bad_value(FLAG, f"`{{{name}}}` stands in it twice", "write `*` for the second one")
         seen.add(name)
         made += f"(?P<{name}>{_FIELDS[name]})"
     if "subject" not in seen:
-        raise ConfigError.bad_value(FLAG, f"`{text}` has no {{subject}}", "for example `{subject}/{date}/*`")
+        raise ConfigError.bad_value(FLAG, f"`{text}` has no {{subject}}", _EXAMPLE)
     return re.compile(f"(?:^|/){made + re.escape(text[at:])}$")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -199,7 +201,15 @@ def test_adnis_own_volumes_are_not_mixed_with_another_programs(tmp_path):
 def test_rows_that_are_structures_are_nobody(tmp_path, text):
     with pytest.raises(TableError, match="its rows are structures") as caught:
         read(put(tmp_path / "t.csv", text))
-    assert "--transpose" in caught.value.remedy
+    cure = caught.value.remedy.split("`")[-2]
+    assert cure.startswith('python3 -c "') and cure.endswith('"')
+    subprocess.run([sys.executable, "-c", cure[12:-1]], cwd=tmp_path, check=True)
+    turned = read(tmp_path / "turned.csv")
+    assert {visit.subject_id for visit in turned.rows} <= {"01", "02", "a"}
+    if "aparc" not in text and not text.startswith(
+        "subject_id"
+    ):  # half of a gyrus is no volume, and nobody says whose the others are
+        assert all(visit.hippocampus_mm3 for visit in turned.rows)
 
 
 def test_row_numbers_are_nobodys_names_until_somebody_says_whose(tmp_path):
