@@ -257,12 +257,8 @@ def move_scan(scan: str | None, old: Path, new: Path) -> str | None:
 
 
 def _to_visit(joined: Joined, home: Path) -> Visit:
-    fields = {
-        column: value
-        for column, value in {**joined.answers(), **joined.values}.items()
-        if column in (*COLUMNS, SCORE, SOURCE)
-    }
-    fields.setdefault("subject_id", "")
+    told = {"subject_id": "", **joined.answers(), **joined.values}
+    fields = {column: value for column, value in told.items() if column in (*COLUMNS, SCORE, SOURCE)}
     if "scan" in fields:
         fields["scan"] = move_scan(fields["scan"], joined.origin["scan"][0].parent, home)
     return Visit(**fields, further_volumes=to_further(joined.values))
