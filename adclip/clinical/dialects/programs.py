@@ -83,8 +83,9 @@ def _to_session(cell: str) -> str | None:
 
 def ids(*names: str) -> Iterable[Rule]:
     """Yield rules for the first column of a program's table; columns that somebody added under their own names win."""
-    yield Rule("subject_id", ("subject_id",), "its own name")
+    yield Rule("subject_id", ("subject_id",), "its own name, or `sub-` of a scan's name", read=_to_subject)
     yield Rule("session_id", ("session_id",), "its own name")
+    yield Rule("session_id", ("subject_id",), "`ses-` of the scan's name, if it has one", read=_to_session)
     for name in names:
         yield Rule("subject_id", (name,), "`sub-` of the scan's name, else the whole name", read=_to_subject)
         yield Rule("session_id", (name,), "`ses-` of the scan's name, if it has one", read=_to_session)

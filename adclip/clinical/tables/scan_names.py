@@ -59,13 +59,14 @@ def read_scan_name(item: ScanItem) -> ScanName | None:
 
 def session_of(item: ScanItem) -> str | None:
     """Return the session of a scan by its own id, else by its study's way of naming scans; None if they leave it open or contradict."""
-    if item.session_id is not None:
+    if item.session_id is not None and not is_day_or_image(item.session_id):
         return item.session_id
     try:
         named = read_scan_name(item)
     except ScanError:  # its row was found by `scan`, which is the cure for such names
-        return None
-    return None if named is None else named.key.session or named.acquired
+        return item.session_id
+    stated = None if named is None else named.key.session
+    return stated or day_of(item, named) or item.session_id  # two images of one day are of one visit
 
 
 def _keys_of(item: ScanItem) -> Iterator[StudyKey]:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from adclip.clinical.scans.manifest import build_manifest
 from adclip.clinical.scans.matching import match_rows
 from adclip.clinical.scans.unmatched import say_unmatched
 from adclip.clinical.tables.table import read_table
 from adclip.domain import ScanItem
+from adclip.errors import TableError
 
 
 def item(name: str, subject_id: str, session_id: str | None = None) -> ScanItem:
@@ -28,6 +30,19 @@ def test_a_row_called_after_the_file_is_its_scans(tmp_path: Path) -> None:
         item("ann.nii", "ann"),
     ]
     assert match_rows(read_table(path), items) == [0, 1, 2, None]
+
+
+def test_two_images_of_one_day_are_of_one_visit(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("subject_id,visit_date,diagnosis\n002_S_0295,2006-04-20,CN\n")
+    scans = [tmp_path / name for name in ("one.nii", "two.nii")]
+    for number, scan in enumerate(scans):
+        scan.write_bytes(bytes([number]))
+    items = [ScanItem(scan, "002_S_0295", f"2006-04-18_I{number}") for number, scan in enumerate(scans)]
+    assert len(build_manifest(items, read_table(path))) == 2
+    days_apart = [ScanItem(scans[0], "002_S_0295", "2006-04-18_I0"), ScanItem(scans[1], "002_S_0295", "2006-04-24_I1")]
+    with pytest.raises(TableError, match="none of them a diagnosis that may be used"):
+        build_manifest(days_apart, read_table(path))
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def test_aparcstats2table_of_any_atlas_with_these_gyri_is_read(tmp_path, atlas):
     assert visit.volumes_source == ("FastSurfer" if "mapped" in atlas else "FreeSurfer")
 
 
-@pytest.mark.parametrize("name", ["ID", "MRID", "subject", "participant_id", "filename", "scan_id"])
+@pytest.mark.parametrize("name", ["ID", "MRID", "subject", "participant_id", "subject_id", "filename", "scan_id"])
 @pytest.mark.parametrize(
     ("program", "columns", "both"),
     [
