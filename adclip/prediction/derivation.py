@@ -9,6 +9,7 @@ from typing import Any
 from adclip.domain import InputContract, ReadOptions, ScanItem
 from adclip.imaging.derivatives.currency import is_current, read_whole
 from adclip.imaging.derivatives.files import (
+    check_own_place,
     read_derivative,
     write_dataset_description,
     write_derivative,
@@ -59,6 +60,7 @@ class ScanWork:
 
     def __call__(self, item: ScanItem) -> ScanRow:
         """Do, keep or take over one scan; raise AdclipError if it cannot be used."""
+        check_own_place(self._config.out, item)
         if item.preprocessed:
             return self._take_over(item)
         earlier = read_sidecar(derivative_path(self._config.out, item))

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from adclip.clinical.tables.scan_names import session_in_record
 from adclip.domain import Prediction, ReadOptions, Report, ScanItem, ScoreEstimate, Visit
 from adclip.prediction import errors
 from adclip.prediction.answer import STATUS_OF_VERDICT, Answer, calibrated, likeliest, with_flags
@@ -220,7 +221,7 @@ class Predictor:
             scan=shown(item.path),
             status=STATUS_OF_VERDICT[prepared.qc.verdict or "pass"],
             subject_id=(visit.subject_id if visit and visit.subject_id else item.subject_id) or None,
-            session_id=item.session_id or (visit.session_id if visit else None),
+            session_id=session_in_record(item, visit),
             diagnosis=likeliest(result.probabilities),
             scores=answer.scores,
             probabilities=result.probabilities,

@@ -73,6 +73,8 @@ Volumes = Annotated[bool, Setting("Report hippocampus, ventricles and other volu
     "else measured (2 s a raw scan).")]
 Orientation = Annotated[str | None, Setting("Directions of the stored axes, for files without any.", metavar="RAS|LAS|...",
     check=_check_orientation)]
+NamePattern = Annotated[str | None, Setting("How the paths of scans name the person: their end with `{subject}`, and `{session}`, `{date}` or "
+    "`{image}`; `*` is anything within one name.", metavar="'{subject}/{date}/*'")]
 Series = Annotated[str | None, Setting("Series to take from a DICOM folder that holds several.", metavar="N")]
 Device = Annotated[str, Setting("Where to compute.", metavar="auto|cpu|cuda|cuda:N|mps", check=_check_device)]
 Precision = Annotated[str, Setting("Of the frozen weights; auto: bf16 on GPUs that compute in it, fp32 elsewhere.", choices=PRECISIONS)]

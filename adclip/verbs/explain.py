@@ -102,7 +102,7 @@ def explain(config: ExplainConfig, on_event: OnEvent = ignore) -> ExplainResult:
     if config.target is not None and config.target not in targets:
         raise ConfigError.bad_value("--target", f"`{config.target}` is not one of {', '.join(targets)}")
     tables = replace(config.table_options, task=task, answers=False)
-    jobs = find_jobs(config.inputs, config.metas, tables, config.subject, on_event)
+    jobs = find_jobs(config.inputs, config.metas, tables, config.subject, on_event, config.name_pattern)
     check_scans(jobs, ReadOptions(config.orientation, config.series))
     check_folder(config.out, overwrite=config.overwrite, marker=PAGE)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from adclip.clinical.settings import TableOptions
 from adclip.domain import Prediction, ReadOptions, ScanItem, Visit
 from adclip.errors import AdclipError
+from adclip.imaging.derivatives.dataset import DESCRIPTION, write_dataset_description
 from adclip.prediction.answer import with_flags
 from adclip.runtime.events import Advanced, Failed, OnEvent, Started, Warned, ignore
 from adclip.runtime.paths import check_folder, shown, write_text
@@ -55,7 +56,7 @@ def predict(config: PredictConfig, on_event: OnEvent = ignore) -> PredictResult:
 
     record = read_record(model_folder(config.model))  # a wrong --model shows before any scan is read
     tables = replace(config.table_options, task=record.task, answers=False)
-    jobs = find_jobs(config.inputs, config.metas, tables, config.subject, on_event)
+    jobs = find_jobs(config.inputs, config.metas, tables, config.subject, on_event, config.name_pattern)
     options = ReadOptions(config.orientation, config.series)
     check_scans(jobs, options)
     if config.out is not None:
@@ -89,14 +90,16 @@ def find_jobs(
     options: TableOptions,
     subject: str | None,
     on_event: OnEvent = ignore,
+    name_pattern: str | None = None,
 ) -> list[Job]:
     """Find the scans and join each with its row."""
     from adclip.clinical.scans.matching import match_rows, rows_naming
+    from adclip.clinical.scans.unmatched import say_unmatched
     from adclip.clinical.tables.table import read_tables
     from adclip.imaging.sources.find import find_scans
     from adclip.imaging.sources.origins import find_origins
 
-    items = find_scans(inputs)
+    items = find_scans(inputs, name_pattern)
     for item in items:
         for note in item.notes:
             on_event(Warned(str(item.path), note))
@@ -112,7 +115,7 @@ def find_jobs(
     for item, number in zip(items, rows, strict=True):
         visit = None if number is None else table.rows[number]
         if visit is None:
-            on_event(Warned(str(item.path), _say_unmatched(table, item)))
+            on_event(Warned(str(item.path), say_unmatched(table, item)))
         flags = item.flags + (() if visit else ("no_metadata_row",))
         # a row that names this scan, or whom --subject names, is the user's word; that a lone row is this scan's is an assumption
         if (
@@ -128,14 +131,6 @@ def find_jobs(
             visit, flags = replace(visit, subject_id=item.subject_id), (*flags, "row_of_other_subject")
         jobs.append(Job(item, visit, flags))
     return jobs
-
-
-def _say_unmatched(table: Table, item: ScanItem) -> str:
-    """Say that a scan has no row, and which id of the table comes closest to its own."""
-    close = table.likeness.nearest(item.subject_id)
-    nearest = f"; the nearest id there is {close}" if close else ""
-    tried = item.stem.replace("_", ", ")
-    return f"no row of {table.path} belongs to {tried}{nearest}; it is read without metadata (add a `scan` column, or --subject)"
 
 
 def _is_of(subject: str, visit: Visit) -> bool:
@@ -185,7 +180,9 @@ def failed_prediction(item: ScanItem, error: AdclipError, task: Task = ALZHEIMER
 
 
 def write_predictions(out: Path, predictions: list[Prediction]) -> None:
-    """Write predictions.jsonl, and predictions.csv with one flat row for each scan."""
+    """Write predictions.jsonl, and predictions.csv with one flat row for each scan, in a folder that BIDS's tools accept."""
+    if not (out / DESCRIPTION).is_file():
+        write_dataset_description(out, "adclip predictions", has_images=False)
     write_text(out / JSON_LINES, "".join(json.dumps(item.to_dict()) + "\n" for item in predictions))
     rows = [flatten(narrow(item.to_dict())) for item in predictions]
     names = list(dict.fromkeys(name for row in rows for name in row))

@@ -177,7 +177,7 @@ def plan(config: PreprocessConfig, on_event: OnEvent = ignore) -> PreprocessPlan
 
 def _collect(config: PreprocessConfig, on_event: OnEvent) -> tuple[list[ScanItem], tuple[int, int] | None]:
     """Find the scans of this run and the share they are, and check what the user says of single ones."""
-    items = find_scans(config.inputs)
+    items = find_scans(config.inputs, config.name_pattern)
     subject_ids = {item.subject_id for item in items}
     for subject_id, _, _ in map(parse_override, config.overrides):
         if subject_id not in subject_ids:

@@ -16,6 +16,7 @@ from adclip.settings.shared import (
     MaxDays,
     Meta,
     Model,
+    NamePattern,
     Orientation,
     OutFolder,
     Overwrite,
@@ -64,6 +65,7 @@ class PredictConfig(_WithRows, Settings):
     volumes: Volumes = True
     orientation: Orientation = None
     series: Series = None
+    name_pattern: NamePattern = None
     device: Device = "auto"
     precision: Precision = "auto"
     overwrite: Overwrite = False
@@ -84,6 +86,7 @@ class ExplainConfig(_WithRows, Settings):
     volumes: Volumes = True
     orientation: Orientation = None
     series: Series = None
+    name_pattern: NamePattern = None
     device: Device = "auto"
     precision: Precision = "auto"
     seed: Seed = 0

@@ -26,9 +26,7 @@ TABLE, ADNIMERGE, PARTICIPANTS, TRUTH, ORACLE = (
 )  # fmt: skip
 MEASURED, TABLE_MEASURED = "measured.tsv", "table-measured.csv"
 GB_EACH = 1.2  # peak memory of one process at 1 mm, see docs/benchmarks.md
-_NO_SCANS = (
-    "*_mask.nii.gz\n.simulation\n" + "\n".join((TABLE, TABLE_MEASURED, MEASURED, ADNIMERGE, TRUTH, ORACLE)) + "\n"
-)
+_NO_SCANS = ("*_desc-changed_mask.nii.gz", ".simulation", TABLE, TABLE_MEASURED, MEASURED, ADNIMERGE, TRUTH, ORACLE)
 
 
 @dataclass(frozen=True)
@@ -177,16 +175,14 @@ def _finish(
     config: SimulateConfig, visits: Sequence[VisitRecord], kept_subjects: int, on_event: OnEvent
 ) -> SimulateResult:
     """Write what stands for the cohort as a whole."""
-    from adclip.imaging.derivatives.files import write_dataset_description
+    from adclip.imaging.derivatives.dataset import write_dataset_description, write_raw_description
     from adclip.simulation.oracle import FEWEST_FOR_ORACLE, measure_oracle
     from adclip.simulation.tables import to_visit, write_tables
 
     if config.preprocessed:
-        write_dataset_description(config.out, "adclip simulated derivatives")
+        write_dataset_description(config.out, "adclip simulated derivatives", _NO_SCANS)
     else:
-        description = {"Name": "adclip simulated heads", "BIDSVersion": "1.10.0", "DatasetType": "raw"}
-        write_text(config.out / "dataset_description.json", json.dumps(description, indent=2) + "\n")
-        write_text(config.out / ".bidsignore", _NO_SCANS)
+        write_raw_description(config.out, "adclip simulated heads", _NO_SCANS)
     write_tables(config.out, visits, config.seed, missing=config.missing)
     oracle = measure_oracle([to_visit(visit) for visit in visits], config.seed)
     write_text(config.out / ORACLE, json.dumps({"numbers": oracle, "notice": SIMULATED_NOTICE}, indent=2) + "\n")

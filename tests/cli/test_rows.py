@@ -489,3 +489,50 @@ def test_training_still_checks_its_answers(run, tmp_path):
     table(tmp_path / "t.csv", "subject_id,diagnosis", "x,Dubious", "y,CN")
     ran = run("synthesize-reports", "t.csv", "--out", "r.jsonl")
     assert ran.code == 2 and "line 2, column `diagnosis`" in ran.stderr
+
+
+# ----------------------------------------------------------------------------------------------- what is said where no row fits
+
+
+@pytest.mark.parametrize(
+    ("rows", "name", "said_so"),
+    [
+        (("subject_id,session_id,mmse", "1,bl,21", "2,bl,22"), "sub-01_ses-bl", "the nearest id there is 1, of the session bl"),
+        (
+            ("subject_id,session_id,mmse", "x,M000,21", "x,M006,22", "y,M000,23"), "sub-x_ses-M00",
+            "its rows there are of the sessions M000, M006, the nearest is M000",
+        ),
+        (("subject_id,session_id,mmse", "x,2,21", "y,2,22"), "sub-x_ses-1", "its rows there are of the session 2"),
+        ((ADNI, *ADNI_ROWS), LONI.format("2009-08-26_06_36_14.0", 7128), "days from the scan's day, and --max-days is 120"),
+        ((ADNI, *ADNI_ROWS), "sub-ADNI011S0009_ses-M000", "the nearest id there is 011_S_000"),
+    ],
+    ids=["another id", "another spelling of the session", "another session", "another day", "another person of the site"],
+)  # fmt: skip
+def test_a_scan_without_row_is_told_what_comes_nearest_and_joined_to_nothing(place, ask, tmp_path, rows, name, said_so):
+    code, found, said = ask(place(name), "--meta", table(tmp_path / "t.csv", *rows))
+    assert code == 0 and known(found[Path(name).name]) is None
+    assert "no_metadata_row" in found[Path(name).name]["flags"]
+    assert said_so in " ".join(said.split())
+
+
+def test_ixis_table_of_numbers_joins_its_scans(place, ask, tmp_path):
+    rows = ('IXI_ID,"SEX_ID (1=m, 2=f)",AGE,mmse', "12,1,38.78,21", "2,2,35.8,22")
+    code, found, said = ask(
+        place("IXI012-HH-1211"), place("IXI002-Guys-0828", 2), "--meta", table(tmp_path / "t.csv", *rows)
+    )
+    assert code == 0, said
+    assert (known(found["IXI012-HH-1211"]), known(found["IXI002-Guys-0828"])) == (21, 22)
+
+
+def test_a_pattern_joins_by_the_day_that_a_folder_names(place, ask, tmp_path):
+    rows = (
+        "subject_id,session_id,visit_date,mmse",
+        "P01,v1,2020-01-20,21",
+        "P01,v2,2021-03-01,22",
+        "P02,v1,2020-01-20,23",
+    )
+    scans = [place("P01/20200131/one"), place("P01/20210228/two", 2)]
+    meta = table(tmp_path / "t.csv", *rows)
+    ran, found, said = ask(tmp_path / "P01", "--name-pattern", "{subject}/{date}/*", "--meta", meta)
+    assert ran == 0 and len(scans) == 2, said
+    assert {name: known(record) for name, record in found.items()} == {"one": 21, "two": 22}

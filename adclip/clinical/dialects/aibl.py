@@ -41,7 +41,10 @@ def _same(visit_date: str) -> str:
 _RID, _VISIT = "rid", "viscode"
 
 # LONI: AIBL_7_MR_MPRAGE_..., in AIBL/7/...; clinica: sub-AIBL7_ses-M018_T1w
-_SCAN = re.compile(r"(?<![A-Za-z0-9])AIBL[_/]?(\d+)(?![A-Za-z0-9])(?:_ses-([A-Za-z0-9]+))?", re.IGNORECASE)
+_SCAN = re.compile(
+    r"(?<![A-Za-z0-9])AIBL[_/]?(\d+)(?![A-Za-z0-9])(?:_ses-(?!\d{4}-?\d\d-?\d\d|[IS]\d+(?![A-Za-z0-9]))([A-Za-z0-9]+))?",
+    re.IGNORECASE,
+)
 
 
 def scan_key(name: str) -> tuple[str, str | None] | None:

@@ -14,19 +14,24 @@ _ASEG: dict[str, tuple[int, ...]] = {"hippocampus_left_mm3": (17,), "hippocampus
 _ASEG_VENTRICLES = (4, 43, 5, 44, 14, 15)
 _ASEG_CHOROID = (31, 63)  # absent from the table where there is none
 APARC = {"entorhinal": "entorhinal_mm3", "fusiform": "fusiform_mm3", "middletemporal": "middle_temporal_mm3"}
+# The same gyri as voxels, where a table counts the cortex with the rest: FastSurfer's aseg+DKT.stats, aparc+aseg by mri_segstats
+_CORTEX = {"entorhinal_mm3": (1006, 2006), "fusiform_mm3": (1007, 2007), "middle_temporal_mm3": (1015, 2015)}
+# Parcellations of a subject in the order of choice; DKTatlas40 is FreeSurfer 5's name for DKTatlas, `.mapped` FastSurfer's
+PARCELLATIONS = ("aparc", "aparc.DKTatlas.mapped", "aparc.DKTatlas", "aparc.DKTatlas40")
 # Measure names of FreeSurfer 5.x, 6 and 7; 4.x and 5.0 call the same estimate IntraCranialVol
 _ICV_MEASURES = ("EstimatedTotalIntraCranialVol", "IntraCranialVol")
 
 
 def subject_of(path: Path) -> str:
     """Return the `subjectname` that a .stats file gives, or an empty text."""
-    for _, tokens in _lines(path):
+    for _, tokens in lines_of(path):
         if tokens[:2] == ["#", "subjectname"] and len(tokens) > 2:
             return tokens[2]
     return ""
 
 
-def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
+def lines_of(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield line number and words of every line; raise TableError where there is no such text."""
     if not path.exists():
         raise TableError.missing_file(path)
     try:
@@ -53,7 +58,7 @@ def read_aseg(path: Path) -> dict[str, float]:
     measures: dict[str, tuple[int, float]] = {}
     segments: dict[int, tuple[int, float]] = {}
     columns = ["Index", "SegId", "NVoxels", "Volume_mm3", "StructName"]  # as in every version from 4 to 7
-    for line, tokens in _lines(path):
+    for line, tokens in lines_of(path):
         if tokens[:2] == ["#", "Measure"]:
             parts = [part.strip() for part in " ".join(tokens[2:]).split(",")]
             if len(parts) >= 4 and parts[-1] == "mm^3":
@@ -70,18 +75,22 @@ def read_aseg(path: Path) -> dict[str, float]:
     if not segments:
         raise TableError.unreadable(path, "no segment in it; the file is cut off or is no aseg.stats")
     volumes_mm3: dict[str, float] = {}
-    for column, codes in _ASEG.items():
-        if all(code in segments for code in codes):
+    for column, codes in {**_ASEG, **_CORTEX}.items():
+        # what is counted as 0 was not found; `--empty` lists every structure
+        if all(segments.get(code, (0, 0.0))[1] for code in codes):
             volumes_mm3[column] = check_volume(
                 path, segments[codes[0]][0], column, sum(segments[code][1] for code in codes)
             )
     if all(code in segments for code in _ASEG_VENTRICLES):
         total = sum(segments[code][1] for code in (*_ASEG_VENTRICLES, *_ASEG_CHOROID) if code in segments)
-        volumes_mm3["ventricles_mm3"] = check_volume(path, segments[_ASEG_VENTRICLES[0]][0], "ventricles_mm3", total)
+        if total:
+            volumes_mm3["ventricles_mm3"] = check_volume(
+                path, segments[_ASEG_VENTRICLES[0]][0], "ventricles_mm3", total
+            )
     for name in _ICV_MEASURES:
-        if name in measures and "icv_mm3" not in volumes_mm3:
+        if measures.get(name, (0, 0.0))[1] and "icv_mm3" not in volumes_mm3:
             volumes_mm3["icv_mm3"] = check_volume(path, measures[name][0], "icv_mm3", measures[name][1])
-    if "BrainSegNotVent" in measures:
+    if measures.get("BrainSegNotVent", (0, 0.0))[1]:
         line, value = measures["BrainSegNotVent"]
         volumes_mm3["whole_brain_mm3"] = check_volume(path, line, "whole_brain_mm3", value)
     return with_both_hippocampi(volumes_mm3)
@@ -91,7 +100,7 @@ def _read_hemisphere(path: Path) -> dict[str, tuple[int, float]]:
     """Read one hemisphere's gyri, with their lines, under their canonical names: half of what those names mean."""
     columns: list[str] = []
     volumes_mm3: dict[str, tuple[int, float]] = {}
-    for line, tokens in _lines(path):
+    for line, tokens in lines_of(path):
         if tokens[:2] == ["#", "ColHeaders"]:
             columns = tokens[2:]
         elif tokens and tokens[0] in APARC:
@@ -104,10 +113,13 @@ def _read_hemisphere(path: Path) -> dict[str, tuple[int, float]]:
 
 
 def read_both_hemispheres(folder: Path) -> dict[str, float]:
-    """Add up lh.aparc.stats and rh.aparc.stats of a folder; nothing where one is absent."""
-    left, right = folder / "lh.aparc.stats", folder / "rh.aparc.stats"
-    if not (left.is_file() and right.is_file()):
-        return {}
+    """Add up lh.aparc.stats and rh.aparc.stats of a folder, else those of the DKT atlas; nothing where there are no two."""
+    both = ([folder / f"{side}h.{name}.stats" for side in "lr"] for name in PARCELLATIONS)
+    pair = next((pair for pair in both if all(file.is_file() for file in pair)), None)
+    return _add_hemispheres(*pair) if pair else {}
+
+
+def _add_hemispheres(left: Path, right: Path) -> dict[str, float]:
     left_gyri, right_gyri = _read_hemisphere(left), _read_hemisphere(right)
     return {
         column: check_volume(left, line, column, volume + right_gyri[column][1])
@@ -144,7 +156,7 @@ def check_volume(path: Path, line: int, column: str, value: float) -> float:
 
 
 def read_aparc(path: Path) -> dict[str, float]:
-    """Read both hemispheres' gyri, asked for one of lh.aparc.stats and rh.aparc.stats.
+    """Read both hemispheres' gyri, asked for one of lh.aparc.stats and rh.aparc.stats, or of those of the DKT atlas.
 
     Raises
     ------
@@ -152,8 +164,9 @@ def read_aparc(path: Path) -> dict[str, float]:
         If the other hemisphere's table is not beside it: half of a gyrus must not pass for the whole.
     """
     _read_hemisphere(path)
-    if path.name in ("lh.aparc.stats", "rh.aparc.stats") and (volumes_mm3 := read_both_hemispheres(path.parent)):
-        return volumes_mm3
+    left, right = (path.with_name(f"{side}h.{path.name[3:]}") for side in "lr")
+    if path.name[3:].removesuffix(".stats") in PARCELLATIONS and left.is_file() and right.is_file():
+        return _add_hemispheres(left, right)
     raise TableError.unreadable(
-        path, "one hemisphere only, and volumes here are of both; put lh.aparc.stats and rh.aparc.stats side by side"
+        path, f"one hemisphere only, and volumes here are of both; put {left.name} and {right.name} side by side"
     )

@@ -26,7 +26,8 @@ from adclip.clinical.dialects.base import (
     number,
     scaled,
 )
-from adclip.clinical.dialects.programs import FREESURFER, definitions_of, freesurfer_volumes
+from adclip.clinical.dialects.freesurfer_tables import freesurfer_volumes
+from adclip.clinical.dialects.programs import FREESURFER, definitions_of
 
 _FRACTION = Range(0.4, 1, "fractions of the intracranial volume")
 _DAYS = number(-36525, 36525, "days")

@@ -10,7 +10,8 @@ from pathlib import Path
 from adclip.brain_volumes import BrainVolumes
 from adclip.clinical.scans import errors
 from adclip.clinical.scans.diagnoses import last_diagnosis
-from adclip.clinical.scans.matching import match_rows
+from adclip.clinical.scans.matching import match_rows, rows_of_person
+from adclip.clinical.scans.unmatched import what_is_near
 from adclip.clinical.tables.people import check_told_apart, count_people, person_of, same_people
 from adclip.clinical.tables.scan_names import session_of
 from adclip.clinical.tables.table import Table
@@ -209,11 +210,15 @@ def _why_none(table: Table, items: Sequence[ScanItem], row_of: Sequence[int | No
     with_row = sum(number is not None for number in row_of)
     if with_row:
         return f"{with_row} of {len(items)} scans have a row, none of them a diagnosis that may be used"
+    none_has = f"none of {len(items)} scans has a row: a scan is of `{items[0].subject_id}`"
+    if rows_of_person(table, items[0]):
+        near, cure = what_is_near(table, items[0])
+        return f"{none_has}, session `{items[0].session_id}`{near} ({cure})"
     named = table.likeness.nearest(items[0].subject_id)
     row_subject = (
         f"a row is of `{named}`" if named else "no row has a subject id (`--column subject_id=NAME` names its column)"
     )
-    return f"none of {len(items)} scans has a row: a scan is of `{items[0].subject_id}`, {row_subject}"
+    return f"{none_has}, {row_subject}"
 
 
 def _why_not(table: Table, number: int | None, joined: dict[int, list[ScanItem]]) -> str | None:

@@ -14,7 +14,14 @@ from pathlib import Path
 from adclip.clinical import errors as clinical_errors
 from adclip.clinical.dialects import study_key
 from adclip.clinical.scans import errors
-from adclip.clinical.tables.scan_names import ScanName, pair_name, read_scan_name, scan_identity
+from adclip.clinical.tables.scan_names import (
+    ScanName,
+    day_of,
+    is_day_or_image,
+    pair_name,
+    read_scan_name,
+    scan_identity,
+)
 from adclip.clinical.tables.table import Table
 from adclip.domain import ScanItem, Visit
 
@@ -102,8 +109,14 @@ def find_row_index(table: Table, item: ScanItem, only_scan: bool, made_of: Itera
     if not table.by_subject:
         return None
     named = read_scan_name(item)
-    numbers = table.by_subject.get(item.subject_id) or _of_study(table, named)
+    numbers = rows_of_person(table, item)
     return _of_visit(table, numbers, item, named) if numbers else None
+
+
+def rows_of_person(table: Table, item: ScanItem) -> list[int]:
+    """Return the positions in `table.rows` of those of a scan's subject, whatever their session; none where the id is not there."""
+    numbers = table.by_subject.get(item.subject_id) or _of_study(table, read_scan_name(item))
+    return numbers or table.by_file.get(item.subject_id, [])
 
 
 def rows_naming(table: Table, item: ScanItem, made_of: Iterable[Path] = ()) -> list[int]:
@@ -159,10 +172,10 @@ def _of_visit(table: Table, numbers: list[int], item: ScanItem, named: ScanName 
         if named is None
         else " ".join(filter(None, (named.key.subject, named.key.session or item.session_id)))
     )
-    if sessions:
-        same = [number for number in numbers if sessions & _sessions_of(table.rows[number], named)]
-        if same:
-            return _the_one(table, same, scan_label)
+    same = [number for number in numbers if sessions & _sessions_of(table.rows[number], named)]
+    if same:
+        return _the_one(table, same, scan_label)
+    if not all(is_day_or_image(session) for session in sessions):
         if named is not None and (days := _days_of(table, numbers)):
             return _of_day(table, days, named.key.session or "", scan_label)
         return (
@@ -170,16 +183,18 @@ def _of_visit(table: Table, numbers: list[int], item: ScanItem, named: ScanName 
             if all(table.rows[number].session_id is None for number in numbers)
             else None
         )
-    if named is not None and named.acquired is not None:
-        day = date.fromisoformat(named.acquired)
+    # a row that is named by a day itself is of that day's scan
+    numbers = [number for number in numbers if not is_day_or_image(table.rows[number].session_id)]
+    if (day := day_of(item, named)) is not None:
+        scan_date = date.fromisoformat(day)
         dated = {
-            number: float((date.fromisoformat(text) - day).days)
+            number: float((date.fromisoformat(text) - scan_date).days)
             for number in numbers
             if (text := table.rows[number].visit_date)
         }
         if dated:
             return _nearest(table, dated, 0, scan_label)
-    return _the_one(table, numbers, scan_label)
+    return _the_one(table, numbers, scan_label) if numbers else None
 
 
 def _sessions_of(visit: Visit, named: ScanName | None) -> set[str | None]:

@@ -12,6 +12,8 @@ from adclip.clinical.tables.mapping import ColumnMapping
 from adclip.clinical.tables.partial import PartialTable
 from adclip.clinical.tables.people import fold
 
+_SHOWN = 5  # lines in a note
+
 
 def check_mappings(tables: Sequence[PartialTable], mappings: Sequence[ColumnMapping], *, answers: bool = True) -> None:
     """Refuse a column that the user named and no table has.
@@ -82,6 +84,7 @@ def notes_of(tables: Sequence[PartialTable], joined: Joining, max_days: int) -> 
                 f"{what} in {table.name}: its {len(table.rows)} rows are joined {by} "
                 "(`--column subject_id=NAME` names the column)"
             )
+    yield from map(_say_failed, (table for table in tables if table.failed))
     if joined.repeated:
         yield f"rows that repeat another one exactly: {joined.repeated}; each counts once"
     for name, count in joined.added.items():
@@ -90,3 +93,11 @@ def notes_of(tables: Sequence[PartialTable], joined: Joining, max_days: int) -> 
         yield f"{name}: {count} rows give other years of education than the person's first row; the first counts"
     for name, count in joined.unattached.items():
         yield f"{name}: {count} rows belong to no visit of the other tables (at most {max_days} days apart)"
+
+
+def _say_failed(table: PartialTable) -> str:
+    shown = ", ".join(map(str, table.failed[:_SHOWN])) + (", ..." if len(table.failed) > _SHOWN else "")
+    many = len(table.failed) > 1
+    what = f"{len(table.failed)} segmentations" if many else "one segmentation"
+    where = f"line{'s' * many} {shown}" if table.path.is_file() else f"number{'s' * many} {shown} in the order of names"
+    return f"{what} in {table.path.name} failed: volumes of 0 count as unknown ({where})"

@@ -128,3 +128,35 @@ def contradicting_names(path: Path | str, shown_keys: Sequence[str]) -> ScanErro
         f"{path}: its names say different people or sessions: {', '.join(shown_keys)}",
         "rename the file or its folder, or name the scan in a `scan` column of the table",
     )
+
+
+def rows_are_structures(path: Path | str, structures: Sequence[str], header: Sequence[str], place: int) -> TableError:
+    shown = ", ".join(f"`{name}`" for name in structures[:3])
+    read = f"import pandas; pandas.read_csv({str(path)!r}, sep=None, engine='python'"
+    if place == 0:
+        first = header[0] if ":" in header[0] or ".volume" in header[0] else "subject"
+        turn = f"{read}, index_col=0).T.to_csv('turned.csv', index_label={first!r})"
+        remedy = "make it again without `--transpose` (asegstats2table, aparcstats2table), or turn it"
+    else:
+        turn = (
+            f"{read}).pivot(index={header[0]!r}, columns={header[place]!r}, values={header[-1]!r}).to_csv('turned.csv')"
+        )
+        remedy = "give each structure a column"
+    return TableError(
+        f"{path}: its rows are structures ({shown} ...), and adclip needs a row for each scan",
+        f'{remedy}: `python3 -c "{turn}"`, and give turned.csv',
+    )
+
+
+def numbers_for_names(path: Path | str, rows: int) -> TableError:
+    return TableError(
+        f"{path}: its rows are called 0 to {rows - 1}, as `asegstats2table --inputs` numbers files; whose they are it does not say",
+        "name them: `--column subject_id=Measure:volume:0=ID,1=ID` with an id for each number, or make it again with `--subjects`",
+    )
+
+
+def percent_of_icv(path: Path | str) -> TableError:
+    return TableError(
+        f"{path}: its volumes are percent of the intracranial volume (EstimatedTotalIntraCranialVol is 100 in every row)",
+        "make it again with asegstats2table without `--etiv`: adclip needs mm3",
+    )

@@ -10,18 +10,20 @@ from typing import Any
 
 from adclip.clinical import errors as clinical_errors
 from adclip.clinical.columns import COLUMNS, MISSING, CellError, parse_cell
-from adclip.clinical.dialects import AUXILIARY, CANONICAL, DIALECTS, Derived, Dialect, Rule, Tall
+from adclip.clinical.dialects import AUXILIARY, CANONICAL, DIALECTS, Derived, Dialect, Rule, Tall, with_program
 from adclip.clinical.dialects.bids import subject_of_file
 from adclip.clinical.dialects.canonical import ANSWERS, SOURCE, read_dictionary
 from adclip.clinical.tables import errors
 from adclip.clinical.tables.alteration import Alteration, places_of_answers
 from adclip.clinical.tables.cures import cure
+from adclip.clinical.tables.failed_rows import find_failed
 from adclip.clinical.tables.header import Header, check_header, to_plain
 from adclip.clinical.tables.mapping import ColumnMapping
 from adclip.clinical.tables.meanings import Meaning, hints_of, meanings_of
 from adclip.clinical.tables.records import read_records
 from adclip.clinical.tables.remarks import WATCHED, Remarks
 from adclip.clinical.tables.rules import choose_rules, dialect_of, notes_of_mappings
+from adclip.clinical.tables.structure_rows import check_rows
 from adclip.clinical.tables.tall import is_tall, one_row_a_visit, only_read
 from adclip.errors import TableError
 
@@ -77,6 +79,8 @@ class PartialTable:
         Column of an answer, as written -> cells of it that could not be read and were not needed.
     standby : mapping of str to int
         Canonical column -> `Rule.standby`, where it is not 0.
+    failed : tuple of int
+        Lines of the rows whose volumes are all 0: their segmentation failed, and they are read as unknown.
     """
 
     path: Path
@@ -91,6 +95,7 @@ class PartialTable:
     notes: tuple[str, ...] = ()
     unread: Mapping[str, int] = field(default_factory=dict)
     standby: Mapping[str, int] = field(default_factory=dict)
+    failed: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:
@@ -131,18 +136,22 @@ def read_partial(
     check_header(path, shown, _wanted(mappings), ignored)
     if (first := next(records, None)) is not None:
         records = chain([first], records)
-    dialect = dialect_of(path, shown, first[1] if first is not None else ())
+    dialect = with_program(dialect_of(path, shown, first[1] if first is not None else ()), shown)
     header = Header.of(shown, dialect)
     rules = choose_rules(path, dialect, mappings, header)
     used = header.places(rules)
     extra = tuple(name for place, name in enumerate(shown) if name and place not in used)
     hints = tuple(hints_of(path, extra, dialect, {rule.column for rule in rules}))
+    said_ids = any(mapping.column == "subject_id" and not mapping.implied for mapping in mappings)
+    records = check_rows(path, shown, records, said_ids=said_ids)
     if not any(rule.column != SOURCE for rule in rules):
         raise errors.no_known_column(path, hints)
     if altered is not None:
         records = altered(path, records, shown, places_of_answers(header, rules, mappings))
-    remarks = Remarks()
-    read = _rows(path, only_read(records, header, dialect.tall), header, dialect, rules, remarks, answers=answers)
+    remarks, failed = Remarks(), list[int]()
+    read = _rows(
+        path, only_read(records, header, dialect.tall), header, dialect, rules, remarks, failed, answers=answers
+    )
     rows = one_row_a_visit(path, read) if is_tall(header, dialect.tall) else list(read)
     if not rows:
         raise _no_rows(path, header, dialect.tall)
@@ -170,6 +179,7 @@ def read_partial(
         (*unread, *noted, *asked, *remarks.sentences()),
         {shown: len(lines) for shown, lines in remarks.unread.items()},
         {rule.column: rule.standby for rule in rules if rule.standby},
+        tuple(failed),
     )
 
 
@@ -217,17 +227,22 @@ def _rows(
     dialect: Dialect,
     rules: Sequence[Rule],
     remarks: Remarks,
+    failed: list[int],
     *,
     answers: bool,
 ) -> Iterator[PartialRow]:
+    """Yield the rows, and enter in `failed` the lines of those whose segmentation failed."""
     unknown = MISSING | dialect.missing
     readers = [(rule, tuple(header.place(source) for source in rule.sources)) for rule in rules]
     program_volumes = frozenset(rule.column for rule in rules if rule in dialect.rules and rule.column.endswith("_mm3"))
     added_volumes = frozenset(rule.column for rule in rules if rule.column.endswith("_mm3")) - program_volumes
+    empty_if_failed = find_failed(dialect, rules, header)
     for line, cells in records:
         if len(cells) != len(header.shown):
             raise TableError.bad_row(path, line, f"{len(cells)} cells, the header has {len(header.shown)}")
         texts = ["" if (text := cell.strip()) in unknown else text for cell in cells]
+        if empty_if_failed(texts):
+            failed.append(line)
         values: dict[str, Any] = {}
         aside: dict[str, Any] = {}
         for rule, places in readers:

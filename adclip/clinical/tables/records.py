@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Collection, Iterator
 from itertools import chain
 from pathlib import Path
@@ -19,6 +20,7 @@ from adclip.clinical.tables.workbooks import read_workbook
 from adclip.errors import TableError
 
 _DELIMITERS = (",", "\t", ";")
+_OF_FREESURFER = re.compile(r"(Measure|[lr]h\.[\w.]+):?\S* ", re.IGNORECASE)
 
 
 def read_records(path: Path, column_names: Collection[str]) -> Iterator[tuple[int, list[str]]]:
@@ -92,6 +94,8 @@ def _csv_records(path: Path, text: str, column_names: Collection[str]) -> Iterat
 def _find_delimiter(text: str, column_names: Collection[str]) -> str:
     """Return the delimiter under which the header holds the most names that are asked for, then the most names at all."""
     header = next(line for line in text.splitlines() if line.strip())
+    if _OF_FREESURFER.match(header) and not any(delimiter in header for delimiter in _DELIMITERS):
+        return " "  # asegstats2table --delimiter space
 
     def score(delimiter: str) -> tuple[int, int]:
         names = next(csv.reader([header], delimiter=delimiter), [])

@@ -1,4 +1,4 @@
-"""Volume tables that other software left beside a scan: FreeSurfer, SynthSeg, DLMUSE.
+"""Volume tables that other software left beside a scan: FreeSurfer, FastSurfer, SAMSEG, SynthSeg, DLMUSE, hippodeep.
 
 Each reader returns canonical columns in mm3 and nothing that the file does not hold. What `ventricles_mm3` and
 `whole_brain_mm3` sum differs between programs; `VENTRICLES` and `WHOLE_BRAIN` say it, and the caller should pass it on.
@@ -14,19 +14,18 @@ from pathlib import Path
 
 from adclip.clinical import errors
 from adclip.clinical.columns import MISSING, CellError, parse_cell
+from adclip.clinical.dialects import PROGRAMS
 from adclip.clinical.dialects.base import Dialect
-from adclip.clinical.dialects.freesurfer import read_aparc, read_aseg, read_both_hemispheres, subject_of
+from adclip.clinical.dialects.freesurfer import subject_of
 from adclip.clinical.dialects.programs import (
     DLMUSE,
-    DLMUSE_TABLE,
     FREESURFER,
     SYNTHSEG,
-    SYNTHSEG_TABLE,
     VENTRICLES,
     WHOLE_BRAIN,
-    definitions_of,
     stem_of,
 )
+from adclip.clinical.dialects.stats_files import is_samseg_csv, read_stats, table_of
 from adclip.clinical.tables.records import read_records
 from adclip.errors import TableError
 
@@ -35,6 +34,10 @@ __all__ = [
 ]  # fmt: skip
 
 _MOST_TABLES = 50  # CSV files beside a scan that are looked into
+_SOFTWARE = tuple(dict.fromkeys(str(program.volumes_source) for program in PROGRAMS))
+_WANTED = frozenset(
+    source for program in PROGRAMS for rule in program.rules for source in rule.sources if source
+)  # they decide which delimiter fits
 _IMAGE_ENDINGS = (".nii", ".nii.gz", ".mgz", ".mgh", ".img")
 
 
@@ -47,7 +50,7 @@ class Found:
     path : Path
         The table; for FreeSurfer its aseg.stats.
     software : str
-        `FreeSurfer`, `SynthSeg` or `DLMUSE`.
+        `FreeSurfer`, `FastSurfer`, `SAMSEG`, `SynthSeg`, `DLMUSE` or `hippodeep`.
     volumes : mapping of str to float
         Canonical columns, mm3.
     definitions : mapping of str to str
@@ -61,7 +64,7 @@ class Found:
 
 
 def find_segmentation(scan_path: Path, subject_id: str = "") -> Found | None:
-    """Look beside a scan for volumes that FreeSurfer, SynthSeg or DLMUSE measured on it.
+    """Look beside a scan for volumes that another program measured on it.
 
     Parameters
     ----------
@@ -73,8 +76,8 @@ def find_segmentation(scan_path: Path, subject_id: str = "") -> Found | None:
     Returns
     -------
     Found or None
-        From the first of: the `stats` folder of a FreeSurfer subject that holds the scan; `stats/aseg.stats` or
-        `aseg.stats` in the scan's folder; CSV files there that name the scan or the subject.
+        From the first of: the `stats` folder of a FreeSurfer or FastSurfer subject that holds the scan; the same tables, or
+        SAMSEG's, in the scan's folder or its `stats`; CSV files there that name the scan or the subject.
 
     Raises
     ------
@@ -83,14 +86,15 @@ def find_segmentation(scan_path: Path, subject_id: str = "") -> Found | None:
 
     Notes
     -----
-    A table that could be another person's, or another visit's, is left alone: an `aseg.stats` between several scans counts
+    A table that could be another person's, or another visit's, is left alone: an `aseg.stats` or its like between several scans counts
     only if its `subjectname` is this subject, a row without a name only if the file's name begins with the scan's, and a row
     that names the subject alone only if no other session of theirs lies in the folder.
     """
     scan_path = Path(scan_path)
     names = _names_of(scan_path, subject_id)
-    for path in _freesurfer_tables(scan_path, names):
-        return Found(path, FREESURFER, read_segmentation(path), definitions_of(FREESURFER))
+    for path in _stats_of(scan_path, names):
+        measured = read_stats(path)
+        return Found(path, measured.program, measured.volumes, measured.definitions)
     tables = [path for path in sorted(scan_path.parent.glob("*.csv"))[:_MOST_TABLES] if path.is_file()]
     for path in tables:
         dialect = _dialect_of(path)
@@ -107,8 +111,7 @@ def read_segmentation(path: Path, names: Iterable[str] = ()) -> dict[str, float]
     Parameters
     ----------
     path : Path
-        FreeSurfer's aseg.stats (the lh and rh aparc.stats beside it are read too) or one aparc.stats; SynthSeg's `--vol`
-        CSV; DLMUSE's CSV.
+        A program's table of one scan (`stats_files.read_stats`), or a CSV of SynthSeg, DLMUSE, hippodeep or asegstats2table.
     names : iterable of str
         How the scan may be called in a CSV; not needed where the table has one row.
 
@@ -123,14 +126,13 @@ def read_segmentation(path: Path, names: Iterable[str] = ()) -> dict[str, float]
         If the file is absent, is none of these, has no row of these names, or a cell is no volume in mm3; with its line.
     """
     path = Path(path)
-    if path.suffix == ".stats":
-        volumes_mm3 = read_aparc(path) if ".aparc" in path.name else read_aseg(path)
-        if ".aparc" not in path.name:
-            volumes_mm3 |= read_both_hemispheres(path.parent)
-        return volumes_mm3
+    if path.suffix == ".stats" or is_samseg_csv(path):
+        return dict(read_stats(path).volumes)
     dialect = _dialect_of(path)
     if dialect is None:
-        raise TableError.unreadable(path, "neither FreeSurfer's, SynthSeg's nor DLMUSE's table of volumes")
+        raise TableError.unreadable(
+            path, f"neither {', '.join(_SOFTWARE[:-1])} nor {_SOFTWARE[-1]} writes such a table of volumes"
+        )
     return _read_csv(path, dialect, frozenset(names), must_be_named=False)
 
 
@@ -151,37 +153,40 @@ def _sessions_beside(scan_path: Path, subject_id: str) -> set[str]:
     return {match[1] for match in named if match}
 
 
-def _freesurfer_tables(scan_path: Path, names: frozenset[str]) -> Iterator[Path]:
-    """Yield the aseg.stats that belong to a scan, nearest first."""
+def _stats_of(scan_path: Path, names: frozenset[str]) -> Iterator[Path]:
+    """Yield the tables of one scan that belong to this one, nearest first."""
     folder = scan_path.parent
     for home in (folder.absolute(), folder.absolute().parent):
-        if home.name == "mri" and (home.parent / "stats" / "aseg.stats").is_file():
-            yield home.parent / "stats" / "aseg.stats"
+        if home.name == "mri" and (path := table_of(home.parent / "stats")):
+            yield path
     alone = sum(entry.name.lower().endswith(_IMAGE_ENDINGS) for entry in folder.iterdir()) <= 1
-    for path in (folder / "stats" / "aseg.stats", folder / "aseg.stats"):
-        if path.is_file() and (alone or subject_of(path) in names):
+    for path in filter(None, (table_of(folder / "stats"), table_of(folder))):
+        if alone or (path.suffix == ".stats" and subject_of(path) in names):
             yield path
 
 
 def _dialect_of(path: Path) -> Dialect | None:
     """Return the kind of a CSV by its header; None for any other table."""
     try:
-        _, header = next(read_records(path, {"subject", "mrid", "left hippocampus"}))
+        _, header = next(read_records(path, _WANTED))
     except (TableError, StopIteration):
         return None
-    names = frozenset(name.strip().lower() for name in header)
-    return next((dialect for dialect in (SYNTHSEG_TABLE, DLMUSE_TABLE) if dialect.fits(names)), None)
+    names = [name.strip().lower() for name in header]
+    return next((program for program in PROGRAMS if program.fits(frozenset(program.spell(names)))), None)
 
 
 def _read_csv(path: Path, dialect: Dialect, names: frozenset[str], must_be_named: bool) -> dict[str, float]:
-    records = read_records(path, {"subject", "mrid", "left hippocampus"})
+    records = read_records(path, _WANTED)
     _, header = next(records)
     rows = list(records)
+    place = _place_of_names(header, dialect)
     folded_names = {name.lower() for name in names}
-    matching = [row for row in rows if row[1] and {row[1][0].lower(), stem_of(row[1][0]).lower()} & folded_names]
+    matching = [
+        row for row in rows if place is not None and len(row[1]) > place and _said(row[1][place]) & folded_names
+    ]
     if not matching and len(rows) == 1:
-        named_by_file = not rows[0][1][0].strip() and any(path.name.lower().startswith(name) for name in folded_names)
-        if named_by_file or not must_be_named:
+        unnamed = place is None or len(rows[0][1]) <= place or not rows[0][1][place].strip()
+        if (unnamed and _begins_with(path.name, folded_names)) or not must_be_named:
             matching = rows
     if must_be_named and not matching:
         return {}
@@ -195,9 +200,26 @@ def _read_csv(path: Path, dialect: Dialect, names: frozenset[str], must_be_named
     return _read_volumes(path, line, header, cells, dialect)
 
 
+def _place_of_names(header: list[str], dialect: Dialect) -> int | None:
+    """Return where the column stands that names the scans, None where there is none."""
+    written = [name.strip().lower() for name in header]
+    sources = [rule.sources[0] for rule in dialect.rules if rule.column == "subject_id"]
+    return next((written.index(source) for source in sources if source in written), None)
+
+
+def _said(cell: str) -> set[str]:
+    """Return what a cell may call a scan, in lower case: itself, and the name of its file without ending."""
+    return {cell.lower(), stem_of(cell.rpartition("/")[2]).lower()}
+
+
+def _begins_with(file_name: str, names: Iterable[str]) -> bool:
+    """Whether a file's name is one of `names` and more behind it: `anna_hippoLR_volumes.csv` is no table of `ann`."""
+    return any(re.match(rf"{re.escape(name)}(?![a-z0-9])", file_name.lower()) for name in names)
+
+
 def _read_volumes(path: Path, line: int, header: list[str], cells: list[str], dialect: Dialect) -> dict[str, float]:
     """Read the volumes of one row by the rules of its dialect."""
-    position = {name.strip().lower(): number for number, name in enumerate(header)}
+    position = {name: number for number, name in enumerate(dialect.spell([name.strip().lower() for name in header]))}
     volumes_mm3: dict[str, float] = {}
     for rule in dialect.rules:
         if not rule.column.endswith("_mm3") or rule.column in volumes_mm3 or not position.keys() >= set(rule.sources):

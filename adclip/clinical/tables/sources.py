@@ -10,13 +10,13 @@ from adclip.clinical import errors as clinical_errors
 from adclip.clinical.columns import CellError, parse_cell
 from adclip.clinical.dialects.canonical import SOURCE
 from adclip.clinical.dialects.freesurfer import subject_of
-from adclip.clinical.dialects.programs import FREESURFER, definitions_of, split_scan_name
+from adclip.clinical.dialects.programs import FREESURFER, split_scan_name
+from adclip.clinical.dialects.stats_files import ScanVolumes, is_samseg_csv, read_stats, table_of
 from adclip.clinical.tables import errors
 from adclip.clinical.tables.alteration import Alteration
 from adclip.clinical.tables.mapping import ColumnMapping
 from adclip.clinical.tables.meanings import Meaning
 from adclip.clinical.tables.partial import PartialRow, PartialTable, read_partial
-from adclip.clinical.tables.segmentations import read_segmentation
 from adclip.errors import TableError
 
 _ENDINGS = (".csv", ".tsv", ".json", ".xlsx")
@@ -31,7 +31,7 @@ def read_source(
     Parameters
     ----------
     path : Path
-        A table; FreeSurfer's ``aseg.stats``; a FreeSurfer subject or a folder of subjects; a BIDS dataset (participants,
+        A table; FreeSurfer's ``aseg.stats`` and its like; a FreeSurfer, FastSurfer or SAMSEG result or a folder of them; a BIDS dataset (participants,
         sessions, phenotype); or a folder of tables of one study.
     mappings : sequence of ColumnMapping
         Columns that the user named.
@@ -46,7 +46,7 @@ def read_source(
         If nothing there is a table, or one of them is unusable.
     """
     if not path.is_dir():
-        if path.suffix == ".stats":
+        if path.suffix == ".stats" or is_samseg_csv(path):
             return [_read_stats([path], path)]
         return [read_partial(path, mappings, answers=answers, altered=altered)]
     stats = list(_stats_in(path))
@@ -71,12 +71,14 @@ def read_source(
 
 
 def _stats_in(folder: Path) -> Iterator[Path]:
-    """Yield the aseg.stats of a FreeSurfer subject (or its stats folder), or of all subjects of a folder."""
-    for place in (folder / "aseg.stats", folder / "stats" / "aseg.stats"):
-        if place.is_file():
-            yield place
-            return
-    yield from sorted(folder.glob("*/stats/aseg.stats"))
+    """Yield the table of a FreeSurfer, FastSurfer or SAMSEG result (or of its stats folder), or those of all results in a folder."""
+    if own := table_of(folder) or table_of(folder / "stats"):
+        yield own
+        return
+    is_bids = (folder / "participants.tsv").is_file()  # there a folder of one such table is anything but a subject
+    for place in sorted(path for path in folder.iterdir() if path.is_dir()):
+        if path := table_of(place / "stats") or (None if is_bids else table_of(place)):
+            yield path
 
 
 def _tables_in(folder: Path) -> Iterator[Path]:
@@ -95,30 +97,42 @@ def _tables_in(folder: Path) -> Iterator[Path]:
 
 
 def _read_stats(files: Sequence[Path], source_path: Path) -> PartialTable:
-    """Read one row for each aseg.stats; ids come from the file's own `subjectname`, else from the folder."""
-    rows = [PartialRow(number, _row_of(file, len(files))) for number, file in enumerate(files, start=1)]
+    """Read one row for each table of one scan; ids come from its own `subjectname`, else from the folder."""
+    measured = [read_stats(file) for file in files]
+    rows = [
+        PartialRow(number, _row_of(file, volumes, len(files)))
+        for number, (file, volumes) in enumerate(zip(files, measured, strict=True), start=1)
+    ]
     columns = tuple(dict.fromkeys(column for row in rows for column in row.values))
-    where = "aseg.stats and the lh and rh aparc.stats beside it"
+    programs = list(dict.fromkeys(volumes.program for volumes in measured))
+    where = "aseg.stats and the lh and rh aparc.stats beside it" if programs == [FREESURFER] else files[0].name
     meanings = tuple(
         Meaning(
             source_path.name,
             where,
             column,
             "mm3" if column.endswith("_mm3") else "",
-            "FreeSurfer's measure of the structure",
+            f"{' and '.join(programs)}'s measure of the structure",
         )
         for column in columns
         if column != SOURCE
     )
+    definitions = measured[0].definitions if len(programs) == 1 else {}
+    failed = tuple(row.line for row in rows if SOURCE not in row.values)
     return PartialTable(
-        source_path, "FreeSurfer stats", rows, columns, meanings, definitions=definitions_of(FREESURFER)
+        source_path, f"{' and '.join(programs)} stats", rows, columns, meanings, definitions=definitions, failed=failed
     )
 
 
-def _row_of(file: Path, among: int) -> dict[str, Any]:
-    values: dict[str, Any] = {**read_segmentation(file), SOURCE: FREESURFER}
-    folder = file.parent.parent if file.parent.name == "stats" else None
-    named = subject_of(file) or (folder.name if folder else "")
+def _row_of(file: Path, measured: ScanVolumes, among: int) -> dict[str, Any]:
+    values: dict[str, Any] = dict(measured.volumes)
+    if values:
+        values[SOURCE] = measured.program
+    folder = file.parent.parent if file.parent.name in ("stats", "samseg") else None
+    if folder is None and (among > 1 or file.parent.name.startswith("sub-")):
+        folder = file.parent
+    stated = subject_of(file) if file.suffix == ".stats" else ""
+    named = stated or (folder.name if folder else "")
     subject, session = split_scan_name(folder.name if folder is not None and among > 1 else named)
     for column, value in (("subject_id", subject), ("session_id", session)):
         if value:

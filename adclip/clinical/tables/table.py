@@ -27,7 +27,7 @@ from adclip.clinical.tables.mapping import parse_mappings
 from adclip.clinical.tables.meanings import Meaning
 from adclip.clinical.tables.partial import PartialTable
 from adclip.clinical.tables.plausible import check_people, check_together
-from adclip.clinical.tables.scan_names import pair_name, scan_identity
+from adclip.clinical.tables.scan_names import bare_name, pair_name, scan_identity
 from adclip.clinical.tables.sources import read_source
 from adclip.clinical.tables.told import derived_meanings, missing_column, told_of_baselines, told_of_files
 from adclip.domain import Visit
@@ -91,6 +91,11 @@ class Table:
         return _index(self.rows, lambda visit: visit.subject_id or None)
 
     @cached_property
+    def by_file(self) -> dict[str, list[int]]:
+        """Row indices of ids that are a file's name, by what its scan goes by: ``anna`` for ``anna_T1``."""
+        return _index(self.rows, lambda visit: (bare := bare_name(visit.subject_id)) != visit.subject_id and bare)
+
+    @cached_property
     def likeness(self) -> Likeness:
         """Finds the subject id that comes closest to one that no row has."""
         return Likeness(self.by_subject)
@@ -131,8 +136,7 @@ class Table:
 def _index(rows: Sequence[Visit], key: Any) -> dict[str, list[int]]:
     index: dict[str, list[int]] = defaultdict(list)
     for number, visit in enumerate(rows):
-        name = key(visit)
-        if name:
+        if name := key(visit):
             index[name].append(number)
     return dict(index)
 
@@ -261,12 +265,8 @@ def move_scan(scan: str | None, old: Path, new: Path) -> str | None:
 
 
 def _to_visit(joined: Joined, home: Path) -> Visit:
-    fields = {
-        column: value
-        for column, value in {**joined.answers(), **joined.values}.items()
-        if column in (*COLUMNS, SCORE, SOURCE)
-    }
-    fields.setdefault("subject_id", "")
+    told = {"subject_id": "", **joined.answers(), **joined.values}
+    fields = {column: value for column, value in told.items() if column in (*COLUMNS, SCORE, SOURCE)}
     if "scan" in fields:
         fields["scan"] = move_scan(fields["scan"], joined.origin["scan"][0].parent, home)
     return Visit(**fields, further_volumes=to_further(joined.values))

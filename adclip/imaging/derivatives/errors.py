@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from adclip.errors import ScanError
+from adclip.errors import OutputError, ScanError
 
 
 def wrong_grid(path: Path | str, shape: tuple[int, ...], expected_shape: tuple[int, ...]) -> ScanError:
@@ -18,4 +18,11 @@ def wrong_contract(path: Path | str) -> ScanError:
     return ScanError(
         f"{path}: preprocessed by other intensity rules than the model needs",
         "preprocess the raw scan again for this model: `adclip preprocess INPUT --model RUN --out DIR`",
+    )
+
+
+def place_taken(path: Path | str, ids: str) -> OutputError:
+    return OutputError(
+        f"{path}: holds the scan of `{ids}`, whose file name is the same",
+        "choose another --out, or give one of the two people another id in a table with `scan` and `subject_id`",
     )

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from adclip.brain_volumes import BrainVolumes
 from adclip.domain import (
-    RESEARCH_NOTICE,
     FloatArray,
     InputContract,
     ReadOptions,
@@ -23,9 +22,10 @@ from adclip.domain import (
 from adclip.errors import ScanError
 from adclip.imaging.derivatives import errors
 from adclip.imaging.derivatives.currency import RECIPE, fingerprint
+from adclip.imaging.derivatives.dataset import write_dataset_description as write_dataset_description
 from adclip.imaging.derivatives.names import derivative_path, figure_path, mask_path, sidecar_path, xfm_path
 from adclip.imaging.records.quality import Quality
-from adclip.imaging.records.sidecar import GENERATOR, FileMade, Sidecar, StepTaken, brain_method
+from adclip.imaging.records.sidecar import FileMade, Sidecar, StepTaken, brain_method
 from adclip.imaging.sources.files import INT16_MAX, MNI, write_nifti
 from adclip.imaging.sources.ours import read_sidecar
 from adclip.runtime.hashing import file_sha256
@@ -153,6 +153,22 @@ def write_derivative(
     return target
 
 
+def check_own_place(out: Path, item: ScanItem) -> None:
+    """Refuse to write a scan where one of other ids stands: two ids may have one label (`labels.to_label`).
+
+    Raises
+    ------
+    OutputError
+        If the derivative that stands there names another subject or session.
+    """
+    target = derivative_path(out, item)
+    sidecar = read_sidecar(target)
+    if sidecar is None or sidecar.subject_id is None:
+        return
+    if (sidecar.subject_id, sidecar.session_id) != (item.subject_id, item.session_id):
+        raise errors.place_taken(target, "/".join(filter(None, (sidecar.subject_id, sidecar.session_id))))
+
+
 def read_derivative(item: ScanItem, contract: InputContract) -> PreparedScan:
     """Read what `write_derivative` wrote.
 
@@ -188,18 +204,6 @@ def read_derivative(item: ScanItem, contract: InputContract) -> PreparedScan:
 def write_sidecar(scan: Path, sidecar: Sidecar) -> None:
     """Write the sidecar of a preprocessed scan, new or with other values; the scan stays as it is."""
     write_text(sidecar_path(scan), json.dumps(sidecar.to_dict(), indent=2) + "\n")
-
-
-def write_dataset_description(out: Path, name: str = "adclip preprocessed T1 scans") -> None:
-    """Write the file that makes `out` a BIDS derivatives folder, by which adclip recognises its own."""
-    record = {
-        "Name": name,
-        "BIDSVersion": "1.10.0",
-        "DatasetType": "derivative",
-        "GeneratedBy": [{"Name": GENERATOR, "Version": __version__}],
-        "Notice": RESEARCH_NOTICE,
-    }
-    write_text(out / "dataset_description.json", json.dumps(record, indent=2) + "\n")
 
 
 def _describe(prepared: PreparedScan, contract: InputContract, options: ReadOptions, simulated: bool) -> Sidecar:

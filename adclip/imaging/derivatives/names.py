@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from adclip.domain import TEMPLATE_SPACE, ScanItem
+from adclip.imaging.derivatives.labels import to_label
 from adclip.imaging.sources.ours import PREPROC_SUFFIX
 from adclip.runtime.paths import check_id
 
@@ -12,15 +13,36 @@ from adclip.runtime.paths import check_id
 def derivative_path(out: Path, item: ScanItem) -> Path:
     """Return where the preprocessed scan of `item` belongs below `out`.
 
+    A derivative that stands there under the ids themselves, as earlier versions named it, keeps its place.
+
     Raises
     ------
     OutputError
         If an id could leave `out` or is not a file name.
     """
-    folder = out / f"sub-{check_id('subject', item.subject_id)}"
-    if item.session_id:
-        folder = folder / f"ses-{check_id('session', item.session_id)}"
-    return folder / "anat" / f"{item.stem}_space-{TEMPLATE_SPACE}{PREPROC_SUFFIX}"
+    subject, session = _names_in(out, item)
+    folder = out / f"sub-{subject}"
+    return (folder / f"ses-{session}" if session else folder) / "anat" / _file_name(subject, session)
+
+
+def _names_in(out: Path, item: ScanItem) -> tuple[str, str | None]:
+    """Return how subject and session of a scan are called below `out`: by their labels, or as a derivative there calls them."""
+    ids = check_id("subject", item.subject_id), check_id("session", item.session_id) if item.session_id else None
+    labels = to_label(ids[0]), to_label(ids[1]) if ids[1] else None
+    if labels != ids:
+        folder = out / f"sub-{ids[0]}"
+        earlier = (folder / f"ses-{ids[1]}" if ids[1] else folder) / "anat" / _file_name(*ids)
+        if earlier.is_file():
+            return ids
+    return labels
+
+
+def _stem(subject: str, session: str | None) -> str:
+    return f"sub-{subject}" + (f"_ses-{session}" if session else "")
+
+
+def _file_name(subject: str, session: str | None) -> str:
+    return f"{_stem(subject, session)}_space-{TEMPLATE_SPACE}{PREPROC_SUFFIX}"
 
 
 def mask_path(scan: Path) -> Path:
@@ -36,8 +58,8 @@ def xfm_path(scan: Path) -> Path:
 
 def figure_path(out: Path, item: ScanItem) -> Path:
     """Return where the quality picture of `item` belongs, in the `figures` folder that BIDS apps use."""
-    folder = out / f"sub-{check_id('subject', item.subject_id)}" / "figures"
-    return folder / f"{item.stem}_space-{TEMPLATE_SPACE}_desc-qc_T1w.webp"
+    subject, session = _names_in(out, item)
+    return out / f"sub-{subject}" / "figures" / f"{_stem(subject, session)}_space-{TEMPLATE_SPACE}_desc-qc_T1w.webp"
 
 
 def sidecar_path(scan: Path) -> Path:

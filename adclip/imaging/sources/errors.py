@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from adclip.errors import ScanError, TableError
+from adclip.errors import InputError, ScanError, TableError
 
 
 def no_scans(path: Path | str) -> ScanError:
@@ -32,4 +32,12 @@ def same_scan(path: Path | str, line: int, earlier_path: Path | str, earlier_lin
     )
     return TableError(
         f"{path} {where}: one scan under two subjects or sessions", "correct the path or the id in one of the rows"
+    )
+
+
+def no_path_fits(pattern: str, path: Path | str, scans: int) -> InputError:
+    return InputError(
+        f"{path}: not made as `--name-pattern {pattern}` says"
+        + (f", nor are the other {scans - 1}" if scans > 1 else ""),
+        "the pattern is the end of a path, such as `{subject}/{session}/*`: `*` is anything within one name",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,10 +12,11 @@ from pathlib import Path
 from adclip.domain import ScanItem
 from adclip.errors import InputError
 from adclip.imaging import errors as imaging_errors
-from adclip.imaging.formats.names import format_of, pair_of
+from adclip.imaging.formats.names import format_of, pair_of, strip_ending
 from adclip.imaging.sources import errors
 from adclip.imaging.sources.folders import choose_runs, is_freesurfer, list_scans
 from adclip.imaging.sources.item import NamedScan, absolute, clean_id, name_scan
+from adclip.imaging.sources.name_pattern import FLAG, compile_pattern, read_pattern
 from adclip.imaging.sources.ours import PREPROC_SUFFIX, is_our_dataset
 from adclip.imaging.sources.scan_list import read_list
 from adclip.runtime.paths import is_folder
@@ -25,7 +27,7 @@ LISTS = (".csv", ".tsv")
 _SHOWN = 3  # names in a note; the count stands before them
 
 
-def find_scans(inputs: tuple[Path, ...]) -> list[ScanItem]:
+def find_scans(inputs: tuple[Path, ...], name_pattern: str | None = None) -> list[ScanItem]:
     """List the scans that `inputs` stand for, each once, in the order given (folders by name).
 
     Parameters
@@ -34,6 +36,8 @@ def find_scans(inputs: tuple[Path, ...]) -> list[ScanItem]:
         Scan files; folders, searched with their subfolders; folders of DICOM files; CSV or TSV tables with a `scan`
         column, whose paths are relative to the table. A file that does not exist or is no scan is listed all the same:
         reading it gives the error, so that one wrong path among many does not stop the rest.
+    name_pattern : str, optional
+        How paths are made, see `name_pattern.compile_pattern`; for scans that no list and no sidecar names.
 
     Returns
     -------
@@ -48,7 +52,9 @@ def find_scans(inputs: tuple[Path, ...]) -> list[ScanItem]:
     TableError
         If a table is missing, unreadable, has no `scan` column, or gives one scan to two subjects or sessions.
     InputError
-        If two files claim the same subject and session.
+        If two files claim the same subject and session, or no path is made as the pattern says.
+    ConfigError
+        If the pattern is none.
 
     Notes
     -----
@@ -62,19 +68,31 @@ def find_scans(inputs: tuple[Path, ...]) -> list[ScanItem]:
     FreeSurfer subject only its whole head, and in no folder a file whose name ends with mask, segmentation or another
     contrast.
     """
+    pattern = compile_pattern(name_pattern) if name_pattern else None
     scans: dict[str, NamedScan] = {}
     for input_path in inputs:
         named: Iterator[NamedScan]
         if is_folder(input_path):
-            named = iter(_in_folder(input_path))
+            named = iter(_in_folder(input_path, pattern))
         elif input_path.suffix.lower() in LISTS:
-            named = _in_table(input_path)
+            named = _in_table(input_path, pattern)
         else:
-            named = iter([name_scan(input_path)])
+            named = iter([name_scan(input_path, pattern=pattern)])
         for scan in named:
             key = _identity(scan.item.path)
             scans[key] = _join(scans[key], scan) if key in scans else scan
-    return _with_unique_ids(list(scans.values()))
+    named_scans = list(scans.values())
+    return _with_unique_ids(named_scans if pattern is None else _check_fit(named_scans, pattern, str(name_pattern)))
+
+
+def _check_fit(named_scans: list[NamedScan], pattern: re.Pattern[str], text: str) -> list[NamedScan]:
+    """Refuse a pattern that fits no path, and note where it fits none: the ids would be others than the user means."""
+    named_by_path = [named for named in named_scans if not named.item.preprocessed and named.line is None]
+    unfit = [named.item.path for named in named_by_path if read_pattern(pattern, named.item.path) is None]
+    if unfit and len(unfit) == len(named_by_path):
+        raise errors.no_path_fits(text, unfit[0], len(unfit))
+    note = f"its path is not made as {FLAG} says; it goes by "
+    return [_noted(named, note + named.item.stem) if named.item.path in unfit else named for named in named_scans]
 
 
 def _identity(path: Path) -> str:
@@ -97,7 +115,7 @@ def _join(first: NamedScan, second: NamedScan) -> NamedScan:
     return replace(primary, item=replace(primary.item, notes=notes))
 
 
-def _in_folder(folder: Path) -> list[NamedScan]:
+def _in_folder(folder: Path, pattern: re.Pattern[str] | None) -> list[NamedScan]:
     try:
         listing = list_scans(folder)
     except OSError:
@@ -105,7 +123,7 @@ def _in_folder(folder: Path) -> list[NamedScan]:
     is_own_dataset, unfinished = is_our_dataset(folder), []
     result = []
     for path, other_runs in choose_runs(listing.scans).items():
-        named = name_scan(path, root=folder)
+        named = name_scan(path, root=folder, pattern=pattern)
         if is_own_dataset and not named.item.preprocessed:
             if path.name.endswith(PREPROC_SUFFIX):
                 unfinished.append(path)
@@ -138,11 +156,11 @@ def _say_skipped(folder: Path, why: str, paths: list[Path]) -> str:
     return f"left out {len(paths)} file{'s' * (len(paths) > 1)} {why}: {', '.join(shown)}{more}"
 
 
-def _in_table(path: Path) -> Iterator[NamedScan]:
+def _in_table(path: Path, pattern: re.Pattern[str] | None) -> Iterator[NamedScan]:
     rows = read_list(path)
     nobody = len(rows) > 1 and not any(row.subject_id for row in rows)
     for number, row in enumerate(rows):
-        named = name_scan(row.scan, row.subject_id, row.session_id)
+        named = name_scan(row.scan, row.subject_id, row.session_id, pattern=pattern)
         if nobody and number == 0:
             named = _noted(
                 named, f"{path.name}: no column of subject ids; its {len(rows)} scans go by the names of their files"
@@ -171,11 +189,22 @@ def _with_unique_ids(named_scans: list[NamedScan]) -> list[ScanItem]:
 
 
 def _grow(named_scans: list[NamedScan]) -> list[ScanItem]:
-    """Put folder names before plain ids that repeat, as many as it takes to tell them apart."""
-    names = [scan.item.subject_id for scan in named_scans]
+    """Put folder names before plain ids that repeat, as many as it takes to tell them apart; behind the session in an archive's tree."""
+    names = [(scan.item.subject_id, scan.item.session_id) for scan in named_scans]
     for depth in range(1, max((len(scan.folders) for scan in named_scans), default=0) + 1):
-        counts = Counter((name, scan.item.session_id) for name, scan in zip(names, named_scans, strict=True))
+        counts = Counter(names)
         for index, scan in enumerate(named_scans):
-            if counts[names[index], scan.item.session_id] > 1 and depth <= len(scan.folders):
-                names[index] = clean_id("-".join((*scan.folders[-depth:], scan.item.subject_id)))
-    return [replace(scan.item, subject_id=name) for name, scan in zip(names, named_scans, strict=True)]
+            if counts[names[index]] > 1 and depth <= len(scan.folders):
+                names[index] = _longer(scan, scan.folders[-depth:])
+    return [
+        replace(scan.item, subject_id=subject_id, session_id=session_id)
+        for scan, (subject_id, session_id) in zip(named_scans, names, strict=True)
+    ]
+
+
+def _longer(scan: NamedScan, folders: tuple[str, ...]) -> tuple[str, str | None]:
+    item = scan.item
+    if not scan.is_archived:
+        return clean_id("-".join((*folders, item.subject_id))), item.session_id
+    plain = strip_ending(item.path.name)
+    return item.subject_id, clean_id("_".join((item.session_id or "", "-".join((*folders[1:], plain)))))

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adclip.imaging.formats.names import NIFTI, format_of, is_dicom, pair_of, strip_ending
+from adclip.imaging.sources.archives import is_other_contrast
 from adclip.imaging.sources.ours import PREPROC_SUFFIX, is_our_dataset
 
-BIDS_NAME = re.compile(r"sub-(?P<sub>[^_/]+)(?:_ses-(?P<ses>[^_/]+))?(?:_|$)")
+# ADNI's ids hold `_`, which BIDS does not allow and some have written all the same; OASIS-3's older files say `sess-`.
+BIDS_NAME = re.compile(r"sub-(?P<sub>\d{3}_S_\d{4,5}|[^_/]+)(?:_sess?-(?P<ses>[^_/]+))?(?:_|$)")
 # In the order of choice: conformed and otherwise untouched; normalised to white matter 110; averaged and not conformed.
 FREESURFER_IMAGES = ("orig.mgz", "T1.mgz", "rawavg.mgz")
 
@@ -175,7 +177,7 @@ def _is_derived(name: str) -> bool:
     """Tell by the last word of a name: `anna_mask`, `aparc+aseg`, `x-seg`, but neither `muse_01_T1` nor `sub-muse`."""
     name_parts = re.findall(r"[a-z0-9-]+", strip_ending(name).lower())
     last = name_parts[-1].strip("-") if name_parts else ""
-    return not _ENTITY.match(last) and last.rpartition("-")[2] in _DERIVED
+    return is_other_contrast(name) or (not _ENTITY.match(last) and last.rpartition("-")[2] in _DERIVED)
 
 
 def _preference(path: Path) -> tuple[object, ...]:

@@ -9,12 +9,11 @@ from pathlib import Path
 
 from adclip.domain import ScanItem
 from adclip.imaging.formats.names import strip_ending
+from adclip.imaging.sources.archives import read_archive
 from adclip.imaging.sources.folders import BIDS_NAME, is_freesurfer
+from adclip.imaging.sources.name_pattern import read_pattern
 from adclip.imaging.sources.ours import read_sidecar
 from adclip.runtime.paths import is_folder
-
-# LONI's image archive: PROJECT/SUBJECT/DESCRIPTION/2005-08-26_06_36_14.0/I7128, with files or one image below
-_ACQUIRED, _IMAGE = re.compile(r"\d{4}-\d\d-\d\d_\d\d_\d\d_\d\d(\.\d+)?"), re.compile(r"[IS]\d+")
 
 
 @dataclass(frozen=True)
@@ -23,10 +22,19 @@ class NamedScan:
 
     item: ScanItem
     folders: tuple[str, ...] = ()  # may be put before the id where ids repeat; none for ids that count
+    is_archived: bool = (
+        False  # named by an archive's tree: then the folders go behind the session, as the id is the person's
+    )
     line: tuple[Path, int] | None = None  # of the table that gives the ids
 
 
-def name_scan(path: Path, subject_id: str = "", session_id: str | None = None, root: Path | None = None) -> NamedScan:
+def name_scan(
+    path: Path,
+    subject_id: str = "",
+    session_id: str | None = None,
+    root: Path | None = None,
+    pattern: re.Pattern[str] | None = None,
+) -> NamedScan:
     """Return a scan with its ids: those given, else those that its sidecar, its name or its folders say.
 
     Parameters
@@ -37,18 +45,23 @@ def name_scan(path: Path, subject_id: str = "", session_id: str | None = None, r
         Of a table.
     root : Path, optional
         The folder that was searched; names of folders count from there.
+    pattern : re.Pattern, optional
+        How the user says that paths are made (`name_pattern`); it counts more than any other way of naming.
     """
     sidecar = read_sidecar(path)
     folders: tuple[str, ...] = ()
+    archived = None
     counts = True  # whether others may know the person by this id
     if subject_id:
         pass
     elif sidecar is not None and sidecar.subject_id is not None:
         subject_id, session_id = sidecar.subject_id, sidecar.session_id
+    elif pattern is not None and (ids := read_pattern(pattern, path)):
+        subject_id, session_id = ids
     elif match := BIDS_NAME.match(path.name):
         subject_id, session_id = match["sub"], match["ses"]
-    elif archived := _from_archive(path):
-        counts, subject_id, folders = False, archived, path.parent.parts
+    elif archived := read_archive(path):
+        counts, (subject_id, session_id), folders = False, archived, path.parent.parts
     elif is_freesurfer(path):
         subject_id, session_id, folders = _from_folder(path.parent.parent, root)
     elif is_folder(path):
@@ -64,21 +77,9 @@ def name_scan(path: Path, subject_id: str = "", session_id: str | None = None, r
     if counts and not folders and clean != (subject_id, session_id or None):
         was, now = ("/".join(filter(None, ids)) for ids in ((subject_id, session_id), clean))
         notes = [f"`{was}` goes by `{now}` here: ids may use only letters, digits, `.`, `_`, `-`, up to 64"]
-    return NamedScan(ScanItem(path, *clean, preprocessed=sidecar is not None, notes=tuple(notes)), folders)
-
-
-def _from_archive(path: Path) -> str | None:
-    """Return project, subject, moment and image of a scan in LONI's download tree: the last folder's name alone says none of it.
-
-    A folder called after a moment alone is anybody's, a backup say; the folders above it are then nobody's name.
-    """
-    folders = absolute(path).parts
-    for place in range(len(folders) - 1, 3, -1):
-        below = strip_ending(folders[place + 1]) if place + 1 < len(folders) else ""
-        if _ACQUIRED.fullmatch(folders[place]) and _IMAGE.fullmatch(below):
-            image = re.search(r"_(I\d+)$", strip_ending(path.name))
-            return "_".join((folders[place - 3], folders[place - 2], folders[place], image[1] if image else below))
-    return None
+    return NamedScan(
+        ScanItem(path, *clean, preprocessed=sidecar is not None, notes=tuple(notes)), folders, archived is not None
+    )
 
 
 def _from_folder(folder: Path, root: Path | None) -> tuple[str, str | None, tuple[str, ...]]:

@@ -261,9 +261,8 @@ def test_scans_of_a_download_tree_keep_whose_they_are_and_of_which_day(tmp_path:
     dicom = tree / "2007-01-02_03_04_05.0" / "I77"
     dicom.mkdir(parents=True)
     (dicom / "a.dcm").write_bytes(b"x")
-    assert sorted(item.subject_id for item in find_scans((tmp_path / "ADNI",))) == [
-        "ADNI_011_S_0002_2005-08-26_06_36_14.0_I7128", "ADNI_011_S_0002_2006-03-20_09_00_00.0_I9",
-        "ADNI_011_S_0002_2007-01-02_03_04_05.0_I77",
+    assert sorted((item.subject_id, item.session_id) for item in find_scans((tmp_path / "ADNI",))) == [
+        ("011_S_0002", "2005-08-26_I7128"), ("011_S_0002", "2006-03-20_I9"), ("011_S_0002", "2007-01-02_I77"),
     ]  # fmt: skip
 
 
@@ -272,7 +271,8 @@ def test_two_images_in_one_folder_of_a_download_tree_are_two_scans(tmp_path: Pat
     folder.mkdir(parents=True)
     for image in ("I1", "I2"):
         (folder / f"ADNI_011_S_0002_MR_MPRAGE_{image}.nii").write_bytes(b"x")
-    assert len({item.subject_id for item in find_scans((tmp_path,))}) == 2
+    items = find_scans((tmp_path,))
+    assert {item.subject_id for item in items} == {"011_S_0002"} and len({item.session_id for item in items}) == 2
 
 
 def test_a_folder_called_after_a_moment_is_no_download_tree(tmp_path: Path) -> None:
