@@ -213,6 +213,21 @@ def _bare(path: str) -> str:
     return shown(Path(path)) if Path(path).is_absolute() else PureWindowsPath(path).name
 
 
+def is_utf8(path: Path | str) -> bool:
+    """Tell whether a path can be written as UTF-8: names of other encodings reach Python as lone surrogates."""
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def legible(path: Path | str) -> str:
+    """Return a path as any file and any screen can hold it: bytes that are no UTF-8 as `\\xe9`, all else as it is."""
+    text = str(path)
+    return text if is_utf8(text) else os.fsencode(text).decode("utf-8", "backslashreplace")
+
+
 def is_folder(path: Path) -> bool:
     """Tell whether `path` is a folder; a name that no file can have, or a place that may not be looked at, is none."""
     try:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from adclip.errors import ScanError
+from adclip.runtime.paths import legible
 
 
 def bad_path(path: Path | str, why: str) -> ScanError:
@@ -41,7 +43,44 @@ def damaged_gzip(path: Path | str, why: str) -> ScanError:
 
 
 def not_nifti(path: Path | str) -> ScanError:
-    return ScanError(f"{path}: no NIfTI header found", "convert the scan to NIfTI, e.g. with dcm2niix")
+    return ScanError(
+        f"{path}: no NIfTI header found, and nothing else that adclip knows",
+        "copy or download it again; if another program wrote it, export the scan as NIfTI from there",
+    )
+
+
+def damaged_header(path: Path | str, why: str) -> ScanError:
+    return ScanError(
+        f"{path}: the NIfTI header is damaged: {why}",
+        "copy or download it again; if it is so at its source too, export or convert the scan again",
+    )
+
+
+def header_of_pair(path: Path | str) -> ScanError:
+    return ScanError(
+        f"{path}: the header of a pair of files (its magic word is `ni1`), with the name of a single file",
+        "name it .hdr, put the .img of the same name beside it, and give the .hdr",
+    )
+
+
+def another_content(path: Path | str, what: str, cure: str) -> ScanError:
+    return ScanError(f"{path}: not what its name says, this is {what}", cure.replace("FILE", shlex.quote(str(path))))
+
+
+def pointer(path: Path, owner: str, count: int = 1) -> ScanError:
+    folder, name = shlex.quote(str(path.parent)), shlex.quote(path.name)
+    what = f"a pointer of {owner}" if count == 1 else f"a pointer of {owner}, as {count - 1} more in this folder"
+    fetch = f"git -C {folder} annex get {name if count == 1 else '.'}"
+    if owner == "Git LFS":
+        fetch = f"git -C {folder} lfs pull" + (f" --include {name}" if count == 1 else "")
+    return ScanError(f"{path}: {what}; the scan itself has not been fetched", f"fetch it: `{fetch}`, then run again")
+
+
+def bad_name(path: Path | str) -> ScanError:
+    return ScanError(
+        f"{legible(path)}: a name that is not UTF-8, so no table and no result can hold it",
+        "rename it (`ls -b` shows its bytes; `convmv -f latin1 -t utf8 --notest -r FOLDER` renames all in a folder)",
+    )
 
 
 def not_mgh(path: Path | str) -> ScanError:
@@ -114,6 +153,14 @@ def overflow(path: Path | str) -> ScanError:
     )
 
 
+def uni(path: Path | str) -> ScanError:
+    return ScanError(
+        f"{path}: an MP2RAGE image (UNI) whose air is noise as bright as the head, in which no brain can be found",
+        "give the scanner's denoised one (UNI-DEN), or mask the air with the second inversion image: "
+        "`fslmaths INV2 -thrp 15 -bin -mul UNI OUT`, and give OUT",
+    )
+
+
 def wrapped(path: Path | str) -> ScanError:
     return ScanError(
         f"{path}: integer overflow, values jump between -32768 and 32767",
@@ -160,6 +207,44 @@ def no_dicom(path: Path | str) -> ScanError:
 
 def damaged_dicom(path: Path | str) -> ScanError:
     return ScanError(f"{path}: no readable DICOM header", "copy the file again, or remove it if it is no image")
+
+
+def cut_deflated(path: Path | str) -> ScanError:
+    return ScanError(
+        f"{path}: its deflated data are damaged or cut short", "copy or export this file again, then give the series"
+    )
+
+
+def no_pixels(path: Path | str, count: int, total: int) -> ScanError:
+    others = f", as in {count - 1} more of the {total} files of this series" if count > 1 else ""
+    return ScanError(
+        f"{path}: a DICOM header without pixels{others}",
+        "export the series again with its pixels; what de-identified or anonymised it may have left them out",
+    )
+
+
+def cut_pixels(path: Path | str, available_bytes: int, expected_bytes: int) -> ScanError:
+    return ScanError(
+        f"{path}: this DICOM file is cut short ({available_bytes:,} of {expected_bytes:,} bytes of pixels)",
+        "copy or export this file again, then give the series",
+    )
+
+
+def broken_pixels(path: Path | str, codec: str, frame: int | None = None, others: int = 0) -> ScanError:
+    where = "" if frame is None else f" of frame {frame}"
+    more = f", and those of {others} more files" if others else ""
+    return ScanError(
+        f"{path}: the pixels{where} cannot be decoded ({codec}){more}: damaged or cut short",
+        "copy or export this file again, then give the series",
+    )
+
+
+def no_decoder(path: Path | str, codec: str, differing: str | None = None) -> ScanError:
+    why = f", and its frames differ in their {differing}, which dcm2niix does not heed" if differing else ""
+    return ScanError(
+        f"{path}: no decoder for this compression is installed ({codec}){why}",
+        "pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg, then run again; or export the series uncompressed",
+    )
 
 
 def single_dicom(path: Path | str) -> ScanError:

@@ -238,16 +238,12 @@ def _read_file(path: Path, kind: str, options: ReadOptions) -> tuple[StoredImage
 
 
 def _read_dicom(path: Path, options: ReadOptions) -> Volume:
-    from adclip.imaging.formats.convert import check_agreement, converted
+    from adclip.imaging.formats.convert import convert_series
     from adclip.imaging.formats.dicom import read_series
+    from adclip.imaging.formats.pixels import read_pixels, reads_here
 
     series = read_series(path, options.series)
-    with converted(path, series) as file:
-        try:
-            image, stored, _ = _read_file(file, "nifti", _DEFAULT)
-        except ScanError:  # its words name the temporary file
-            raise errors.conversion_failed(path, "dcm2niix made no usable 3D image of it") from None
-    check_agreement(path, series, image.geometry.affine, image.shape)
+    image, stored = read_pixels(path, series) if reads_here(path, series) else convert_series(path, series)
     flags = list(series.geometry.flags)
     if options.orientation is not None:
         flags.append("orientation_option_ignored")
