@@ -223,7 +223,7 @@ def is_utf8(path: Path | str) -> bool:
 
 
 def legible(path: Path | str) -> str:
-    """Return a path as any file and any screen can hold it: bytes that are no UTF-8 as `\\xe9`, all else as it is."""
+    """Return a path as any file and any screen can hold it: bytes that are no UTF-8 in hexadecimal, all else as it is."""
     text = str(path)
     return text if is_utf8(text) else os.fsencode(text).decode("utf-8", "backslashreplace")
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adclip.domain import ReadOptions
+from adclip.domain import ReadOptions, ScanItem
 from adclip.errors import AdclipError, ConfigError
 from adclip.prediction.answer import with_flags
-from adclip.runtime.events import Advanced, Failed, OnEvent, Started, ignore
-from adclip.runtime.paths import check_folder, write_bytes, write_text
+from adclip.runtime.events import Advanced, Failed, OnEvent, Started, Warned, ignore
+from adclip.runtime.paths import check_folder, legible, write_bytes, write_text
 from adclip.task import Task
-from adclip.verbs.predict import Job, check_scans, failed_prediction, find_jobs
+from adclip.verbs.predict import Job, added_flags, check_scans, failed_prediction, find_jobs
 from adclip.verbs.settings import ExplainConfig
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ def explain(config: ExplainConfig, on_event: OnEvent = ignore) -> ExplainResult:
     check_scans(jobs, ReadOptions(config.orientation, config.series))
     check_folder(config.out, overwrite=config.overwrite, marker=PAGE)
 
+    from adclip.imaging.sources.in_turn import try_in_turn
     from adclip.prediction.figures import render_page
     from adclip.prediction.predictor import Predictor
 
@@ -113,15 +114,26 @@ def explain(config: ExplainConfig, on_event: OnEvent = ignore) -> ExplainResult:
     explanations: list[Explanation] = []
     sections: list[PageSection] = []
     errors: list[AdclipError] = []
+
+    def say(item: ScanItem, text: str) -> None:
+        on_event(Warned(str(item.path), text))
+
     on_event(Started("explaining", len(jobs)))
     for done, job in enumerate(jobs, 1):
         try:
-            explanation, section = explain_one(predictor, job, config)
+            added = added_flags(job)
+            explanation, section = try_in_turn(
+                job.item,
+                lambda item, job=job, added=added: explain_one(
+                    predictor, replace(job, item=item, flags=(*item.flags, *added)), config
+                ),
+                say,
+            )
             explanations.append(explanation)
             sections.append(section)
         except AdclipError as error:
             errors.append(error)
-            on_event(Failed(str(job.item.path), error.problem, error.remedy))
+            on_event(Failed(legible(job.item.path), error.problem, error.remedy))
             failed = failed_prediction(job.item, error)
             explanations.append(
                 Explanation(

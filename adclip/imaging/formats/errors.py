@@ -218,8 +218,8 @@ def cut_deflated(path: Path | str) -> ScanError:
 def no_pixels(path: Path | str, count: int, total: int) -> ScanError:
     others = f", as in {count - 1} more of the {total} files of this series" if count > 1 else ""
     return ScanError(
-        f"{path}: a DICOM header without pixels{others}",
-        "export the series again with its pixels; what de-identified or anonymised it may have left them out",
+        f"{path}: a DICOM file without pixels{others}: cut short before them, or exported without",
+        "copy or export it again, then give the series; tools that take names away may have taken the pixels too",
     )
 
 

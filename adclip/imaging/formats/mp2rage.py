@@ -12,7 +12,10 @@ from adclip.domain import FloatArray
 
 BLOCKS = 10  # along each axis: 1.5 to 3 cm, which is air or head
 _LOOKED_AT = 10  # voxels of each block along each axis: the correlation of white noise is then below 0.15
-HEAD_CORRELATION, NOISE_CORRELATION = 0.5, 0.2  # of neighbours; tissue of three real heads 0.8 and more, white noise 0.1 at most
+HEAD_CORRELATION, NOISE_CORRELATION = (
+    0.5,
+    0.2,
+)  # of neighbours; tissue of three real heads 0.8 and more, white noise 0.1 at most
 HEAD_SHARE, NOISE_SHARE = 0.05, 0.1  # of all blocks
 FILLS = 0.15  # SD of the air, as a share of the image's range: even noise has 0.29, the dark air of other scans 0.05
 MIDDLE = (0.35, 0.65)  # where between darkest and brightest the air's mean lies

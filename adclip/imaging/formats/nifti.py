@@ -70,7 +70,9 @@ def _say_what_it_is(path: Path, head: bytes) -> ScanError:
         return errors.damaged_header(path, f"the file ends after {len(head)} of its 348 bytes")
     if known is not None:
         first = struct.unpack("<i", head[:4])[0]
-        return errors.damaged_header(path, f"it begins with the number {first}, where its length of 348 or 540 should be")
+        return errors.damaged_header(
+            path, f"it begins with the number {first}, where its length of 348 or 540 should be"
+        )
     if kind is not None:
         return errors.damaged_header(path, "the word `n+1` is missing by which NIfTI is known")
     return errors.not_nifti(path)

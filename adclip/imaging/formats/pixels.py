@@ -148,10 +148,11 @@ def _has_decoder(syntax: str) -> bool:
 
 def _name(syntax: str) -> str:
     """Return the name of a registered syntax; of a private one nothing, as it may say whose it is."""
-    from pydicom.uid import UID
+    from pydicom.uid import UID, UID_dictionary
 
     uid = UID(syntax)
-    return str(uid.name) if uid.is_transfer_syntax and not uid.is_private else "a private syntax"
+    # `JPEG Lossless, Non-Hierarchical, First-Order Prediction (Process 14 [Selection Value 1])` fills a line
+    return str(uid.name).partition(" (")[0].partition(",")[0] if uid in UID_dictionary else "a private compression"
 
 
 def _decode(file: Path, dataset: Any, slices: list[Slice]) -> list[NDArray[Any]]:
@@ -188,7 +189,9 @@ def _open(file: Path) -> Any:
 
     try:
         dataset = dcmread(file, force=True)
-        if dataset.file_meta.get("TransferSyntaxUID") is None:  # a data set without meta data: as it was found to be written
+        if (
+            dataset.file_meta.get("TransferSyntaxUID") is None
+        ):  # a data set without meta data: as it was found to be written
             dataset.file_meta.TransferSyntaxUID = plain_syntax(*dataset.original_encoding)
         _ = [dataset.get(name) for name in _PIXELS]  # pydicom looks at a value when it is asked for
     except PermissionError:

@@ -18,7 +18,6 @@ from numpy.typing import DTypeLike, NDArray
 
 from adclip.domain import FloatArray, ReadOptions, SourceGrid, Volume
 from adclip.errors import ScanError
-from adclip.imaging import errors
 from adclip.imaging.formats import mgh, nifti
 from adclip.imaging.formats.geometry import parse_orientation
 from adclip.imaging.formats.names import kind_of, pair_of

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adclip.domain import ScanItem
+from adclip.imaging.formats.contrast import CONTRAST_AGENT
 from adclip.imaging.formats.names import strip_ending
+from adclip.imaging.sources.agents import has_contrast_agent
 from adclip.imaging.sources.folders import BIDS_NAME, is_freesurfer
 from adclip.imaging.sources.ours import read_sidecar
 from adclip.runtime.paths import is_folder
@@ -64,7 +66,9 @@ def name_scan(path: Path, subject_id: str = "", session_id: str | None = None, r
     if counts and not folders and clean != (subject_id, session_id or None):
         was, now = ("/".join(filter(None, ids)) for ids in ((subject_id, session_id), clean))
         notes = [f"`{was}` goes by `{now}` here: ids may use only letters, digits, `.`, `_`, `-`, up to 64"]
-    return NamedScan(ScanItem(path, *clean, preprocessed=sidecar is not None, notes=tuple(notes)), folders)
+    flags = (CONTRAST_AGENT,) if sidecar is None and has_contrast_agent(path) else ()
+    item = ScanItem(path, *clean, preprocessed=sidecar is not None, flags=flags, notes=tuple(notes))
+    return NamedScan(item, folders)
 
 
 def _from_archive(path: Path) -> str | None:
