@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,14 +122,7 @@ def explain(config: ExplainConfig, on_event: OnEvent = ignore) -> ExplainResult:
     on_event(Started("explaining", len(jobs)))
     for done, job in enumerate(jobs, 1):
         try:
-            added = added_flags(job)
-            explanation, section = try_in_turn(
-                job.item,
-                lambda item, job=job, added=added: explain_one(
-                    predictor, replace(job, item=item, flags=(*item.flags, *added)), config
-                ),
-                say,
-            )
+            explanation, section = try_in_turn(job.item, partial(_explain_item, predictor, job, config), say)
             explanations.append(explanation)
             sections.append(section)
         except AdclipError as error:
@@ -145,6 +139,13 @@ def explain(config: ExplainConfig, on_event: OnEvent = ignore) -> ExplainResult:
         raise errors[0]
     write_text(config.out / PAGE, render_page("adclip explanation", record.notice, sections))
     return ExplainResult(explanations, len(errors), config.out / PAGE)
+
+
+def _explain_item(
+    predictor: Predictor, job: Job, config: ExplainConfig, item: ScanItem
+) -> tuple[Explanation, PageSection]:
+    """Explain a job by one of its files, the first or another."""
+    return explain_one(predictor, replace(job, item=item, flags=(*item.flags, *added_flags(job))), config)
 
 
 def explain_one(predictor: Predictor, job: Job, config: ExplainConfig) -> tuple[Explanation, PageSection]:

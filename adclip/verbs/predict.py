@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,8 +75,7 @@ def predict(config: PredictConfig, on_event: OnEvent = ignore) -> PredictResult:
     on_event(Started("predicting", len(jobs)))
     for done, job in enumerate(jobs, 1):
         try:
-            visit = job.visit
-            prediction = try_in_turn(job.item, lambda item, visit=visit: predictor(item, visit, options), say)
+            prediction = try_in_turn(job.item, partial(predictor, meta=job.visit, options=options), say)
             predictions.append(with_flags(prediction, added_flags(job)))
         except AdclipError as error:
             errors.append(error)

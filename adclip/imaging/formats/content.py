@@ -15,6 +15,7 @@ NIFTI = "a NIfTI file"
 HEAD_BYTES = 1024  # the longest pointer of Git LFS; every magic word here stands before that
 _ANNEX_KEY = re.compile(rb"(?:\.\.?/)*(?:\.git)?/?annex/objects/\S+\s*\Z")
 _DICOM_AT, _TAR_AT = 128, 257
+_NIFTI_HEAD = 348
 _TEXT_SHARE = 0.95  # printable bytes in what is called text
 
 # Magic word, what it is, what to do. Of the archives the scan may be inside.
@@ -112,7 +113,7 @@ def describe(head: bytes) -> tuple[str, str] | None:
     start = head.lstrip()[:16].lower()
     if start.startswith((b"<!doctype html", b"<html")):
         return "a web page, such as one that asks for a password", "download the scan again, logged in"
-    if head and not any(head):
+    if head and not any(head[:_NIFTI_HEAD]):
         return "nothing but zeros where the header should be", "copy or download it again; its content never arrived"
     printable = sum(byte in b"\t\n\r" or 32 <= byte < 127 for byte in head)
     if len(head) >= 16 and printable >= _TEXT_SHARE * len(head):

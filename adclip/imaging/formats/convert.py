@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from adclip.domain import FloatArray
 from adclip.errors import AdclipError, MissingPackageError, ScanError
 from adclip.imaging import errors as imaging_errors
-from adclip.imaging.formats import errors, nifti
+from adclip.imaging.formats import dicom_errors, nifti
 from adclip.imaging.formats.dicom import DicomSeries
 from adclip.imaging.formats.pixels import codec_name, find_bare, is_well_known
 from adclip.imaging.formats.stored import StoredImage
@@ -97,8 +97,8 @@ def _explain(path: Path, series: DicomSeries, failure: _NotConvertedError) -> Ad
     if not broken:
         return imaging_errors.conversion_failed(path, str(failure))
     if len(broken) == len(series.paths) and not is_well_known(series):
-        return MissingPackageError(*errors.no_decoder(path, codec).args)
-    return errors.broken_pixels(broken[0], codec, others=len(broken) - 1)
+        return MissingPackageError(*dicom_errors.no_decoder(path, codec).args)
+    return dicom_errors.broken_pixels(broken[0], codec, others=len(broken) - 1)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import struct
 import zlib
 from pathlib import Path
 
-from adclip.imaging.formats import errors
+from adclip.imaging.formats import dicom_errors, errors
 from adclip.imaging.formats.stream import VOXEL_CAP
 
 _SYNTAX = b"1.2.840.10008.1.2.1.99"
@@ -35,10 +35,10 @@ def check_inflated(file: Path) -> None:
             while not unpacker.eof:
                 waiting = waiting or stream.read(_CHUNK)
                 if not waiting:
-                    raise errors.cut_deflated(file)
+                    raise dicom_errors.cut_deflated(file)
                 total += len(unpacker.decompress(waiting, _CHUNK))
                 waiting = unpacker.unconsumed_tail
                 if total > _MOST_BYTES:
                     raise errors.too_large(file, total // 2, VOXEL_CAP)
         except zlib.error:
-            raise errors.cut_deflated(file) from None
+            raise dicom_errors.cut_deflated(file) from None

@@ -19,7 +19,7 @@ import numpy as np
 
 from adclip.errors import ScanError
 from adclip.imaging import errors as imaging_errors
-from adclip.imaging.formats import contrast, errors
+from adclip.imaging.formats import contrast, dicom_errors, errors
 from adclip.imaging.formats.content import pointer_at
 from adclip.imaging.formats.deflate import check_inflated
 from adclip.imaging.formats.geometry import Geometry, choose_affine, with_facts
@@ -105,13 +105,13 @@ def _read_series(path: Path, selector: str | None) -> DicomSeries:
     headers = [header for _, header in series]
     modality = str(headers[0].get("Modality", "MR")).strip().upper()
     if modality not in ("MR", ""):
-        raise errors.not_mr(path, re.sub(r"[^A-Z]", "", modality)[:8])
+        raise dicom_errors.not_mr(path, re.sub(r"[^A-Z]", "", modality)[:8])
     if any(int(header.get("SamplesPerPixel", 1) or 1) != 1 for header in headers):
         raise errors.bad_type(path, "colours (RGB)")
     if any("MOSAIC" in str(header.get("ImageType", "")) for header in headers):
-        raise errors.mixed_slices(path, "place within one mosaic image (a time series)")
+        raise dicom_errors.mixed_slices(path, "place within one mosaic image (a time series)")
     if path.is_file() and int(headers[0].get("NumberOfFrames", 1) or 1) == 1:
-        raise errors.single_dicom(path)
+        raise dicom_errors.single_dicom(path)
     slices = [one for file, header in series for one in _to_slices(path, file, header)]
     order, affine, shape = stack(path, slices)
     geometry = choose_affine(
@@ -184,13 +184,13 @@ def _group(path: Path) -> dict[str, _Series]:
         except PermissionError:
             raise imaging_errors.unreadable(file) from None
         except Exception:  # on damaged files pydicom raises classes of every kind, some its own without a common base
-            raise errors.damaged_dicom(file) from None
+            raise dicom_errors.damaged_dicom(file) from None
     if pointers:
         raise errors.pointer(*pointers[0], len(pointers))
     if not groups:
-        raise errors.no_dicom(path)
+        raise dicom_errors.no_dicom(path)
     if len(people) > 1:
-        raise errors.several_patients(path, len(people))
+        raise dicom_errors.several_patients(path, len(people))
     return dict(sorted(groups.items(), key=lambda item: (_number(item[1]) or 0, item[0])))
 
 
@@ -211,7 +211,7 @@ def quiet() -> Iterator[None]:
 def _choose(path: Path, groups: dict[str, _Series], selector: str | None) -> _Series:
     if selector is None:
         if len(groups) > 1:
-            raise errors.several_series(path, _list(groups.values()))
+            raise dicom_errors.several_series(path, _list(groups.values()))
         return next(iter(groups.values()))
     if selector in groups:
         return groups[selector]
@@ -219,9 +219,9 @@ def _choose(path: Path, groups: dict[str, _Series], selector: str | None) -> _Se
     matches = matches or [series for series in groups.values() if str(_number(series)) == selector]
     if len(matches) > 1:
         same = (_number(series) for series in matches)
-        raise errors.same_series_number(path, selector, _list(groups.values(), only=set(same)))
+        raise dicom_errors.same_series_number(path, selector, _list(groups.values(), only=set(same)))
     if not matches:
-        raise errors.no_such_series(path, selector[:64], _list(groups.values()))
+        raise dicom_errors.no_such_series(path, selector[:64], _list(groups.values()))
     return matches[0]
 
 

@@ -167,7 +167,7 @@ def _shape_and_dtype(path: Path, header: Any) -> tuple[tuple[int, int, int], np.
 
     axes = int(header["dim"][0])
     if not 1 <= axes <= 7:
-        raise errors.damaged_header(path, f"it counts {axes} axes, where 1 to 7 are possible")
+        raise errors.damaged_header(path, "its number of axes is none of 1 to 7")
     if min(lengths := [int(length) for length in header["dim"][1 : axes + 1]]) < 0:
         raise errors.damaged_header(path, f"it says that an axis has {min(lengths)} voxels")
     shape = check_shape(path, header["dim"][1 : axes + 1])

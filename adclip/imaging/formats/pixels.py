@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from adclip.errors import MissingPackageError
 from adclip.imaging import errors as imaging_errors
-from adclip.imaging.formats import errors
+from adclip.imaging.formats import dicom_errors, errors
 from adclip.imaging.formats.dicom import DicomSeries, plain_syntax, quiet
 from adclip.imaging.formats.slices import Slice
 from adclip.imaging.formats.stored import StoredImage, check_dtype
@@ -53,7 +53,9 @@ def reads_here(path: Path, series: DicomSeries) -> bool:
     if not mixed and not shuffled:
         return False
     if missing:
-        raise MissingPackageError(*errors.no_decoder(path, _name(missing[0]), "scaling" if mixed else "order").args)
+        raise MissingPackageError(
+            *dicom_errors.no_decoder(path, _name(missing[0]), "scaling" if mixed else "order").args
+        )
     return True
 
 
@@ -123,7 +125,7 @@ def find_bare(series: DicomSeries) -> None:
     with quiet():
         bare = [file for file in series.paths if not _pixel_bytes(_open(file))]
     if bare:
-        raise errors.no_pixels(bare[0], len(bare), len(series.paths))
+        raise dicom_errors.no_pixels(bare[0], len(bare), len(series.paths))
 
 
 def codec_name(series: DicomSeries) -> str:
@@ -161,12 +163,12 @@ def _decode(file: Path, dataset: Any, slices: list[Slice]) -> list[NDArray[Any]]
     try:
         array = dataset.pixel_array
     except Exception:  # each codec raises classes of its own
-        raise errors.broken_pixels(file, name, _first_broken(dataset, slices)) from None
+        raise dicom_errors.broken_pixels(file, name, _first_broken(dataset, slices)) from None
     frames = array[None] if array.ndim == 2 else array
     if frames.ndim != 3:
         raise errors.bad_type(file, "colours (RGB)")
     if any(one.frame >= len(frames) for one in slices):
-        raise errors.broken_pixels(file, name, len(frames) + 1)
+        raise dicom_errors.broken_pixels(file, name, len(frames) + 1)
     return [frames[one.frame] for one in slices]
 
 
@@ -197,7 +199,7 @@ def _open(file: Path) -> Any:
     except PermissionError:
         raise imaging_errors.unreadable(file) from None
     except Exception:  # see `dicom._group`
-        raise errors.damaged_dicom(file) from None
+        raise dicom_errors.damaged_dicom(file) from None
     return dataset
 
 
@@ -213,7 +215,7 @@ def _check_length(file: Path, dataset: Any) -> None:
         return
     available_bytes, expected_bytes = _pixel_bytes(dataset), int(get_expected_length(dataset))
     if available_bytes < expected_bytes:
-        raise errors.cut_pixels(file, available_bytes, expected_bytes)
+        raise dicom_errors.cut_pixels(file, available_bytes, expected_bytes)
 
 
 def _scaled(plane: NDArray[Any], slope: float, intercept: float) -> NDArray[np.float32]:

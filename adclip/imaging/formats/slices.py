@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from adclip.domain import FloatArray
-from adclip.imaging.formats import errors
+from adclip.imaging.formats import dicom_errors
 from adclip.imaging.formats.geometry import FEWEST_VOXELS
 from adclip.imaging.formats.stored import check_scaling, check_shape
 
@@ -62,9 +62,9 @@ def frames(path: Path, file: Path, header: Any) -> list[Slice]:
     shared = header.get("SharedFunctionalGroupsSequence")
     frames = header.get("PerFrameFunctionalGroupsSequence")
     if not frames:
-        raise errors.no_position(path)
+        raise dicom_errors.no_position(path)
     if len(frames) != int(header.get("NumberOfFrames", 1) or 1):
-        raise errors.damaged_dicom(file)
+        raise dicom_errors.damaged_dicom(file)
     places = [next(iter(shared))] if shared else []
 
     def find(frame: Any, group: str, name: str) -> Any:
@@ -102,9 +102,9 @@ def _make_slice(path: Path, position: Any, orientation: Any, spacing: Any, heade
         directions = np.array([float(number) for number in orientation])
         rows, columns = (float(number) for number in spacing)
     except (TypeError, ValueError):
-        raise errors.no_position(path) from None
+        raise dicom_errors.no_position(path) from None
     if place.shape != (3,) or directions.shape != (6,) or not np.isfinite([*place, *directions, rows, columns]).all():
-        raise errors.no_position(path)
+        raise dicom_errors.no_position(path)
     return Slice(place, directions, (rows, columns), (int(header.Rows), int(header.Columns)), file)
 
 
@@ -138,13 +138,13 @@ def stack(path: Path, slices: Sequence[Slice]) -> tuple[list[int], FloatArray, t
     """Return the order along the normal, the affine of (column, row, slice) indices in RAS+ mm, and the shape."""
     first = slices[0]
     if any(image_slice.size != first.size for image_slice in slices):
-        raise errors.mixed_slices(path, "matrix size")
+        raise dicom_errors.mixed_slices(path, "matrix size")
     if any(np.abs(image_slice.orientation - first.orientation).max() > _PARALLEL for image_slice in slices):
-        raise errors.mixed_slices(path, "orientation")
+        raise dicom_errors.mixed_slices(path, "orientation")
     if any(not np.allclose(image_slice.spacing, first.spacing, rtol=1e-3) for image_slice in slices):
-        raise errors.mixed_slices(path, "pixel size")
+        raise dicom_errors.mixed_slices(path, "pixel size")
     if len(slices) < FEWEST_VOXELS:
-        raise errors.few_slices(path, len(slices))
+        raise dicom_errors.few_slices(path, len(slices))
     across, down = first.orientation[:3], first.orientation[3:]
     normal = np.cross(across, down)
     positions = np.array([image_slice.position for image_slice in slices])
@@ -154,7 +154,7 @@ def stack(path: Path, slices: Sequence[Slice]) -> tuple[list[int], FloatArray, t
     usual = _check_steps(path, steps)
     course = (positions[order[-1]] - positions[order[0]]) / (len(slices) - 1)
     if np.linalg.norm(course - normal * (course @ normal)) > UNEVEN_SHARE * usual:
-        raise errors.mixed_slices(path, "place beside each other (they form a slanted stack)")
+        raise dicom_errors.mixed_slices(path, "place beside each other (they form a slanted stack)")
     affine = np.eye(4)
     affine[:3, 0] = _LPS_TO_RAS @ (across * first.spacing[1])
     affine[:3, 1] = _LPS_TO_RAS @ (down * first.spacing[0])
@@ -167,13 +167,13 @@ def _check_steps(path: Path, steps: FloatArray) -> float:
     """Return the usual step between slices in mm; raises ScanError where steps are zero, multiple or uneven."""
     moved = steps[steps > 1e-3]
     if len(moved) < len(steps):
-        raise errors.repeated_slices(path, len(steps) - len(moved))
+        raise dicom_errors.repeated_slices(path, len(steps) - len(moved))
     usual = float(np.median(moved))
     ratios = moved / usual
     whole = np.rint(ratios)
     if np.abs(ratios - whole).max() > UNEVEN_SHARE or whole.min() < 1:
-        raise errors.uneven_slices(path, float(moved.min()), float(moved.max()))
+        raise dicom_errors.uneven_slices(path, float(moved.min()), float(moved.max()))
     missing = int((whole - 1).sum())
     if missing:
-        raise errors.missing_slices(path, missing)
+        raise dicom_errors.missing_slices(path, missing)
     return usual
