@@ -191,7 +191,7 @@ def failed_prediction(item: ScanItem, error: AdclipError, task: Task = ALZHEIMER
         subject_id=item.subject_id,
         session_id=item.session_id,
         adclip_version=__version__,
-        error=error.problem.replace(legible(item.path), shown(item.path)),
+        error=legible(error.problem).replace(legible(item.path), shown(item.path)),
         hint=error.remedy,
         score_name=task.score_key,
     )

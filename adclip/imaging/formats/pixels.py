@@ -30,8 +30,11 @@ LOSSLESS = frozenset({
     "1.2.840.10008.1.2.4.80",  # JPEG-LS
     "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202",  # JPEG 2000
 })  # fmt: skip
-# What dcm2niix decodes besides: JPEG, lossless and not, JPEG-LS and JPEG 2000.
-OF_DCM2NIIX = frozenset(f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 57, 70, 80, 81, 90, 91))
+# What dcm2niix decodes: not compressed, RLE, JPEG with and without loss, JPEG-LS and JPEG 2000.
+OF_DCM2NIIX = frozenset({
+    "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.5",
+    *(f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 57, 70, 80, 81, 90, 91)),
+})  # fmt: skip
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 
