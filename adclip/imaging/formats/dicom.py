@@ -112,7 +112,7 @@ def _read_series(path: Path, selector: str | None) -> DicomSeries:
         raise dicom_errors.mixed_slices(path, "place within one mosaic image (a time series)")
     if path.is_file() and int(headers[0].get("NumberOfFrames", 1) or 1) == 1:
         raise dicom_errors.single_dicom(path)
-    slices = [one for file, header in series for one in _to_slices(path, file, header)]
+    slices = [image_slice for file, header in series for image_slice in _to_slices(path, file, header)]
     order, affine, shape = stack(path, slices)
     geometry = choose_affine(
         path, {"header": affine}, [float(size) for size in np.linalg.norm(affine[:3, :3], axis=0)], shape
@@ -121,7 +121,7 @@ def _read_series(path: Path, selector: str | None) -> DicomSeries:
     if any(contrast.names_agent(header) for header in headers):
         geometry = replace(geometry, flags=(*geometry.flags, contrast.CONTRAST_AGENT))
     return DicomSeries(
-        paths=tuple(dict.fromkeys(one.file for one in ordered)),
+        paths=tuple(dict.fromkeys(image_slice.file for image_slice in ordered)),
         shape=shape,
         geometry=with_facts(geometry, format="DICOM", slices=len(slices)),
         slices=ordered,

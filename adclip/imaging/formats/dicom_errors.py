@@ -40,7 +40,7 @@ def cut_pixels(path: Path | str, available_bytes: int, expected_bytes: int) -> S
 
 def broken_pixels(path: Path | str, codec: str, frame: int | None = None, others: int = 0) -> ScanError:
     where = "" if frame is None else f" of frame {frame}"
-    more = f", and those of {others} more files" if others else ""
+    more = f", and those of at least {others} more files" if others else ""
     return ScanError(
         f"{path}: the pixels{where} cannot be decoded ({codec}){more}: damaged or cut short",
         "copy or export this file again, then give the series",
@@ -51,7 +51,7 @@ def no_decoder(path: Path | str, codec: str, differing: str | None = None) -> Sc
     why = f", and its frames differ in their {differing}, which dcm2niix does not heed" if differing else ""
     return ScanError(
         f"{path}: no decoder for this compression is installed ({codec}){why}",
-        "pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg, then run again; or export the series uncompressed",
+        "`pip install pylibjpeg pylibjpeg-libjpeg pylibjpeg-openjpeg`, then run again; or export the series uncompressed",
     )
 
 

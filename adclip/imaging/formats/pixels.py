@@ -49,9 +49,9 @@ def reads_here(path: Path, series: DicomSeries) -> bool:
     missing = sorted(syntax for syntax in series.syntaxes if not _has_decoder(syntax))
     if not missing and series.syntaxes <= LOSSLESS:
         return True
-    files = [one.file for one in series.slices]
-    frames = [one.frame for one in series.slices]
-    mixed = len({(one.slope, one.intercept) for one in series.slices}) > 1
+    files = [image_slice.file for image_slice in series.slices]
+    frames = [image_slice.frame for image_slice in series.slices]
+    mixed = len({(image_slice.slope, image_slice.intercept) for image_slice in series.slices}) > 1
     shuffled = len(set(files)) < len(files) and frames not in (sorted(frames), sorted(frames, reverse=True))
     if not mixed and not shuffled:
         return False
@@ -85,10 +85,10 @@ def read_pixels(path: Path, series: DicomSeries) -> tuple[StoredImage, NDArray[A
         If pixels are absent, cut short or cannot be decoded: it names the file, and the frame where there are several.
     """
     places: dict[Path, list[int]] = defaultdict(list)
-    for index, one in enumerate(series.slices):
-        places[one.file].append(index)
+    for index, image_slice in enumerate(series.slices):
+        places[image_slice.file].append(index)
     planes: list[NDArray[Any]] = [np.empty(0)] * len(series.slices)
-    scalings = {(one.slope, one.intercept) for one in series.slices}
+    scalings = {(image_slice.slope, image_slice.intercept) for image_slice in series.slices}
     with quiet():
         for file, indices in places.items():
             dataset = _open(file)
@@ -96,8 +96,10 @@ def read_pixels(path: Path, series: DicomSeries) -> tuple[StoredImage, NDArray[A
                 find_bare(series)
             decoded = _decode(file, dataset, [series.slices[index] for index in indices])
             for index, plane in zip(indices, decoded, strict=True):
-                one = series.slices[index]
-                planes[index] = plane if len(scalings) == 1 else _scaled(plane, one.slope, one.intercept)
+                image_slice = series.slices[index]
+                planes[index] = (
+                    plane if len(scalings) == 1 else _scaled(plane, image_slice.slope, image_slice.intercept)
+                )
     stored = np.stack(planes).transpose(2, 1, 0)[:, ::-1, :]
     slope, intercept = next(iter(scalings)) if len(scalings) == 1 else (1.0, 0.0)
     upwards = np.diag([1.0, -1.0, 1.0, 1.0])
@@ -170,9 +172,9 @@ def _decode(file: Path, dataset: Any, slices: list[Slice]) -> list[NDArray[Any]]
     frames = array[None] if array.ndim == 2 else array
     if frames.ndim != 3:
         raise errors.bad_type(file, "colours (RGB)")
-    if any(one.frame >= len(frames) for one in slices):
+    if any(image_slice.frame >= len(frames) for image_slice in slices):
         raise dicom_errors.broken_pixels(file, name, len(frames) + 1)
-    return [frames[one.frame] for one in slices]
+    return [frames[image_slice.frame] for image_slice in slices]
 
 
 def _first_broken(dataset: Any, slices: list[Slice]) -> int | None:
@@ -181,7 +183,7 @@ def _first_broken(dataset: Any, slices: list[Slice]) -> int | None:
 
     if len(slices) == 1:
         return None
-    for frame in sorted(one.frame for one in slices):
+    for frame in sorted(image_slice.frame for image_slice in slices):
         try:
             pixel_array(dataset, index=frame)
         except Exception:  # see `_decode`

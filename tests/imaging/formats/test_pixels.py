@@ -307,7 +307,7 @@ def test_what_dcm2niix_cannot_decode_is_named_by_trying_each_file(
 def test_a_compression_that_nobody_here_knows_has_a_command_that_helps(tmp_path: Path) -> None:
     write_series(tmp_path / "scan", count=20, change=as_codec(HTJ2KLossless))
     error = refuse(tmp_path / "scan", r"no decoder for this compression is installed \(High-Throughput JPEG 2000")
-    assert isinstance(error, MissingPackageError) and error.remedy.startswith("pip install pylibjpeg")
+    assert isinstance(error, MissingPackageError) and error.remedy.startswith("`pip install pylibjpeg")
 
 
 @pytest.mark.parametrize("what", ["scaling", "order"])
