@@ -276,7 +276,7 @@ class ScanItem:
     """One scan to work on: its file (or DICOM folder), and the names it goes by.
 
     `flags` and `notes` tell how it was chosen where there was a choice, such as one of several runs: a flag for the
-    record, a note in words for the user.
+    record, a note in words for the user. `others` come next, in their order, where the file is refused.
     """
 
     path: Path
@@ -285,6 +285,7 @@ class ScanItem:
     preprocessed: bool = False
     flags: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    others: tuple[Path, ...] = ()
 
     @property
     def stem(self) -> str:

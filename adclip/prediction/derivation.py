@@ -21,12 +21,13 @@ from adclip.imaging.derivatives.status import ScanRow
 from adclip.imaging.prepare import PreparedScan, prepare_scan
 from adclip.imaging.quality.verdict import override_verdict
 from adclip.imaging.records.sidecar import Sidecar
+from adclip.imaging.sources.in_turn import try_in_turn
 from adclip.imaging.sources.ours import is_our_dataset, read_sidecar
 from adclip.imaging.sources.source import Source, hash_source
 from adclip.imaging.steps.brain import DeepbetStripper, SkullStripper
 from adclip.prediction.settings import PreprocessConfig, parse_override
 from adclip.prediction.volumetry import NEED_RAW_SCAN, find_volumes, still_counts
-from adclip.runtime.paths import write_bytes
+from adclip.runtime.paths import legible, write_bytes
 
 TAKEN_OVER = "already_preprocessed"
 _log = logging.getLogger(__name__)
@@ -63,6 +64,9 @@ class ScanWork:
         check_own_place(self._config.out, item)
         if item.preprocessed:
             return self._take_over(item)
+        return try_in_turn(item, self._do_or_keep, lambda refused, text: _log.warning("%s: %s", refused.path, text))
+
+    def _do_or_keep(self, item: ScanItem) -> ScanRow:
         earlier = read_sidecar(derivative_path(self._config.out, item))
         if earlier is None:  # a new scan is hashed once, where it is read
             return self._do(item, None, None)
@@ -169,7 +173,7 @@ class ScanWork:
 def to_row(item: ScanItem, status: str, **fields: Any) -> ScanRow:
     """Return the row of a scan in the state `status`."""
     return ScanRow(
-        scan=str(item.path), subject_id=item.subject_id, session_id=item.session_id, status=status, **fields
+        scan=legible(item.path), subject_id=item.subject_id, session_id=item.session_id, status=status, **fields
     )  # fmt: skip
 
 

@@ -177,9 +177,9 @@ def shown(path: Path) -> str:
     Absolute paths hold user and machine names and never reach a file that may be shared.
     """
     if not path.is_absolute():
-        return path.as_posix()
+        return legible(path.as_posix())
     current_folder = Path.cwd()
-    return path.relative_to(current_folder).as_posix() if path.is_relative_to(current_folder) else path.name
+    return legible(path.relative_to(current_folder).as_posix() if path.is_relative_to(current_folder) else path.name)
 
 
 def without_folders(text: str, *known_paths: Path) -> str:
@@ -211,6 +211,21 @@ def without_folders(text: str, *known_paths: Path) -> str:
 
 def _bare(path: str) -> str:
     return shown(Path(path)) if Path(path).is_absolute() else PureWindowsPath(path).name
+
+
+def is_utf8(path: Path | str) -> bool:
+    """Tell whether a path can be written as UTF-8: names of other encodings reach Python as lone surrogates."""
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def legible(path: Path | str) -> str:
+    """Return a path, or a sentence that names one, as any file can hold it: bytes that are no UTF-8 in hexadecimal, all else as it is."""
+    text = str(path)
+    return text if is_utf8(text) else os.fsencode(text).decode("utf-8", "backslashreplace")
 
 
 def is_folder(path: Path) -> bool:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adclip.domain import ReadOptions
+from adclip.domain import ReadOptions, ScanItem
 from adclip.errors import AdclipError, ConfigError
 from adclip.prediction.answer import with_flags
-from adclip.runtime.events import Advanced, Failed, OnEvent, Started, ignore
-from adclip.runtime.paths import check_folder, write_bytes, write_text
+from adclip.runtime.events import Advanced, Failed, OnEvent, Started, Warned, ignore
+from adclip.runtime.paths import check_folder, legible, write_bytes, write_text
 from adclip.task import Task
-from adclip.verbs.predict import Job, check_scans, failed_prediction, find_jobs
+from adclip.verbs.predict import Job, added_flags, check_scans, failed_prediction, find_jobs
 from adclip.verbs.settings import ExplainConfig
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def explain(config: ExplainConfig, on_event: OnEvent = ignore) -> ExplainResult:
     check_scans(jobs, ReadOptions(config.orientation, config.series))
     check_folder(config.out, overwrite=config.overwrite, marker=PAGE)
 
+    from adclip.imaging.sources.in_turn import try_in_turn
     from adclip.prediction.figures import render_page
     from adclip.prediction.predictor import Predictor
 
@@ -113,15 +115,19 @@ def explain(config: ExplainConfig, on_event: OnEvent = ignore) -> ExplainResult:
     explanations: list[Explanation] = []
     sections: list[PageSection] = []
     errors: list[AdclipError] = []
+
+    def say(item: ScanItem, text: str) -> None:
+        on_event(Warned(str(item.path), text))
+
     on_event(Started("explaining", len(jobs)))
     for done, job in enumerate(jobs, 1):
         try:
-            explanation, section = explain_one(predictor, job, config)
+            explanation, section = try_in_turn(job.item, partial(_explain_item, predictor, job, config), say)
             explanations.append(explanation)
             sections.append(section)
         except AdclipError as error:
             errors.append(error)
-            on_event(Failed(str(job.item.path), error.problem, error.remedy))
+            on_event(Failed(legible(job.item.path), error.problem, error.remedy))
             failed = failed_prediction(job.item, error)
             explanations.append(
                 Explanation(
@@ -133,6 +139,13 @@ def explain(config: ExplainConfig, on_event: OnEvent = ignore) -> ExplainResult:
         raise errors[0]
     write_text(config.out / PAGE, render_page("adclip explanation", record.notice, sections))
     return ExplainResult(explanations, len(errors), config.out / PAGE)
+
+
+def _explain_item(
+    predictor: Predictor, job: Job, config: ExplainConfig, item: ScanItem
+) -> tuple[Explanation, PageSection]:
+    """Explain a job by one of its files, the first or another."""
+    return explain_one(predictor, replace(job, item=item, flags=(*item.flags, *added_flags(job))), config)
 
 
 def explain_one(predictor: Predictor, job: Job, config: ExplainConfig) -> tuple[Explanation, PageSection]:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from adclip.errors import AdclipError
 from adclip.imaging.derivatives.dataset import DESCRIPTION, write_dataset_description
 from adclip.prediction.answer import with_flags
 from adclip.runtime.events import Advanced, Failed, OnEvent, Started, Warned, ignore
-from adclip.runtime.paths import check_folder, shown, write_text
+from adclip.runtime.paths import check_folder, legible, shown, write_text
 from adclip.runtime.spreadsheets import escape_cell
 from adclip.task import ALZHEIMER, Task
 from adclip.verbs.settings import PredictConfig
@@ -62,19 +63,24 @@ def predict(config: PredictConfig, on_event: OnEvent = ignore) -> PredictResult:
     if config.out is not None:
         check_folder(config.out, overwrite=config.overwrite, marker=JSON_LINES)
 
+    from adclip.imaging.sources.in_turn import try_in_turn
     from adclip.prediction.predictor import Predictor
 
     predictor = Predictor.from_checkpoint(config.model, config.device, config.precision, config.volumes)
     predictions: list[Prediction] = []
     errors: list[AdclipError] = []
+
+    def say(item: ScanItem, text: str) -> None:
+        on_event(Warned(str(item.path), text))
+
     on_event(Started("predicting", len(jobs)))
     for done, job in enumerate(jobs, 1):
         try:
-            prediction = predictor(job.item, job.visit, options)
-            predictions.append(with_flags(prediction, job.flags))
+            prediction = try_in_turn(job.item, partial(predictor, meta=job.visit, options=options), say)
+            predictions.append(with_flags(prediction, added_flags(job)))
         except AdclipError as error:
             errors.append(error)
-            on_event(Failed(str(job.item.path), error.problem, error.remedy))
+            on_event(Failed(legible(job.item.path), error.problem, error.remedy))
             predictions.append(failed_prediction(job.item, error, record.task))
         on_event(Advanced("predicting", done, job.item.path.name))
     if errors and len(errors) == len(jobs):
@@ -160,9 +166,16 @@ def check_scans(jobs: list[Job], options: ReadOptions) -> None:
     In a cohort a bad file is told when its turn comes, so that the others go on.
     """
     from adclip.imaging.sources.files import read_volume
+    from adclip.imaging.sources.in_turn import try_in_turn
 
     if len(jobs) == 1 and not jobs[0].item.preprocessed:
-        read_volume(jobs[0].item.path, options)
+        try_in_turn(jobs[0].item, lambda item: read_volume(item.path, options), lambda item, text: None)
+
+
+def added_flags(job: Job) -> tuple[str, ...]:
+    """Return the flags of a job that its scan does not bring along: what was found when it was joined with its row."""
+    of_scan = () if job.item.preprocessed else job.item.flags
+    return tuple(flag for flag in job.flags if flag not in of_scan)
 
 
 def failed_prediction(item: ScanItem, error: AdclipError, task: Task = ALZHEIMER) -> Prediction:
@@ -173,7 +186,7 @@ def failed_prediction(item: ScanItem, error: AdclipError, task: Task = ALZHEIMER
         subject_id=item.subject_id,
         session_id=item.session_id,
         adclip_version=__version__,
-        error=error.problem.replace(str(item.path), shown(item.path)),
+        error=legible(error.problem).replace(legible(item.path), shown(item.path)),
         hint=error.remedy,
         score_name=task.score_key,
     )

@@ -16,6 +16,7 @@ from adclip.imaging.derivatives.withdraw import withdraw
 from adclip.imaging.sources.files import check_scan
 from adclip.imaging.sources.find import find_scans
 from adclip.imaging.sources.folders import holds_raw
+from adclip.imaging.sources.in_turn import try_in_turn
 from adclip.imaging.sources.ours import is_our_dataset
 from adclip.imaging.steps.brain import SkullStripper
 from adclip.prediction.derivation import ScanWork, to_row
@@ -23,7 +24,7 @@ from adclip.prediction.settings import PreprocessConfig, parse_override
 from adclip.runtime.cohort import run_each
 from adclip.runtime.events import Advanced, Failed, OnEvent, Started, Step, Warned, ignore
 from adclip.runtime.machine import choose_workers
-from adclip.runtime.paths import is_folder, remove_leftovers
+from adclip.runtime.paths import is_folder, legible, remove_leftovers
 from adclip.runtime.shards import parse_shard, shard_from_slurm, take_shard
 from adclip.verbs import errors as verbs_errors
 
@@ -133,7 +134,11 @@ def preprocess(
 
     with book:
         # Headers of all files first: hours of work should not hide a typo at their end.
-        problems = {index: error for index, item in enumerate(items) if (error := _check(item, work.options))}
+        problems = {}
+        for index, item in enumerate(items):
+            items[index], error = _check(item, work.options, on_event)
+            if error is not None:
+                problems[index] = error
         for index, error in problems.items():
             enter(index, _failed(items[index], error), error)
         good = [index for index in range(len(items)) if index not in problems]
@@ -164,8 +169,9 @@ def plan(config: PreprocessConfig, on_event: OnEvent = ignore) -> PreprocessPlan
     _check_out(config.out, config.inputs)
     rows = []
     for item in items:
-        if error := _check(item, work.options):
-            on_event(Failed(str(item.path), error.problem, error.remedy))
+        item, error = _check(item, work.options, on_event)
+        if error is not None:
+            on_event(Failed(legible(item.path), error.problem, error.remedy))
             rows.append(_failed(item, error))
         else:
             is_done = item.preprocessed or work.find_finished(item) is not None
@@ -196,16 +202,21 @@ def _collect(config: PreprocessConfig, on_event: OnEvent) -> tuple[list[ScanItem
     return chosen, shard
 
 
-def _check(item: ScanItem, options: ReadOptions) -> AdclipError | None:
+def _check(item: ScanItem, options: ReadOptions, on_event: OnEvent) -> tuple[ScanItem, AdclipError | None]:
+    """Return the first of a scan's files whose header can be used, or the scan with what is wrong with it."""
     if item.preprocessed:
-        return None
+        return item, None
+
+    def check(candidate: ScanItem) -> ScanItem:
+        check_scan(candidate.path, options)
+        return candidate
+
     try:
-        check_scan(item.path, options)
+        return try_in_turn(item, check, lambda refused, text: on_event(Warned(str(refused.path), text))), None
     except AdclipError as error:
-        return error
+        return item, error
     except Exception as error:  # one odd file among thousands is not the end of the others
-        return DefectError.of(error)
-    return None
+        return item, DefectError.of(error)
 
 
 def _check_out(out: Path, inputs: tuple[Path, ...]) -> None:

@@ -46,6 +46,8 @@ def cure(rule: Rule, shown: str, cell: str, error: CellError, others: Iterable[s
         example = EXAMPLE_OF_NUMBERS if cell[:1].isdigit() else EXAMPLE
         said = declaration(f"diagnosis={shown}:{words or example}")
         return f"{ask}: `--column {said}`; `WORD=` leaves the rows of a word without a diagnosis"
+    if len(rule.sources) > 1 and "--column" in error.remedy:  # it takes one column only
+        return f"write the cells in the unit of {rule.column}, or leave them empty if unknown"
     return error.remedy.replace("CANONICAL=YOURS", f"{rule.column}={shown}")
 
 

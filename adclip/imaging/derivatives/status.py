@@ -15,7 +15,7 @@ from typing import Any
 from adclip.domain import RESEARCH_NOTICE, ScanItem
 from adclip.imaging.quality.limits import LIMITS
 from adclip.imaging.records.quality import Quality
-from adclip.runtime.paths import without_folders, write_text
+from adclip.runtime.paths import legible, without_folders, write_text
 
 STATUS_FILE = "status.tsv"
 DICTIONARY_FILE = "status.json"
@@ -236,4 +236,4 @@ def _as_cell(value: object) -> str:
         return NOT_KNOWN
     if isinstance(value, list):
         return ",".join(str(item) for item in value)
-    return " ".join(str(value).split())
+    return legible(" ".join(str(value).split()))

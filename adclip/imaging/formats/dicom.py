@@ -11,32 +11,54 @@ import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from adclip.errors import ScanError
 from adclip.imaging import errors as imaging_errors
-from adclip.imaging.formats import errors
+from adclip.imaging.formats import contrast, dicom_errors, errors
+from adclip.imaging.formats.content import pointer_at
+from adclip.imaging.formats.deflate import check_inflated
 from adclip.imaging.formats.geometry import Geometry, choose_affine, with_facts
 from adclip.imaging.formats.names import is_dicom
-from adclip.imaging.formats.slices import frames, stack, to_slice
+from adclip.imaging.formats.slices import PHILIPS_CREATOR, PHILIPS_SCALE, Slice, frames, stack, to_slice
 
 _TAGS = [
     "SOPClassUID", "ImageType", "Modality", "PatientName", "PatientID", "SeriesInstanceUID", "SeriesNumber",
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "NumberOfFrames",
-    "SamplesPerPixel", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+    "SamplesPerPixel", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "RescaleSlope", "RescaleIntercept",
+    *contrast.TAGS,
 ]  # fmt: skip
+
+_PRIVATE_TAGS = [PHILIPS_CREATOR, PHILIPS_SCALE]
 
 
 @dataclass(frozen=True)
 class DicomSeries:
-    """The files of one series, and the volume they promise: slices in order, geometry checked."""
+    """The files of one series, and the volume they promise: slices in order, geometry checked.
+
+    Parameters
+    ----------
+    paths : tuple of Path
+        In the order of their slices.
+    shape : tuple of int
+        Columns, rows, slices.
+    geometry : Geometry
+        Of (column, row, slice) indices.
+    slices : tuple of Slice
+        In the order of their positions: in which file and frame the pixels of each lie, and how they are scaled.
+    syntaxes : frozenset of str
+        Transfer syntaxes (UIDs) of the files.
+    """
 
     paths: tuple[Path, ...]
     shape: tuple[int, int, int]
     geometry: Geometry
+    slices: tuple[Slice, ...]
+    syntaxes: frozenset[str]
 
 
 def read_series(path: Path, selector: str | None = None) -> DicomSeries:
@@ -62,7 +84,7 @@ def read_series(path: Path, selector: str | None = None) -> DicomSeries:
         or the slices do not make one volume. Each case has its own message, and none repeats what a tag says of a
         person.
     """
-    with _quiet():
+    with quiet():
         return _read_series(path, selector)
 
 
@@ -74,7 +96,7 @@ def series_files(path: Path) -> list[tuple[Path, ...]]:
     ScanError
         If there is no DICOM image, one is damaged, or there are several patients.
     """
-    with _quiet():
+    with quiet():
         return [tuple(file for file, _ in series) for series in _group(path).values()]
 
 
@@ -83,27 +105,47 @@ def _read_series(path: Path, selector: str | None) -> DicomSeries:
     headers = [header for _, header in series]
     modality = str(headers[0].get("Modality", "MR")).strip().upper()
     if modality not in ("MR", ""):
-        raise errors.not_mr(path, re.sub(r"[^A-Z]", "", modality)[:8])
+        raise dicom_errors.not_mr(path, re.sub(r"[^A-Z]", "", modality)[:8])
     if any(int(header.get("SamplesPerPixel", 1) or 1) != 1 for header in headers):
         raise errors.bad_type(path, "colours (RGB)")
     if any("MOSAIC" in str(header.get("ImageType", "")) for header in headers):
-        raise errors.mixed_slices(path, "place within one mosaic image (a time series)")
-    multi = [header for header in headers if int(header.get("NumberOfFrames", 1) or 1) > 1]
-    if multi and len(headers) > 1:
-        raise errors.repeated_slices(path, len(headers) - 1)
-    if path.is_file() and not multi:
-        raise errors.single_dicom(path)
-    slices = frames(path, multi[0]) if multi else [to_slice(path, header) for header in headers]
+        raise dicom_errors.mixed_slices(path, "place within one mosaic image (a time series)")
+    if path.is_file() and int(headers[0].get("NumberOfFrames", 1) or 1) == 1:
+        raise dicom_errors.single_dicom(path)
+    slices = [image_slice for file, header in series for image_slice in _to_slices(path, file, header)]
     order, affine, shape = stack(path, slices)
     geometry = choose_affine(
         path, {"header": affine}, [float(size) for size in np.linalg.norm(affine[:3, :3], axis=0)], shape
     )
-    files = [file for file, _ in series]
+    ordered = tuple(slices[index] for index in order)
+    if any(contrast.names_agent(header) for header in headers):
+        geometry = replace(geometry, flags=(*geometry.flags, contrast.CONTRAST_AGENT))
     return DicomSeries(
-        paths=tuple(files if multi else [files[index] for index in order]),
+        paths=tuple(dict.fromkeys(image_slice.file for image_slice in ordered)),
         shape=shape,
         geometry=with_facts(geometry, format="DICOM", slices=len(slices)),
+        slices=ordered,
+        syntaxes=frozenset(_syntax(header) for header in headers),
     )
+
+
+def _to_slices(path: Path, file: Path, header: Any) -> list[Slice]:
+    """Return the slices of one file; an enhanced one may hold a single frame and say where it lies as if there were many."""
+    if int(header.get("NumberOfFrames", 1) or 1) > 1 or header.get("PerFrameFunctionalGroupsSequence"):
+        return frames(path, file, header)
+    return [to_slice(path, file, header)]
+
+
+def _syntax(header: Any) -> str:
+    syntax = header.file_meta.get("TransferSyntaxUID")
+    if syntax is None:  # a data set without meta data: as it was found to be written
+        return plain_syntax(*header.original_encoding)
+    return str(syntax)
+
+
+def plain_syntax(implicit: bool, little: bool) -> str:
+    """Return the transfer syntax of a data set that is not compressed."""
+    return "1.2.840.10008.1.2" if implicit else "1.2.840.10008.1.2.1" if little else "1.2.840.10008.1.2.2"
 
 
 # ----------------------------------------------------------------------------------------------- files to series
@@ -121,31 +163,40 @@ def _group(path: Path) -> dict[str, _Series]:
         raise imaging_errors.unreadable(path) from None
     groups: dict[str, _Series] = defaultdict(list)
     people = set()
+    pointers: list[tuple[Path, str]] = []
     for file in files:
         if not is_dicom(file):
             continue
+        if pointer := pointer_at(file):
+            pointers.append((file, pointer))
+            continue
         try:
-            header = dcmread(file, stop_before_pixels=True, specific_tags=_TAGS, force=True)
+            check_inflated(file)
+            header = dcmread(file, stop_before_pixels=True, specific_tags=[*_TAGS, *_PRIVATE_TAGS], force=True)
             values = {name: header.get(name) for name in _TAGS}  # pydicom looks at a value when it is asked for
             if values["Rows"] is None or values["Columns"] is None:
                 continue  # reports, presentation states, DICOMDIR
             _ = [int(values[name] or 1) for name in ("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel")]
             people.add((_text(header, "PatientID"), _text(header, "PatientName")))
             groups[_text(header, "SeriesInstanceUID")].append((file, header))
+        except ScanError:
+            raise
         except PermissionError:
             raise imaging_errors.unreadable(file) from None
         except Exception:  # on damaged files pydicom raises classes of every kind, some its own without a common base
-            raise errors.damaged_dicom(file) from None
+            raise dicom_errors.damaged_dicom(file) from None
+    if pointers:
+        raise errors.pointer(*pointers[0], len(pointers))
     if not groups:
-        raise errors.no_dicom(path)
+        raise dicom_errors.no_dicom(path)
     if len(people) > 1:
-        raise errors.several_patients(path, len(people))
+        raise dicom_errors.several_patients(path, len(people))
     return dict(sorted(groups.items(), key=lambda item: (_number(item[1]) or 0, item[0])))
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep pydicom from quoting what it finds odd in a tag."""
+def quiet() -> Iterator[None]:
+    """Keep pydicom from quoting what it finds odd in a tag, as long as the block runs."""
     log = logging.getLogger("pydicom")
     level = log.level
     log.setLevel(logging.CRITICAL + 1)
@@ -160,7 +211,7 @@ def _quiet() -> Iterator[None]:
 def _choose(path: Path, groups: dict[str, _Series], selector: str | None) -> _Series:
     if selector is None:
         if len(groups) > 1:
-            raise errors.several_series(path, _list(groups.values()))
+            raise dicom_errors.several_series(path, _list(groups.values()))
         return next(iter(groups.values()))
     if selector in groups:
         return groups[selector]
@@ -168,9 +219,9 @@ def _choose(path: Path, groups: dict[str, _Series], selector: str | None) -> _Se
     matches = matches or [series for series in groups.values() if str(_number(series)) == selector]
     if len(matches) > 1:
         same = (_number(series) for series in matches)
-        raise errors.same_series_number(path, selector, _list(groups.values(), only=set(same)))
+        raise dicom_errors.same_series_number(path, selector, _list(groups.values(), only=set(same)))
     if not matches:
-        raise errors.no_such_series(path, selector[:64], _list(groups.values()))
+        raise dicom_errors.no_such_series(path, selector[:64], _list(groups.values()))
     return matches[0]
 
 

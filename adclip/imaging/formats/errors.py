@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from adclip.errors import ScanError
+from adclip.runtime.paths import legible
 
 
 def bad_path(path: Path | str, why: str) -> ScanError:
@@ -41,7 +43,44 @@ def damaged_gzip(path: Path | str, why: str) -> ScanError:
 
 
 def not_nifti(path: Path | str) -> ScanError:
-    return ScanError(f"{path}: no NIfTI header found", "convert the scan to NIfTI, e.g. with dcm2niix")
+    return ScanError(
+        f"{path}: no NIfTI header found, and nothing else that adclip knows",
+        "copy or download it again; if another program wrote it, export the scan as NIfTI from there",
+    )
+
+
+def damaged_header(path: Path | str, why: str) -> ScanError:
+    return ScanError(
+        f"{path}: the NIfTI header is damaged: {why}",
+        "copy or download it again; if it is so at its source too, export or convert the scan again",
+    )
+
+
+def header_of_pair(path: Path | str) -> ScanError:
+    return ScanError(
+        f"{path}: the header of a pair of files (its magic word is `ni1`), with the name of a single file",
+        "name it .hdr, put the .img of the same name beside it, and give the .hdr",
+    )
+
+
+def another_content(path: Path | str, what: str, cure: str) -> ScanError:
+    return ScanError(f"{path}: not what its name says, this is {what}", cure.replace("FILE", shlex.quote(str(path))))
+
+
+def pointer(path: Path, owner: str, count: int = 1) -> ScanError:
+    folder, name = shlex.quote(str(path.parent)), shlex.quote(path.name)
+    what = f"a pointer of {owner}" if count == 1 else f"a pointer of {owner}, as {count - 1} more in this folder"
+    fetch = f"git -C {folder} annex get {name if count == 1 else '.'}"
+    if owner == "Git LFS":
+        fetch = f"git -C {folder} lfs pull" + (f" --include {name}" if count == 1 else "")
+    return ScanError(f"{path}: {what}; the scan itself has not been fetched", f"fetch it: `{fetch}`, then run again")
+
+
+def bad_name(path: Path | str) -> ScanError:
+    return ScanError(
+        f"{legible(path)}: a name that is not UTF-8, so no table and no result can hold it",
+        "rename it (`ls -b` shows its bytes; `convmv -f latin1 -t utf8 --notest -r FOLDER` renames all in a folder)",
+    )
 
 
 def not_mgh(path: Path | str) -> ScanError:
@@ -114,6 +153,14 @@ def overflow(path: Path | str) -> ScanError:
     )
 
 
+def uni(path: Path | str) -> ScanError:
+    return ScanError(
+        f"{path}: an MP2RAGE image (UNI) whose air is noise as bright as the head, in which no brain can be found",
+        "give the scanner's denoised one (UNI-DEN), or mask the air with the second inversion image: "
+        "`fslmaths INV2 -thrp 15 -bin -mul UNI OUT`, and give OUT",
+    )
+
+
 def wrapped(path: Path | str) -> ScanError:
     return ScanError(
         f"{path}: integer overflow, values jump between -32768 and 32767",
@@ -149,87 +196,4 @@ def too_small(path: Path | str, shape: tuple[int, ...], extent_mm: tuple[float, 
     return ScanError(
         f"{path}: shape {shape} covers only {shown} mm, too little for a head",
         "give the full 3D T1 scan, not a localiser or a slab",
-    )
-
-
-def no_dicom(path: Path | str) -> ScanError:
-    return ScanError(
-        f"{path}: no DICOM images directly in this folder", "give the folder that holds the files of one series"
-    )
-
-
-def damaged_dicom(path: Path | str) -> ScanError:
-    return ScanError(f"{path}: no readable DICOM header", "copy the file again, or remove it if it is no image")
-
-
-def single_dicom(path: Path | str) -> ScanError:
-    return ScanError(f"{path}: one DICOM slice", "give the folder that holds all slices of the series")
-
-
-def several_patients(path: Path | str, count: int) -> ScanError:
-    return ScanError(f"{path}: DICOM files of {count} patients", "put each patient's files into a folder of their own")
-
-
-def several_series(path: Path | str, listing: str) -> ScanError:
-    first = listing.split(" ")[0]
-    return ScanError(
-        f"{path}: several DICOM series: {listing}",
-        f"choose the T1 scan by the word it is listed under, such as `--series {first}`",
-    )
-
-
-def no_such_series(path: Path | str, selector: str, listing: str) -> ScanError:
-    first = listing.split(" ")[0]
-    return ScanError(
-        f"{path}: no DICOM series {selector}; there are: {listing}",
-        f"choose by the word a series is listed under, such as `--series {first}`",
-    )
-
-
-def same_series_number(path: Path | str, number: str, listing: str) -> ScanError:
-    return ScanError(
-        f"{path}: more than one DICOM series has the number {number}: {listing}",
-        f"choose one by the word it is listed under, such as `--series {listing.split(' ')[0]}`",
-    )
-
-
-def not_mr(path: Path | str, modality: str) -> ScanError:
-    return ScanError(f"{path}: the DICOM modality is {modality}, not MR", "adclip reads T1-weighted MRI only")
-
-
-def few_slices(path: Path | str, count: int) -> ScanError:
-    return ScanError(
-        f"{path}: the DICOM series has only {count} slice{'s' * (count != 1)}, like a localiser",
-        "give the folder of the full 3D T1 series",
-    )
-
-
-def mixed_slices(path: Path | str, what: str) -> ScanError:
-    return ScanError(
-        f"{path}: the DICOM slices differ in their {what}",
-        "give the folder of one 3D series; localisers and reformatted images do not belong to it",
-    )
-
-
-def no_position(path: Path | str) -> ScanError:
-    return ScanError(f"{path}: DICOM slices without position, orientation or pixel size", "export the original series")
-
-
-def repeated_slices(path: Path | str, count: int) -> ScanError:
-    return ScanError(
-        f"{path}: {count} DICOM slices lie where another one lies (copies, echoes or repetitions)",
-        "keep one file for each position",
-    )
-
-
-def missing_slices(path: Path | str, count: int) -> ScanError:
-    return ScanError(
-        f"{path}: {count} DICOM slice{'s' * (count != 1)} missing in between", "export the series again, complete"
-    )
-
-
-def uneven_slices(path: Path | str, low: float, high: float) -> ScanError:
-    return ScanError(
-        f"{path}: DICOM slices are unevenly spaced ({low:.2f} to {high:.2f} mm)",
-        "export the series again, complete; resampled or mixed slices do not make a volume",
     )

@@ -10,6 +10,7 @@ import numpy as np
 
 from adclip.domain import FloatArray
 from adclip.imaging.formats import errors
+from adclip.imaging.formats.content import describe
 from adclip.imaging.formats.geometry import choose_affine, with_facts
 from adclip.imaging.formats.stored import StoredImage, check_dtype, check_shape
 
@@ -38,6 +39,8 @@ def parse_mgh(path: Path, head: bytes, orientation: str | None = None) -> Stored
     Where `goodRASFlag` is 0, FreeSurfer takes voxels of 1 mm and coronal slices (LIA). adclip takes the 1 mm, as the
     sizes in such a header mean nothing, and lets the user say the orientation.
     """
+    if known := describe(head):
+        raise errors.another_content(path, *known)
     if len(head) < HEAD_BYTES:
         raise errors.not_mgh(path)
     numbers = struct.unpack_from(_LAYOUT, head)

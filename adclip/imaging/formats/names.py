@@ -8,6 +8,8 @@ from pathlib import Path
 from adclip.errors import AdclipError, ScanError
 from adclip.imaging import errors as imaging_errors
 from adclip.imaging.formats import errors
+from adclip.imaging.formats.content import ANNEX, is_annex_link, is_dicom_content
+from adclip.runtime.paths import is_utf8
 
 NIFTI = (".nii", ".nii.gz")
 PAIR = (".hdr", ".img", ".hdr.gz", ".img.gz")
@@ -15,7 +17,13 @@ MGH = (".mgh", ".mgz", ".mgh.gz")
 DICOM = (".dcm", ".ima", ".dicom")
 
 _NOT_DICOM = frozenset({"dicomdir", "version", "readme", "lockfile"})
-_MAGIC_AT = 128  # DICOM PS3.10, 7.1: 128 bytes of preamble, then "DICM"
+# No scanner names its files so, and folders of research data hold thousands of them: they are not opened.
+_OTHER_ENDINGS = frozenset({
+    ".json", ".tsv", ".csv", ".txt", ".xml", ".html", ".md", ".pdf", ".png", ".jpg", ".jpeg", ".gif", ".svg", ".tif", ".tiff",
+    ".xlsx", ".xls", ".docx", ".gz", ".zip", ".tar", ".bz2", ".xz", ".7z", ".mat", ".m", ".py", ".sh", ".r", ".log", ".bval",
+    ".bvec", ".h5", ".npy", ".npz", ".pkl", ".stats", ".label", ".annot", ".gii", ".lta", ".xfm", ".yaml", ".yml", ".toml",
+})  # fmt: skip
+_LOOKED_AT = 256  # bytes
 
 
 def format_of(name: str) -> str | None:
@@ -33,8 +41,11 @@ def kind_of(path: Path) -> str:
     Raises
     ------
     ScanError
-        If there is nothing, nothing that may be looked at, an empty file, or no scan by its name.
+        If there is nothing, a pointer in its place, nothing that may be looked at, a name that is not UTF-8, an empty file,
+        or no scan by its name.
     """
+    if not is_utf8(path):
+        raise errors.bad_name(path)
     try:
         return _kind_of(path)
     except AdclipError:
@@ -75,28 +86,30 @@ def pair_of(path: Path) -> tuple[Path, Path]:
     return (path, partner) if ending.lower() == "hdr" else (partner, path)
 
 
-def has_dicom_magic(path: Path) -> bool:
-    """Tell whether a file carries DICOM's magic word; False where it may not be read."""
+def begins_as_dicom(path: Path) -> bool:
+    """Tell whether a file begins as DICOM does, see `content.is_dicom_content`; False where it may not be read."""
     try:
         with path.open("rb") as stream:
-            return stream.read(_MAGIC_AT + 4)[_MAGIC_AT:] == b"DICM"
+            return is_dicom_content(stream.read(_LOOKED_AT), may_be_voxels=format_of(path.name) == "pair")
     except OSError:
         return False
 
 
 def may_be_dicom(name: str) -> bool:
-    """Tell whether a file of this name is worth a look: a DICOM ending, none at all, or the digits of a UID."""
+    """Tell whether a file of this name is worth a look: any that does not say by its ending that it is something else."""
     if name.startswith(".") or name.lower() in _NOT_DICOM:
         return False
-    ending = Path(name).suffix.lower()
-    return ending in DICOM or ending == "" or ending[1:].isdigit()
+    return format_of(name) in (None, "dicom", "pair") and Path(name).suffix.lower() not in _OTHER_ENDINGS
 
 
 def is_dicom(path: Path) -> bool:
-    """Tell whether a file is DICOM: by its name where that says so, else by its magic word."""
-    if not may_be_dicom(path.name) or not path.is_file():
+    """Tell whether a file is DICOM: by its name where that says so, else by its first bytes.
+
+    A link into git-annex's store whose content is not there counts by its name, so that whoever reads it can say so.
+    """
+    if not may_be_dicom(path.name) or not (path.is_file() or is_annex_link(path)):
         return False
-    return path.suffix.lower() in DICOM or has_dicom_magic(path)
+    return path.suffix.lower() in DICOM or begins_as_dicom(path)
 
 
 def _kind_of(path: Path) -> str:
@@ -105,9 +118,11 @@ def _kind_of(path: Path) -> str:
         if kind not in (None, "dicom"):
             raise errors.is_folder(path)
         return "dicom"
+    if is_annex_link(path):
+        raise errors.pointer(path, ANNEX)
     if not path.exists():
         raise ScanError.missing(path)
-    if kind is None and is_dicom(path):
+    if kind in (None, "pair") and is_dicom(path):
         kind = "dicom"
     if kind is None:
         raise errors.unknown_kind(path)

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from adclip.domain import FloatArray
+from adclip.errors import ScanError
 from adclip.imaging.formats import errors
+from adclip.imaging.formats.content import NIFTI, describe
 from adclip.imaging.formats.geometry import Geometry, choose_affine, with_facts
 from adclip.imaging.formats.names import pair_of
 from adclip.imaging.formats.stored import StoredImage, check_dtype, check_scaling, check_shape
@@ -30,7 +32,7 @@ def parse_single(path: Path, head: bytes, orientation: str | None = None) -> Sto
     """
     kind, magic = _find_kind(head)
     if kind is None or magic[:3] not in (b"n+1", b"n+2"):
-        raise errors.not_nifti(path)
+        raise _say_what_it_is(path, head)
     return _parse(path, path, head, kind, kind, orientation)
 
 
@@ -53,7 +55,27 @@ def parse_pair(path: Path, orientation: str | None = None) -> StoredImage:
         return _parse(path, voxel_path, head, kind, f"{kind} pair", orientation)
     if len(head) >= 348 and 348 in _first_number(head):
         return _parse_analyze(path, voxel_path, head, orientation)
-    raise errors.not_nifti(header_path)
+    raise _say_what_it_is(header_path, head)
+
+
+def _say_what_it_is(path: Path, head: bytes) -> ScanError:
+    """Return the error of a file that does not begin as a NIfTI file does: a damaged header is told from something else."""
+    kind, magic = _find_kind(head)
+    if kind is not None and magic[:3] in (b"ni1", b"ni2"):
+        return errors.header_of_pair(path)
+    known = describe(head)
+    if known is not None and known[0] != NIFTI:
+        return errors.another_content(path, *known)
+    if len(head) < 348:
+        return errors.damaged_header(path, f"the file ends after {len(head)} of its 348 bytes")
+    if known is not None:
+        first = struct.unpack("<i", head[:4])[0]
+        return errors.damaged_header(
+            path, f"it begins with the number {first}, where its length of 348 or 540 should be"
+        )
+    if kind is not None:
+        return errors.damaged_header(path, "the word `n+1` is missing by which NIfTI is known")
+    return errors.not_nifti(path)
 
 
 def _first_number(head: bytes) -> set[int]:
@@ -79,11 +101,11 @@ def _parse(
         else:
             header = nibabel.Nifti2Header.from_fileobj(io.BytesIO(head), check=False)
     except (HeaderDataError, ValueError):
-        raise errors.not_nifti(path) from None
+        raise errors.damaged_header(path, "it cannot be parsed") from None
     shape, dtype = _shape_and_dtype(path, header)
     offset = header["vox_offset"]
     if not np.isfinite(offset) or not 0 <= offset <= VOXEL_CAP:
-        raise errors.not_nifti(path)
+        raise errors.damaged_header(path, f"it lets the voxels begin at byte {offset:g}")
     single = voxel_path == path and format_name == kind
     slope, intercept = check_scaling(float(header["scl_slope"]), float(header["scl_inter"]))
     candidates: dict[str, FloatArray | None] = {}
@@ -120,11 +142,11 @@ def _parse_analyze(path: Path, voxel_path: Path, head: bytes, orientation: str |
     try:
         header = Spm99AnalyzeHeader.from_fileobj(io.BytesIO(head[:348]), check=False)
     except (HeaderDataError, ValueError):
-        raise errors.not_nifti(path) from None
+        raise errors.damaged_header(path, "it cannot be parsed") from None
     shape, dtype = _shape_and_dtype(path, header)
     offset = header["vox_offset"]
     if not np.isfinite(offset) or not 0 <= offset <= VOXEL_CAP:
-        raise errors.not_nifti(path)
+        raise errors.damaged_header(path, f"it lets the voxels begin at byte {offset:g}")
     slope, _ = check_scaling(float(header["scl_slope"]), 0.0)  # SPM's use of a field that others leave 0
     geometry: Geometry = choose_affine(
         path, {}, [float(size) for size in header["pixdim"][1:4]], shape, orientation=orientation
@@ -145,12 +167,15 @@ def _shape_and_dtype(path: Path, header: Any) -> tuple[tuple[int, int, int], np.
 
     axes = int(header["dim"][0])
     if not 1 <= axes <= 7:
-        raise errors.not_nifti(path)
+        raise errors.damaged_header(path, "its number of axes is none of 1 to 7")
+    if min(lengths := [int(length) for length in header["dim"][1 : axes + 1]]) < 0:
+        raise errors.damaged_header(path, f"it says that an axis has {min(lengths)} voxels")
     shape = check_shape(path, header["dim"][1 : axes + 1])
     try:
         dtype = header.get_data_dtype()
     except (HeaderDataError, KeyError):
-        raise errors.bad_type(path, "of an unknown kind") from None
+        code = int(header["datatype"])
+        raise errors.damaged_header(path, f"its data type, number {code}, is none that exists") from None
     return shape, check_dtype(path, dtype)
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from adclip.errors import ScanError
 from adclip.imaging import errors as imaging_errors
-from adclip.imaging.formats import errors
+from adclip.imaging.formats import content, errors
 
 VOXEL_CAP = 512**3  # eight times a FreeSurfer volume of 256^3; nothing clinical is larger
 _CHUNK = 1 << 20  # a decompressed chunk that stays in the processor's cache
@@ -103,7 +103,7 @@ def open_source(path: Path) -> Iterator[SourceStream]:
     Raises
     ------
     ScanError
-        If the file is missing, empty, not readable, not gzip in spite of its name, or damaged.
+        If the file is missing, empty, a pointer, not readable, not gzip in spite of its name, or damaged.
     """
     try:
         opened = path.open("rb")
@@ -115,9 +115,14 @@ def open_source(path: Path) -> Iterator[SourceStream]:
         size = path.stat().st_size
         if size == 0:
             raise errors.empty_file(path)
-        zipped = raw.read(2) == b"\x1f\x8b"
+        head = raw.read(content.HEAD_BYTES)
         raw.seek(0)
+        if owner := content.pointer_in(head):
+            raise errors.pointer(path, owner)
+        zipped = head[:2] == b"\x1f\x8b"
         if not zipped and path.suffix.lower() in (".gz", ".mgz"):
+            if (known := content.describe(head)) and known[0] != content.NIFTI:
+                raise errors.another_content(path, *known)
             raise errors.not_gzip(path)
         try:
             yield SourceStream(path, _open_gzip(raw), None) if zipped else SourceStream(path, raw, size)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from adclip.domain import FloatArray
 from adclip.imaging.formats import errors as formats_errors
+from adclip.imaging.formats.mp2rage import is_uni
 
 CT_AIR = -200.0  # Hounsfield units: air is -1000, fat -100; T1 magnitudes have no large negatives
 CT_AIR_SHARE = 0.1
@@ -102,7 +103,7 @@ def _check_texture(path: Path, values: FloatArray, sample: FloatArray) -> None:
     if len(distinct) < FEWEST_VALUES or max(flat) > FLAT_SHARE:
         raise formats_errors.label_map(path, len(distinct))
     if max(correlation) < LEAST_CORRELATION:
-        raise formats_errors.noise(path)
+        raise formats_errors.uni(path) if is_uni(values) else formats_errors.noise(path)
 
 
 def _is_mask(values: FloatArray) -> bool:

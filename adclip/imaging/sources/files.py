@@ -18,7 +18,6 @@ from numpy.typing import DTypeLike, NDArray
 
 from adclip.domain import FloatArray, ReadOptions, SourceGrid, Volume
 from adclip.errors import ScanError
-from adclip.imaging import errors
 from adclip.imaging.formats import mgh, nifti
 from adclip.imaging.formats.geometry import parse_orientation
 from adclip.imaging.formats.names import kind_of, pair_of
@@ -238,16 +237,12 @@ def _read_file(path: Path, kind: str, options: ReadOptions) -> tuple[StoredImage
 
 
 def _read_dicom(path: Path, options: ReadOptions) -> Volume:
-    from adclip.imaging.formats.convert import check_agreement, converted
+    from adclip.imaging.formats.convert import convert_series
     from adclip.imaging.formats.dicom import read_series
+    from adclip.imaging.formats.pixels import read_pixels, reads_here
 
     series = read_series(path, options.series)
-    with converted(path, series) as file:
-        try:
-            image, stored, _ = _read_file(file, "nifti", _DEFAULT)
-        except ScanError:  # its words name the temporary file
-            raise errors.conversion_failed(path, "dcm2niix made no usable 3D image of it") from None
-    check_agreement(path, series, image.geometry.affine, image.shape)
+    image, stored = read_pixels(path, series) if reads_here(path, series) else convert_series(path, series)
     flags = list(series.geometry.flags)
     if options.orientation is not None:
         flags.append("orientation_option_ignored")

@@ -14,10 +14,11 @@ from adclip.errors import InputError
 from adclip.imaging import errors as imaging_errors
 from adclip.imaging.formats.names import format_of, pair_of, strip_ending
 from adclip.imaging.sources import errors
-from adclip.imaging.sources.folders import choose_runs, is_freesurfer, list_scans
+from adclip.imaging.sources.folders import is_freesurfer, list_scans
 from adclip.imaging.sources.item import NamedScan, absolute, clean_id, name_scan
 from adclip.imaging.sources.name_pattern import FLAG, compile_pattern, read_pattern
 from adclip.imaging.sources.ours import PREPROC_SUFFIX, is_our_dataset
+from adclip.imaging.sources.runs import Choice, choose_runs
 from adclip.imaging.sources.scan_list import read_list
 from adclip.runtime.paths import is_folder
 
@@ -25,6 +26,7 @@ RUN_CHOSEN = "run_chosen"
 
 LISTS = (".csv", ".tsv")
 _SHOWN = 3  # names in a note; the count stands before them
+_PEOPLE_SHOWN = 20  # people are named: nobody should miss them unseen
 
 
 def find_scans(inputs: tuple[Path, ...], name_pattern: str | None = None) -> list[ScanItem]:
@@ -62,7 +64,7 @@ def find_scans(inputs: tuple[Path, ...], name_pattern: str | None = None) -> lis
     the file, the DICOM folder or the FreeSurfer subject; where plain names repeat (`anna/T1.nii.gz`, `bert/T1.nii.gz`) the folder's name is put in front.
     Ids of tables and of BIDS names, by which tables are joined, are taken as they are; only what no output's name may
     hold (`+`, say) becomes `-`, and the item says so. Of several T1w files of one session that a folder
-    holds side by side one is chosen (`folders.choose_runs`) and the item says so; files named by the user are never
+    holds side by side one is chosen (`runs.choose_runs`) and the item says so; files named by the user are never
     dropped, so two of one session are an error.
     In a BIDS dataset only `*_T1w` is listed, in an adclip derivatives folder only adclip's preprocessed scans, of a
     FreeSurfer subject only its whole head, and in no folder a file whose name ends with mask, segmentation or another
@@ -122,7 +124,8 @@ def _in_folder(folder: Path, pattern: re.Pattern[str] | None) -> list[NamedScan]
         raise imaging_errors.unreadable(folder) from None
     is_own_dataset, unfinished = is_our_dataset(folder), []
     result = []
-    for path, other_runs in choose_runs(listing.scans).items():
+    for choice in choose_runs(listing.scans):
+        path = choice.path
         named = name_scan(path, root=folder, pattern=pattern)
         if is_own_dataset and not named.item.preprocessed:
             if path.name.endswith(PREPROC_SUFFIX):
@@ -133,17 +136,33 @@ def _in_folder(folder: Path, pattern: re.Pattern[str] | None) -> list[NamedScan]
             if path.name == "T1.mgz":
                 note += ", whose intensities FreeSurfer has normalised"
             named = _noted(named, note)
-        elif other_runs:
-            note = (
-                f"{named.item.stem}: {len(other_runs) + 1} T1w files, reading {path.name}; name another one to use it"
-            )
-            named = _noted(replace(named, item=replace(named.item, flags=(RUN_CHOSEN,))), note)
+        elif choice.others:
+            named = _chosen(named, choice)
         result.append(named)
     skipped = {**listing.skipped, "unfinished, or of a scan that was refused later": unfinished}
     notes = [_say_skipped(folder, why, paths) for why, paths in skipped.items() if paths]
+    if listing.without_t1w:
+        notes.append(_say_without_t1w(listing.without_t1w))
     if not result:
         raise errors.only_left_out(folder, "; ".join(notes)) if notes else errors.no_scans(folder)
     return [_noted(result[0], *notes), *result[1:]]
+
+
+def _chosen(named: NamedScan, choice: Choice) -> NamedScan:
+    """Return a scan that was one of several, with the others to fall back on, and a note that says why it was taken."""
+    count = len(choice.others) + 1
+    note = f"{named.item.stem}: {count} T1w files, reading {choice.path.name} ({choice.reason}); name another one to use it"
+    item = replace(named.item, flags=(*named.item.flags, RUN_CHOSEN), others=choice.others)
+    return _noted(replace(named, item=item), note)
+
+
+def _say_without_t1w(people: dict[str, list[str]]) -> str:
+    listed = [f"{who} ({', '.join(kinds)})" for who, kinds in people.items()]
+    more = f" and {len(listed) - _PEOPLE_SHOWN} more" if len(listed) > _PEOPLE_SHOWN else ""
+    return (
+        f"left out, as they have no T1w scan: {', '.join(listed[:_PEOPLE_SHOWN])}{more}; an image computed as T1w "
+        "can be named itself"
+    )
 
 
 def _noted(named: NamedScan, *notes: str) -> NamedScan:

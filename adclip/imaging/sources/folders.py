@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from adclip.imaging.formats.names import NIFTI, format_of, is_dicom, pair_of, strip_ending
@@ -23,21 +22,36 @@ _DERIVED = frozenset({
     "mask", "brainmask", "seg", "dseg", "probseg", "label", "labels", "labelmap", "aseg",
     "aparc", "dlmuse", "muse", "synthseg", "parc", "wmparc", "xfm", "warp", "heatmap",
     "bold", "sbref", "dwi", "t2w", "flair", "pdw", "t2star", "t2starw", "epi", "swi", "asl", "m0scan",
-    "angio", "fieldmap", "phasediff", "magnitude1", "magnitude2", "t1map", "t2map",
+    "angio", "fieldmap", "phasediff", "magnitude1", "magnitude2", "t1map", "t2map", "unit1",
+})
+# Suffixes of BIDS for images of a head that are neither T1w nor named above; in other names these words may mean anything.
+_BIDS_OTHERS = frozenset({
+    "mp2rage", "irt1", "vfa", "megre", "mese", "mpm", "mts", "mtr", "inplanet1", "inplanet2", "pdt2", "defacemask", "r1map", "r2map",
+    "r2starmap", "t2starmap", "pdmap", "mtsat", "mtrmap", "chimap", "s0map", "m0map", "tb1map", "rb1map", "tb1tfl", "tb1rfm", "tb1epi",
 })
 # fmt: on
+# What a T1w image can be computed from, or what is computed in its place: whose person is named where there is no T1w.
+_T1_FAMILY = re.compile(r"_(UNIT1|T1map|R1map|MP2RAGE|IRT1|VFA|MPM|MTS)\.nii(\.gz)?$")
+# One of the two images that MP2RAGE is made of, in BIDS' way, in that of older converters (`acq-INV1_T1w`), or as a last word.
+_INVERSION = re.compile(
+    r"(^|_)(inv-[12]|(acq|rec|desc)-[^_]*inv-?[12])(?![0-9])|(^|[._-])inv[._-]?[12]$", re.IGNORECASE
+)
 _NOT_RAW = frozenset({"derivatives", "sourcedata", "code"})  # BIDS folders that hold no raw scans
 _NOT_PEOPLE = re.compile(r"fsaverage|lost\+found$")  # FreeSurfer's average brains; what a file system check saves
-_T1W = re.compile(r"_T1w\.nii(\.gz)?$")
+T1W = re.compile(r"_T1w\.nii(\.gz)?$")
 _ENTITY = re.compile(r"(sub|ses|acq|run|task|rec)-")  # `sub-muse` is a person
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What lies in a folder: scans by name, and files that look like scans and were left out, by reason."""
+    """What lies in a folder: scans by name, and files that look like scans and were left out, by reason.
+
+    `without_t1w` holds who has images of the T1 family and none that is T1w: `sub-X[_ses-Y]` -> what there is.
+    """
 
     scans: list[Path]
     skipped: dict[str, list[Path]]
+    without_t1w: dict[str, list[str]] = field(default_factory=dict)
 
 
 def list_scans(folder: Path) -> Listing:
@@ -67,54 +81,28 @@ def list_scans(folder: Path) -> Listing:
         return Listing([path for path in _walk(folder, frozenset(), set()) if path.name.lower().endswith(NIFTI)], {})
     if (folder / "dataset_description.json").is_file() or any(folder.glob("sub-*/")):
         paths = list(_walk(folder, _NOT_RAW, set()))
-        named = [path for path in paths if _T1W.search(path.name)]
+        named = [path for path in paths if _is_t1w(path)]
         if named:
-            without_bids_name = [path for path in paths if not _T1W.search(path.name) and not _is_bids(path)]
+            without_bids_name = [path for path in paths if not T1W.search(path.name) and not _is_bids(path)]
             return Listing(
-                named, {"without BIDS names": [path for path in without_bids_name if not _is_derived(path.name)]}
+                named,
+                {"without BIDS names": [path for path in without_bids_name if not _is_derived(path.name)]},
+                _find_without_t1w(paths),
             )
     paths = list(_walk(folder, frozenset(), set()))
-    if any(_is_bids(path) and _T1W.search(path.name) for path in paths):
-        paths = [path for path in paths if not _is_bids(path) or _T1W.search(path.name)]
-    derived = [path for path in paths if _is_derived(path.name)]
+    without_t1w = _find_without_t1w(paths)
+    if any(_is_bids(path) and _is_t1w(path) for path in paths):
+        paths = [path for path in paths if not _is_bids(path) or _is_t1w(path)]
+    spoken_of = [path for path in paths if without_t1w and _of_t1_family(path) is not None]
+    derived = [path for path in paths if _is_derived(path.name) and path not in spoken_of]
     scans = [path for path in paths if not _is_derived(path.name)]
-    return Listing(scans, {"named as masks, maps or other contrasts": derived})
+    return Listing(scans, {"named as masks, maps or other contrasts": derived}, without_t1w)
 
 
 def holds_raw(folder: Path) -> bool:
     """Tell whether a derivatives dataset that adclip made holds scans that it did not make."""
     scans = _walk(folder, frozenset(), set())
     return any(not path.name.endswith(PREPROC_SUFFIX) and not _is_derived(path.name) for path in scans)
-
-
-def choose_runs(paths: list[Path]) -> dict[Path, tuple[Path, ...]]:
-    """Choose one of several BIDS T1w files of a subject and session that lie side by side.
-
-    Parameters
-    ----------
-    paths : list of Path
-        Scans of a folder; those without a BIDS name are kept as they are.
-
-    Returns
-    -------
-    dict
-        Chosen path to the paths it was preferred to, in the order given.
-
-    Notes
-    -----
-    First without `rec-`, `ce-`, `desc-`, `space-` and `part-phase`; of these the first `acq-`, none before any; of
-    these the lowest `run-`, none before any; numbers count as numbers.
-    """
-    groups: dict[tuple[Path, str, str], list[Path]] = defaultdict(list)
-    for path in paths:
-        match = BIDS_NAME.match(path.name) if _T1W.search(path.name) else None
-        key = (path.parent, match["sub"], match["ses"] or "") if match else (path, "", "")
-        groups[key].append(path)
-    chosen = {}
-    for group in groups.values():
-        first, *other_runs = sorted(group, key=_preference)
-        chosen[first] = tuple(other_runs)
-    return chosen
 
 
 def freesurfer_image(folder: Path) -> Path | None:
@@ -148,7 +136,7 @@ def _walk(folder: Path, skip: frozenset[str], visited: set[tuple[int, int]]) -> 
         yield folder
     for path in entries:
         if not path.is_dir():
-            if format_of(path.name) in ("nifti", "mgh") or _is_first_of_pair(path):
+            if format_of(path.name) in ("nifti", "mgh") or (_is_first_of_pair(path) and not is_dicom(path)):
                 yield path
         elif path.name not in skip and not _NOT_PEOPLE.match(path.name) and not is_our_dataset(path):
             image = freesurfer_image(path)
@@ -173,20 +161,50 @@ def _is_bids(path: Path) -> bool:
     return BIDS_NAME.match(path.name) is not None and format_of(path.name) == "nifti"
 
 
+def _is_t1w(path: Path) -> bool:
+    return T1W.search(path.name) is not None and not _is_inversion(path.name)
+
+
+def _is_inversion(name: str) -> bool:
+    return _INVERSION.search(re.sub(r"(sub|ses)-[^_]+_?", "", strip_ending(name))) is not None
+
+
+def _of_t1_family(path: Path) -> str | None:
+    """Return what a file with a BIDS name is beside T1w; None for others."""
+    if not _is_bids(path):
+        return None
+    if _is_inversion(path.name):
+        return "inversion images"
+    match = _T1_FAMILY.search(path.name)
+    return match[1] if match else None
+
+
+def _find_without_t1w(paths: list[Path]) -> dict[str, list[str]]:
+    """Return subjects and sessions that have images of the T1 family and no T1w, with what they have."""
+    kinds: dict[str, set[str]] = {}
+    with_t1w = set()
+    for path in paths:
+        if (match := BIDS_NAME.match(path.name)) is None:
+            continue
+        who = match[0].rstrip("_")
+        if _is_t1w(path):
+            with_t1w.add(who)
+        elif kind := _of_t1_family(path):
+            kinds.setdefault(who, set()).add(kind)
+    return {who: sorted(kinds[who]) for who in sorted(kinds) if who not in with_t1w}
+
+
+def entities_of(name: str) -> dict[str, str]:
+    """Return the entities of a BIDS name: `sub-01_acq-a_T1w.nii` gives `sub` and `acq`."""
+    return dict(re.findall(r"(?:^|_)([A-Za-z]+)-([^_.]+)", name))
+
+
 def _is_derived(name: str) -> bool:
     """Tell by the last word of a name: `anna_mask`, `aparc+aseg`, `x-seg`, but neither `muse_01_T1` nor `sub-muse`."""
+    if _is_inversion(name) or is_other_contrast(name):
+        return True
     name_parts = re.findall(r"[a-z0-9-]+", strip_ending(name).lower())
     last = name_parts[-1].strip("-") if name_parts else ""
-    return is_other_contrast(name) or (not _ENTITY.match(last) and last.rpartition("-")[2] in _DERIVED)
-
-
-def _preference(path: Path) -> tuple[object, ...]:
-    entities = dict(re.findall(r"(?:^|_)([A-Za-z]+)-([^_.]+)", path.name))
-    unusual = sum(name in entities for name in ("rec", "ce", "desc", "space")) + (entities.get("part") == "phase")
-    return (unusual, _natural(entities.get("acq", "")), _natural(entities.get("run", "")), _natural(path.name))
-
-
-def _natural(text: str) -> list[tuple[int, int, str]]:
-    """Sort key in which run-2 comes before run-10."""
-    parts = [part for part in re.split(r"(\d+)", text) if part]
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
+    if _ENTITY.match(last):
+        return False
+    return last.rpartition("-")[2] in _DERIVED or (BIDS_NAME.match(name) is not None and last in _BIDS_OTHERS)

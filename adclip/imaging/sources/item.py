@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adclip.domain import ScanItem
+from adclip.imaging.formats.contrast import CONTRAST_AGENT
 from adclip.imaging.formats.names import strip_ending
+from adclip.imaging.sources.agents import has_contrast_agent
 from adclip.imaging.sources.archives import read_archive
 from adclip.imaging.sources.folders import BIDS_NAME, is_freesurfer
 from adclip.imaging.sources.name_pattern import read_pattern
@@ -77,9 +79,9 @@ def name_scan(
     if counts and not folders and clean != (subject_id, session_id or None):
         was, now = ("/".join(filter(None, ids)) for ids in ((subject_id, session_id), clean))
         notes = [f"`{was}` goes by `{now}` here: ids may use only letters, digits, `.`, `_`, `-`, up to 64"]
-    return NamedScan(
-        ScanItem(path, *clean, preprocessed=sidecar is not None, notes=tuple(notes)), folders, archived is not None
-    )
+    flags = (CONTRAST_AGENT,) if sidecar is None and has_contrast_agent(path) else ()
+    item = ScanItem(path, *clean, preprocessed=sidecar is not None, flags=flags, notes=tuple(notes))
+    return NamedScan(item, folders, archived is not None)
 
 
 def _from_folder(folder: Path, root: Path | None) -> tuple[str, str | None, tuple[str, ...]]:

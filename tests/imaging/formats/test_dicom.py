@@ -16,7 +16,7 @@ from pydicom.uid import RLELossless
 
 from adclip.domain import ReadOptions, Volume
 from adclip.errors import ScanError
-from adclip.imaging.formats import convert
+from adclip.imaging.formats import convert, pixels
 from adclip.imaging.sources.files import check_scan, read_volume, scan_sha256
 
 
@@ -181,10 +181,13 @@ def test_one_slice_by_name_asks_for_its_folder(tmp_path: Path) -> None:
     assert "folder" in caught.value.remedy
 
 
-def test_what_dicom_files_lack_is_told_by_the_conversion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_conversion_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_series(tmp_path / "scan", change=no_pixels)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    with pytest.raises(ScanError, match="could not be converted"):
+    monkeypatch.setattr(pixels, "LOSSLESS", frozenset())  # so that dcm2niix is asked
+    with pytest.raises(
+        ScanError, match=r"IM\d+\.dcm: the pixels cannot be decoded .* and those of at least \d+ more files"
+    ):
         read_volume(tmp_path / "scan")
     monkeypatch.setattr(convert, "TIMEOUT_S", 0.0)
     with pytest.raises(ScanError, match="took longer"):
@@ -192,11 +195,15 @@ def test_what_dicom_files_lack_is_told_by_the_conversion(tmp_path: Path, monkeyp
     assert [path.name for path in tmp_path.iterdir()] == ["scan"]  # nothing private is left behind
 
 
-def test_a_slice_cut_short_is_noticed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("of_dcm2niix", [False, True])
+def test_a_slice_cut_short_is_noticed(of_dcm2niix: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = write_series(tmp_path / "scan")[15]
     file.write_bytes(file.read_bytes()[:-4])
-    with pytest.raises(ScanError, match="could not be converted"):
+    if of_dcm2niix:
+        monkeypatch.setattr(pixels, "LOSSLESS", frozenset())
+    with pytest.raises(ScanError, match="cut short") as caught:
         read_volume(tmp_path / "scan")
+    assert caught.value.problem.startswith(f"{file}: ")
 
 
 def test_a_volume_put_elsewhere_by_the_conversion_is_refused(tmp_path: Path) -> None:

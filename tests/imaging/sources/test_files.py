@@ -121,9 +121,9 @@ def test_wrong_files_are_told_apart(tmp_path: Path) -> None:
     flipped[len(good) // 2] ^= 1
     cases = {
         "empty.nii.gz": (b"", "is empty"),
-        "text.nii.gz": (b"hello there\n" * 100, "not gzip"),
-        "text.nii": (b"hello there\n" * 100, "no NIfTI header"),
-        "short.nii": (b"hi", "no NIfTI header"),
+        "text.nii.gz": (b"hello there\n" * 100, "this is a text file"),
+        "text.nii": (b"hello there\n" * 100, "this is a text file"),
+        "short.nii": (b"hi", "ends after 2 of its 348 bytes"),
         "cut.nii.gz": (good[: len(good) // 2], "ends too early"),
         "tail.nii.gz": (good[:-4], "ends too early"),
         "flip.nii.gz": (bytes(flipped), "damaged"),
@@ -131,9 +131,10 @@ def test_wrong_files_are_told_apart(tmp_path: Path) -> None:
         "garbage.nii.gz": (good + b"garbage", "other bytes follow"),
         "bomb.nii.gz": (good + BOMB, "far more data"),
         "cut.nii": (gzip.decompress(good)[:-1000], "promises"),
-        "zip.nii.gz": (gzip.compress(b"not an image" * 100), "no NIfTI header"),
+        "zip.nii.gz": (gzip.compress(b"not an image" * 100), "this is a text file"),
         "scan.mgz": (b"x", "not gzip"),
-        "scan.mgh": (b"x" * 400, "no MGH header"),
+        "scan.mgh": (b"x" * 400, "this is a text file"),
+        "bytes.mgh": (bytes(range(1, 200)) * 2, "no MGH header"),
         "scan.hdr": (b"x" * 400, "one file of a pair"),
         "scan.png": (b"x", "not the name of a scan"),
     }
