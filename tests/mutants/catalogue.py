@@ -513,8 +513,8 @@ CLINICAL = (
     Mutant(
         "contradiction_between_tables_settled_in_silence",
         "adclip/clinical/tables/joined.py",
-        "            elif own_values[column] != value:\n",
-        "            elif False:\n",
+        "elif own_values[column] != value and not (",
+        "elif False and not (",
         ("tests/clinical/tables/test_join.py",),
     ),
     Mutant(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import nibabel as nib
@@ -14,8 +13,6 @@ from adclip.errors import ScanError
 from adclip.imaging.formats.mp2rage import is_uni
 from adclip.imaging.formats.values import to_float
 from adclip.imaging.sources.files import read_volume
-
-DATA = os.environ.get("ADCLIP_TEST_DATA", "")
 
 
 def uniform_image(head: np.ndarray, inside: np.ndarray, seed: int = 0) -> np.ndarray:
@@ -70,9 +67,11 @@ def test_noise_and_common_scans_are_no_uniform_image() -> None:
     assert not any(is_uni(other.astype(np.float32)) for other in others)
 
 
-@pytest.mark.skipif(not DATA, reason="needs the real data")
-def test_of_real_heads_only_their_uniform_images_are_recognised() -> None:
-    files = [*sorted(Path(DATA, "ixi_2mm").glob("*_T1.nii.gz"))[:3], next(Path(DATA, "t1_fullres").glob("*.nii.gz"))]
+def test_of_real_heads_only_their_uniform_images_are_recognised(real_data: Path) -> None:
+    files = [
+        *sorted((real_data / "ixi_2mm").glob("*_T1.nii.gz"))[:3],
+        next((real_data / "t1_fullres").glob("*.nii.gz")),
+    ]
     for file in files:
         image = nib.load(file)
         head = to_float(np.asanyarray(image.dataobj), 1.0, 0.0)
