@@ -12,6 +12,7 @@ from adclip.cli.commands import LazyCommand
 from adclip.cli.from_settings import settings_of
 from adclip.cli.main import PROLOGUE
 from adclip.settings.schema import file_schema
+from adclip.settings.setting import fields_of, parts_of
 
 PAGE = Path(__file__).parent / "reference" / "cli.md"
 SCHEMA = PAGE.with_name("settings.schema.json")
@@ -70,7 +71,10 @@ def section(name: str) -> str:
     command = LazyCommand(name).load()
     context: Any = command.make_context(name, [], resilient_parsing=True)
     usage = f"adclip {name} " + " ".join(command.collect_usage_pieces(context))
-    rows = [row(parameter) for parameter in command.params]
+    kind = settings_of(LazyCommand(name).function())
+    groups = (kind, *parts_of(kind).values())
+    sentences = {field.name: field.setting.sentences for group in groups for field in fields_of(group)}
+    rows = [row(parameter, sentences.get(parameter.name, parameter.help)) for parameter in command.params]
     return "\n".join(
         [
             f"## adclip {name}\n",
@@ -85,12 +89,12 @@ def section(name: str) -> str:
     )
 
 
-def row(parameter: Any) -> str:
+def row(parameter: Any, meaning: str) -> str:
     """Return one line of the option table."""
     value = "" if isinstance(parameter.default, bool) else f" {parameter.metavar or kind_of(parameter)}"
     names = [*sorted(parameter.opts, key=len), *parameter.secondary_opts]
     shown = f"`{parameter.metavar}`" if parameter.param_type_name == "argument" else f"`{', '.join(names)}{value}`"
-    return f"| {cell(shown)} | {default_of(parameter)} | {cell(parameter.help or '')} |"
+    return f"| {cell(shown)} | {default_of(parameter)} | {cell(meaning)} |"
 
 
 def kind_of(parameter: Any) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import importlib
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -38,9 +40,10 @@ def test_the_tests_lie_in_folders_of_the_rooms_and_wings() -> None:
     folders = {path.parent.relative_to(tests) for path in tests.rglob("test_*.py")}
     rooms = {path.parent.relative_to(PACKAGE) for path in PACKAGE.rglob("__init__.py")}
     assert {folder.as_posix() for folder in folders - rooms if folder.parts[0] not in BESIDE_THE_ROOMS} == set()
-    assert {
-        path.name for path in tests.iterdir() if path.is_dir() and path.name != "__pycache__"
-    } <= BESIDE_THE_ROOMS | {room.parts[0] for room in rooms if room.parts}
+    top_rooms = {room.parts[0] for room in rooms if room.parts}
+    present = {path.name for path in tests.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert present <= BESIDE_THE_ROOMS | top_rooms
+    assert top_rooms <= {folder.parts[0] for folder in folders if folder.parts}
 
 
 def name_of(path: Path) -> str:
@@ -104,9 +107,50 @@ def test_a_circle_would_be_found():
     assert set(find_circle({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}})) == {"a", "b", "c"}
 
 
+ROOMS = {path.parent.name: path.parent for path in PACKAGE.glob("*/__init__.py")}
+BELONGS, BELONGS_NOT = "| Room | What belongs in it |", "| Room | Not here |"
+
+
+def rows_of(page: str, header: str) -> dict[str, str]:
+    """Return what the table under `header` says of each room."""
+    text = (PACKAGE.parent / "docs" / page).read_text(encoding="utf-8")
+    assert text.count(header) == 1
+    lines = text.partition(header)[2].lstrip("\n").partition("\n\n")[0].splitlines()[1:]
+    cells = [[cell.strip() for cell in line.strip("|").split("|", 1)] for line in lines]
+    return {name.strip("`").removesuffix("/"): said for name, said in cells if name.endswith("/`")}
+
+
+@pytest.mark.parametrize(
+    ("page", "header"), [("explanation/architecture.md", BELONGS), ("contributing.md", BELONGS_NOT)]
+)
+def test_each_room_stands_in_the_tables_of_what_belongs_where(page, header):
+    rows = rows_of(page, header)
+    assert set(rows) == set(ROOMS)
+    assert all(len(said.split()) >= 4 for said in rows.values())
+
+
 @pytest.mark.parametrize("path", [path for path in FILES if path.name == "__init__.py"], ids=name_of)
 def test_each_room_says_what_belongs_in_it(path):
-    assert (ast.get_docstring(tree_of(path)) or "").split()
+    """No two rooms may say the same."""
+    said = [(ast.get_docstring(tree_of(other)) or "").partition("\n")[0] for other in PACKAGE.rglob("__init__.py")]
+    own = (ast.get_docstring(tree_of(path)) or "").partition("\n")[0]
+    assert own.endswith(".") and len(own.split()) >= 3
+    assert said.count(own) == 1
+
+
+@pytest.mark.parametrize("room", [name for name, path in ROOMS.items() if list(path.glob("*/__init__.py"))])
+def test_the_row_of_a_room_with_wings_names_each_wing_and_each_file_beside_them(room):
+    wings = {f"{path.parent.name}/" for path in ROOMS[room].glob("*/__init__.py")}
+    files = {path.name for path in ROOMS[room].glob("*.py")} - {"__init__.py", "errors.py", "settings.py"}
+    named = set(re.findall(r"`([^`]+)`", rows_of("explanation/architecture.md", BELONGS)[room]))
+    assert wings | files <= named
+
+
+def test_only_the_command_line_is_left_out_of_the_contract_on_drawing():
+    contracts = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (drawing,) = (contract for contract in contracts if "typer" in contract.get("forbidden_modules", ()))
+    modules = {path.stem for path in PACKAGE.glob("*.py")} | set(ROOMS)
+    assert {f"adclip.{name}" for name in modules - {"__init__", "__main__", "cli"}} == set(drawing["source_modules"])
 
 
 @pytest.mark.parametrize("path", FILES, ids=name_of)

@@ -15,6 +15,8 @@ import pytest
 import adclip
 from adclip.cli.catalog import COMMANDS
 from adclip.cli.commands import LazyCommand
+from adclip.cli.from_settings import settings_of
+from adclip.settings.setting import fields_of, parts_of
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -37,6 +39,16 @@ def test_command_line_page_is_current():
     spec.loader.exec_module(module)
     assert module.PAGE.read_text(encoding="utf-8") == module.page(), "run: python docs/make_cli_page.py"
     assert module.SCHEMA.read_text(encoding="utf-8") == module.schema(), "run: python docs/make_cli_page.py"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_command_line_page_tells_unit_note_and_source_of_each_setting(name):
+    text = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
+    section = text.partition(f"\n## adclip {name}\n")[2].partition("\n## ")[0]
+    kind = settings_of(LazyCommand(name).function())
+    for group in (kind, *parts_of(kind).values()):
+        for field in fields_of(group):
+            assert f"| {field.setting.sentences} |" in section, field.name
 
 
 def test_readme_has_two_setup_lines():

@@ -112,7 +112,7 @@ def _parameter(field: Field) -> inspect.Parameter:
         default = None  # how the parser says "never given" of an option that may be repeated
     declaration: dict[str, Any] = {
         "metavar": setting.metavar or "|".join(setting.choices) or None,
-        "help": setting.help,
+        "help": setting.help_with_unit,
         "show_default": setting.show_default,
         "rich_help_panel": field.section or None,
     }

@@ -1,1 +1,1 @@
-"""What is known of people: tables, synthetic reports, splits, and the metadata baseline."""
+"""What is known of people: tables, dialects, norms, synthetic reports, which row is whose, who stands on which side. No voxels."""

@@ -21,6 +21,8 @@ from adclip.settings.shared import (
 )
 from adclip.task import ALZHEIMER, Task, read_task
 
+MODES = ("train", "candidate", "predict")
+
 
 @dataclass(frozen=True)
 class TableOptions(Settings):
@@ -76,7 +78,7 @@ class SynthesizeReportsConfig(Settings):
         show_default=False)] = None
     style: Style = DEFAULT_STYLE
     mode: Annotated[str, Setting("Label phrase of the true class, one report per class, or no label phrase.",
-        metavar="train|candidate|predict")] = "train"
+        choices=MODES)] = "train"
     task: TaskFile = None
     columns: Columns = ()
     diagnosis_policy: DiagnosisPolicy = "table"
@@ -91,8 +93,6 @@ class SynthesizeReportsConfig(Settings):
         """Refuse what no run can be made of."""
         if not self.tables:
             raise ConfigError.bad_value("TABLE", "no table is given", "name one or more metadata tables")
-        if self.mode not in ("train", "candidate", "predict"):
-            raise ConfigError.bad_value("--mode", f"`{self.mode}` is not train, candidate or predict")
         if self.out is not None and self.out.suffix not in (".jsonl", ".csv"):
             raise ConfigError.bad_value("--out", f"`{self.out.name}` does not end in .jsonl or .csv")
         if self.canonical is not None and self.canonical.suffix not in (".csv", ".tsv"):

@@ -1,1 +1,1 @@
-"""Scans: files, geometry, preprocessing, quality, simulation; knows nothing of networks or tables."""
+"""Scans: formats, sources, steps, quality, volumes, derivatives and their records. Knows no table, and no network but small ones."""

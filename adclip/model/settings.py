@@ -29,7 +29,7 @@ class PromptConfig(Settings):
     mmse_token: Annotated[bool, Setting("An extra token that learns the MMSE.")] = True
     cross_attention: Annotated[bool, Setting("Let scan and report attend to each other.")] = True
     prompts_before_cls: Annotated[bool, Setting("Text prompts before [CLS], as published, rather than behind it.",
-        source="before, [CLS] moves to position `text_prompts`; behind, the words keep the positions that BERT taught them")] = False
+        note="Before, [CLS] moves to position `text_prompts`; behind, the words keep the positions that BERT taught them.")] = False
     new_projections: Annotated[bool, Setting("Projections from random numbers, as published, rather than the base's.")] = False
     raw_scale: Annotated[bool, Setting("Multiply by the logit scale itself, as published, rather than its exponential.")] = False
     lora_rank: Annotated[int, Setting("Rank of learned updates of the image tower's attention; 0 for none.", at_least=0,

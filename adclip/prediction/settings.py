@@ -7,7 +7,17 @@ from typing import Annotated
 
 from adclip.errors import ConfigError
 from adclip.settings.setting import Setting, Settings
-from adclip.settings.shared import Device, Inputs, Model, NamePattern, Orientation, OutFolder, Overwrite, Series
+from adclip.settings.shared import (
+    Device,
+    Inputs,
+    Model,
+    NamePattern,
+    Orientation,
+    OutFolder,
+    Overwrite,
+    Series,
+    Workers,
+)
 
 VERDICTS = ("pass", "warn", "fail")
 
@@ -29,15 +39,12 @@ class PreprocessConfig(Settings):
     name_pattern: NamePattern = None
     model: Model = "builtin"
     device: Device = "auto"
-    # a script without `__main__` must not start processes unasked; a command may
-    workers: Annotated[int, Setting("Processes that share the work; 0: as many as cores and memory allow.", default_there=0)] = 1
+    workers: Workers = 1
     shard: Annotated[str | None, Setting("Only every N-th scan from the I-th on; SLURM job arrays set it.", metavar="I/N")] = None
     overwrite: Overwrite = False
 
     def check_together(self) -> None:
-        """Refuse a negative number of processes, and verdicts of another form."""
-        if self.workers < 0:
-            raise ConfigError.bad_value("--workers", f"{self.workers} is less than 0", "0 lets adclip choose")
+        """Refuse verdicts of another form."""
         for text in self.overrides:
             parse_override(text)
 

@@ -1,4 +1,4 @@
-"""Settings as JSON Schema, for editors and programs: what may stand in a settings file, with help, unit, source and limits."""
+"""Settings as JSON Schema, for editors and programs: what may stand in a settings file, with help, unit, note, source and limits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from adclip.settings.setting import Field, Settings, fields_of, parts_of
+from adclip.settings.setting import SAME, Field, Settings, fields_of, parts_of
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _NAMES = {bool: "boolean", int: "integer", float: "number", str: "string", Path: "string"}
@@ -42,15 +42,14 @@ def _of(field: Field) -> dict[str, Any]:
     value_schema: dict[str, Any] = {"type": _NAMES[field.one_kind]}
     if setting.choices:
         value_schema["enum"] = list(setting.choices)
-    if setting.at_least is not None:
-        value_schema["minimum"] = setting.at_least
+    limits = {"minimum": setting.at_least, "exclusiveMinimum": setting.above, "maximum": setting.at_most}
+    value_schema |= {keyword: limit for keyword, limit in limits.items() if limit is not None}
     schema: dict[str, Any] = (
         {"anyOf": [value_schema, {"type": "array", "items": value_schema}]} if field.is_several else value_schema
     )
-    sentences = [setting.help]
-    sentences += [f"Unit: {setting.unit}."] if setting.unit else []
-    sentences += [f"Source: {setting.source}."] if setting.source else []
-    schema = schema | {"description": " ".join(sentences)}
-    if not field.is_required and field.default not in (None, ()):
-        schema["default"] = str(field.default) if isinstance(field.default, Path) else field.default
+    schema = schema | {"description": setting.sentences}
+    # a settings file is read by the command line, so its default is the one that holds
+    default = field.default if setting.default_there is SAME else setting.default_there
+    if not field.is_required and default not in (None, ()):
+        schema["default"] = str(default) if isinstance(default, Path) else default
     return schema

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -46,9 +47,12 @@ class Setting:
         Default on the command line, where it is another than from Python.
     unit, source : str
         Of the value; where it comes from.
+    note : str
+        What else is to be known, in whole sentences; the reference page and the schema tell it, `--help` does not.
     choices : sequence of str
         All that it may be.
-    at_least : float or None
+    at_least, above, at_most : float or None
+        Limits, in its unit; `above` is not reached itself. One with a limit below may not be endless.
     check : callable or None
         Called with flag and value; raises ConfigError.
     """
@@ -62,9 +66,24 @@ class Setting:
     default_there: Any = SAME
     unit: str = ""
     source: str = ""
+    note: str = ""
     choices: Sequence[str] = ()
     at_least: float | None = None
+    above: float | None = None
+    at_most: float | None = None
     check: Callable[[str, Any], None] | None = None
+
+    @property
+    def help_with_unit(self) -> str:
+        """The help, and the unit where the help does not name it."""
+        is_named = re.search(rf"\b{re.escape(self.unit)}\b", self.help, re.IGNORECASE)
+        return self.help if not self.unit or is_named else f"{self.help} Unit: {self.unit}."
+
+    @property
+    def sentences(self) -> str:
+        """All that is said in words: help, unit, note and source."""
+        source = f"Source: {self.source}." if self.source else ""
+        return " ".join(sentence for sentence in (self.help_with_unit, self.note, source) if sentence)
 
 
 @dataclass(frozen=True)
@@ -130,6 +149,10 @@ class Settings:
                 check_choice(field.flag, value, setting.choices)
             if setting.at_least is not None:
                 check_at_least(field.flag, value, setting.at_least)
+            if setting.above is not None:
+                check_above(field.flag, value, setting.above)
+            if setting.at_most is not None:
+                check_at_most(field.flag, value, setting.at_most)
             if setting.check is not None:
                 setting.check(field.flag, value)
         self.check_together()
@@ -177,6 +200,18 @@ def check_at_least(flag: str, value: float, smallest: float) -> None:
     """Raise ConfigError if `value` is below `smallest`, or endless."""
     if not smallest <= value < math.inf:  # written so that NaN fails too
         raise ConfigError.bad_value(flag, f"must be at least {smallest:g}, and a number, got {value:g}")
+
+
+def check_above(flag: str, value: float, limit: float) -> None:
+    """Raise ConfigError unless `value` is above `limit`, and not endless."""
+    if not limit < value < math.inf:
+        raise ConfigError.bad_value(flag, f"must be above {limit:g}, and a number, got {value:g}")
+
+
+def check_at_most(flag: str, value: float, largest: float) -> None:
+    """Raise ConfigError if `value` is above `largest`, or no number."""
+    if not -math.inf < value <= largest:
+        raise ConfigError.bad_value(flag, f"must be at most {largest:g}, and a number, got {value:g}")
 
 
 def check_choice(flag: str, choice: str, choices: Sequence[str]) -> None:

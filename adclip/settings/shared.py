@@ -41,16 +41,6 @@ def _check_orientation(flag: str, text: str) -> None:
         raise ConfigError.bad_value(flag, f"`{text}` is no orientation", remedy)
 
 
-def _check_policy(flag: str, policy: str) -> None:
-    if policy not in DIAGNOSIS_POLICIES:
-        raise ConfigError.bad_value(flag, f"`{policy}` is not {' or '.join(DIAGNOSIS_POLICIES)}")
-
-
-def _check_days(flag: str, days: int) -> None:
-    if days < 0:
-        raise ConfigError.bad_value(flag, "must not be negative")
-
-
 # fmt: off
 # The formatter would spread a setting over seven lines; here it stands on one or two.
 Inputs = Annotated[tuple[Path, ...], Setting("Scans (.nii, .nii.gz, .mgz, .mgh, .img/.hdr), DICOM folders, folders of scans, BIDS "
@@ -64,10 +54,10 @@ Subject = Annotated[str | None, Setting("Subject whose row to use when nothing e
 Columns = Annotated[tuple[str, ...], Setting("Name of a column in your table; `:cm3` or `:1=M,2=F` behind it declares unit or codes. May "
     "be repeated.", metavar="CANONICAL=THEIRS", flags=("--column",))]
 DiagnosisPolicy = Annotated[str, Setting("Diagnoses as the table states them, or CDR 0, 0.5, >= 1 read as CN, MCI, AD where it states "
-    "none.", metavar="|".join(DIAGNOSIS_POLICIES), check=_check_policy)]
-MaxDays = Annotated[int, Setting("Days that a row may be away from the visit it is joined to by date.", unit="days", check=_check_days)]
+    "none.", choices=DIAGNOSIS_POLICIES)]
+MaxDays = Annotated[int, Setting("Days that a row may be away from the visit it is joined to by date.", unit="days", at_least=0)]
 TaskFile = Annotated[Path | None, Setting("Other classes, phrases and score than CN, MCI, AD and MMSE.",
-    metavar="FILE.toml", show_default=False, source="see `adclip.task`")]
+    metavar="FILE.toml", show_default=False, note="docs/how-to/ask-another-question.md shows such a file.")]
 Style = Annotated[str, Setting("Report style.", choices=REPORT_STYLES)]
 Volumes = Annotated[bool, Setting("Report hippocampus, ventricles and other volumes where no table has any: from a table beside the scan, "
     "else measured (2 s a raw scan).")]
@@ -78,5 +68,7 @@ NamePattern = Annotated[str | None, Setting("How the paths of scans name the per
 Series = Annotated[str | None, Setting("Series to take from a DICOM folder that holds several.", metavar="N")]
 Device = Annotated[str, Setting("Where to compute.", metavar="auto|cpu|cuda|cuda:N|mps", check=_check_device)]
 Precision = Annotated[str, Setting("Of the frozen weights; auto: bf16 on GPUs that compute in it, fp32 elsewhere.", choices=PRECISIONS)]
+# a script without `__main__` must not start processes unasked; a command may
+Workers = Annotated[int, Setting("Processes that share the work; 0: as many as cores and memory allow.", default_there=0, at_least=0)]
 Seed = Annotated[int, Setting("Same seed, same result on a CPU.", at_least=0)]
 Overwrite = Annotated[bool, Setting("Replace earlier results in --out.")]

@@ -8,17 +8,12 @@ from typing import Annotated, ClassVar
 
 from adclip.errors import ConfigError
 from adclip.settings.setting import Setting, Settings
-from adclip.settings.shared import Model, OutFolder, Overwrite, Seed
+from adclip.settings.shared import Model, OutFolder, Overwrite, Seed, Workers
 
 APPEARANCES = ("mild", "medium", "wild")  # the keys of simulation.paint.LOOKS
 CONTRASTS = ("t1", "ct")
 MOST_SUBJECTS = 9999  # ids have four digits
-WIDEST_MM, THICKEST_MM = 3, 10
-
-
-def _check_share(flag: str, share: float) -> None:
-    if not 0 <= share <= 1:
-        raise ConfigError.bad_value(flag, f"is a share between 0 and 1, got {share:g}")
+FINEST_MM, WIDEST_MM, THICKEST_MM = 0.5, 3, 10  # no scanner's voxels are beyond
 
 
 # fmt: off
@@ -36,19 +31,13 @@ class People(Settings):
 
     SECTION: ClassVar[str] = "Who is simulated"
 
-    subjects: Annotated[int, Setting("Number of people.", at_least=1)] = 20
+    subjects: Annotated[int, Setting("Number of people; ids have four digits.", at_least=1, at_most=MOST_SUBJECTS)] = 20
     visits: Annotated[int, Setting("Visits of each person; some do not happen, see --dropout.", at_least=1)] = 1
     interval_months: Annotated[int, Setting("Months between visits.", metavar="MONTHS", flags=("--interval",), unit="months",
         at_least=1)] = 12
-    wide_age: Annotated[bool, Setting("Ages 20-95 instead of the clinical range.", unit="years")] = False
+    wide_age: Annotated[bool, Setting("Ages 20-95 instead of the clinical range.")] = False
     labels: Annotated[Path | None, Setting("Whole-head label maps (FreeSurfer codes) to make the heads of.", metavar="FOLDER",
         show_default="the template")] = None
-
-    def check_together(self) -> None:
-        """Refuse more people than there are ids."""
-        super().check_together()
-        if self.subjects > MOST_SUBJECTS:
-            raise ConfigError.bad_value("--subjects", f"at most {MOST_SUBJECTS}: ids have four digits")
 
 
 @dataclass(frozen=True)
@@ -63,18 +52,16 @@ class Looks(Settings):
     contrast: Annotated[str, Setting("MRI, or numbers like those of CT.", choices=CONTRASTS)] = "t1"
     sites: Annotated[int, Setting("Scanners that the people are spread over at random.", at_least=1)] = 4
     spacing_mm: Annotated[float, Setting("In-plane voxel size of raw heads.", metavar="MM", flags=("--spacing",), unit="mm",
-        at_least=0.5)] = 1.0
+        at_least=FINEST_MM, at_most=WIDEST_MM)] = 1.0
     thickness_mm: Annotated[float | None, Setting("Slice thickness of raw heads.", metavar="MM", flags=("--thickness",), unit="mm",
-        show_default="each scanner's own")] = None
-    defaced: Annotated[float, Setting("Share of raw heads without face.", metavar="SHARE", check=_check_share)] = 0.0
-    stripped: Annotated[float, Setting("Share of raw heads without skull.", metavar="SHARE", check=_check_share)] = 0.0
+        at_least=FINEST_MM, at_most=THICKEST_MM, show_default="each scanner's own")] = None
+    defaced: Annotated[float, Setting("Share of raw heads without face.", metavar="SHARE", at_least=0, at_most=1)] = 0.0
+    stripped: Annotated[float, Setting("Share of raw heads without skull.", metavar="SHARE", at_least=0, at_most=1)] = 0.0
 
     def check_together(self) -> None:
-        """Refuse voxels that no scanner has."""
+        """Refuse slices that are thinner than their voxels are wide."""
         super().check_together()
-        if self.spacing_mm > WIDEST_MM:
-            raise ConfigError.bad_value("--spacing", f"must be at most {WIDEST_MM} mm, got {self.spacing_mm:g}")
-        if self.thickness_mm is not None and not self.spacing_mm <= self.thickness_mm <= THICKEST_MM:
+        if self.thickness_mm is not None and self.thickness_mm < self.spacing_mm:
             raise ConfigError.bad_value("--thickness", f"must be between --spacing and {THICKEST_MM} mm")
 
 
@@ -84,8 +71,8 @@ class Rows(Settings):
 
     SECTION: ClassVar[str] = "What the tables hold"
 
-    missing: Annotated[float, Setting("Share of cells without value.", metavar="SHARE", check=_check_share)] = 0.05
-    dropout: Annotated[float, Setting("Share of later visits that did not happen.", metavar="SHARE", check=_check_share)] = 0.08
+    missing: Annotated[float, Setting("Share of cells without value.", metavar="SHARE", at_least=0, at_most=1)] = 0.05
+    dropout: Annotated[float, Setting("Share of later visits that did not happen.", metavar="SHARE", at_least=0, at_most=1)] = 0.08
     measured: Annotated[bool, Setting("Measure each scan with adclip's segmenter too, for measured.tsv and table-measured.csv.")] = True
 
 
@@ -94,9 +81,7 @@ class Work(Settings):
     """How the work is done; none of it but the seed changes a byte."""
 
     seed: Seed = 0
-    # a script without `__main__` must not start processes unasked; a command may
-    workers: Annotated[int, Setting("Processes that share the work; 0: as many as cores and memory allow.", default_there=0,
-        at_least=0)] = 1
+    workers: Workers = 1
     overwrite: Overwrite = False
 
 

@@ -1,1 +1,1 @@
-"""Prompt tuning: cohort in memory, objective, loop, calibration."""
+"""Prompt tuning: who takes part, objective, loop, resume, leak certificate. Not how a score comes about or how good it is."""

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Self
 from adclip.clinical.settings import TableOptions, read_task_of
 from adclip.errors import ConfigError
 from adclip.model.settings import PromptConfig
-from adclip.settings.setting import Setting, Settings, check_at_least
+from adclip.settings.setting import Setting, Settings
 from adclip.settings.shared import (
     DEFAULT_STYLE,
     MAX_DAYS,
@@ -43,17 +43,6 @@ def parse_fold(text: str) -> tuple[int, int]:
             "for example --fold 1/5, then 2/5, ...",
         )
     return int(number), int(count)
-
-
-def _check_rate(flag: str, rate: float) -> None:
-    if not 0 < rate < float("inf"):
-        raise ConfigError.bad_value(flag, "must be above 0")
-
-
-def _check_chance(flag: str, chance: float) -> None:
-    check_at_least(flag, chance, 0)
-    if chance > 1:
-        raise ConfigError.bad_value(flag, "a chance is at most 1")
 
 
 def _check_fold(flag: str, text: str) -> None:
@@ -104,12 +93,12 @@ class StepSettings(Settings):
 
     epochs: Annotated[int, Setting("Passes over the training scans.", at_least=1)] = 10
     batch_size: Annotated[int, Setting("Scans per step.", at_least=1)] = 8
-    learning_rate: Annotated[float, Setting("Of AdamW, at the end of the warm-up.", check=_check_rate,
-        source="Loshchilov & Hutter 2019; cosine to zero after a warm-up of one tenth")] = 1e-3
+    learning_rate: Annotated[float, Setting("Of AdamW, at the end of the warm-up.", above=0,
+        note="Cosine to zero after a warm-up of one tenth.", source="Loshchilov & Hutter 2019")] = 1e-3
     weight_decay: Annotated[float, Setting("Of AdamW.", at_least=0)] = 0.01
     # At 1 few subjects unlearn what many taught.
     pretrained_rate: Annotated[float, Setting("Share of the learning rate for parts that the base has already taught.", at_least=0,
-        source="class token, projections, logit scale, with `full` all of it; docs/benchmarks.md")] = 0.1
+        note="These are class token, projections and logit scale, with `full` all of it.", source="docs/benchmarks.md")] = 0.1
     alpha: Annotated[float, Setting("Weight of the MMSE loss.", at_least=0, source="0.5 in arXiv:2509.07613")] = 0.5
     prompts: PromptConfig = PromptConfig()  # noqa: RUF009  it is frozen, so it may be shared
 
@@ -121,18 +110,18 @@ class ObjectiveSettings(Settings):
     SECTION: ClassVar[str] = "Method and objective"
 
     method: Annotated[str, Setting("Prompt tuning, or a baseline on the same split.", choices=METHODS,
-        source="`lora` and `full` fine-tune the base with the same objective, `linear-probe` is a regression on its frozen image "
-        "embeddings, `cnn` a 3D ResNet from scratch, `metadata` a logistic regression on the table")] = "prompt"
+        note="`lora` and `full` fine-tune the base with the same objective, `linear-probe` is a regression on its frozen image "
+        "embeddings, `cnn` a 3D ResNet from scratch, `metadata` a logistic regression on the table.")] = "prompt"
     recipe: Annotated[str, Setting("adclip's settings, or what the paper does otherwise.", choices=RECIPES,
         source="arXiv:2509.07613")] = "default"
     from_scratch: Annotated[bool, Setting("With --method full: random weights in place of the base's.")] = False
     objective: Annotated[str, Setting("adclip's objective, or the published one.", choices=OBJECTIVES,
-        source="`paper` is the in-batch loss of arXiv:2509.07613 on the raw MMSE")] = "candidates"
+        note="`paper` is the in-batch loss on the raw MMSE.", source="arXiv:2509.07613")] = "candidates"
     reports: Annotated[bool, Setting("Read reports; without, class phrases alone.")] = True
     bare_weight: Annotated[float, Setting("Weight of the bare-phrase term.", at_least=0)] = 0.5
     contrast_weight: Annotated[float, Setting("Weight of the contrastive term.", at_least=0)] = 0.5
-    report_dropout: Annotated[float, Setting("Chance that a whole report is dropped for a step.", check=_check_chance)] = 0.4
-    field_dropout: Annotated[float, Setting("Chance of each field of a report that is not.", check=_check_chance)] = 0.15
+    report_dropout: Annotated[float, Setting("Chance that a whole report is dropped for a step.", at_least=0, at_most=1)] = 0.4
+    field_dropout: Annotated[float, Setting("Chance of each field of a report that is not.", at_least=0, at_most=1)] = 0.15
     memory: Annotated[int, Setting("Pairs of earlier steps that the contrastive term compares with.", at_least=0)] = 64
     patience: Annotated[int | None, Setting("Epochs without a better one before training stops; default: all are trained.",
         at_least=1)] = None
@@ -153,15 +142,15 @@ class SplitSettings(Settings):
     SECTION: ClassVar[str] = "Split"
 
     train_size: Annotated[int | None, Setting("Train on so many subjects of the training part.", at_least=1,
-        source="each class in proportion; the other parts stay")] = None
+        note="Each class in proportion; the other parts stay.")] = None
     fold: Annotated[str | None, Setting("Test on the I-th of N parts that together hold everyone once.", metavar="I/N",
         check=_check_fold)] = None
     splits: Annotated[Path | None, Setting("Take over the split of another run: its private/splits.tsv.", metavar="SPLITS.tsv")] = None
     label_policy: Annotated[str, Setting("Diagnosis at the visit of the scan, or the subject's last one at every visit.",
         choices=LABEL_POLICIES)] = "visit"
-    test_fraction: Annotated[float, Setting("Share for the final numbers.", at_least=0)] = 0.2
-    validation_fraction: Annotated[float, Setting("Share that chooses the epoch.", at_least=0)] = 0.1
-    calibration_fraction: Annotated[float, Setting("Share that sets temperature and intervals.", at_least=0)] = 0.15
+    test_fraction: Annotated[float, Setting("Share for the final numbers.", at_least=0, at_most=1)] = 0.2
+    validation_fraction: Annotated[float, Setting("Share that chooses the epoch.", at_least=0, at_most=1)] = 0.1
+    calibration_fraction: Annotated[float, Setting("Share that sets temperature and intervals.", at_least=0, at_most=1)] = 0.15
 
     def check_together(self) -> None:
         """Refuse two answers to who is tested, and shares that leave nobody to train on."""

@@ -27,6 +27,7 @@ from adclip.settings.shared import (
     Volumes,
     as_paths,
 )
+from adclip.simulation.settings import MOST_SUBJECTS
 
 WEIGHTS_ACTIONS = ("list", "fetch", "verify", "path", "import", "export")
 
@@ -100,8 +101,8 @@ class WeightsConfig(Settings):
     action: Annotated[str, Setting("What to do.", is_argument=True, called="weights", show_default=False, choices=WEIGHTS_ACTIONS)]
     what: Annotated[str | None, Setting("A base model: `m3d-clip`, `builtin`, an imported name. For import a folder, file or archive; "
         "export also takes a RUN folder.", metavar="[WHAT]", is_argument=True)] = None
-    out: Annotated[Path | None, Setting("Archive to export to.", metavar="FILE.zip", flags=("--out", "-o"),
-        source="without it `NAME.adclip.zip` in the current folder")] = None
+    out: Annotated[Path | None, Setting("Archive to export to; without it `NAME.adclip.zip` in the current folder.", metavar="FILE.zip",
+        flags=("--out", "-o"))] = None
     name: Annotated[str | None, Setting("Name for an imported base.")] = None
     tokenizer: Annotated[Path | None, Setting("Vocabulary for an imported base that lies without one.", metavar="VOCAB.txt")] = None
     revision: Annotated[str | None, Setting("Revision to fetch: a commit of the hub, a branch or a tag.")] = None
@@ -113,7 +114,7 @@ class DemoConfig(Settings):
     """Settings of `adclip demo`."""
 
     out: Annotated[Path, Setting("Folder for everything the demo makes.", flags=("--out", "-o"))] = Path("adclip-demo")
-    subjects: Annotated[int, Setting("Size of the simulated cohort.", at_least=120)] = 240
+    subjects: Annotated[int, Setting("Size of the simulated cohort.", at_least=120, at_most=MOST_SUBJECTS)] = 240
     epochs: Annotated[int, Setting("Passes of the fine-tuning.", at_least=1)] = 4
     device: Device = "auto"
     seed: Seed = 0
