@@ -9,7 +9,7 @@ from itertools import chain
 from adclip.clinical.columns import CellError
 from adclip.clinical.dialects import Rule
 from adclip.clinical.dialects.missing import usual_code
-from adclip.clinical.words import EXAMPLE, EXAMPLE_OF_NUMBERS, suggest
+from adclip.clinical.tables.words import EXAMPLE, EXAMPLE_OF_NUMBERS, suggest
 
 
 def cure(rule: Rule, shown: str, cell: str, error: CellError, others: Iterable[str]) -> str:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adclip.clinical.columns import COLUMNS, UNITS, CellError, parse_cell
-from adclip.clinical.dates import FORMS, date_reader
 from adclip.clinical.dialects import Rule
 from adclip.clinical.dialects.base import Reader, codes, scaled
 from adclip.clinical.dialects.canonical import unit_of
 from adclip.clinical.dialects.missing import unless_missing
+from adclip.clinical.tables.dates import FORMS, date_reader
 from adclip.errors import ConfigError
 
 _CODES = re.compile(r"[^=,]+=[^=,]*(,[^=,]+=[^=,]*)*")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from adclip.clinical.columns import CellError
-from adclip.clinical.dates import date_reader
+from adclip.clinical.tables.dates import date_reader
 from adclip.clinical.tables.table import Table, read_tables
 from adclip.config import TableOptions
 from adclip.domain import Diagnosis
