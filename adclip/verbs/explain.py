@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from adclip.domain import ReadOptions
 from adclip.errors import AdclipError, ConfigError
 from adclip.prediction.answer import with_flags
+from adclip.prediction.jobs import Job, check_scans, failed_prediction, find_jobs
 from adclip.runtime.events import Advanced, Failed, OnEvent, Started, ignore
 from adclip.runtime.paths import check_folder, write_bytes, write_text
 from adclip.task import Task
-from adclip.verbs.predict import Job, check_scans, failed_prediction, find_jobs
 from adclip.verbs.settings import ExplainConfig
 
 if TYPE_CHECKING:
