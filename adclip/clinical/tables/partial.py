@@ -11,7 +11,7 @@ from typing import Any
 
 from adclip.clinical import errors as clinical_errors
 from adclip.clinical.columns import COLUMNS, MISSING, CellError, parse_cell
-from adclip.clinical.dialects import AUXILIARY, CANONICAL, DIALECTS, Derived, Dialect, Rule, recognise
+from adclip.clinical.dialects import CANONICAL, DIALECTS, Derived, Dialect, Rule, recognise
 from adclip.clinical.dialects.bids import BIDS, subject_of_file, with_sidecar
 from adclip.clinical.dialects.canonical import ANSWERS, SOURCE, read_dictionary
 from adclip.clinical.tables import errors
@@ -21,8 +21,6 @@ from adclip.clinical.tables.mapping import ColumnMapping
 from adclip.clinical.tables.meanings import Meaning, hints_of, meanings_of
 from adclip.clinical.tables.records import read_records
 from adclip.errors import TableError
-
-KEYS = frozenset({"subject_id", "session_id", "visit_date", "scan", *AUXILIARY})
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from adclip.clinical.tables.records import read_records
 from adclip.errors import TableError
 
 __all__ = [
-    "DLMUSE", "FREESURFER", "SYNTHSEG", "VENTRICLES", "WHOLE_BRAIN", "Found", "find_segmentation", "read_segmentation",
+    "DLMUSE", "FREESURFER", "SYNTHSEG", "VENTRICLES", "WHOLE_BRAIN", "SegmentationTable", "find_segmentation", "read_segmentation",
 ]  # fmt: skip
 
 _MOST_TABLES = 50  # CSV files beside a scan that are looked into
@@ -39,7 +39,7 @@ _IMAGE_ENDINGS = (".nii", ".nii.gz", ".mgz", ".mgh", ".img")
 
 
 @dataclass(frozen=True)
-class Found:
+class SegmentationTable:
     """Volumes from a table beside a scan.
 
     Parameters
@@ -60,7 +60,7 @@ class Found:
     definitions: Mapping[str, str]
 
 
-def find_segmentation(scan_path: Path, subject_id: str = "") -> Found | None:
+def find_segmentation(scan_path: Path, subject_id: str = "") -> SegmentationTable | None:
     """Look beside a scan for volumes that FreeSurfer, SynthSeg or DLMUSE measured on it.
 
     Parameters
@@ -72,7 +72,7 @@ def find_segmentation(scan_path: Path, subject_id: str = "") -> Found | None:
 
     Returns
     -------
-    Found or None
+    SegmentationTable or None
         From the first of: the `stats` folder of a FreeSurfer subject that holds the scan; `stats/aseg.stats` or
         `aseg.stats` in the scan's folder; CSV files there that name the scan or the subject.
 
@@ -90,14 +90,14 @@ def find_segmentation(scan_path: Path, subject_id: str = "") -> Found | None:
     scan_path = Path(scan_path)
     names = _names_of(scan_path, subject_id)
     for path in _freesurfer_tables(scan_path, names):
-        return Found(path, FREESURFER, read_segmentation(path), definitions_of(FREESURFER))
+        return SegmentationTable(path, FREESURFER, read_segmentation(path), definitions_of(FREESURFER))
     tables = [path for path in sorted(scan_path.parent.glob("*.csv"))[:_MOST_TABLES] if path.is_file()]
     for path in tables:
         dialect = _dialect_of(path)
         if dialect is not None:
             volumes = _read_csv(path, dialect, names, must_be_named=True)
             if volumes:
-                return Found(path, str(dialect.volumes_source), volumes, dialect.definitions)
+                return SegmentationTable(path, str(dialect.volumes_source), volumes, dialect.definitions)
     return None
 
 
