@@ -44,7 +44,7 @@ class _EarlierPlace:
     ) -> ModuleSpec | None:
         package, _, verb = name.partition(".")
         is_verb = package == __name__ and verb in _VERBS
-        return importlib.util.spec_from_loader(name, cls()) if is_verb else None  # type: ignore[arg-type]
+        return importlib.util.spec_from_loader(name, cls()) if is_verb else None  # type: ignore[arg-type]  # has what Loader asks for
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         module = importlib.import_module(f"{__name__}.verbs.{spec.name.rpartition('.')[2]}")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from adclip.domain import SEGMENTER
+from adclip.json_values import as_mapping, as_text, is_number
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class BrainVolumes:
     def error_of(self, column: str) -> tuple[float | None, int | None]:
         """Return the standard deviation of the measured differences to the reference, mm3, and the people it was measured on."""
         error = self.measured_error or {}
-        of_column = _as_mapping(_as_mapping(error.get("volumes")).get(column))
+        of_column = as_mapping(as_mapping(error.get("volumes")).get(column))
         if "sd_mm3" not in of_column:
             return None, None
         return of_column["sd_mm3"], of_column.get("n", error.get("n"))
@@ -74,14 +74,14 @@ class BrainVolumes:
         """Read `to_dict`; what is not as it should be is left out. None where there is nothing at all."""
         if not data:
             return None
-        content = _as_mapping(data)
+        content = as_mapping(data)
         volumes = content.get("volumes")
         keys = {"source", "table", "volumes", "definitions", "measured_error"}
-        numbers = {str(name): float(value) for name, value in _as_mapping(volumes).items() if _is_volume(value)}
+        numbers = {str(name): float(value) for name, value in as_mapping(volumes).items() if _is_volume(value)}
         return cls(
-            source=_as_text(content.get("source")),
+            source=as_text(content.get("source")),
             mm3=numbers,
-            table=_as_text(content.get("table")),
+            table=as_text(content.get("table")),
             definitions=content["definitions"] if isinstance(content.get("definitions"), dict) else None,
             measured_error=content["measured_error"] if isinstance(content.get("measured_error"), dict) else None,
             is_whole=isinstance(volumes, dict) and len(numbers) == len(volumes),
@@ -89,13 +89,5 @@ class BrainVolumes:
         )
 
 
-def _is_volume(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
-
-
-def _as_mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _as_text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+def _is_volume(value: Any) -> bool:
+    return is_number(value) and value >= 0

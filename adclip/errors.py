@@ -8,12 +8,9 @@ throughout, so the errors survive pickling into and out of worker processes.
 from __future__ import annotations
 
 import difflib
-import sys
-import traceback
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-EXIT_OK = 0
 EXIT_DEFECT = 1
 EXIT_INPUT = 2
 EXIT_PARTIAL = 3
@@ -189,18 +186,6 @@ class DeviceMemoryError(DeviceError):
         )
 
 
-# What torch says in plain RuntimeErrors: on Linux, on Windows, and of Apple's GPUs.
-_NO_MEMORY = ("DefaultCPUAllocator: can't allocate memory", "not enough memory", "backend out of memory")
-
-
-def is_memory_error(error: BaseException) -> bool:
-    """Tell whether an exception means that memory ran out, on a device or on the CPU."""
-    torch = sys.modules.get("torch")  # never imported just to ask
-    if isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and any(phrase in str(error) for phrase in _NO_MEMORY)
-
-
 class WorkerError(AdclipError):
     """A process of adclip's own was ended from outside (exit code 4: most often memory is missing)."""
 
@@ -209,21 +194,3 @@ class WorkerError(AdclipError):
 
 class DefectError(AdclipError):
     """Something adclip did not foresee, on one item of many (exit code 1)."""
-
-    @classmethod
-    def of(cls, error: BaseException) -> DefectError:
-        # The message is left out, as it might repeat a value of a person.
-        return cls(
-            f"a defect in adclip ({type(error).__name__}{origin(error)})",
-            "run this one alone with --debug and report the traceback",
-        )
-
-
-def origin(error: BaseException) -> str:
-    """Name the last line of adclip's own code that was running, as ` in adclip/file.py, line N`, or nothing."""
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        parts = Path(frame.filename).parts
-        if "adclip" in parts:
-            start = len(parts) - 1 - parts[::-1].index("adclip")
-            return f" in {'/'.join(parts[start:])}, line {frame.lineno}"
-    return ""

@@ -19,9 +19,8 @@ from adclip.errors import (
     EXIT_MISSING,
     AdclipError,
     DeviceMemoryError,
-    is_memory_error,
-    origin,
 )
+from adclip.runtime.exceptions import is_memory_error, origin
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _USERS_PLACE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}

@@ -89,7 +89,7 @@ def _spread(function: Callable[..., None], config: str, kind: type[Settings], is
             raise _with_file(error, context) from None
 
     command.__doc__, command.__name__ = function.__doc__, function.__name__
-    command.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
+    command.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]  # read by inspect
     command.__annotations__ = {}  # the signature has them
     return command
 
@@ -117,7 +117,7 @@ def _parameter(field: Field) -> inspect.Parameter:
         "rich_help_panel": field.section or None,
     }
     shape = typer.Argument(**declaration) if setting.is_argument else typer.Option(*setting.flags, **declaration)
-    several: Any = list[field.one_kind]  # type: ignore[name-defined]
+    several: Any = list[field.one_kind]  # type: ignore[name-defined]  # made at run time
     typed = field.kind if not field.is_several else several if field.is_required else several | None
     return inspect.Parameter(
         field.name,

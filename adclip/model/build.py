@@ -105,7 +105,7 @@ def open_state(
 
     try:
         with safe_open(base.weights, framework="pt") as stream:
-            names = [name for name in stream.keys() if base.prefix + name not in IGNORED]  # noqa: SIM118
+            names = [name for name in stream.keys() if base.prefix + name not in IGNORED]  # noqa: SIM118  no mapping
             tensor_names = [n for n in names if (text if (base.prefix + n).startswith(TEXT) else vision)]
             if dtype == torch.float32:
                 yield {base.prefix + name: stream.get_tensor(name) for name in tensor_names}

@@ -59,7 +59,7 @@ def read_shapes(weights: Path) -> dict[str, tuple[int, ...]]:
 
     try:
         with safe_open(weights, framework="np") as stream:
-            return {name: tuple(stream.get_slice(name).get_shape()) for name in stream.keys()}  # noqa: SIM118
+            return {name: tuple(stream.get_slice(name).get_shape()) for name in stream.keys()}  # noqa: SIM118  no mapping
     except (SafetensorError, OSError) as error:
         raise errors.not_safetensors(weights) from error
 
@@ -223,7 +223,7 @@ def _to_config(shapes: Shapes, declared: Mapping[str, Any]) -> ModelConfig:
         raise ValueError(f"patches of {voxels} voxels, but patch_size {list(patch)}; give its config.json")
     heads = int(declared.get("num_heads", width // BERT_HEAD_WIDTH))
     spacing = tuple(box / size for box, size in zip(BOX_MM, shape, strict=True))
-    contract = InputContract(shape=shape, spacing_mm=spacing, center_mm=M3D_CLIP.contract.center_mm)  # type: ignore[arg-type]
+    contract = InputContract(shape=shape, spacing_mm=spacing, center_mm=M3D_CLIP.contract.center_mm)  # type: ignore[arg-type]  # always three
     vision: dict[str, Any] = {
         "contract": contract,
         "patch": patch,

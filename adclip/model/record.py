@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from adclip.domain import BUILTIN_NOTICE, RESEARCH_NOTICE
 from adclip.errors import CheckpointError, ConfigError
+from adclip.json_values import is_number
 from adclip.model import errors
 from adclip.model.bases import BUILTIN_FOLDER
 from adclip.model.record_parts import StoredBaseline, Training
@@ -70,24 +70,20 @@ class Calibration:
 
     def __post_init__(self) -> None:
         for name in ("temperature", "scan_only_temperature"):
-            if not _is_number(getattr(self, name)) or getattr(self, name) <= 0:
+            if not is_number(getattr(self, name)) or getattr(self, name) <= 0:
                 raise ValueError(f"`{name}` must be a number above 0")
         for name in ("study_temperature", "scan_only_study_temperature"):
             value = getattr(self, name)
-            if value is not None and (not _is_number(value) or value <= 0):
+            if value is not None and (not is_number(value) or value <= 0):
                 raise ValueError(f"`{name}` must be a number above 0, or null")
         for name in ("mmse_half_width", "set_threshold", "scan_only_set_threshold", "gate_limit"):
             value = getattr(self, name)
-            if value is not None and (not _is_number(value) or value < 0):
+            if value is not None and (not is_number(value) or value < 0):
                 raise ValueError(f"`{name}` must be a number of at least 0, or null")
 
     def is_fitted(self, *, with_report: bool) -> bool:
         """Tell whether a road has a temperature of its own, so that its probabilities are calibrated."""
         return bool(self.subjects) and (self.calibrated if with_report else self.scan_only_calibrated)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 @dataclass(frozen=True)
@@ -242,11 +238,11 @@ def read_record(folder: Path, name: str = ADAPTER_RECORD) -> AdapterRecord:
                 raise ValueError(f"`{kind}` has other classes than `labels`")
         prior = data.get("prior")
         if prior is not None and not (
-            set(prior) == set(data["labels"]) and all(_is_number(share) and 0 < share < 1 for share in prior.values())
+            set(prior) == set(data["labels"]) and all(is_number(share) and 0 < share < 1 for share in prior.values())
         ):
             raise ValueError("`prior` must give each of `labels` a share between 0 and 1")
         mean, sd = data["mmse_mean"], data["mmse_sd"]
-        if mean is not None and not (_is_number(mean) and _is_number(sd) and sd > 0):
+        if mean is not None and not (is_number(mean) and is_number(sd) and sd > 0):
             raise ValueError("`mmse_mean` and `mmse_sd` must be numbers, the second above 0")
         return AdapterRecord(**data)
     except (KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:

@@ -53,7 +53,7 @@ def read_tokenizer(vocabulary: Path) -> Tokenizer:
 
     pieces = vocabulary.read_text(encoding="utf-8").split("\n")
     vocab = {piece: index for index, piece in enumerate(pieces) if piece}
-    tokenizer = Tokenizer(WordPiece(vocab, unk_token="[UNK]", max_input_chars_per_word=100))  # noqa: S106
+    tokenizer = Tokenizer(WordPiece(vocab, unk_token="[UNK]", max_input_chars_per_word=100))  # noqa: S106  no password
     tokenizer.normalizer = BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = BertPreTokenizer()
     tokenizer.post_processor = BertProcessing(("[SEP]", vocab["[SEP]"]), ("[CLS]", vocab["[CLS]"]))
@@ -143,7 +143,7 @@ def encode_words(
         return plain.float()
     texts, length = batch.ids.shape
     count = prompts.shape[0]
-    word_embeddings = bert.embeddings.word_embeddings(batch.ids)  # type: ignore[union-attr, operator]
+    word_embeddings = bert.embeddings.word_embeddings(batch.ids)  # type: ignore[union-attr, operator]  # untyped submodules
     first = 0 if prompts_first else 1  # how many tokens stand before the prompts
     learned = prompts.expand(texts, -1, -1).to(word_embeddings.dtype)
     inputs = torch.cat([word_embeddings[:, :first], learned, word_embeddings[:, first:]], dim=1)

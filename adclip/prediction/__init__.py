@@ -1,1 +1,1 @@
-"""From a prepared scan and a row to an answer, and why: scoring, predictor, baselines, attribution. Knows nothing of training."""
+"""From the scans of a run and their rows to answers, and why: scoring, predictor, baselines, attribution. Knows nothing of training."""

@@ -112,13 +112,14 @@ class MetadataBaseline:
 
     def predict(self, visit: Visit) -> dict[str, float] | None:
         """Return class -> probability, or None if the visit has none of the columns."""
+        from scipy.special import softmax
+
         values = np.array([_read(visit, column, self.icv_mm3) for column in self.columns])
         if not np.isfinite(values).any():
             return None
         values = np.where(np.isfinite(values), values, self.medians)
         scores = np.array(self.coefficients) @ ((values - self.means) / self.scales) + np.array(self.intercepts)
-        weights = np.exp(scores - scores.max())
-        return dict(zip(self.class_order, _floats(weights / weights.sum()), strict=True))
+        return dict(zip(self.class_order, _floats(softmax(scores)), strict=True))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types: group-level numbers only."""

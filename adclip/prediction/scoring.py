@@ -95,7 +95,7 @@ class Reader:
         """Encode texts given scan by scan, `count` candidates each; equal texts are encoded once."""
         distinct = list(dict.fromkeys(texts))
         place = {text: index for index, text in enumerate(distinct)}
-        batch = tokenize(distinct, self.tokenizer, self.network.text_limit)  # type: ignore[arg-type]
+        batch = tokenize(distinct, self.tokenizer, self.network.text_limit)  # type: ignore[arg-type]  # is a Tokenizer
         tokens = self.network.text_tokens(batch.to(self.device), 1)
         order = torch.tensor([place[text] for text in texts], device=self.device).reshape(-1, count)
         return TextTokens(tokens.tokens[order, 0], tokens.word_mask[order, 0])

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adclip.domain import InputContract
+from adclip.runtime.hashing import file_sha256
 from adclip.runtime.paths import atomic_path, cache_folder, remove_leftovers, write_text
 
 UNUSED_DAYS = 30  # caches that nobody used for so long are removed
@@ -63,7 +64,7 @@ def read_volumes(
             for place in range(len(keys)):
                 volumes[place] = read_one(place)
             volumes.flush()
-            write_text(path.with_suffix(".json"), json.dumps({"sha256": _hash(temporary)}) + "\n")
+            write_text(path.with_suffix(".json"), json.dumps({"sha256": file_sha256(temporary)}) + "\n")
         fresh = np.load(path, mmap_mode="c")
         return fresh, False
     except OSError:
@@ -74,18 +75,13 @@ def _read(path: Path) -> Volumes | None:
     """Return the array if it is there and whole."""
     try:
         expected_sha256 = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["sha256"]
-        if _hash(path) != expected_sha256:
+        if file_sha256(path) != expected_sha256:
             return None
         os.utime(path)
         volumes: Volumes = np.load(path, mmap_mode="c")  # changes, if any, stay in memory
         return volumes
     except (OSError, ValueError, KeyError):
         return None
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _remove_unused(folder: Path) -> None:

@@ -131,12 +131,13 @@ class VolumesBaseline:
 
     def predict_case(self, case: Case) -> dict[str, float] | None:
         """Return class -> probability by whichever of a scan's volumes are the program's; None without them."""
+        from scipy.special import softmax
+
         score = _score(case, self.program, self.basis, self.structures)
         if score is None:
             return None
         logits = np.array(self.coefficients) * (score - self.mean) / self.scale + np.array(self.intercepts)
-        weights = np.exp(logits - logits.max())
-        return dict(zip(self.class_order, (float(x) for x in weights / weights.sum()), strict=True))
+        return dict(zip(self.class_order, (float(x) for x in softmax(logits)), strict=True))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types: group-level numbers only."""

@@ -23,11 +23,11 @@ from typing import Any, Generic, TypeVar
 from adclip.errors import (
     EXIT_MISSING,
     AdclipError,
-    DefectError,
     DeviceMemoryError,
     MissingPackageError,
 )
 from adclip.runtime import errors
+from adclip.runtime.exceptions import defect
 from adclip.runtime.machine import usable_cores
 
 Item = TypeVar("Item")
@@ -121,14 +121,14 @@ def _attempt(work: Callable[[Item], Result], index: int, item: Item) -> Outcome[
         return failed(DeviceMemoryError.of("this machine"))
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        return failed(DefectError.of(error) if package in ("", "adclip") else MissingPackageError.broken(package))
+        return failed(defect(error) if package in ("", "adclip") else MissingPackageError.broken(package))
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _EVERY_ITEM:
             raise
         torch = sys.modules.get("torch")
         if torch is not None and isinstance(error, torch.OutOfMemoryError):
             return failed(DeviceMemoryError.of("the device"))
-        return failed(DefectError.of(error))
+        return failed(defect(error))
 
 
 # ----------------------------------------------------------------------------------------------- several processes

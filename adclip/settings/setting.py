@@ -122,11 +122,6 @@ class Field:
         return any(get_origin(kind) is tuple for kind in (self.kind, *get_args(self.kind)))
 
     @property
-    def is_optional(self) -> bool:
-        """Whether it may be None."""
-        return type(None) in get_args(self.kind)
-
-    @property
     def one_kind(self) -> type:
         """The type of a single value: `Path` of `Path | tuple[Path, ...] | None`."""
         kinds = [kind for kind in get_args(self.kind) if kind not in (type(None), Ellipsis)] or [self.kind]

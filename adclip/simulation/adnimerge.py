@@ -62,7 +62,7 @@ def to_adnimerge(records: Sequence[VisitRecord], visits: Sequence[Visit]) -> lis
         for name, value in (("ABETA", scores.abeta), ("TAU", scores.tau), ("PTAU", scores.ptau)):
             row[name] = _censor(name, value)
         if not person.months:
-            baseline = {f"{name}_bl": _cell(row.get(name)) for name in (*AT_BASELINE, "FLDSTRENG", "FSVERSION")}
+            baseline = {f"{name}_bl": to_cell(row.get(name)) for name in (*AT_BASELINE, "FLDSTRENG", "FSVERSION")}
             stage = "LMCI" if person.severity >= LATE_FROM else "EMCI"
             baseline |= {
                 "DX_bl": {"MCI": stage}.get(person.diagnosis, person.diagnosis),
@@ -70,7 +70,7 @@ def to_adnimerge(records: Sequence[VisitRecord], visits: Sequence[Visit]) -> lis
             }
         days = (date.fromisoformat(person.exam_date) - date.fromisoformat(baseline["EXAMDATE_bl"])).days
         row["Years_bl"] = round(days / 365.25, 4)
-        rows.append([baseline.get(name, _cell(row.get(name))) for name in HEADER])
+        rows.append([baseline.get(name, to_cell(row.get(name))) for name in HEADER])
     return rows
 
 
@@ -78,10 +78,11 @@ def _censor(name: str, value: float | None) -> str:
     if value is None:
         return ""
     low, high = ASSAY_LIMITS[name]
-    return f"<{low:g}" if value < low else f">{high:g}" if value > high else _cell(value)
+    return f"<{low:g}" if value < low else f">{high:g}" if value > high else to_cell(value)
 
 
-def _cell(value: Any) -> str:
+def to_cell(value: Any) -> str:
+    """Return a value as the tables of the simulator write it; nothing where it is not known."""
     if value is None:
         return ""
     return f"{value:.10g}" if isinstance(value, float) else str(value)

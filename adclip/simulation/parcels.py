@@ -64,7 +64,7 @@ def refine(labels: NDArray[np.int16], to_mni: NDArray[np.float64]) -> tuple[Floa
     grid : ndarray (4, 4)
         Voxel of `shift_mm` to template millimetres.
     """
-    import SimpleITK as sitk  # noqa: N813
+    import SimpleITK as sitk  # noqa: N813  its usual name
     from scipy.ndimage import affine_transform, gaussian_filter
 
     anatomy = read_anatomy()

@@ -43,7 +43,6 @@ BONES: tuple[tuple[Centre, Centre], ...] = (
     ((0, 14, -52), (14, 26, 10)),  # clivus and skull base
     ((0, 74, -82), (24, 9, 10)),  # teeth
 )
-TONGUE: tuple[Centre, Centre] = ((0, 46, -88), (22, 26, 16))
 VERTEBRAE = ((0.0, -14.0), (14.0, 11.0))  # centre x, y and radii
 SPINAL_CANAL, CORD_RADIUS, CANAL_RADIUS = (0.0, -34.0), 5.5, 9.0
 

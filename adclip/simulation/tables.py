@@ -15,7 +15,7 @@ import numpy as np
 
 from adclip.domain import Diagnosis, Visit
 from adclip.runtime.paths import write_text
-from adclip.simulation.adnimerge import to_adnimerge
+from adclip.simulation.adnimerge import to_adnimerge, to_cell
 from adclip.simulation.measured import measured_rows, with_measured
 from adclip.simulation.visits import VisitRecord
 
@@ -69,7 +69,7 @@ def to_visit(record: VisitRecord) -> Visit:
     )
 
 
-def missing_cells(seed: int, record: VisitRecord, share: float) -> frozenset[str]:
+def missingto_cells(seed: int, record: VisitRecord, share: float) -> frozenset[str]:
     """Draw the canonical columns without value at a visit; nothing about the person plays a part."""
     rng = np.random.default_rng([seed, record.number, record.person.months, MISSING_STREAM])
     volumes = sorted(name for name in {field.name for field in fields(Visit)} if name.endswith("_mm3"))
@@ -95,7 +95,7 @@ def write_tables(out: Path, records: Sequence[VisitRecord], seed: int, missing: 
     missing : float
         Share of cells without value in all tables but the truth.
     """
-    lacking = [missing_cells(seed, record, missing) for record in records]
+    lacking = [missingto_cells(seed, record, missing) for record in records]
     visits = [_without(to_visit(record), cells) for record, cells in zip(records, lacking, strict=True)]
     write_text(out / TABLE, _join(_canonical(visits), ","))
     if any(record.measured for record in records):
@@ -114,8 +114,8 @@ def _canonical(visits: Sequence[Visit]) -> list[list[str]]:
     further = list(dict.fromkeys(name for visit in visits for name, _ in visit.further_volumes or ()))
     rows = [
         [
-            *(_cell(getattr(visit, name)) for name in names),
-            *(_cell(dict(visit.further_volumes or ()).get(name)) for name in further),
+            *(to_cell(getattr(visit, name)) for name in names),
+            *(to_cell(dict(visit.further_volumes or ()).get(name)) for name in further),
         ]
         for visit in visits
     ]
@@ -137,7 +137,7 @@ def _write_participants(out: Path, records: Sequence[VisitRecord], visits: Seque
             row = [
                 f"ses-{visit.session_id}",
                 f"{visit.visit_date}T00:00:00",
-                *map(_cell, (visit.age_years, visit.diagnosis, visit.mmse)),
+                *map(to_cell, (visit.age_years, visit.diagnosis, visit.mmse)),
             ]
             sessions.setdefault(visit.subject_id, [["session_id", "acq_time", "age", "diagnosis", "mmse"]]).append(row)
         if visit.subject_id in written_subjects:
@@ -148,7 +148,7 @@ def _write_participants(out: Path, records: Sequence[VisitRecord], visits: Seque
             "apoe4_count": visit.apoe4_count, "diagnosis": visit.diagnosis, "mmse": visit.mmse,
             "site": record.site, "scanner": record.scanner, "field_strength": record.field_strength_t,
         }  # fmt: skip
-        rows.append([f"sub-{visit.subject_id}", *(_cell(facts[name]) for name in columns)])
+        rows.append([f"sub-{visit.subject_id}", *(to_cell(facts[name]) for name in columns)])
     write_text(out / "participants.tsv", _join(_filled(rows), "\t"))
     described = {name: {"Description": text} for name, text in columns.items()}
     write_text(out / "participants.json", json.dumps(described, indent=2) + "\n")
@@ -168,7 +168,7 @@ def _truth(records: Sequence[VisitRecord]) -> list[list[str]]:
             record.person.subject_id, record.person.session_id or "", str(record.person.months), record.person.diagnosis,
             f"{record.person.severity:.6f}", record.person.pattern, record.anatomy, record.site, record.scanner,
             *(f"{record.person.disease_change[name]:.6f}" for name in drivers),
-            *(_cell(record.volumes_mm3.get(name)) for name in volumes),
+            *(to_cell(record.volumes_mm3.get(name)) for name in volumes),
         ]
         for record in records
     ]  # fmt: skip
@@ -181,9 +181,3 @@ def _filled(rows: list[list[str]]) -> list[list[str]]:
 
 def _join(rows: Sequence[Sequence[str]], delimiter: str) -> str:
     return "".join(delimiter.join(row) + "\n" for row in rows)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:.10g}" if isinstance(value, float) else str(value)

@@ -173,8 +173,10 @@ class CnnLearner:
             if not rows:
                 nothing = np.zeros((0, len(self.log_prior)))
                 return Answers(nothing, nothing, None)
-            outputs = torch.cat(rows).numpy()
-            scores = outputs[:, :-1] - np.log(np.exp(outputs[:, :-1]).sum(1, keepdims=True))
-            return Answers(scores, scores, np.clip(outputs[:, -1] * mmse_stats[1] + mmse_stats[0], *score_range))
+            outputs = torch.cat(rows)
+            scores = outputs[:, :-1].log_softmax(1).numpy()
+            return Answers(
+                scores, scores, np.clip(outputs[:, -1].numpy() * mmse_stats[1] + mmse_stats[0], *score_range)
+            )
 
         return answer

@@ -13,11 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from adclip.errors import DeviceMemoryError, is_memory_error
+from adclip.errors import DeviceMemoryError
 from adclip.model.prompts import adapter_state, pretrained, trained_parameters
 from adclip.prediction.dataset import Cohort
 from adclip.prediction.scoring import Wording
 from adclip.runtime.events import Advanced, OnEvent, Started, Step, Warned
+from adclip.runtime.exceptions import is_memory_error
 from adclip.training import errors
 from adclip.training.augment import Augment
 from adclip.training.resume import Progress, State, read_state, write_state

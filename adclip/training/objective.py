@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from adclip.clinical.reports import fields_of, has_wordings
-from adclip.clinical.reports.readings import SIDES
+from adclip.clinical.reports.readings import HIPPOCAMPUS_SIDES
 from adclip.model.network import Network
 from adclip.prediction.dataset import Cohort
 from adclip.prediction.scoring import Reader, Scores, Wording, score_batch
@@ -125,7 +125,7 @@ class Objective:
 
     def draw_wordings(self, count: int, rng: np.random.Generator) -> list[Wording]:
         """Draw what is dropped from each report, and its words where the style has several."""
-        fields = [name for name in fields_of(self.reader.style) if self.config.sides or name not in SIDES]
+        fields = [name for name in fields_of(self.reader.style) if self.config.sides or name not in HIPPOCAMPUS_SIDES]
         wordings = []
         for _ in range(count):
             whole = rng.random() >= self.config.report_dropout

@@ -88,7 +88,7 @@ def read_state(path: Path, fingerprint: str) -> State | None:
     try:
         with safe_open(path, framework="pt") as stream:
             metadata = stream.metadata() or {}
-            tensors: dict[str, Tensor] = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+            tensors: dict[str, Tensor] = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118  no mapping
         progress: dict[str, Any] = json.loads(metadata["progress"])
         stored_fingerprint = metadata["fingerprint"]
     except (SafetensorError, KeyError, ValueError) as error:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from adclip.domain import ReadOptions, ScanItem
 from adclip.errors import AdclipError, ConfigError
 from adclip.prediction.answer import with_flags
+from adclip.prediction.jobs import Job, added_flags, check_scans, failed_prediction, find_jobs
 from adclip.runtime.events import Advanced, Failed, OnEvent, Started, Warned, ignore
 from adclip.runtime.paths import check_folder, legible, write_bytes, write_text
 from adclip.task import Task
-from adclip.verbs.predict import Job, added_flags, check_scans, failed_prediction, find_jobs
 from adclip.verbs.settings import ExplainConfig
 
 if TYPE_CHECKING:

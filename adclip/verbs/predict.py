@@ -8,22 +8,17 @@ import json
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from adclip.clinical.settings import TableOptions
-from adclip.domain import Prediction, ReadOptions, ScanItem, Visit
+from adclip.domain import Prediction, ReadOptions, ScanItem
 from adclip.errors import AdclipError
 from adclip.imaging.derivatives.dataset import DESCRIPTION, write_dataset_description
 from adclip.prediction.answer import with_flags
+from adclip.prediction.jobs import added_flags, check_scans, failed_prediction, find_jobs
 from adclip.runtime.events import Advanced, Failed, OnEvent, Started, Warned, ignore
-from adclip.runtime.paths import check_folder, legible, shown, write_text
+from adclip.runtime.paths import check_folder, legible, write_text
 from adclip.runtime.spreadsheets import escape_cell
-from adclip.task import ALZHEIMER, Task
 from adclip.verbs.settings import PredictConfig
-from adclip.version import __version__
-
-if TYPE_CHECKING:
-    from adclip.clinical.tables.table import Table
 
 JSON_LINES, CSV = "predictions.jsonl", "predictions.csv"
 
@@ -34,15 +29,6 @@ class PredictResult:
 
     predictions: list[Prediction]
     failed: int
-
-
-@dataclass(frozen=True)
-class Job:
-    """A scan and what is known of the person; `flags` says what could not be joined."""
-
-    item: ScanItem
-    visit: Visit | None
-    flags: tuple[str, ...] = ()
 
 
 def predict(config: PredictConfig, on_event: OnEvent = ignore) -> PredictResult:
@@ -88,108 +74,6 @@ def predict(config: PredictConfig, on_event: OnEvent = ignore) -> PredictResult:
     if config.out is not None:
         write_predictions(config.out, predictions)
     return PredictResult(predictions, len(errors))
-
-
-def find_jobs(
-    inputs: tuple[Path, ...],
-    metas: tuple[Path, ...],
-    options: TableOptions,
-    subject: str | None,
-    on_event: OnEvent = ignore,
-    name_pattern: str | None = None,
-) -> list[Job]:
-    """Find the scans and join each with its row."""
-    from adclip.clinical.scans.matching import match_rows, rows_naming
-    from adclip.clinical.scans.unmatched import say_unmatched
-    from adclip.clinical.tables.table import read_tables
-    from adclip.imaging.sources.find import find_scans
-    from adclip.imaging.sources.origins import find_origins
-
-    items = find_scans(inputs, name_pattern)
-    for item in items:
-        for note in item.notes:
-            on_event(Warned(str(item.path), note))
-    if not metas:
-        return [Job(item, None, item.flags) for item in items]
-    table: Table = read_tables(metas, options)
-    meta = table.path
-    for place, sentence in table.told:
-        on_event(Warned(str(place), sentence))
-    jobs = []
-    origins = find_origins(items, table.scans_of_nobody)
-    rows = match_rows(table, items, subject, origins)
-    for item, number in zip(items, rows, strict=True):
-        visit = None if number is None else table.rows[number]
-        if visit is None:
-            on_event(Warned(str(item.path), say_unmatched(table, item)))
-        flags = item.flags + (() if visit else ("no_metadata_row",))
-        # a row that names this scan, or whom --subject names, is the user's word; that a lone row is this scan's is an assumption
-        if (
-            visit is not None
-            and len(items) == len(table.rows) == 1
-            and not rows_naming(table, item, origins.get(item.path, ()))
-            and not (subject and _is_of(subject, visit))
-            and (row_subject := _named_otherwise(item, visit))
-        ):
-            on_event(
-                Warned(str(item.path), f"the only row of {meta} is of subject {row_subject}; is it this person's?")
-            )
-            visit, flags = replace(visit, subject_id=item.subject_id), (*flags, "row_of_other_subject")
-        jobs.append(Job(item, visit, flags))
-    return jobs
-
-
-def _is_of(subject: str, visit: Visit) -> bool:
-    from adclip.clinical.tables.people import person_of
-
-    return person_of(subject.removeprefix("sub-")) == person_of(visit.subject_id)
-
-
-def _named_otherwise(item: ScanItem, visit: Visit) -> str | None:
-    """Return the row's subject where BIDS's way of naming scans, or a study's, says that the scan is of another one."""
-    from adclip.clinical.dialects import study_key
-
-    if not visit.subject_id or visit.subject_id == item.subject_id:
-        return None
-    if item.path.name.startswith(f"sub-{item.subject_id}_"):
-        named = item.subject_id
-    elif key := study_key(item.path.name):
-        named = key.subject
-    else:
-        return None
-    return None if _is_of(named, visit) else visit.subject_id
-
-
-def check_scans(jobs: list[Job], options: ReadOptions) -> None:
-    """Read a lone scan at once, so that a bad file is told before torch is loaded.
-
-    In a cohort a bad file is told when its turn comes, so that the others go on.
-    """
-    from adclip.imaging.sources.files import read_volume
-    from adclip.imaging.sources.in_turn import try_in_turn
-
-    if len(jobs) == 1 and not jobs[0].item.preprocessed:
-        try_in_turn(jobs[0].item, lambda item: read_volume(item.path, options), lambda item, text: None)
-
-
-def added_flags(job: Job) -> tuple[str, ...]:
-    """Return the flags of a job that its scan does not bring along: what was found when it was joined with its row."""
-    of_scan = () if job.item.preprocessed else job.item.flags
-    return tuple(flag for flag in job.flags if flag not in of_scan)
-
-
-def failed_prediction(item: ScanItem, error: AdclipError, task: Task = ALZHEIMER) -> Prediction:
-    """Return the record of a scan that could not be predicted; with null under the name of the task's score."""
-    return Prediction(
-        scan=shown(item.path),
-        status="failed",
-        subject_id=item.subject_id,
-        session_id=item.session_id,
-        adclip_version=__version__,
-        error=legible(error.problem).replace(legible(item.path), shown(item.path)),
-        hint=error.remedy,
-        score_name=task.score_key,
-    )
 
 
 def write_predictions(out: Path, predictions: list[Prediction]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from adclip.domain import RESEARCH_NOTICE, ReadOptions, ScanItem
-from adclip.errors import AdclipError, ConfigError, DefectError, OutputError, ScanError
+from adclip.errors import AdclipError, ConfigError, OutputError, ScanError
 from adclip.imaging.derivatives.publish import publish
 from adclip.imaging.derivatives.run_book import RunBook
 from adclip.imaging.derivatives.status import ScanRow
@@ -23,6 +23,7 @@ from adclip.prediction.derivation import ScanWork, to_row
 from adclip.prediction.settings import PreprocessConfig, parse_override
 from adclip.runtime.cohort import run_each
 from adclip.runtime.events import Advanced, Failed, OnEvent, Started, Step, Warned, ignore
+from adclip.runtime.exceptions import defect
 from adclip.runtime.machine import choose_workers
 from adclip.runtime.paths import is_folder, legible, remove_leftovers
 from adclip.runtime.shards import parse_shard, shard_from_slurm, take_shard
@@ -216,7 +217,7 @@ def _check(item: ScanItem, options: ReadOptions, on_event: OnEvent) -> tuple[Sca
     except AdclipError as error:
         return item, error
     except Exception as error:  # one odd file among thousands is not the end of the others
-        return item, DefectError.of(error)
+        return item, defect(error)
 
 
 def _check_out(out: Path, inputs: tuple[Path, ...]) -> None:

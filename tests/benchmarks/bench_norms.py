@@ -23,7 +23,6 @@ from adclip.clinical.norms.normative_score import (
     DIRECTION,
     ICV,
     SHARE,
-    SIDES,
     NormScore,
     medial_temporal_score,
     sides_of,
@@ -37,6 +36,7 @@ CODES = {
     "inferior_lateral_ventricle_left_mm3": 50, "inferior_lateral_ventricle_right_mm3": 49,
 }  # fmt: skip
 SMALLEST = 4.0  # mm3, half a voxel of these scans: a horn of no voxel at all has no logarithm
+SCORED = tuple(name for structure in DIRECTION for name in sides_of(structure))
 BRIDGED = "adclip segmenter calibrated"  # on DLMUSE's scale in these people, as DLMUSE's own volumes are
 
 
@@ -47,8 +47,8 @@ def main() -> None:
     say(f"{len(people)} people of {min(p[0] for p in people):.0f}-{max(p[0] for p in people):.0f} years, {women} women")
     for basis in (SHARE, AS_MEASURED):
         say(f"\n{basis}")
-        z = {side: np.array([rank(side, person, basis) for person in people]) for side in SIDES}
-        for side in SIDES:
+        z = {side: np.array([rank(side, person, basis) for person in people]) for side in SCORED}
+        for side in SCORED:
             logs = np.log([ratio(side, person, basis) for person in people])
             error = logs.std(ddof=1) / np.sqrt(len(logs))
             say(

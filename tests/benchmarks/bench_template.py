@@ -29,7 +29,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from adclip.clinical.reports import render, template_versions
-from adclip.clinical.reports.readings import CLINICAL_FIELDS, SIDES
+from adclip.clinical.reports.readings import CLINICAL_FIELDS, HIPPOCAMPUS_SIDES
 from adclip.domain import Visit
 from adclip.evaluation.metrics.intervals import auc_interval
 from adclip.evaluation.metrics.values import auc
@@ -112,7 +112,7 @@ def main() -> None:
         gaps = [draw_gaps(diagnosis, rng, follow=follow) for diagnosis in people]
         chosen = [number for number, diagnosis in enumerate(people) if diagnosis != "MCI"]
         ill = np.array([people[number] == "AD" for number in chosen])
-        named = [column for column in CLINICAL_FIELDS if column in FOLLOWING and column not in SIDES]
+        named = [column for column in CLINICAL_FIELDS if column in FOLLOWING and column not in HIPPOCAMPUS_SIDES]
         table = np.array([[column in gaps[number] for column in named] for number in chosen], float)
         print(f"\n{len(people)} people, {ill.sum()} AD and {(~ill).sum()} CN; gaps follow the diagnosis: {follow}")
         print(f"gaps themselves | {judge(table, ill, options.repeats)}")

@@ -76,6 +76,18 @@ def test_a_lone_row_of_another_subject_is_spoken_of(place, ask, tmp_path, row, w
     assert ("row_of_other_subject" in found["sub-x"]["flags"], "is it this person's?" in said) == (warned, warned)
 
 
+def test_a_lone_row_belongs_to_none_of_several_scans(place, ask, tmp_path):
+    meta = table(tmp_path / "t.csv", "subject_id,mmse", "x,21")
+    code, found, _ = ask(place("sub-y"), place("sub-z", 2), "--meta", meta)
+    assert code == 0 and {name: known(one) for name, one in found.items()} == {"sub-y": None, "sub-z": None}
+    assert all("no_metadata_row" in one["flags"] for one in found.values())
+
+
+def test_rows_of_nobody_belong_to_no_scan(place, ask, tmp_path):
+    code, found, _ = ask(place("sub-x"), "--meta", table(tmp_path / "t.csv", "age_years,mmse", "71,21", "72,22"))
+    assert code == 0 and known(found["sub-x"]) is None and "no_metadata_row" in found["sub-x"]["flags"]
+
+
 def test_rows_join_by_their_scan_with_and_without_subjects(place, ask, tmp_path):
     scans = [place("anna"), place("deep/bert", 2)]
     rows = (f"anna{ENDING},71,21", f"deep/bert{ENDING},72,22")
@@ -151,6 +163,13 @@ def test_the_only_row_of_a_person_is_not_borrowed_by_another_session(place, ask,
     assert known(found["sub-x_ses-2"]) is None and "no_metadata_row" in found["sub-x_ses-2"]["flags"]
 
 
+def test_a_row_without_a_session_is_of_each_session_of_its_person(place, ask, tmp_path):
+    scans = [place("sub-x_ses-1"), place("sub-x_ses-2", 2)]
+    meta = table(tmp_path / "t.csv", "subject_id,session_id,mmse", "y,1,21", "x,,22")
+    code, found, _ = ask(*scans, "--meta", meta)
+    assert code == 0 and {name: known(one) for name, one in found.items()} == {"sub-x_ses-1": 22, "sub-x_ses-2": 22}
+
+
 def test_the_scan_column_comes_before_the_name(place, ask, tmp_path):
     meta = table(tmp_path / "t.csv", "subject_id,scan,mmse", "x,,21", f"y,sub-x{ENDING},22")
     code, found, _ = ask(place("sub-x"), place("sub-w", 2), "--meta", meta)
@@ -161,6 +180,12 @@ def test_subject_is_the_last_resort_for_one_scan(place, ask, tmp_path):
     meta = table(tmp_path / "t.csv", "subject_id,mmse", "x,21", "y,22")
     code, found, _ = ask(place("sub-x"), place("anna", 2), "--meta", meta, "--subject", "sub-y")
     assert code == 0 and {name: known(one) for name, one in found.items()} == {"sub-x": 21, "anna": 22}
+
+
+def test_a_subject_that_no_row_has_joins_nothing(place, ask, tmp_path):
+    meta = table(tmp_path / "t.csv", "subject_id,mmse", "x,21", "y,22")
+    code, found, _ = ask(place("anna"), "--meta", meta, "--subject", "z")
+    assert code == 0 and known(found["anna"]) is None and "no_metadata_row" in found["anna"]["flags"]
 
 
 def test_subject_for_several_scans_is_refused(place, ask, tmp_path):
@@ -197,13 +222,18 @@ def test_no_row_is_told_with_the_nearest_id(place, ask, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "rows",
-    [("x,1,,21", "x,2,,22"), ("y,1,sub-x{0},21", "z,1,sub-x{0},22"), ("y,1,sub-x{0},21", "z,1,./sub-x{0},22")],
+    ("rows", "lines"),
+    [
+        (("x,1,,21", "x,2,,22"), "2, 3"),
+        (("x,1,,21", "w,1,,23", "x,2,,22"), "2, 4"),
+        (("y,1,sub-x{0},21", "z,1,sub-x{0},22"), "2, 3"),
+        (("y,1,sub-x{0},21", "z,1,./sub-x{0},22"), "2, 3"),
+    ],
 )
-def test_two_rows_for_one_scan_are_refused_with_their_lines(place, ask, tmp_path, rows):
+def test_two_rows_for_one_scan_are_refused_with_their_lines(place, ask, tmp_path, rows, lines):
     meta = table(tmp_path / "t.csv", "subject_id,session_id,scan,mmse", *(row.format(ENDING) for row in rows))
     code, found, said = ask(place("sub-x"), "--meta", meta)
-    assert code == 2 and not found and "lines 2, 3 all match" in said
+    assert code == 2 and not found and f"lines {lines} all match" in said
 
 
 @pytest.mark.parametrize("subjects", [True, False])

@@ -279,7 +279,7 @@ PREDICTION = (
     ),
     Mutant(
         "row_of_another_subject_used_unsaid",
-        "adclip/verbs/predict.py",
+        "adclip/prediction/jobs.py",
         '(*flags, "row_of_other_subject")',
         "flags",
         (f"{PREDICT}::test_the_only_row_of_another_subject_is_used_and_told",),

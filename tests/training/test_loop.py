@@ -10,11 +10,12 @@ import torch
 from tiny import CONTRACT, base_network, make_cohort, make_reader
 
 from adclip.domain import Visit
-from adclip.errors import EXIT_INPUT, DeviceError, OutputError, TrainingError, is_memory_error
+from adclip.errors import EXIT_INPUT, DeviceError, OutputError, TrainingError
 from adclip.evaluation.calibrate import answer
 from adclip.model.prompts import adapter_state, is_adapter
 from adclip.prediction.scoring import score_batch
 from adclip.runtime.events import Advanced, Warned, ignore
+from adclip.runtime.exceptions import is_memory_error
 from adclip.training.augment import Augment
 from adclip.training.loop import Loop, LoopConfig
 from adclip.training.objective import Objective, ObjectiveConfig

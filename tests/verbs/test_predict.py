@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -258,6 +259,17 @@ def test_probabilities_of_scores():
 
 
 # ------------------------------------------------------------------------------------------------ the builtin model
+
+
+def test_the_baseline_of_the_builtin_model_is_for_classes_equally_common():
+    """The scores beside it are; one that keeps the mix of its training loses wherever classes weigh alike, for that reason alone.
+
+    Intercepts fitted to a mix sum to 0, as the fit begins there and no step moves their sum. Taking the mix away leaves this one.
+    """
+    record = read_record(model_folder("builtin"))
+    intercepts = record.metadata_baseline.content["intercepts"]
+    assert sum(intercepts) == pytest.approx(-sum(math.log(share) for share in record.prior.values()), abs=1e-6)
+    assert sum(intercepts) > 1
 
 
 def test_the_builtin_model_says_what_it_is(tmp_path):

@@ -97,9 +97,6 @@ def sides_of(structure: str) -> tuple[str, str]:
     return f"{structure}_left_mm3", f"{structure}_right_mm3"
 
 
-SIDES = tuple(name for structure in DIRECTION for name in sides_of(structure))
-
-
 def structures_in(volumes: Mapping[str, float]) -> tuple[str, ...]:
     """Return the structures of the score of which both sides are known."""
     return tuple(

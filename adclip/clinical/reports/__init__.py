@@ -24,7 +24,7 @@ from adclip.errors import ConfigError
 from adclip.settings.shared import check_style
 
 __all__ = [
-    "PHRASE_START", "SCAN_ALONE", "UNAVAILABLE", "Span", "bare_phrase", "candidates", "fields_of", "has_wordings", "measured_mm3", "parse",
+    "PHRASE_START", "SCAN_ALONE", "Span", "bare_phrase", "candidates", "fields_of", "has_wordings", "measured_mm3", "parse",
     "printed", "render", "spans", "template_version", "template_versions", "traced",
     "usable_fields",
 ]  # fmt: skip
@@ -33,7 +33,6 @@ __all__ = [
 # Full sentences have one for each of `GRAMMARS`.
 _PAPER_VERSIONS = ("1",)
 PHRASE_START = "A photo of "
-UNAVAILABLE = paper.UNAVAILABLE
 SCAN_ALONE = "A brain scan."  # full sentences without a label phrase, of whom nothing is known
 
 _PHRASE_END = re.compile(r":|$")

@@ -10,10 +10,9 @@ from adclip.clinical.reports.knowledge import BY_TEXT, Statement, statements
 from adclip.clinical.reports.readings import (
     BIOMARKERS,
     CLINICAL_FIELDS,
-    SIDES,
+    HIPPOCAMPUS_SIDES,
     FieldReading,
     clinical_readings,
-    measure,
     rounded,
 )
 from adclip.clinical.reports.sentences import UNAVAILABLE, UNAVAILABLE_NAMES, Grammar, from_text, to_text
@@ -54,7 +53,7 @@ def write(
     """
     readings, flags = clinical_readings(visit, keep)
     texts = {name: to_text(name, reading.value) for name, reading in readings.items()}
-    gaps = [column for column in CLINICAL_FIELDS if column not in readings and column not in SIDES]
+    gaps = [column for column in CLINICAL_FIELDS if column not in readings and column not in HIPPOCAMPUS_SIDES]
     if gaps and grammar.names_gaps:
         texts[UNAVAILABLE] = ", ".join(UNAVAILABLE_NAMES[column] for column in gaps)
     statement_of = _statements(readings, texts) if with_knowledge else {}
@@ -87,7 +86,7 @@ def _plan(readings: Mapping[str, FieldReading]) -> Iterator[str]:
         if column in readings:
             yield key
     yield from _size_of("hippocampus", readings)
-    left, right = (side in readings for side in SIDES)
+    left, right = (side in readings for side in HIPPOCAMPUS_SIDES)
     if left and right:
         yield "sides"
         yield "left smaller" if "hippocampus_left_smaller_percent" in readings else "right smaller"
@@ -123,11 +122,6 @@ def _statements(readings: Mapping[str, FieldReading], texts: Mapping[str, str]) 
         if len(chosen) == MOST_STATEMENTS:
             break
     return chosen
-
-
-def usable(visit: Visit) -> tuple[str, ...]:
-    """Return those of `CLINICAL_FIELDS` that the visit can supply."""
-    return tuple(column for column in CLINICAL_FIELDS if measure(visit, column) is not None)
 
 
 def printed(visit: Visit, keep: frozenset[str] | None) -> dict[str, float | str]:

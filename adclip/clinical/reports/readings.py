@@ -17,9 +17,9 @@ BIOMARKERS = (
 )  # fmt: skip
 PERSON = ("age_years", "sex", "education_years", "apoe4_count")
 BRIDGED = "bridged_norms"  # adclip's own volumes are ranked among DLMUSE's, to whose scale they were calibrated
-SIDES = ("hippocampus_left_mm3", "hippocampus_right_mm3")
+HIPPOCAMPUS_SIDES = ("hippocampus_left_mm3", "hippocampus_right_mm3")
 _UNITS = {"age_years": "years", "education_years": "years", "apoe4_count": "alleles", "sex": ""}
-CLINICAL_FIELDS = (*PERSON, "icv_mm3", "hippocampus_mm3", *SIDES, *BIOMARKERS[1:])
+CLINICAL_FIELDS = (*PERSON, "icv_mm3", "hippocampus_mm3", *HIPPOCAMPUS_SIDES, *BIOMARKERS[1:])
 
 
 class FieldReading(NamedTuple):
@@ -83,12 +83,12 @@ def clinical_readings(visit: Visit, keep: frozenset[str] | None) -> tuple[dict[s
                 readings[f"{name}_percent_icv"] = FieldReading(
                     share, (*readings[column].sources, "icv_mm3"), f"100 * {name} / icv", "%"
                 )
-    left, right = (readings.get(side) for side in SIDES)
+    left, right = (readings.get(side) for side in HIPPOCAMPUS_SIDES)
     if left is not None and right is not None:
         left_mm3, right_mm3 = float(left.value), float(right.value)
         name = "hippocampus_left_smaller_percent" if left_mm3 <= right_mm3 else "hippocampus_right_smaller_percent"
         difference = 200 * abs(left_mm3 - right_mm3) / (left_mm3 + right_mm3)
-        readings[name] = FieldReading(difference, SIDES, "100 * |left - right| / mean", "%")
+        readings[name] = FieldReading(difference, HIPPOCAMPUS_SIDES, "100 * |left - right| / mean", "%")
     return readings, _add_standings(readings, visit)
 
 
@@ -96,7 +96,7 @@ def _without(visit: Visit, keep: frozenset[str]) -> Visit:
     """Return the visit as if what is dropped had never been measured; without the hippocampus its sides are gone too."""
     dropped = {column for column in CLINICAL_FIELDS if column not in keep}
     if "hippocampus_mm3" in dropped:
-        dropped |= {*SIDES}
+        dropped |= {*HIPPOCAMPUS_SIDES}
     unknown: dict[str, Any] = dict.fromkeys(dropped)
     return replace(visit, **unknown)
 
@@ -105,7 +105,7 @@ def _add_standings(readings: dict[str, FieldReading], visit: Visit) -> tuple[str
     """Add z and centiles, and return the flags that they or their absence deserve."""
     flags: dict[str, None] = {}
     age, sex = readings.get("age_years"), readings.get("sex")
-    for column in (*SIDES, *BIOMARKERS[1:]):
+    for column in (*HIPPOCAMPUS_SIDES, *BIOMARKERS[1:]):
         if column not in readings:
             continue
         where = standing(column, float(readings[column].value), None if age is None else float(age.value),

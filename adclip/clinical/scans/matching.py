@@ -72,8 +72,8 @@ def match_rows(
     return row_indices
 
 
-def find_row(table: Table, item: ScanItem, only_scan: bool, subject: str | None = None) -> Visit | None:
-    """Return the row that belongs to a scan, or None if there is none.
+def find_row_index(table: Table, item: ScanItem, only_scan: bool, made_of: Iterable[Path] = ()) -> int | None:
+    """Return the position in `table.rows` of the row that belongs to a scan by its name, or None if there is none.
 
     A scan with a session matches the row of that session, or the only row of its subject if that names no session; it never
     borrows the row of another session.
@@ -81,27 +81,21 @@ def find_row(table: Table, item: ScanItem, only_scan: bool, subject: str | None 
     Parameters
     ----------
     table : Table
-        From `read_table`.
+        From `read_tables`.
     item : ScanItem
         The scan and its ids.
     only_scan : bool
         Whether this is the only scan of the run.
-    subject : str, optional
-        Subject id to fall back on (`--subject`), with or without ``sub-``.
+    made_of : iterable of Path, optional
+        What the scan was made of: a `scan` cell may name that as well.
 
     Raises
     ------
     TableError
         If two rows match; the message names their lines.
+    ScanError
+        If the names of the scan contradict each other.
     """
-    number = find_row_index(table, item, only_scan)
-    if number is None and subject is not None:
-        number = _row_of_subject(table, item, subject)
-    return None if number is None else table.rows[number]
-
-
-def find_row_index(table: Table, item: ScanItem, only_scan: bool, made_of: Iterable[Path] = ()) -> int | None:
-    """Return the position in `table.rows` that `find_row` chooses without `--subject`; a cell may name what a scan is made of."""
     if only_scan and len(table.rows) == 1:
         return 0
     if numbers := rows_naming(table, item, made_of):

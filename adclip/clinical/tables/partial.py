@@ -10,7 +10,7 @@ from typing import Any
 
 from adclip.clinical import errors as clinical_errors
 from adclip.clinical.columns import COLUMNS, MISSING, CellError, parse_cell
-from adclip.clinical.dialects import AUXILIARY, CANONICAL, DIALECTS, Derived, Dialect, Rule, Tall, with_program
+from adclip.clinical.dialects import CANONICAL, DIALECTS, Derived, Dialect, Rule, Tall, with_program
 from adclip.clinical.dialects.bids import subject_of_file
 from adclip.clinical.dialects.canonical import ANSWERS, SOURCE, read_dictionary
 from adclip.clinical.tables import errors
@@ -26,8 +26,6 @@ from adclip.clinical.tables.rules import choose_rules, dialect_of, notes_of_mapp
 from adclip.clinical.tables.structure_rows import check_rows
 from adclip.clinical.tables.tall import is_tall, one_row_a_visit, only_read
 from adclip.errors import TableError
-
-KEYS = frozenset({"subject_id", "session_id", "visit_date", "scan", *AUXILIARY})
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from adclip.clinical.tables.records import read_records
 from adclip.errors import TableError
 
 __all__ = [
-    "DLMUSE", "FREESURFER", "SYNTHSEG", "VENTRICLES", "WHOLE_BRAIN", "Found", "find_segmentation", "read_segmentation",
+    "DLMUSE", "FREESURFER", "SYNTHSEG", "VENTRICLES", "WHOLE_BRAIN", "SegmentationTable", "find_segmentation", "read_segmentation",
 ]  # fmt: skip
 
 _MOST_TABLES = 50  # CSV files beside a scan that are looked into
@@ -42,7 +42,7 @@ _IMAGE_ENDINGS = (".nii", ".nii.gz", ".mgz", ".mgh", ".img")
 
 
 @dataclass(frozen=True)
-class Found:
+class SegmentationTable:
     """Volumes from a table beside a scan.
 
     Parameters
@@ -63,7 +63,7 @@ class Found:
     definitions: Mapping[str, str]
 
 
-def find_segmentation(scan_path: Path, subject_id: str = "") -> Found | None:
+def find_segmentation(scan_path: Path, subject_id: str = "") -> SegmentationTable | None:
     """Look beside a scan for volumes that another program measured on it.
 
     Parameters
@@ -75,7 +75,7 @@ def find_segmentation(scan_path: Path, subject_id: str = "") -> Found | None:
 
     Returns
     -------
-    Found or None
+    SegmentationTable or None
         From the first of: the `stats` folder of a FreeSurfer or FastSurfer subject that holds the scan; the same tables, or
         SAMSEG's, in the scan's folder or its `stats`; CSV files there that name the scan or the subject.
 
@@ -94,14 +94,14 @@ def find_segmentation(scan_path: Path, subject_id: str = "") -> Found | None:
     names = _names_of(scan_path, subject_id)
     for path in _stats_of(scan_path, names):
         measured = read_stats(path)
-        return Found(path, measured.program, measured.volumes, measured.definitions)
+        return SegmentationTable(path, measured.program, measured.volumes, measured.definitions)
     tables = [path for path in sorted(scan_path.parent.glob("*.csv"))[:_MOST_TABLES] if path.is_file()]
     for path in tables:
         dialect = _dialect_of(path)
         if dialect is not None:
             volumes = _read_csv(path, dialect, names, must_be_named=True)
             if volumes:
-                return Found(path, str(dialect.volumes_source), volumes, dialect.definitions)
+                return SegmentationTable(path, str(dialect.volumes_source), volumes, dialect.definitions)
     return None
 
 

@@ -16,7 +16,7 @@ from adclip.evaluation.metrics.intervals import Estimate, auc_difference_interva
 from adclip.evaluation.metrics.resampling import RESAMPLES, studentised_interval
 from adclip.evaluation.metrics.summary import Entry, entry, odds, squares
 
-SIDES = (-1.0, 1.0)  # of the difference of two answers that are right (1) or wrong (0)
+GAIN_RANGE = (-1.0, 1.0)  # of the difference of two answers that are right (1) or wrong (0)
 
 
 @dataclass(frozen=True)
@@ -114,9 +114,9 @@ def _metrics(
         return result
 
     metrics: dict[str, Callable[[], Estimate]] = {
-        "accuracy": partial(mean_interval, gained(first.study, second.study), people, SIDES, seed),
+        "accuracy": partial(mean_interval, gained(first.study, second.study), people, GAIN_RANGE, seed),
         "balanced_accuracy": partial(
-            class_mean_interval, gained(first.equal, second.equal), truth, people, SIDES, seed
+            class_mean_interval, gained(first.equal, second.equal), truth, people, GAIN_RANGE, seed
         ),
         "macro_f1": partial(
             macro_f1_difference_interval, truth, first.equal.argmax(1), second.equal.argmax(1), people, seed

@@ -75,7 +75,7 @@ class SourceStream:
         filled = min(len(first), expected_bytes)
         view[:filled] = first[:filled]
         while filled < expected_bytes:
-            count = self.stream.readinto(view[filled : filled + _CHUNK])  # type: ignore[attr-defined]
+            count = self.stream.readinto(view[filled : filled + _CHUNK])  # type: ignore[attr-defined]  # files and gzip have it
             if not count:
                 raise errors.truncated(self.path, expected_bytes, filled)
             filled += count

@@ -7,7 +7,6 @@ head.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -19,7 +18,6 @@ from adclip.imaging.steps.grid import to_grid
 from adclip.imaging.steps.templates import read_template, read_tissue
 
 Bools = NDArray[np.bool_]
-Numbers = Mapping[str, float | None]
 
 PURE = 0.8  # tissue probability above which a template voxel stands for its tissue
 DEEP = 0.95  # the same for white matter so far from grey that noise is all that varies there

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from adclip.json_values import as_text, is_number
+
 
 @dataclass(frozen=True)
 class Override:
@@ -83,21 +85,11 @@ class Quality:
         }
         reasons = remaining.pop("reasons") if isinstance(remaining.get("reasons"), list) else []
         override = remaining.pop("override") if isinstance(remaining.get("override"), dict) else None
-        numbers = {name: value for name, value in remaining.items() if value is None or _is_number(value)}
+        numbers = {name: value for name, value in remaining.items() if value is None or is_number(value)}
         return cls(
             numbers=numbers,
             reasons=tuple(str(reason) for reason in reasons),
-            override=None
-            if override is None
-            else Override(_as_text(override.get("from")), _as_text(override.get("to"))),
+            override=None if override is None else Override(as_text(override.get("from")), as_text(override.get("to"))),
             further={name: value for name, value in remaining.items() if name not in numbers},
             **judgements,
         )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _as_text(value: object) -> str | None:
-    return value if isinstance(value, str) else None

@@ -9,6 +9,7 @@ from typing import Any
 from adclip.brain_volumes import BrainVolumes
 from adclip.domain import RESEARCH_NOTICE, TEMPLATE_SPACE, InputContract
 from adclip.imaging.records.quality import Quality
+from adclip.json_values import as_list, as_mapping, as_text
 
 GENERATOR = "adclip"
 
@@ -114,22 +115,22 @@ class Sidecar:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Sidecar:
         """Read `to_dict`, of whatever version. What is absent or not as it should be counts as unknown."""
-        made_by = _as_mapping(next(iter(_as_list(data.get("GeneratedBy"))), None))
+        made_by = as_mapping(next(iter(as_list(data.get("GeneratedBy"))), None))
         return cls(
-            subject_id=_as_text(data.get("SubjectID")),
-            session_id=_as_text(data.get("SessionID")),
-            version=_as_text(made_by.get("Version")) or "",
+            subject_id=as_text(data.get("SubjectID")),
+            session_id=as_text(data.get("SessionID")),
+            version=as_text(made_by.get("Version")) or "",
             recipe=made_by["Recipe"] if isinstance(made_by.get("Recipe"), int) else None,
-            source_sha256=_as_text(data.get("SourceSHA256")) or "",
-            fingerprint=_as_text(data.get("Fingerprint")) or "",
-            geometry=_as_mapping(data.get("SourceGeometry")),
+            source_sha256=as_text(data.get("SourceSHA256")) or "",
+            fingerprint=as_text(data.get("Fingerprint")) or "",
+            geometry=as_mapping(data.get("SourceGeometry")),
             contract=_to_contract(data.get("InputContract")),
-            steps=tuple(map(_to_step, _as_list(data.get("Steps")))),
-            scan_to_mni=_as_list(data.get("ScanToMNI")) or None,
+            steps=tuple(map(_to_step, as_list(data.get("Steps")))),
+            scan_to_mni=as_list(data.get("ScanToMNI")) or None,
             qc=Quality.from_dict(data.get("QC")),
-            flags=tuple(str(flag) for flag in _as_list(data.get("Flags"))),
+            flags=tuple(str(flag) for flag in as_list(data.get("Flags"))),
             volumes=BrainVolumes.from_dict(data.get("Volumes")),
-            files={name: _to_file(entry) for name, entry in _as_mapping(data.get("Files")).items()},
+            files={name: _to_file(entry) for name, entry in as_mapping(data.get("Files")).items()},
             simulated=data.get("Simulated") is True,
             as_read=data,
         )
@@ -165,17 +166,17 @@ def brain_method(steps: Sequence[StepTaken]) -> str:
 
 
 def _to_step(entry: object) -> StepTaken:
-    content = _as_mapping(entry)
+    content = as_mapping(entry)
     seconds = content.get("seconds")
     return StepTaken(
-        _as_text(content.get("name")) or "",
-        _as_mapping(content.get("parameters")),
+        as_text(content.get("name")) or "",
+        as_mapping(content.get("parameters")),
         seconds if isinstance(seconds, int | float) else 0.0,
     )
 
 
 def _to_file(entry: object) -> FileMade:
-    content = _as_mapping(entry)
+    content = as_mapping(entry)
     size = content.get("bytes")
     return FileMade(str(content.get("path")), size if isinstance(size, int) else None, str(content.get("sha256")))
 
@@ -183,19 +184,7 @@ def _to_file(entry: object) -> FileMade:
 def _to_contract(data: object) -> InputContract | None:
     """Return a contract only if nothing in it is lacking, strange or more than adclip knows."""
     try:
-        contract = InputContract.from_dict(_as_mapping(data))
+        contract = InputContract.from_dict(as_mapping(data))
     except (TypeError, ValueError):
         return None
     return contract if contract.to_dict() == data else None
-
-
-def _as_mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _as_list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _as_text(value: object) -> str | None:
-    return value if isinstance(value, str) else None

@@ -35,7 +35,7 @@ def correct_bias(array: FloatArray, mask: NDArray[np.bool_], spacing_mm: tuple[f
     (means of brain voxels only) and on one thread, so that the result does not depend on the machine's cores. The field
     is smooth by construction and is brought back to full resolution by linear interpolation of its logarithm.
     """
-    import SimpleITK as sitk  # noqa: N813
+    import SimpleITK as sitk  # noqa: N813  its usual name
     from scipy import ndimage
 
     blocks = tuple(max(1, round(COARSE_MM / size)) for size in spacing_mm)
@@ -78,7 +78,7 @@ def _block_sums(array: FloatArray, blocks: tuple[int, ...]) -> FloatArray:
 
 
 def _to_sitk(array: NDArray[np.generic], spacing: list[float]) -> object:
-    import SimpleITK as sitk  # noqa: N813
+    import SimpleITK as sitk  # noqa: N813  its usual name
 
     kind = array.astype(np.float32) if np.issubdtype(array.dtype, np.floating) else array
     image = sitk.GetImageFromArray(np.ascontiguousarray(kind.T))

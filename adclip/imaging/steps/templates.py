@@ -16,7 +16,6 @@ import numpy as np
 from adclip.domain import FloatArray
 from adclip.errors import MissingPackageError
 
-TEMPLATE_SHAPE = (197, 233, 189)  # voxels of 1 mm, Fonov et al. 2011, doi:10.1016/j.neuroimage.2010.07.033
 _FILE = "mni_icbm152_{kind}_tal_nlin_sym_09a_converted.nii.gz"
 _STORED_MAXIMUM = 255.0  # nilearn keeps 0..1 as uint8
 

@@ -81,7 +81,7 @@ def build_network(classes: int = len(CLASSES), widths: tuple[int, ...] = WIDTHS)
 
     from adclip.unet import UNet
 
-    class Network(UNet):
+    class SegmenterNetwork(UNet):
         prior: torch.Tensor
 
         def __init__(self) -> None:
@@ -92,7 +92,7 @@ def build_network(classes: int = len(CLASSES), widths: tuple[int, ...] = WIDTHS)
             scores = super().forward(x)
             return scores + functional.interpolate(self.prior, size=x.shape[2:], mode="trilinear", align_corners=False)
 
-    return Network()
+    return SegmenterNetwork()
 
 
 def place_channels() -> FloatArray:

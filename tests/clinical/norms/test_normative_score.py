@@ -15,18 +15,20 @@ from hypothesis import strategies as st
 from adclip.clinical.columns import COLUMNS, FURTHER_VOLUMES
 from adclip.clinical.norms.normative_score import (
     AS_MEASURED,
+    DIRECTION,
     SHARE,
-    SIDES,
     NormScore,
     NoScore,
     medial_temporal_score,
     share_standings,
+    sides_of,
     standings,
 )
 from adclip.clinical.norms.norms import NoStanding, Standing, share_standing, standing
 
 DLMUSE, BRIDGE = "DLMUSE", "adclip segmenter 1a2b3c4d5e6f"
 HEAD = 1.4e6  # mm3
+SCORED = tuple(name for structure in DIRECTION for name in sides_of(structure))
 
 
 def read(name: str) -> list[dict[str, str]]:
@@ -36,14 +38,14 @@ def read(name: str) -> list[dict[str, str]]:
 def at(centile: int, age: int = 72, sex: str = "F") -> dict[str, float]:
     """Everything at one centile as measured; a ventricle at the mirrored one, so that all say the same of loss."""
     rows = {row["field"]: row for row in read("dlmuse.csv") if row["sex"] == sex and row["age_years"] == str(age)}
-    return {side: float(rows[side][f"centile_{100 - centile if 'ventricle' in side else centile}"]) for side in SIDES}
+    return {side: float(rows[side][f"centile_{100 - centile if 'ventricle' in side else centile}"]) for side in SCORED}
 
 
 def shares_at(centile: int, age: int = 72) -> dict[str, float]:
     rows = {row["field"]: row for row in read("dlmuse_share.csv") if row["age_years"] == str(age)}
     found = {
         side: float(rows[side][f"centile_{100 - centile if 'ventricle' in side else centile}"]) * HEAD / 1e6
-        for side in SIDES
+        for side in SCORED
     }
     return {**found, "icv_mm3": HEAD}
 
@@ -213,5 +215,5 @@ def test_norms_are_positive_and_do_not_cross():
 
 
 def test_the_names_of_the_volumes_are_those_that_tables_have():
-    assert set(SIDES) <= {*COLUMNS, *FURTHER_VOLUMES}
+    assert set(SCORED) <= {*COLUMNS, *FURTHER_VOLUMES}
     assert not set(FURTHER_VOLUMES) & set(COLUMNS)

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adclip.clinical.columns import COLUMNS, MISSING, CellError, parse_cell
-from adclip.clinical.scans.matching import find_row
-from adclip.clinical.tables.table import Table, read_table
+from adclip.clinical.scans.matching import match_rows
+from adclip.clinical.tables.table import read_table
 from adclip.domain import Diagnosis, ScanItem, Visit
 from adclip.errors import ConfigError, TableError
 
@@ -75,7 +75,7 @@ def test_a_hundred_thousand_rows_take_seconds(write):
     path = write(header + "".join(row.format(number) for number in range(100_000)))
     begin = time.process_time()
     table = read_table(path)
-    assert find_row(table, ScanItem(Path("x.nii"), "S99999", "m00"), only_scan=False) is table.rows[-1]
+    assert match_rows(table, [ScanItem(Path("x.nii"), "S99999", "m00")]) == [99_999]
     assert time.process_time() - begin < 30  # about 2 s; the limit only catches a quadratic mistake
 
 
@@ -258,59 +258,3 @@ def test_real_oasis_tables_are_not_misread(real_data):
     )
     assert {visit.sex for visit in table.rows} == {"F", "M"}
     assert all(visit.diagnosis is None and visit.age_years for visit in table.rows)
-
-
-# ----------------------------------------------------------------------------------------------- rows and scans
-
-
-def item(path: str | Path, subject: str, session: str | None = None) -> ScanItem:
-    return ScanItem(Path(path), subject, session)
-
-
-def table_of(folder: Path, *rows: Visit) -> Table:
-    return Table(list(rows), list(range(2, 2 + len(rows))), folder / "table.csv")
-
-
-def test_one_scan_and_a_one_row_table_belong_together(tmp_path):
-    table = table_of(tmp_path, Visit(subject_id="other"))
-    assert find_row(table, item("x.nii", "me"), only_scan=True) is table.rows[0]
-    assert find_row(table, item("x.nii", "me"), only_scan=False) is None
-
-
-def test_scan_column_comes_before_subject_and_session(tmp_path):
-    table = table_of(tmp_path, Visit(subject_id="a", session_id="1"), Visit(subject_id="b", scan="scans/../x.nii.gz"))
-    assert find_row(table, item(tmp_path / "x.nii.gz", "a", "1"), only_scan=False) is table.rows[1]
-
-
-def test_a_plain_file_name_matches_wherever_the_scan_lies(tmp_path):
-    table = table_of(tmp_path, Visit(subject_id="b", scan="x.nii.gz"))
-    assert find_row(table, item(tmp_path / "elsewhere" / "x.nii.gz", "z"), only_scan=False) is table.rows[0]
-
-
-def test_session_decides_and_is_never_borrowed(tmp_path):
-    table = table_of(
-        tmp_path, Visit(subject_id="a", session_id="1"), Visit(subject_id="a", session_id="2"), Visit(subject_id="b")
-    )
-    assert find_row(table, item("x.nii", "a", "2"), only_scan=False) is table.rows[1]
-    assert find_row(table, item("x.nii", "a", "3"), only_scan=False) is None
-    assert find_row(table, item("x.nii", "b", "3"), only_scan=False) is table.rows[2]
-
-
-def test_two_matches_name_their_lines(tmp_path):
-    table = table_of(
-        tmp_path, Visit(subject_id="a", session_id="1"), Visit(subject_id="b"), Visit(subject_id="a", session_id="2")
-    )
-    with pytest.raises(TableError, match="lines 2, 4 all match sub-a"):
-        find_row(table, item("x.nii", "a"), only_scan=True)
-
-
-def test_subject_option_is_the_last_resort(tmp_path):
-    table = table_of(tmp_path, Visit(subject_id="a"), Visit(subject_id="b"))
-    assert find_row(table, item("x.nii", "b"), only_scan=True, subject="a") is table.rows[1]
-    assert find_row(table, item("x.nii", "z"), only_scan=True, subject="sub-a") is table.rows[0]
-    assert find_row(table, item("x.nii", "z"), only_scan=True, subject="c") is None
-
-
-def test_rows_without_an_id_match_nothing(tmp_path):
-    table = table_of(tmp_path, Visit(), Visit())
-    assert find_row(table, item("x.nii", "a"), only_scan=True) is None
