@@ -7,7 +7,7 @@ from typing import Annotated
 
 from adclip.errors import ConfigError
 from adclip.settings.setting import Setting, Settings
-from adclip.settings.shared import Device, Inputs, Model, Orientation, OutFolder, Overwrite, Series
+from adclip.settings.shared import Device, Inputs, Modality, Model, Orientation, OutFolder, Overwrite, Series
 
 VERDICTS = ("pass", "warn", "fail")
 
@@ -26,6 +26,7 @@ class PreprocessConfig(Settings):
         "repeated.", metavar="SUBJECT[/SESSION]=VERDICT", flags=("--override",))] = ()
     orientation: Orientation = None
     series: Series = None
+    modality: Modality = None
     model: Model = "builtin"
     device: Device = "auto"
     # a script without `__main__` must not start processes unasked; a command may

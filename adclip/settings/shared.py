@@ -13,6 +13,7 @@ REPORT_STYLES = ("paper4", "paper6", "clinical", "knowledge")
 DEFAULT_STYLE = "clinical"
 MAX_DAYS = 120  # contract: how far in time a row may be from the visit that it is joined to
 DIAGNOSIS_POLICIES = ("table", "cdr")
+MODALITIES = ("MR",)
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
@@ -39,6 +40,11 @@ def _check_orientation(flag: str, text: str) -> None:
     if len(text) != 3 or any(sum(letter in pair for letter in text.upper()) != 1 for pair in pairs):
         remedy = "three letters, one each of L/R, A/P and S/I, such as RAS"
         raise ConfigError.bad_value(flag, f"`{text}` is no orientation", remedy)
+
+
+def _check_modality(flag: str, text: str) -> None:
+    if text.upper() not in MODALITIES:
+        raise ConfigError.bad_value(flag, f"`{text}` is not MR", "adclip reads T1-weighted MRI only")
 
 
 def _check_policy(flag: str, policy: str) -> None:
@@ -73,6 +79,8 @@ Volumes = Annotated[bool, Setting("Report hippocampus, ventricles and other volu
     "else measured (2 s a raw scan).")]
 Orientation = Annotated[str | None, Setting("Directions of the stored axes, for files without any.", metavar="RAS|LAS|...",
     check=_check_orientation)]
+Modality = Annotated[str | None, Setting("Say that the scans are MR, where shifted values make one look like CT.", metavar="MR",
+    check=_check_modality)]
 Series = Annotated[str | None, Setting("Series to take from a DICOM folder that holds several.", metavar="N")]
 Device = Annotated[str, Setting("Where to compute.", metavar="auto|cpu|cuda|cuda:N|mps", check=_check_device)]
 Precision = Annotated[str, Setting("Of the frozen weights; auto: bf16 on GPUs that compute in it, fp32 elsewhere.", choices=PRECISIONS)]

@@ -15,6 +15,7 @@ from adclip.settings.shared import (
     Inputs,
     MaxDays,
     Meta,
+    Modality,
     Model,
     Orientation,
     OutFolder,
@@ -64,6 +65,7 @@ class PredictConfig(_WithRows, Settings):
     volumes: Volumes = True
     orientation: Orientation = None
     series: Series = None
+    modality: Modality = None
     device: Device = "auto"
     precision: Precision = "auto"
     overwrite: Overwrite = False
@@ -84,6 +86,7 @@ class ExplainConfig(_WithRows, Settings):
     volumes: Volumes = True
     orientation: Orientation = None
     series: Series = None
+    modality: Modality = None
     device: Device = "auto"
     precision: Precision = "auto"
     seed: Seed = 0

@@ -137,13 +137,54 @@ def align(array: FloatArray, affine: FloatArray, mask: NDArray[np.bool_]) -> Ali
     mni_to_scan[:3, 3] = current[:, 3] - mni_to_scan[:3, :3] @ fixed.center
     if not np.isfinite(mni_to_scan).all():
         raise np.linalg.LinAlgError("no finite solution")
-    nearest = max(_quarter_turns(), key=lambda turn: float(np.trace(turn.T @ mni_to_scan[:3, :3])))
+    nearest = nearest_quarter_turn(mni_to_scan[:3, :3])
     return Alignment(
         scan_to_mni=np.asarray(np.linalg.inv(mni_to_scan)),
         correlation=correlation,
         cost=cost,
         rotated=not np.array_equal(nearest, np.eye(3)),
     )
+
+
+def fit_upright(array: FloatArray, affine: FloatArray, mask: NDArray[np.bool_]) -> tuple[float, FloatArray]:
+    """Try the upright start alone, coarsely and in a tenth of `align`'s time: how well a way to look at a head suits it.
+
+    Parameters
+    ----------
+    array, affine, mask
+        As for `align`; the intensities may still have their bias.
+
+    Returns
+    -------
+    correlation : float
+        As `Alignment.correlation`; -1 where there is nothing to align.
+    rotation : ndarray of shape (3, 3)
+        From scan millimetres to upright ones, as far as this start found it.
+    """
+    white = float(np.percentile(array[mask], 95)) if np.count_nonzero(mask) >= LEAST_VOXELS else 0.0
+    if not (np.isfinite(white) and white > 0):
+        return -1.0, np.eye(3)
+    sizes = np.linalg.norm(affine[:3, :3], axis=0)
+    thin, thin_affine = block_mean(np.where(mask, array / white, 0).astype(np.float32), affine, sizes)
+    center_mm = affine[:3, :3] @ np.array([axis.mean() for axis in np.nonzero(mask)]) + affine[:3, 3]
+    fixed, moving = _fixed(0), _prepare(thin, thin_affine, LEVELS[0])
+    try:
+        end = _descend(_start(np.eye(3), center_mm), fixed, moving, LEVELS[0].iterations)
+        correlation = _correlate(end, fixed, moving)
+    except np.linalg.LinAlgError:
+        return -1.0, np.eye(3)
+    return correlation, nearest_rotation(end[:, :3]).T
+
+
+def nearest_rotation(linear: FloatArray) -> FloatArray:
+    """Return the rotation nearest to a linear map (3, 3), its polar factor."""
+    u, _, v_transposed = np.linalg.svd(linear)
+    return np.asarray(u @ v_transposed)
+
+
+def nearest_quarter_turn(rotation: FloatArray) -> FloatArray:
+    """Return which of the 24 rotations that turn axes into each other lies nearest to a rotation (3, 3)."""
+    return max(_quarter_turns(), key=lambda turn: float(np.trace(turn.T @ rotation)))
 
 
 def _search(center_mm: FloatArray, fixed: _Fixed, moving: _Moving) -> tuple[FloatArray, float]:
