@@ -9,8 +9,10 @@ _READ, _WRITE = "import nibabel as n,sys; i=n.load(sys.argv[1])", "n.save(i,sys.
 
 
 def drop_form(path: Path | str, form: str) -> str:
-    """Return a line that writes a copy without `sform` or `qform`; the voxels stay."""
-    return _line(path, f"{_READ}; i.set_{form}(None,0); {_WRITE}", f"without-{form}.nii.gz")
+    """Return a line that writes a copy without `sform` or `qform`, with the voxel sizes of the other one."""
+    other = {"sform": "qform", "qform": "sform"}[form]
+    code = f"{_READ}; n.save(n.Nifti1Image(i.dataobj,i.get_{other}(),dtype=i.get_data_dtype()),sys.argv[2])"
+    return _line(path, code, f"without-{form}.nii.gz")
 
 
 def drop_directions(path: Path | str) -> str:

@@ -24,6 +24,7 @@ from adclip.imaging.records.quality import Quality
 
 # What the reader of the file flags: a matrix that nobody filled in, and directions that the user declared.
 PLACEHOLDER, DECLARED = "orientation_doubtful", "orientation_declared"
+SIZES = "pixdim_disagrees"
 
 
 def measure_quality(
@@ -74,7 +75,7 @@ def measure_quality(
         "brain_volume_ml": brain_volume_ml,
     }
     left_right = tell_left_from_right(volume.flags, numbers["rotation_degrees"])
-    verdict, reasons = judge(numbers, left_right)
+    verdict, reasons = judge(numbers, left_right, sizes_doubtful=SIZES in volume.flags)
     modality = recognise(numbers, contract, volume, scan_mask)
     return Quality(
         {limit.name: _rounded(numbers.get(limit.name)) for limit in LIMITS}, left_right, modality, verdict, reasons
@@ -119,10 +120,13 @@ def refuse_other_than_t1(
     raise errors.not_t1(path, what, subject)
 
 
-def judge(numbers: Mapping[str, float | None], left_right: str = "header") -> tuple[str, tuple[str, ...]]:
+def judge(
+    numbers: Mapping[str, float | None], left_right: str = "header", *, sizes_doubtful: bool = False
+) -> tuple[str, tuple[str, ...]]:
     """Return the verdict and the name of every threshold crossed.
 
-    A missing number crosses nothing. Sides that are doubtful ask for a second look.
+    A missing number crosses nothing. Sides that are doubtful ask for a second look, and so do voxel sizes of which the header
+    states two.
 
     Examples
     --------
@@ -137,6 +141,8 @@ def judge(numbers: Mapping[str, float | None], left_right: str = "header") -> tu
     reasons = [reason for reason, verdict in verdicts.items() if verdict != "pass"]
     if left_right == "doubtful":
         reasons.append("left_right_doubtful")
+    if sizes_doubtful:
+        reasons.append("voxel_size_doubtful")
     if "fail" in verdicts.values():
         return "fail", tuple(reasons)
     return ("warn" if reasons else "pass"), tuple(reasons)
