@@ -105,7 +105,10 @@ def locate(path: Path, volume: Volume, stripper: SkullStripper | None, log: Step
             second = _look(path, volume, stripper, log, None, turn)
         except ScanError:
             second = None
-        if second is not None and (isinstance(first, ScanError) or second.correlation >= first.correlation):
+        # A mask that is wrong all round can fit better than the right one; upright and convincing is enough.
+        if second is not None and (
+            isinstance(first, ScanError) or second.correlation >= min(first.correlation, CONVINCING)
+        ):
             return second
     if isinstance(first, ScanError):
         raise first

@@ -40,7 +40,7 @@ def has_noise_of_full_range(values: FloatArray) -> bool:
 
     Notes
     -----
-    At most 4,000 blocks are looked at, about a hundredth of a second. Pure noise has no tissue and is False; so is a stripped or
+    At most 4,000 blocks are looked at. Pure noise has no tissue and is False; so is a stripped or
     masked quotient, which is fit for use.
     """
     blocks = _blocks(values)
