@@ -15,10 +15,10 @@ def no_brain(path: Path | str, why: str, remedy: str = "check that this is a T1-
     return ScanError(f"{path}: no brain found; {why}", remedy)
 
 
-def registration_failed(path: Path | str, why: str) -> ScanError:
-    return ScanError(
-        f"{path}: alignment to the MNI template failed ({why})", "check the field of view and the orientation"
-    )
+def registration_failed(
+    path: Path | str, why: str, remedy: str = "check the field of view and the orientation"
+) -> ScanError:
+    return ScanError(f"{path}: alignment to the MNI template failed ({why})", remedy)
 
 
 def conversion_failed(path: Path | str, why: str) -> ScanError:

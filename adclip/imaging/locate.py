@@ -15,7 +15,8 @@ from adclip.imaging.quality.misfit import Findings, describe
 from adclip.imaging.records.step_log import StepLog
 from adclip.imaging.steps.bias import COARSE_MM, correct_bias
 from adclip.imaging.steps.brain import STRIPPED, SkullStripper, find_stripped_mask
-from adclip.imaging.steps.register import CONVINCING, Alignment, align, nearest_quarter_turn, nearest_rotation
+from adclip.imaging.steps.register import CONVINCING, Alignment, align
+from adclip.imaging.steps.rotations import nearest_quarter_turn, nearest_rotation
 from adclip.imaging.steps.tilt import TILTED_DEG, find_turn, tilt_degrees, turned
 from adclip.imaging.steps.view import look_at
 
@@ -149,7 +150,10 @@ def _look(
     with log.step("bias", {"method": "N4", "coarse_mm": COARSE_MM}):
         head = correct_bias(head, head_mask, (x, y, z))
     with log.step("register", {"method": "affine, local normalisation", "degrees_of_freedom": 12}) as parameters:
-        alignment = _align(path, head, turned(affine, turn), head_mask)
+        alignment = _align(head, turned(affine, turn), head_mask)
+        if isinstance(alignment, str):
+            what, remedy = describe(path, Findings.of(volume, mask), let_through=False)
+            raise errors.registration_failed(path, f"{alignment}; {what}", remedy)
         parameters["correlation"] = round(alignment.correlation, 4)
     # The way back from the upright millimetres to the scan's own stands in front.
     scan_to_mni, overruled = alignment.scan_to_mni, alignment.rotated
@@ -174,7 +178,8 @@ def _crop(volume: Volume, mask: NDArray[np.bool_]) -> tuple[FloatArray, NDArray[
     return volume.array[window], mask[window], affine
 
 
-def _align(path: Path, head: FloatArray, affine: FloatArray, mask: NDArray[np.bool_]) -> Alignment:
+def _align(head: FloatArray, affine: FloatArray, mask: NDArray[np.bool_]) -> Alignment | str:
+    """Return the alignment, or why there is none."""
     from threadpoolctl import threadpool_limits
 
     try:
@@ -182,7 +187,5 @@ def _align(path: Path, head: FloatArray, affine: FloatArray, mask: NDArray[np.bo
         with threadpool_limits(limits=1, user_api="blas"):
             alignment = align(head, affine, mask)
     except np.linalg.LinAlgError:
-        raise errors.registration_failed(path, "no solution") from None
-    if np.linalg.det(alignment.scan_to_mni[:3, :3]) <= 0:
-        raise errors.registration_failed(path, "the solution is mirrored or empty")
-    return alignment
+        return "no solution"
+    return alignment if np.linalg.det(alignment.scan_to_mni[:3, :3]) > 0 else "the solution is mirrored or empty"

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from adclip.domain import FloatArray, Volume
 from adclip.imaging.steps.brain import SkullStripper
-from adclip.imaging.steps.register import CONVINCING, fit_upright, nearest_quarter_turn, nearest_rotation
+from adclip.imaging.steps.register import CONVINCING, fit_upright
+from adclip.imaging.steps.rotations import about, nearest_quarter_turn, nearest_rotation
 from adclip.imaging.steps.view import look_at
 
 # Of the head against the header's upright, or against the nearest quarter turn. 59 IXI heads lie within 28 degrees and are
@@ -53,7 +54,7 @@ def find_turn(volume: Volume, stripper: SkullStripper, correlation: float) -> Fl
     best_correlation = correlation + LEAST_LEAD
     for axis in (0, 2, 1):
         for degrees in (-STEP_DEG, STEP_DEG):
-            side = _about(axis, degrees)
+            side = about(axis, degrees)
             found, rotation = _fit(volume, side, look_for_brain(volume, stripper, side))
             if found > best_correlation:
                 best, best_correlation = rotation @ side, found
@@ -86,12 +87,3 @@ def _fit(volume: Volume, side: FloatArray, mask: NDArray[np.bool_]) -> tuple[flo
     affine = volume.affine.copy()
     affine[:3, 3] += affine[:3, :3] @ np.array([part.start for part in window])
     return fit_upright(volume.array[window], turned(affine, side), mask[window])
-
-
-def _about(axis: int, degrees: float) -> FloatArray:
-    first, second = (axis + 1) % 3, (axis + 2) % 3
-    angle = np.deg2rad(degrees)
-    rotation = np.eye(3)
-    rotation[[first, second], [first, second]] = np.cos(angle)
-    rotation[first, second], rotation[second, first] = -np.sin(angle), np.sin(angle)
-    return rotation

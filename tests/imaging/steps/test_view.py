@@ -8,7 +8,7 @@ from phantoms import FakeStripper, make_head, turn
 from scipy import ndimage
 
 from adclip.domain import SourceGrid, Volume
-from adclip.imaging.steps.register import nearest_rotation
+from adclip.imaging.steps.rotations import nearest_rotation
 from adclip.imaging.steps.tilt import find_turn, look_for_brain, tilt_degrees
 from adclip.imaging.steps.view import head_extent_mm, look_at
 
