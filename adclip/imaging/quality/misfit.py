@@ -144,12 +144,7 @@ def t1_map_words(values: tuple[float, ...]) -> str:
 
 def _guess(path: Path | str, found: Findings, sure: str) -> tuple[str, str]:
     """Return what the first measurement out of the ordinary says; `sure` is what a user who knows better can do."""
-    if min(found.extent_mm) < SLAB_MM:
-        axis = ("right to left", "front to back", "top to bottom")[int(np.argmin(found.extent_mm))]
-        return (
-            f"a slab: it covers {min(found.extent_mm):.0f} mm from {axis}, a brain needs {SLAB_MM:.0f} and more",
-            _joined("give the T1 scan of the whole head", sure),
-        )
+    # Before the slab: voxels stated too small make every field of view small, and a slab leaves breadth or length as they are.
     factor = found.size_factor
     if factor != 1.0:
         size = f"the head would be {found.head_mm[0]:.0f} mm wide and {found.head_mm[1]:.0f} mm long"
@@ -159,6 +154,12 @@ def _guess(path: Path | str, found: Findings, sure: str) -> tuple[str, str]:
             f"{whose}: {size}, an adult's is about {USUAL_BREADTH_MM:.0f} and {USUAL_LENGTH_MM:.0f}",
             f"adclip is for adults. If the header's voxel size is wrong, write the true one: {cures.resize(path, round(factor, 2))} "
             f"(the last number is true size / stated size, here guessed), and give that file",
+        )
+    if min(found.extent_mm) < SLAB_MM:
+        axis = ("right to left", "front to back", "top to bottom")[int(np.argmin(found.extent_mm))]
+        return (
+            f"a slab: it covers {min(found.extent_mm):.0f} mm from {axis}, a brain needs {SLAB_MM:.0f} and more",
+            _joined("give the T1 scan of the whole head", sure),
         )
     if looks_like_t1_map(found.values):
         return t1_map_words(found.values), _joined("give the T1-weighted image of the same acquisition", sure)

@@ -12,10 +12,11 @@ import pytest
 from phantoms import make_head
 from typer.main import get_command
 
-from adclip.domain import SourceGrid, Volume
+from adclip.domain import ReadOptions, SourceGrid, Volume
 from adclip.errors import ScanError
 from adclip.imaging.quality.misfit import Findings, describe, looks_like_t1_map
 from adclip.imaging.quality.verdict import Quality, refuse_other_than_t1
+from adclip.imaging.sources.files import read_volume
 
 SCAN = "folder of/anna.nii.gz"
 ADULT = Findings((200.0, 240.0, 240.0), (1.0, 1.0, 1.0), (160.0, 200.0, 220.0), 1400.0)
@@ -91,3 +92,19 @@ def test_a_map_of_t1_times_is_named_beside_what_it_resembles() -> None:
     assert "--override anna=pass" in caught.value.remedy
     assert not looks_like_t1_map((80.0, 130.0, 160.0))
     assert not looks_like_t1_map(())
+
+
+def test_a_header_that_turns_the_head_can_be_dropped_and_replaced(
+    tmp_path: Path, run_line: Callable[..., None]
+) -> None:
+    array, affine, _ = make_head()
+    path = tmp_path / "turned.nii.gz"
+    nib.save(nib.Nifti1Image(array, affine), path)
+    _, remedy = describe(path, found(turned_deg=77.0))
+    run_line(remedy)
+    assert "`--orientation RAS`" in remedy
+    with pytest.raises(ScanError, match="no orientation"):
+        read_volume(tmp_path / "no-directions.nii.gz")
+    volume = read_volume(tmp_path / "no-directions.nii.gz", ReadOptions(orientation="RAS"))
+    assert volume.flags == ("orientation_declared",)
+    np.testing.assert_array_equal(volume.array, array)
