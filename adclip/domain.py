@@ -76,10 +76,13 @@ class ReadOptions:
         Superior/Inferior), for files whose header has none. A file that has an orientation keeps its own.
     series : str or None
         Series number or SeriesInstanceUID to take from a DICOM folder that holds several.
+    modality : str or None
+        `MR` where a file of shifted values would be taken for CT.
     """
 
     orientation: str | None = None
     series: str | None = None
+    modality: str | None = None
 
 
 @dataclass(frozen=True)

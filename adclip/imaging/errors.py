@@ -11,14 +11,14 @@ def unreadable(path: Path | str) -> ScanError:
     return ScanError(f"{path}: may not be read", "ask for permission to read it (`ls -l` shows who has it)")
 
 
-def no_brain(path: Path | str, why: str) -> ScanError:
-    return ScanError(f"{path}: no brain found ({why})", "check that this is a T1-weighted head scan")
+def no_brain(path: Path | str, why: str, remedy: str = "check that this is a T1-weighted head scan") -> ScanError:
+    return ScanError(f"{path}: no brain found; {why}", remedy)
 
 
-def registration_failed(path: Path | str, why: str) -> ScanError:
-    return ScanError(
-        f"{path}: alignment to the MNI template failed ({why})", "check the field of view and the orientation"
-    )
+def registration_failed(
+    path: Path | str, why: str, remedy: str = "check the field of view and the orientation"
+) -> ScanError:
+    return ScanError(f"{path}: alignment to the MNI template failed ({why})", remedy)
 
 
 def conversion_failed(path: Path | str, why: str) -> ScanError:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adclip.brain_volumes import BrainVolumes
-from adclip.domain import FloatArray, InputContract, ReadOptions, ScanItem, Volume
-from adclip.errors import ScanError
+from adclip.domain import FloatArray, InputContract, ReadOptions, ScanItem
 from adclip.imaging import errors
 from adclip.imaging.derivatives.files import (
     PreparedScan,
@@ -23,23 +18,21 @@ from adclip.imaging.derivatives.files import (
     write_derivative,
 )
 from adclip.imaging.derivatives.names import derivative_path
+from adclip.imaging.locate import locate
 from adclip.imaging.quality.limits import limits_version
+from adclip.imaging.quality.misfit import Findings
 from adclip.imaging.quality.verdict import measure_quality, refuse_other_than_t1
-from adclip.imaging.records.sidecar import StepTaken
+from adclip.imaging.records.step_log import StepLog
 from adclip.imaging.sources.files import read_volume
 from adclip.imaging.sources.source import Source, check_unchanged, hash_source, stamp_of
-from adclip.imaging.steps.bias import COARSE_MM, correct_bias
-from adclip.imaging.steps.brain import STRIPPED, SkullStripper, find_stripped_mask
+from adclip.imaging.steps.brain import SkullStripper
 from adclip.imaging.steps.grid import to_grid
 from adclip.imaging.steps.level import level
-from adclip.imaging.steps.register import Alignment, align
 
 __all__ = ["PreparedScan", "derivative_path", "prepare_scan", "write_dataset_description", "write_derivative"]
 
-LEAST_BRAIN_ML = 300.0  # a third of the smallest adult brain: what was found is something else
 THICK_MM = 3.0  # slices above it blur the hippocampus; flagged `thick_slices`
 EDGE = (0.5, 0.75)  # share of brain in a grid voxel between which its intensity fades in, see `_fill_grid`
-_ROOM = 2  # voxels kept around the brain when the rest of the head is dropped
 
 
 def prepare_scan(
@@ -92,7 +85,7 @@ def prepare_scan(
     if item.preprocessed:
         return read_derivative(item, contract)
     options = options or ReadOptions()
-    log = _StepLog()
+    log = StepLog()
     with log.step("read", {}) as parameters:
         stamp = stamp_of(item.path) if source is None else source.stamp
         volume = read_volume(item.path, options)
@@ -104,25 +97,15 @@ def prepare_scan(
         volume = replace(volume, array=array)
         parameters |= leveling.to_dict()
     flags = [*item.flags, *volume.flags]
-    with log.step("brain", {}) as parameters:
-        mask = _find_brain(item, volume, stripper, parameters)
-        brain_ml = float(mask.sum()) * abs(float(np.linalg.det(volume.affine[:3, :3]))) / 1000
-        if brain_ml < LEAST_BRAIN_ML:
-            raise errors.no_brain(item.path, f"{brain_ml:.0f} mL of tissue")
-        if parameters["method"] == STRIPPED:
-            flags.append("already_stripped")
-    head, head_mask, affine = _crop(volume, mask)
-    x, y, z = (float(size) for size in np.linalg.norm(affine[:3, :3], axis=0))
-    if max(x, y, z) > THICK_MM:
+    found = locate(item.path, volume, stripper, log)
+    mask, head, head_mask, affine = found.mask, found.head, found.head_mask, found.affine
+    scan_to_mni, brain_ml = found.scan_to_mni, found.brain_ml
+    if found.stripped:
+        flags.append("already_stripped")
+    if max(np.linalg.norm(affine[:3, :3], axis=0)) > THICK_MM:
         flags.append("thick_slices")
-    with log.step("bias", {"method": "N4", "coarse_mm": COARSE_MM}):
-        head = correct_bias(head, head_mask, (x, y, z))
-    with log.step("register", {"method": "affine, local normalisation", "degrees_of_freedom": 12}) as parameters:
-        alignment = _align(item, head, affine, head_mask)
-        scan_to_mni = alignment.scan_to_mni
-        parameters["correlation"] = round(alignment.correlation, 4)
-        if alignment.rotated:
-            flags.append("header_orientation_overruled")
+    if found.overruled:
+        flags.append("header_orientation_overruled")
     with log.step("normalise", {"percentiles": list(contract.percentiles)}) as parameters:
         low, high = (float(value) for value in np.percentile(head[head_mask], contract.percentiles))
         # In the file's unit after bias correction: value = low + image * (high - low).
@@ -135,7 +118,9 @@ def prepare_scan(
     with log.step("quality", {"limits": limits_version()}):
         quality = measure_quality(image, grid_mask, contract, scan_to_mni, brain_ml, volume, mask)
         if not any_modality:
-            refuse_other_than_t1(item.path, quality)
+            values = tuple(leveling.to_file(float(value)) for value in np.percentile(volume.array[mask], (10, 50, 90)))
+            findings = replace(Findings.of(volume, mask), values=values)
+            refuse_other_than_t1(item.path, quality, findings, _name_of(item))
     if quality.verdict != "pass":
         flags.append(f"qc_{quality.verdict}")
     volumes: BrainVolumes | None = None
@@ -160,43 +145,9 @@ def prepare_scan(
     )
 
 
-def _find_brain(
-    item: ScanItem, volume: Volume, stripper: SkullStripper | None, parameters: dict[str, Any]
-) -> NDArray[np.bool_]:
-    mask = find_stripped_mask(volume)
-    if mask is not None:
-        parameters["method"] = STRIPPED
-        return mask
-    if stripper is None:
-        raise ScanError.not_preprocessed(item.path)
-    parameters["method"] = stripper.name
-    return stripper(volume)
-
-
-def _crop(volume: Volume, mask: NDArray[np.bool_]) -> tuple[FloatArray, NDArray[np.bool_], FloatArray]:
-    """Keep the brain's box only: everything after this point looks at nothing else, and is three times faster."""
-    box = []
-    for axis in range(3):
-        used = np.flatnonzero(mask.any(axis=tuple(other_axis for other_axis in range(3) if other_axis != axis)))
-        box.append(slice(max(int(used[0]) - _ROOM, 0), int(used[-1]) + 1 + _ROOM))
-    window = tuple(box)
-    affine = volume.affine.copy()
-    affine[:3, 3] += affine[:3, :3] @ np.array([part.start for part in box])
-    return volume.array[window], mask[window], affine
-
-
-def _align(item: ScanItem, head: FloatArray, affine: FloatArray, mask: NDArray[np.bool_]) -> Alignment:
-    from threadpoolctl import threadpool_limits
-
-    try:
-        # Sums over threads end differently in their last digits: one thread, one answer on every machine.
-        with threadpool_limits(limits=1, user_api="blas"):
-            alignment = align(head, affine, mask)
-    except np.linalg.LinAlgError:
-        raise errors.registration_failed(item.path, "no solution") from None
-    if np.linalg.det(alignment.scan_to_mni[:3, :3]) <= 0:
-        raise errors.registration_failed(item.path, "the solution is mirrored or empty")
-    return alignment
+def _name_of(item: ScanItem) -> str:
+    """Return what `--override` calls a scan."""
+    return item.subject_id + (f"/{item.session_id}" if item.session_id else "")
 
 
 def _fill_grid(
@@ -215,16 +166,3 @@ def _fill_grid(
     weight = np.clip((share - EDGE[0]) / (EDGE[1] - EDGE[0]), 0, 1)
     image = np.where(grid_mask, weight * total / np.maximum(share, EDGE[0]), 0)
     return quantise(image.astype(np.float32)), grid_mask
-
-
-class _StepLog:
-    """Collects what was done, with which parameters, and how long it took."""
-
-    def __init__(self) -> None:
-        self.steps: list[StepTaken] = []
-
-    @contextmanager
-    def step(self, name: str, parameters: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        began = time.perf_counter()
-        yield parameters
-        self.steps.append(StepTaken(name, parameters, round(time.perf_counter() - began, 3)))

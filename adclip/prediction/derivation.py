@@ -57,7 +57,7 @@ class ScanWork:
             (subject_id, session_id): verdict
             for subject_id, session_id, verdict in map(parse_override, config.overrides)
         }
-        self.options = ReadOptions(orientation=config.orientation, series=config.series)
+        self.options = ReadOptions(config.orientation, config.series, config.modality)
 
     def __call__(self, item: ScanItem) -> ScanRow:
         """Do, keep or take over one scan; raise AdclipError if it cannot be used."""

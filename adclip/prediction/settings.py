@@ -10,6 +10,7 @@ from adclip.settings.setting import Setting, Settings
 from adclip.settings.shared import (
     Device,
     Inputs,
+    Modality,
     Model,
     NamePattern,
     Orientation,
@@ -37,6 +38,7 @@ class PreprocessConfig(Settings):
     orientation: Orientation = None
     series: Series = None
     name_pattern: NamePattern = None
+    modality: Modality = None
     model: Model = "builtin"
     device: Device = "auto"
     workers: Workers = 1

@@ -13,6 +13,7 @@ REPORT_STYLES = ("paper4", "paper6", "clinical", "knowledge")
 DEFAULT_STYLE = "clinical"
 MAX_DAYS = 120  # contract: how far in time a row may be from the visit that it is joined to
 DIAGNOSIS_POLICIES = ("table", "cdr")
+MODALITIES = ("MR",)
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
@@ -41,6 +42,11 @@ def _check_orientation(flag: str, text: str) -> None:
         raise ConfigError.bad_value(flag, f"`{text}` is no orientation", remedy)
 
 
+def _check_modality(flag: str, text: str) -> None:
+    if text.upper() not in MODALITIES:
+        raise ConfigError.bad_value(flag, f"`{text}` is not MR", "adclip reads T1-weighted MRI only")
+
+
 # fmt: off
 # The formatter would spread a setting over seven lines; here it stands on one or two.
 Inputs = Annotated[tuple[Path, ...], Setting("Scans (.nii, .nii.gz, .mgz, .mgh, .img/.hdr), DICOM folders, folders of scans, BIDS "
@@ -65,6 +71,8 @@ Orientation = Annotated[str | None, Setting("Directions of the stored axes, for 
     check=_check_orientation)]
 NamePattern = Annotated[str | None, Setting("How the paths of scans name the person: their end with `{subject}`, and `{session}`, `{date}` or "
     "`{image}`; `*` is anything within one name.", metavar="'{subject}/{date}/*'")]
+Modality = Annotated[str | None, Setting("Say that the scans are MR, where shifted values make one look like CT.", metavar="MR",
+    check=_check_modality)]
 Series = Annotated[str | None, Setting("Series to take from a DICOM folder that holds several.", metavar="N")]
 Device = Annotated[str, Setting("Where to compute.", metavar="auto|cpu|cuda|cuda:N|mps", check=_check_device)]
 Precision = Annotated[str, Setting("Of the frozen weights; auto: bf16 on GPUs that compute in it, fp32 elsewhere.", choices=PRECISIONS)]

@@ -104,7 +104,7 @@ def explain(config: ExplainConfig, on_event: OnEvent = ignore) -> ExplainResult:
         raise ConfigError.bad_value("--target", f"`{config.target}` is not one of {', '.join(targets)}")
     tables = replace(config.table_options, task=task, answers=False)
     jobs = find_jobs(config.inputs, config.metas, tables, config.subject, on_event, config.name_pattern)
-    check_scans(jobs, ReadOptions(config.orientation, config.series))
+    check_scans(jobs, ReadOptions(config.orientation, config.series, config.modality))
     check_folder(config.out, overwrite=config.overwrite, marker=PAGE)
 
     from adclip.imaging.sources.in_turn import try_in_turn
@@ -157,7 +157,7 @@ def explain_one(predictor: Predictor, job: Job, config: ExplainConfig) -> tuple[
     from adclip.imaging.volumes.regions import share_by_region, template_image
     from adclip.prediction.attribution import attribute, enlarge, faithfulness
 
-    prepared = predictor.prepare(job.item, ReadOptions(config.orientation, config.series))
+    prepared = predictor.prepare(job.item, ReadOptions(config.orientation, config.series, config.modality))
     image = predictor.to_image(prepared)
     completed_visit = predictor.complete(prepared, job.visit)
     attribution = attribute(predictor, image, completed_visit, config.target)

@@ -44,7 +44,7 @@ def predict(config: PredictConfig, on_event: OnEvent = ignore) -> PredictResult:
     record = read_record(model_folder(config.model))  # a wrong --model shows before any scan is read
     tables = replace(config.table_options, task=record.task, answers=False)
     jobs = find_jobs(config.inputs, config.metas, tables, config.subject, on_event, config.name_pattern)
-    options = ReadOptions(config.orientation, config.series)
+    options = ReadOptions(config.orientation, config.series, config.modality)
     check_scans(jobs, options)
     if config.out is not None:
         check_folder(config.out, overwrite=config.overwrite, marker=JSON_LINES)

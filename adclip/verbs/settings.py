@@ -15,6 +15,7 @@ from adclip.settings.shared import (
     Inputs,
     MaxDays,
     Meta,
+    Modality,
     Model,
     NamePattern,
     Orientation,
@@ -67,6 +68,7 @@ class PredictConfig(_WithRows, Settings):
     orientation: Orientation = None
     series: Series = None
     name_pattern: NamePattern = None
+    modality: Modality = None
     device: Device = "auto"
     precision: Precision = "auto"
     overwrite: Overwrite = False
@@ -88,6 +90,7 @@ class ExplainConfig(_WithRows, Settings):
     orientation: Orientation = None
     series: Series = None
     name_pattern: NamePattern = None
+    modality: Modality = None
     device: Device = "auto"
     precision: Precision = "auto"
     seed: Seed = 0

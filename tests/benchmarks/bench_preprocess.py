@@ -52,7 +52,7 @@ def main() -> None:
 # ----------------------------------------------------------------------------------------------- by scan and step
 
 
-class MeasuredSteps(prepare._StepLog):
+class MeasuredSteps(prepare.StepLog):
     """The pipeline's own log, with CPU seconds and peak memory of each step."""
 
     taken: dict[str, tuple[float, float]]
@@ -67,7 +67,7 @@ class MeasuredSteps(prepare._StepLog):
 
 def steps(count: int) -> None:
     """One process, all scans."""
-    prepare._StepLog = MeasuredSteps
+    prepare.StepLog = MeasuredSteps
     stripper, contract = DeepbetStripper("cpu"), read_contract("builtin")
     groups = {"IXI, 2 mm": scans.spread(scans.ixi(), count), "OASIS-1 (stripped), 1 mm": scans.oasis(),
               "Trio, 1 mm": scans.trio()}  # fmt: skip

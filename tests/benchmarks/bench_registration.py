@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from real_scans import Brain, clock, say
 
 from adclip.imaging.steps.brain import DeepbetStripper
-from adclip.imaging.steps.register import CONVINCING, _quarter_turns, align
+from adclip.imaging.steps.register import CONVINCING, align
+from adclip.imaging.steps.rotations import quarter_turns
 from adclip.imaging.steps.templates import read_template
 
 FAILURE_MM = 5.0
@@ -198,7 +199,7 @@ def headers(heads: dict, count: int) -> None:
         brain = heads[path].cropped().corrected()
         right, corners = ours(brain), brain.corners_mm()
         missed, flagged, seconds = [], 0, []
-        for turn in _quarter_turns()[1:]:
+        for turn in quarter_turns()[1:]:
             wrong = np.eye(4)
             wrong[:3, :3] = turn
             with clock() as taken:

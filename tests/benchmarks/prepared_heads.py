@@ -27,7 +27,8 @@ from real_scans import DATA, ixi, say
 
 from adclip.domain import InputContract, ScanItem
 from adclip.imaging.derivatives.currency import RECIPE
-from adclip.imaging.prepare import _crop, _fill_grid, prepare_scan
+from adclip.imaging.locate import _crop
+from adclip.imaging.prepare import _fill_grid, prepare_scan
 from adclip.imaging.sources.files import read_volume
 from adclip.imaging.steps.bias import correct_bias
 from adclip.imaging.steps.brain import DeepbetStripper, find_stripped_mask

@@ -14,7 +14,7 @@ from adclip.imaging.records.sidecar import Sidecar
 from adclip.imaging.sources.ours import read_sidecar
 from adclip.imaging.steps.brain import STRIPPED, SkullStripper
 
-RECIPE = 3  # raised whenever the same scan would give other numbers, so that old derivatives are made again
+RECIPE = 4  # raised whenever the same scan would give other numbers, so that old derivatives are made again
 
 
 def fingerprint(source_sha256: str, contract: InputContract, options: ReadOptions, brain: str = "") -> str:

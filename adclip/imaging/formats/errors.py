@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from adclip.errors import ScanError
+from adclip.imaging import cures
 from adclip.runtime.paths import legible
+
+LARGEST_32_BIT = 3.4028235e38
 
 
 def bad_path(path: Path | str, why: str) -> ScanError:
@@ -153,14 +157,6 @@ def overflow(path: Path | str) -> ScanError:
     )
 
 
-def uni(path: Path | str) -> ScanError:
-    return ScanError(
-        f"{path}: an MP2RAGE image (UNI) whose air is noise as bright as the head, in which no brain can be found",
-        "give the scanner's denoised one (UNI-DEN), or mask the air with the second inversion image: "
-        "`fslmaths INV2 -thrp 15 -bin -mul UNI OUT`, and give OUT",
-    )
-
-
 def wrapped(path: Path | str) -> ScanError:
     return ScanError(
         f"{path}: integer overflow, values jump between -32768 and 32767",
@@ -168,8 +164,52 @@ def wrapped(path: Path | str) -> ScanError:
     )
 
 
-def ct_like(path: Path | str) -> ScanError:
-    return ScanError(f"{path}: intensities look like CT (Hounsfield units)", "adclip reads T1-weighted MRI only")
+def ct_like(path: Path | str, share: float, low: float) -> ScanError:
+    return ScanError(
+        f"{path}: intensities look like CT (Hounsfield units): {100 * share:.0f} % of the voxels lie below -200, the lowest at {low:.6g}",
+        "adclip reads T1-weighted MRI only; if this is MR whose values were shifted, say so: add `--modality MR`",
+    )
+
+
+def spikes(path: Path | str, count: int, place: tuple[int, ...], value: float, usual: tuple[float, float]) -> ScanError:
+    low, high = usual
+    too_large = ", too large for 32-bit numbers" * (abs(value) > LARGEST_32_BIT)
+    limit = float(f"{2 * max(abs(low), abs(high)):.2g}")
+    one = count == 1
+    return ScanError(
+        f"{path}: {count} voxel{'s' * (not one)} hold{'s' * one} an impossible value: {value:.3g} at index {place}{too_large}, "
+        f"where 99.8 % lie between {low:.4g} and {high:.4g}",
+        f"set {'it' if one else 'them'} to 0, and give the new file: {cures.clear_above(path, limit)}",
+    )
+
+
+def noise_of_full_range(path: Path | str) -> ScanError:
+    return ScanError(
+        f"{path}: the air holds noise over the whole range of values, as in the UNI image of MP2RAGE or a map of T1 times",
+        "give the scanner's denoised UNI image (UNI-DEN), or clear the air with the second inversion image of the same "
+        f"acquisition and give that file: {cures.mask_air(path)}",
+    )
+
+
+def contradicting_directions(path: Path | str, codes: Mapping[str, str], degrees: float) -> ScanError:
+    (first, one), (second, other) = codes.items()
+    return ScanError(
+        f"{path}: {first} and {second} contradict each other about the directions of the axes: {first} says {one}, {second} says "
+        f"{other} ({degrees:.0f} degrees apart)",
+        f"find out which is right and drop the other. Without the {first}: {cures.drop_form(path, first)}; without the {second}: "
+        f"{cures.drop_form(path, second)}",
+    )
+
+
+def contradicting_sizes(path: Path | str, sizes: Mapping[str, Sequence[float]]) -> ScanError:
+    (first, one), (second, other) = (
+        (name, " x ".join(f"{size:.4g}" for size in size3)) for name, size3 in sizes.items()
+    )
+    return ScanError(
+        f"{path}: the header states two voxel sizes: {first} {one} mm, {second} and pixdim {other} mm; volumes hang on which is right",
+        f"find out which is right and drop the other. Without the {first}: {cures.drop_form(path, first)}; without the {second}: "
+        f"{cures.drop_form(path, second)}",
+    )
 
 
 def bad_affine(path: Path | str, why: str) -> ScanError:

@@ -15,8 +15,10 @@ from adclip.errors import ConfigError
 from adclip.imaging.formats import errors as formats_errors
 
 CORNER_MM = 1.0  # sform and qform further apart at any corner disagree; float32 quaternions err by less than 0.01
-SLIGHT_SHEAR, STRONG_SHEAR = 0.02, 0.26  # |cosine| between voxel axes: 1 and 15 degrees off a right angle
-SIZE_SHARE = 0.01  # pixdim and the affine's column lengths may differ by this share
+# |cosine| between voxel axes: 0.006 and 15 degrees off a right angle. SimpleITK 2.5.7 reads 0.005 degrees and refuses 0.01; what
+# 32-bit numbers make of a rotation stays below 1e-6.
+SLIGHT_SHEAR, STRONG_SHEAR = 1e-4, 0.26
+SIZE_SHARE = 0.01  # by which voxel sizes of sform, qform and pixdim may differ: 3 % of every volume
 VOXEL_MM = (0.2, 8.0)  # 7 T research heads reach 0.25 mm; above 8 mm a hippocampus is one voxel
 FEWEST_VOXELS = 16  # along any axis: below, it is a localiser or a slab
 FIELD_OF_VIEW_MM = 60.0  # shorter than any adult brain along any axis
@@ -136,6 +138,11 @@ def with_facts(geometry: Geometry, **facts: Any) -> Geometry:
     return replace(geometry, facts={**geometry.facts, **facts})
 
 
+def with_flags(geometry: Geometry, flags: tuple[str, ...]) -> Geometry:
+    """Return the same geometry with further flags behind its own."""
+    return replace(geometry, flags=(*geometry.flags, *flags))
+
+
 def corner_distance(first: FloatArray, second: FloatArray, shape: tuple[int, int, int]) -> float:
     """Largest distance in mm between where two affines put the corner voxels of one grid."""
     corners = np.array([(*index, 1) for index in itertools.product(*((0, size - 1) for size in shape))], dtype=float)
@@ -160,9 +167,12 @@ def _choose_valid(
     (used, affine), *alternatives = valid.items()
     for name, alternative in alternatives:
         if _codes(np.linalg.solve(_directions(affine), _directions(alternative))) != "RAS":
-            raise formats_errors.bad_affine(
-                path, f"{used} and {name} contradict each other about the directions of the axes"
+            raise formats_errors.contradicting_directions(
+                path, {used: _codes(affine), name: _codes(alternative)}, _angle_between(affine, alternative)
             )
+        sizes, other_sizes = (np.linalg.norm(matrix[:3, :3], axis=0) for matrix in (affine, alternative))
+        if not np.allclose(sizes, other_sizes, rtol=SIZE_SHARE, atol=0):
+            raise formats_errors.contradicting_sizes(path, {used: sizes, name: other_sizes})
         distance = corner_distance(affine, alternative, shape)
         facts[f"{used}_{name}_mm"] = round(distance, 3)
         if distance > CORNER_MM:
@@ -206,6 +216,12 @@ def _directions(affine: FloatArray) -> FloatArray:
 def _shear(affine: FloatArray) -> float:
     directions = _directions(affine)
     return float(np.abs(directions.T @ directions - np.eye(3)).max())
+
+
+def _angle_between(first: FloatArray, second: FloatArray) -> float:
+    """Largest angle between the same voxel axis in two affines, in degrees."""
+    cosines = (_directions(first) * _directions(second)).sum(axis=0)
+    return float(np.degrees(np.arccos(np.clip(cosines, -1, 1))).max())
 
 
 def _is_placeholder(affine: FloatArray) -> bool:

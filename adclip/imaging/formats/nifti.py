@@ -13,7 +13,7 @@ from adclip.domain import FloatArray
 from adclip.errors import ScanError
 from adclip.imaging.formats import errors
 from adclip.imaging.formats.content import NIFTI, describe
-from adclip.imaging.formats.geometry import Geometry, choose_affine, with_facts
+from adclip.imaging.formats.geometry import Geometry, choose_affine, with_facts, with_flags
 from adclip.imaging.formats.names import pair_of
 from adclip.imaging.formats.stored import StoredImage, check_dtype, check_scaling, check_shape
 from adclip.imaging.formats.stream import VOXEL_CAP, open_source
@@ -107,7 +107,7 @@ def _parse(
     if not np.isfinite(offset) or not 0 <= offset <= VOXEL_CAP:
         raise errors.damaged_header(path, f"it lets the voxels begin at byte {offset:g}")
     single = voxel_path == path and format_name == kind
-    slope, intercept = check_scaling(float(header["scl_slope"]), float(header["scl_inter"]))
+    slope, intercept, scaling_flags = check_scaling(float(header["scl_slope"]), float(header["scl_inter"]))
     candidates: dict[str, FloatArray | None] = {}
     if header["sform_code"] > 0:
         candidates["sform"] = np.asarray(header.get_sform(), dtype=np.float64)
@@ -128,7 +128,7 @@ def _parse(
         shape=shape,
         dtype=dtype,
         offset=max(int(offset), int(header["sizeof_hdr"])) if single else int(offset),
-        geometry=with_facts(geometry, format=format_name, **codes),
+        geometry=with_flags(with_facts(geometry, format=format_name, **codes), scaling_flags),
         slope=slope,
         intercept=intercept,
     )
@@ -147,7 +147,7 @@ def _parse_analyze(path: Path, voxel_path: Path, head: bytes, orientation: str |
     offset = header["vox_offset"]
     if not np.isfinite(offset) or not 0 <= offset <= VOXEL_CAP:
         raise errors.damaged_header(path, f"it lets the voxels begin at byte {offset:g}")
-    slope, _ = check_scaling(float(header["scl_slope"]), 0.0)  # SPM's use of a field that others leave 0
+    slope, _, scaling_flags = check_scaling(float(header["scl_slope"]), 0.0)  # SPM's use of a field that others leave 0
     geometry: Geometry = choose_affine(
         path, {}, [float(size) for size in header["pixdim"][1:4]], shape, orientation=orientation
     )
@@ -157,7 +157,7 @@ def _parse_analyze(path: Path, voxel_path: Path, head: bytes, orientation: str |
         shape=shape,
         dtype=dtype,
         offset=int(offset),
-        geometry=with_facts(geometry, format="Analyze 7.5"),
+        geometry=with_flags(with_facts(geometry, format="Analyze 7.5"), scaling_flags),
         slope=slope,
     )
 

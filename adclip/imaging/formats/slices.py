@@ -114,7 +114,7 @@ def _to_scaling(slope: Any, intercept: Any, scale_slope: float | None) -> tuple[
     Philips keeps a second factor, by which values of several images can be compared (Chenevert et al. 2014,
     doi:10.1016/j.tranon.2014.02.013): value = (stored * slope + intercept) / (slope * scale slope). dcm2niix does the same.
     """
-    slope, intercept = check_scaling(
+    slope, intercept, _ = check_scaling(
         1.0 if slope in (None, "") else float(slope), 0.0 if intercept in (None, "") else float(intercept)
     )
     if scale_slope is None:

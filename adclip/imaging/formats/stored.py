@@ -14,6 +14,8 @@ from adclip.imaging.formats import errors
 from adclip.imaging.formats.geometry import Geometry
 from adclip.imaging.formats.stream import VOXEL_CAP
 
+SCALING_IGNORED = "scaling_ignored"  # flag: slope or intercept of the header is no number
+
 
 @dataclass(frozen=True)
 class StoredImage:
@@ -80,8 +82,15 @@ def check_dtype(path: Path, dtype: np.dtype[Any]) -> np.dtype[Any]:
     return dtype
 
 
-def check_scaling(slope: float, intercept: float) -> tuple[float, float]:
-    """Return the scaling to apply; a slope of 0 means none (nifti1.h), and so do numbers that are not finite."""
-    if not np.isfinite(slope) or slope == 0:
-        return 1.0, 0.0
-    return float(slope), float(intercept) if np.isfinite(intercept) else 0.0
+def check_scaling(slope: float, intercept: float) -> tuple[float, float, tuple[str, ...]]:
+    """Return the scaling to apply, and the flag `scaling_ignored` where the header asks for one that is no number.
+
+    A slope of 0 means none (nifti1.h); numbers that are not finite are taken for none as well, which is said.
+    """
+    if slope == 0:
+        return 1.0, 0.0, ()
+    if not np.isfinite(slope):
+        return 1.0, 0.0, (SCALING_IGNORED,)
+    if not np.isfinite(intercept):
+        return float(slope), 0.0, (SCALING_IGNORED,)
+    return float(slope), float(intercept), ()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from adclip.domain import FloatArray
 from adclip.imaging.formats import errors as formats_errors
-from adclip.imaging.formats.mp2rage import is_uni
+from adclip.imaging.formats.air import has_noise_of_full_range
 
 CT_AIR = -200.0  # Hounsfield units: air is -1000, fat -100; T1 magnitudes have no large negatives
 CT_AIR_SHARE = 0.1
@@ -24,6 +24,10 @@ LEAST_CORRELATION = 0.4
 _WRAP_FROM, _WRAP_JUMP, _WRAP_PAIRS = 30000, 60000, 10  # int16 ends at 32767
 _PLANES = 24  # sagittal planes looked at for the texture: a million voxels of a 1 mm scan
 _SLAB = 16
+SPIKE = 100.0  # times the usual range beyond it; vessels and fat of 62 T1 scans stay within once of it
+SPIKES_SHARE = 1e-4  # of all voxels; more are an image of their own
+_USUAL = (0.1, 99.9)
+_SAMPLE = 1_000_000
 
 
 def to_float(stored: NDArray[Any], slope: float, intercept: float) -> FloatArray:
@@ -52,7 +56,7 @@ def to_float(stored: NDArray[Any], slope: float, intercept: float) -> FloatArray
         return result
 
 
-def check_values(path: Path, values: FloatArray, stored: NDArray[Any]) -> None:
+def check_values(path: Path, values: FloatArray, stored: NDArray[Any], *, is_mr: bool = False) -> None:
     """Refuse what is no T1 image.
 
     Parameters
@@ -63,28 +67,54 @@ def check_values(path: Path, values: FloatArray, stored: NDArray[Any]) -> None:
         Scaled, in RAS+ order, so that the answer does not depend on the order in the file.
     stored : ndarray of shape (I, J, K)
         As on disk.
+    is_mr : bool
+        Whether the file, or the user, says that this is MR, so that large negative values are none of CT.
 
     Raises
     ------
     ScanError
-        If voxels are not finite, all equal, a mask, a label map, CT, noise, or wrapped around.
+        If voxels are not finite, single ones far beyond all others, all equal, a mask, a label map, CT, noise, noise over the
+        whole range in air, or wrapped around.
     """
     low, high = float(values.min()), float(values.max())
     if not np.isfinite(low) or not np.isfinite(high):  # one NaN makes both NaN
         bad = int(values.size - np.isfinite(values).sum())
         if stored.dtype.kind in "iu" or np.isfinite(stored).all():
+            _check_spikes(path, np.nan_to_num(values), stored)  # one of 1e300 in a file of 64-bit numbers
             raise formats_errors.overflow(path)
         raise formats_errors.not_finite(path, bad)
     if low == high:
         raise formats_errors.constant(path)
+    _check_spikes(path, values, stored)
     sample = values[values.shape[0] // 8 :: max(1, values.shape[0] // _PLANES)]
     if low <= -_WRAP_FROM and high >= _WRAP_FROM and stored.dtype.kind == "i" and stored.dtype.itemsize == 2:
         jumps = np.abs(np.diff(sample, axis=2)) > _WRAP_JUMP
         if int(jumps.sum()) >= _WRAP_PAIRS and low >= -32768 and high <= 32767:
             raise formats_errors.wrapped(path)
-    if low <= 2 * CT_AIR and high > -CT_AIR and float((sample <= CT_AIR).mean()) > CT_AIR_SHARE:
-        raise formats_errors.ct_like(path)
+    below = float((sample <= CT_AIR).mean())
+    if not is_mr and low <= 2 * CT_AIR and high > -CT_AIR and below > CT_AIR_SHARE:
+        raise formats_errors.ct_like(path, below, low)
+    if has_noise_of_full_range(values):
+        raise formats_errors.noise_of_full_range(path)
     _check_texture(path, values, sample)
+
+
+def _check_spikes(path: Path, values: FloatArray, stored: NDArray[Any]) -> None:
+    """Refuse single voxels far beyond the range of all others: they would decide every sum that is made of the scan."""
+    step = max(1, round((values.size / _SAMPLE) ** (1 / 3)))
+    usual = np.percentile(values[::step, ::step, ::step], _USUAL).astype(np.float64)
+    low, high = float(usual[0]), float(usual[1])
+    room = SPIKE * (high - low)
+    if room <= 0 or (float(values.max()) <= high + room and float(values.min()) >= low - room):
+        return
+    count = int(((values > high + room) | (values < low - room)).sum())
+    if count > SPIKES_SHARE * values.size:
+        return
+    # Scaling keeps the order, so the one furthest out is so in the file as well, whose indices a user sees in a viewer.
+    middle = float(np.median(stored[::step, ::step, ::step]))
+    far = np.abs(stored.astype(np.float64) - middle)
+    place = tuple(int(index) for index in np.unravel_index(int(far.argmax()), stored.shape))
+    raise formats_errors.spikes(path, count, place, float(stored[place]), (low, high))
 
 
 def _check_texture(path: Path, values: FloatArray, sample: FloatArray) -> None:
@@ -103,7 +133,7 @@ def _check_texture(path: Path, values: FloatArray, sample: FloatArray) -> None:
     if len(distinct) < FEWEST_VALUES or max(flat) > FLAT_SHARE:
         raise formats_errors.label_map(path, len(distinct))
     if max(correlation) < LEAST_CORRELATION:
-        raise formats_errors.uni(path) if is_uni(values) else formats_errors.noise(path)
+        raise formats_errors.noise(path)
 
 
 def _is_mask(values: FloatArray) -> bool:

@@ -113,6 +113,7 @@ ADVICE = {
     "noisy": "Strong noise: a single fast acquisition, or a damaged coil.",
     "low_contrast_to_noise": "Noise hides the border of grey and white matter.",
     "noisy_air": "Signal in the air: noise, or ghosts of motion; look at the scan itself.",
+    "voxel_size_doubtful": "The header states two voxel sizes: find out which is right, every volume hangs on it.",
     "left_right_doubtful": "No image can prove the sides: confirm them with who acquired the scan.",
 }
 

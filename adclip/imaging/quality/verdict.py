@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from adclip.domain import FloatArray, InputContract, Volume
@@ -17,11 +18,13 @@ from adclip.imaging.quality.measurements import (
     measure_noise,
     measure_tissue,
 )
+from adclip.imaging.quality.misfit import Findings, describe, looks_like_t1_map, no_head, t1_map_words
 from adclip.imaging.quality.modality import NO_HEAD, T1, WHAT, recognise
 from adclip.imaging.records.quality import Quality
 
 # What the reader of the file flags: a matrix that nobody filled in, and directions that the user declared.
 PLACEHOLDER, DECLARED = "orientation_doubtful", "orientation_declared"
+SIZES = "pixdim_disagrees"
 
 
 def measure_quality(
@@ -72,31 +75,58 @@ def measure_quality(
         "brain_volume_ml": brain_volume_ml,
     }
     left_right = tell_left_from_right(volume.flags, numbers["rotation_degrees"])
-    verdict, reasons = judge(numbers, left_right)
+    verdict, reasons = judge(numbers, left_right, sizes_doubtful=SIZES in volume.flags)
     modality = recognise(numbers, contract, volume, scan_mask)
     return Quality(
         {limit.name: _rounded(numbers.get(limit.name)) for limit in LIMITS}, left_right, modality, verdict, reasons
     )
 
 
-def refuse_other_than_t1(path: Path | str, quality: Quality) -> None:
+def refuse_other_than_t1(
+    path: Path | str, quality: Quality, findings: Findings | None = None, subject: str = "SUBJECT"
+) -> None:
     """Stop with a message that says what the image seems to be.
+
+    Parameters
+    ----------
+    path : Path
+        The scan.
+    quality : Quality
+        What was measured on the grid.
+    findings : Findings, optional
+        What was measured of the scan itself.
+    subject : str
+        By which name the scan goes in `adclip preprocess`, for the hint.
 
     Raises
     ------
     ScanError
         If `quality.modality` is anything but `t1`.
     """
+    if quality.modality == T1:
+        return
     if quality.modality == NO_HEAD:
-        raise errors.not_a_head(path)
-    if quality.modality != T1:
-        raise errors.not_t1(path, WHAT.get(str(quality.modality), str(quality.modality)))
+        if findings is None:
+            raise errors.not_a_head(path, *no_head(path, subject))
+        numbers = quality.numbers
+        findings = replace(
+            findings, turned_deg=numbers.get("rotation_degrees"), overlap=numbers.get("template_overlap"),
+            correlation=numbers.get("template_correlation"),
+        )  # fmt: skip
+        raise errors.not_a_head(path, *describe(path, findings, subject))
+    what = WHAT.get(str(quality.modality), str(quality.modality))
+    if findings is not None and looks_like_t1_map(findings.values):
+        what = f"{t1_map_words(findings.values)}, or {what}"
+    raise errors.not_t1(path, what, subject)
 
 
-def judge(numbers: Mapping[str, float | None], left_right: str = "header") -> tuple[str, tuple[str, ...]]:
+def judge(
+    numbers: Mapping[str, float | None], left_right: str = "header", *, sizes_doubtful: bool = False
+) -> tuple[str, tuple[str, ...]]:
     """Return the verdict and the name of every threshold crossed.
 
-    A missing number crosses nothing. Sides that are doubtful ask for a second look.
+    A missing number crosses nothing. Sides that are doubtful ask for a second look, and so do voxel sizes of which the header
+    states two.
 
     Examples
     --------
@@ -111,6 +141,8 @@ def judge(numbers: Mapping[str, float | None], left_right: str = "header") -> tu
     reasons = [reason for reason, verdict in verdicts.items() if verdict != "pass"]
     if left_right == "doubtful":
         reasons.append("left_right_doubtful")
+    if sizes_doubtful:
+        reasons.append("voxel_size_doubtful")
     if "fail" in verdicts.values():
         return "fail", tuple(reasons)
     return ("warn" if reasons else "pass"), tuple(reasons)

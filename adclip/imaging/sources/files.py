@@ -70,7 +70,7 @@ def read_volume(path: Path, options: ReadOptions = _DEFAULT) -> Volume:
         return _read_dicom(path, options)
     image, stored, extra = _read_file(path, kind, options)
     flags = (*image.geometry.flags, *(("extra_bytes",) if extra else ()))
-    return _to_volume(path, image, stored, flags, image.geometry.facts)
+    return _to_volume(path, image, stored, flags, image.geometry.facts, is_mr=options.modality is not None)
 
 
 def check_scan(path: Path, options: ReadOptions = _DEFAULT) -> None:
@@ -246,11 +246,18 @@ def _read_dicom(path: Path, options: ReadOptions) -> Volume:
     flags = list(series.geometry.flags)
     if options.orientation is not None:
         flags.append("orientation_option_ignored")
-    return _to_volume(path, image, stored, tuple(flags), series.geometry.facts)
+    # Of another modality the folder was refused by its headers.
+    return _to_volume(path, image, stored, tuple(flags), series.geometry.facts, is_mr=True)
 
 
 def _to_volume(
-    path: Path, image: StoredImage, stored: NDArray[Any], flags: tuple[str, ...], facts: Mapping[str, Any]
+    path: Path,
+    image: StoredImage,
+    stored: NDArray[Any],
+    flags: tuple[str, ...],
+    facts: Mapping[str, Any],
+    *,
+    is_mr: bool,
 ) -> Volume:
     import nibabel
     from nibabel.orientations import apply_orientation, inv_ornt_aff
@@ -258,7 +265,7 @@ def _to_volume(
     affine = image.geometry.affine
     orientation = nibabel.io_orientation(affine)
     array = to_float(apply_orientation(stored, orientation), image.slope, image.intercept)
-    check_values(path, array, stored)
+    check_values(path, array, stored, is_mr=is_mr)
     return Volume(
         array=array,
         affine=affine @ inv_ornt_aff(orientation, image.shape),

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import permutations, product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adclip.domain import FloatArray
 from adclip.imaging.steps.contrast import block_mean, normalise
+from adclip.imaging.steps.rotations import nearest_quarter_turn, nearest_rotation, quarter_turns, tilts
 from adclip.imaging.steps.templates import read_template
 
 RADIUS_MM = 60.0  # scale of the linear part, so that all twelve parameters move points by comparable distances
@@ -137,7 +137,7 @@ def align(array: FloatArray, affine: FloatArray, mask: NDArray[np.bool_]) -> Ali
     mni_to_scan[:3, 3] = current[:, 3] - mni_to_scan[:3, :3] @ fixed.center
     if not np.isfinite(mni_to_scan).all():
         raise np.linalg.LinAlgError("no finite solution")
-    nearest = max(_quarter_turns(), key=lambda turn: float(np.trace(turn.T @ mni_to_scan[:3, :3])))
+    nearest = nearest_quarter_turn(mni_to_scan[:3, :3])
     return Alignment(
         scan_to_mni=np.asarray(np.linalg.inv(mni_to_scan)),
         correlation=correlation,
@@ -146,13 +146,43 @@ def align(array: FloatArray, affine: FloatArray, mask: NDArray[np.bool_]) -> Ali
     )
 
 
+def fit_upright(array: FloatArray, affine: FloatArray, mask: NDArray[np.bool_]) -> tuple[float, FloatArray]:
+    """Try the upright start alone, coarsely and in a tenth of `align`'s time: how well a way to look at a head suits it.
+
+    Parameters
+    ----------
+    array, affine, mask
+        As for `align`; the intensities may still have their bias.
+
+    Returns
+    -------
+    correlation : float
+        As `Alignment.correlation`; -1 where there is nothing to align.
+    rotation : ndarray of shape (3, 3)
+        From scan millimetres to upright ones, as far as this start found it.
+    """
+    white = float(np.percentile(array[mask], 95)) if np.count_nonzero(mask) >= LEAST_VOXELS else 0.0
+    if not (np.isfinite(white) and white > 0):
+        return -1.0, np.eye(3)
+    sizes = np.linalg.norm(affine[:3, :3], axis=0)
+    thin, thin_affine = block_mean(np.where(mask, array / white, 0).astype(np.float32), affine, sizes)
+    center_mm = affine[:3, :3] @ np.array([axis.mean() for axis in np.nonzero(mask)]) + affine[:3, 3]
+    fixed, moving = _fixed(0), _prepare(thin, thin_affine, LEVELS[0])
+    try:
+        end = _descend(_start(np.eye(3), center_mm), fixed, moving, LEVELS[0].iterations)
+        correlation = _correlate(end, fixed, moving)
+    except np.linalg.LinAlgError:
+        return -1.0, np.eye(3)
+    return correlation, nearest_rotation(end[:, :3]).T
+
+
 def _search(center_mm: FloatArray, fixed: _Fixed, moving: _Moving) -> tuple[FloatArray, float]:
     """Descend from one start after the other until an end is convincing, else take the best; its correlation too.
 
     An end that contradicts the header must be clearly better than one that does not: two poor ones prove nothing.
     """
     best, best_correlation = _start(np.eye(3), center_mm), -1.0
-    for rotations, lead in ((_tilts(), 0.0), (_quarter_turns()[1:], OVERRULE)):
+    for rotations, lead in ((tilts(START_ANGLES_DEG), 0.0), (quarter_turns()[1:], OVERRULE)):
         needed = best_correlation + lead
         for rotation in rotations:
             end = _descend(_start(rotation, center_mm), fixed, moving, LEVELS[0].iterations)
@@ -167,31 +197,6 @@ def _search(center_mm: FloatArray, fixed: _Fixed, moving: _Moving) -> tuple[Floa
 def _start(rotation: FloatArray, center_mm: FloatArray) -> FloatArray:
     """Parameters of a head turned about its centre: (3 linear columns x RADIUS_MM, translation), shape (3, 4)."""
     return np.column_stack([rotation * RADIUS_MM, center_mm])
-
-
-def _tilts() -> list[FloatArray]:
-    """Upright and six tilted heads."""
-    angle = np.deg2rad(START_ANGLES_DEG)
-    rotations: list[FloatArray] = [np.eye(3)]
-    for axis in range(3):
-        for turn in (angle, -angle):
-            first_axis, second_axis = (axis + 1) % 3, (axis + 2) % 3
-            rotation = np.eye(3)
-            rotation[[first_axis, second_axis], [first_axis, second_axis]] = np.cos(turn)
-            rotation[first_axis, second_axis], rotation[second_axis, first_axis] = -np.sin(turn), np.sin(turn)
-            rotations.append(rotation)
-    return rotations
-
-
-@lru_cache(maxsize=1)
-def _quarter_turns() -> tuple[FloatArray, ...]:
-    """Return the 24 rotations that turn the axes into each other, the identity first; handedness is kept."""
-    signed = [
-        np.eye(3)[list(order)] * np.array(signs)[:, None]
-        for order in permutations(range(3))
-        for signs in product((1.0, -1.0), repeat=3)
-    ]
-    return tuple(matrix for matrix in signed if np.linalg.det(matrix) > 0)
 
 
 def _correlate(matrix: FloatArray, fixed: _Fixed, moving: _Moving) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import nibabel as nib
@@ -14,6 +15,7 @@ from phantoms import texture, turn
 
 from adclip.domain import ReadOptions, Volume
 from adclip.errors import ConfigError, ScanError
+from adclip.imaging.quality.verdict import judge
 from adclip.imaging.sources.files import check_scan, read_volume, to_source_order
 
 SHAPE = (40, 42, 44)
@@ -163,7 +165,7 @@ def both(path: Path, sform: np.ndarray, qform: np.ndarray) -> Path:
         ((QUATERN, "<3f", 3, 3, 3), "sform", ("qform_invalid",)),
         ((QUATERN, "<f", NAN), "sform", ("qform_invalid",)),
         ((SFORM + 12, "<f", -22.0), "sform", ("sform_qform_disagree",)),
-        ((SFORM, "<f", 2.2), "sform", ("sform_qform_disagree", "pixdim_disagrees")),
+        ((SFORM, "<f", 2.015), "sform", ()),  # 0.75 %: the last digits of a scanner
         ((UNITS, "<B", 1), "sform", ("units_doubtful",)),
     ],
 )
@@ -259,3 +261,84 @@ def test_a_header_of_chance_bytes_is_read_or_refused_but_never_a_crash(name: str
         except ScanError:
             outcomes.add("refused")
     assert outcomes == {"read", "refused"}
+
+
+# ----------------------------------------------------------------------------------------------- headers that contradict themselves
+
+
+def scaled(factor: float) -> np.ndarray:
+    affine = AFFINE.copy()
+    affine[:3, :3] *= factor
+    return affine
+
+
+@pytest.mark.parametrize(("sform", "qform"), [(0.9, 1.0), (1.0, 0.9), (1.02, 1.0)])
+def test_two_voxel_sizes_are_refused_and_each_line_drops_one(
+    sform: float, qform: float, tmp_path: Path, run_line: Callable[..., None]
+) -> None:
+    path = both(tmp_path / "x.nii", scaled(sform), scaled(qform))
+    for read in (read_volume, check_scan):
+        with pytest.raises(ScanError, match="two voxel sizes") as caught:
+            read(path)
+    for factor in (sform, qform):
+        assert " x ".join(f"{size:.4g}" for size in np.array([2.0, 2.5, 3.0]) * factor) in caught.value.problem
+    for dropped, kept in (("sform", qform), ("qform", sform)):
+        run_line(caught.value.remedy, f"without-{dropped}")
+        volume = read_volume(tmp_path / f"without-{dropped}.nii.gz")
+        assert volume.flags == ()
+        np.testing.assert_allclose(volume.facts["voxel_mm"], np.array([2.0, 2.5, 3.0]) * kept, rtol=1e-4)
+        np.testing.assert_array_equal(volume.array, texture(SHAPE))
+
+
+def test_pixdim_against_an_sform_alone_is_flagged(tmp_path: Path) -> None:
+    path = both(tmp_path / "x.nii", AFFINE, AFFINE)
+    edit(path, CODES, "<h", 0)
+    edit(path, PIXDIM, "<f", 1.8)
+    volume = read_volume(path)
+    assert volume.flags == ("pixdim_disagrees",)
+    assert volume.facts["pixdim_mm"] == [1.8, 2.5, 3.0]
+    quality = judge({}, sizes_doubtful="pixdim_disagrees" in volume.flags)
+    assert quality == ("warn", ("voxel_size_doubtful",))
+
+
+def test_contradicting_directions_are_both_named_with_lines_that_drop_one(
+    tmp_path: Path, run_line: Callable[..., None]
+) -> None:
+    path = both(tmp_path / "x.nii", np.diag([-1.0, 1, 1, 1]) @ AFFINE, AFFINE)
+    with pytest.raises(ScanError, match=r"sform says LAS, qform says RAS") as caught:
+        read_volume(path)
+    for dropped, codes in (("sform", "RAS"), ("qform", "LAS")):
+        run_line(caught.value.remedy, f"without-{dropped}")
+        volume = read_volume(tmp_path / f"without-{dropped}.nii.gz")
+        assert volume.facts["stored_orientation"] == codes
+        assert volume.flags == ()
+
+
+@pytest.mark.parametrize(("degrees", "flags"), [(0.0, ()), (0.002, ()), (0.02, ("sheared",)), (0.06, ("sheared",))])
+def test_a_shear_that_other_programs_refuse_is_flagged(degrees: float, flags: tuple[str, ...], tmp_path: Path) -> None:
+    sheared = np.eye(4)
+    sheared[0, 1] = np.tan(np.deg2rad(degrees))
+    path = both(tmp_path / "x.nii", sheared @ AFFINE, AFFINE)
+    assert read_volume(path).flags == flags
+
+
+@pytest.mark.parametrize(
+    ("slope", "intercept", "flags"),
+    [
+        (NAN, 0.0, ("scaling_ignored",)),
+        (np.inf, 5.0, ("scaling_ignored",)),
+        (-np.inf, 0.0, ("scaling_ignored",)),
+        (1.0, np.inf, ("scaling_ignored",)),
+        (1.0, NAN, ("scaling_ignored",)),
+        (0.0, NAN, ()),  # a slope of 0 asks for no scaling at all
+        (1.0, 0.0, ()),
+    ],
+)
+def test_scaling_that_is_no_number_is_ignored_and_flagged(
+    slope: float, intercept: float, flags: tuple[str, ...], tmp_path: Path
+) -> None:
+    path = both(tmp_path / "x.nii", AFFINE, AFFINE)
+    edit(path, 112, "<2f", slope, intercept)
+    volume = read_volume(path)
+    assert volume.flags == flags
+    np.testing.assert_array_equal(volume.array, texture(SHAPE))

@@ -161,7 +161,10 @@ def test_fail_beats_warn_beats_pass() -> None:
 
 
 def test_thresholds_are_in_order_and_every_reason_has_advice() -> None:
-    assert set(ADVICE) == {limit.reason for limit in LIMITS if limit.reason} | {"left_right_doubtful"}
+    assert set(ADVICE) == {limit.reason for limit in LIMITS if limit.reason} | {
+        "left_right_doubtful",
+        "voxel_size_doubtful",
+    }
     for limit in LIMITS:
         (low, high), (lowest, highest) = limit.usual, limit.usable
         assert lowest is None or (low is not None and lowest <= low)

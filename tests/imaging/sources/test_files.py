@@ -264,3 +264,41 @@ def test_same_numbers_same_bytes(tmp_path: Path) -> None:
     np.testing.assert_array_equal(affine, AFFINE)
     np.testing.assert_allclose(nib.load(tmp_path / "a.nii.gz").get_fdata(), back, atol=1e-6)
     assert not [path for path in tmp_path.iterdir() if "part" in path.name]
+
+
+# ----------------------------------------------------------------------------------------------- single voxels, shifted values
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype"), [(3e38, np.float32), (-3e38, np.float32), (1e9, np.float32), (1e300, np.float64)]
+)
+def test_a_voxel_beyond_all_others_is_named_and_the_line_clears_it(
+    value: float, dtype: type, tmp_path: Path, run_line: Callable[..., None]
+) -> None:
+    array = texture().astype(dtype)
+    array[3, 14, 25] = value
+    image = nib.Nifti1Image(array, np.diag([-2.0, 2.0, 2.0, 1.0]))  # stored from right to left: the index is the file's
+    nib.save(image, tmp_path / "x.nii.gz")
+    with pytest.raises(ScanError, match=r"1 voxel holds an impossible value: .* at index \(3, 14, 25\)") as caught:
+        read_volume(tmp_path / "x.nii.gz")
+    assert f"{value:.3g}" in caught.value.problem
+    run_line(caught.value.remedy)
+    cleared = read_volume(tmp_path / "cleared.nii.gz")
+    assert cleared.array.max() < 1000
+    assert cleared.array[::-1][3, 14, 25] == 0
+
+
+def test_bright_vessels_are_no_impossible_values(tmp_path: Path) -> None:
+    array = texture()
+    array[3:5, 3:5, 3:20] = 2000
+    assert read_volume(save(tmp_path / "x.nii.gz", array)).array.max() == 2000
+
+
+def test_shifted_values_can_be_declared_mr(tmp_path: Path) -> None:
+    shifted = np.where(np.indices((40, 42, 44))[0] < 10, 0, texture()).astype(np.int16) - 1024
+    path = save(tmp_path / "x.nii.gz", shifted)
+    with pytest.raises(ScanError, match=r"look like CT .* % of the voxels") as caught:
+        read_volume(path)
+    assert "`--modality MR`" in caught.value.remedy
+    volume = read_volume(path, ReadOptions(modality="MR"))
+    np.testing.assert_array_equal(volume.array, shifted)
