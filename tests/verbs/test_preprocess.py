@@ -183,10 +183,10 @@ def test_a_shard_whose_scans_all_fail_is_recorded(tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         (tmp_path / f"{name}.nii").write_text(f"no image {name}")
     out = tmp_path / "out"
-    with pytest.raises(ScanError, match="no NIfTI header"):
+    with pytest.raises(ScanError, match="NIfTI header is damaged"):
         preprocess(PreprocessConfig(inputs=tuple(sorted(tmp_path.glob("*.nii"))), out=out, shard="1/2"))
     assert [(row["subject_id"], row["status"]) for row in read_status(out)] == [("a", "failed"), ("c", "failed")]
-    assert "no NIfTI header" in (out / "qc.html").read_text()
+    assert "NIfTI header is damaged" in (out / "qc.html").read_text()
 
 
 def test_a_scan_that_is_refused_now_loses_its_earlier_result(heads: Path, tmp_path: Path) -> None:
