@@ -27,7 +27,7 @@ from adclip.config import SMALL, PreprocessConfig
 from adclip.domain import RESEARCH_NOTICE
 from adclip.errors import ConfigError, DeviceMemoryError, MissingPackageError, OutputError, ScanError
 from adclip.imaging.derivatives.status import STATUS_FILE
-from adclip.imaging.formats import convert
+from adclip.imaging.formats import convert, pixels
 from adclip.imaging.sources.find import find_scans
 from adclip.prediction import derivation
 from adclip.runtime.events import Event, Failed, Step, Warned
@@ -287,6 +287,7 @@ def test_a_package_that_one_scan_needs_fails_that_scan_alone(
         raise MissingPackageError.broken("dcm2niix")
 
     monkeypatch.setattr(convert, "_find_program", find_program)
+    monkeypatch.setattr(pixels, "LOSSLESS", frozenset())  # leaves everything to dcm2niix
     write_series(tmp_path / "dicom")
     inputs = (tmp_path / "dicom", heads / "anna.nii.gz")
     result = preprocess(PreprocessConfig(inputs=inputs, out=tmp_path / "out"))
@@ -432,7 +433,7 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     "cut.nii.gz": (_zipped(lambda data: data[:-2000]), "gzip stream is damaged"),
     "text.nii.gz": (lambda path: path.write_text("hello"), "not gzip"),
     "empty.nii": (lambda path: path.touch(), "file is empty"),
-    "words.nii": (lambda path: path.write_text("hello " * 100), "no NIfTI header"),
+    "words.nii": (lambda path: path.write_text("hello " * 100), "this is a text file"),
     "short.nii": (lambda path: path.write_bytes(nib.Nifti1Image(texture(), AFFINE).to_bytes()[:-9]), "header promises"),
     "huge.nii": (_edited(40, "<4h", 3, 2000, 2000, 2000), "the cap is"),
     "nan.nii": (_values(lambda: _with(np.nan)), "NaN or infinite"),
@@ -447,7 +448,7 @@ BAD: dict[str, tuple[Callable[[Path], None], str]] = {
     "ct.nii": (_values(lambda: texture() * 10 - 2000), "Hounsfield"),
     "noise.nii": (_values(lambda: np.random.default_rng(0).random((40, 42, 44)).astype(np.float32)), "this is noise"),
     "singular.nii": (_edited(280, "<4f", 0, 0, 0, 0), "affine"),
-    "contrary.nii": (_write_contrary, "affine"),
+    "contrary.nii": (_write_contrary, "contradict each other about the directions"),
     "metres.nii": (_edited(280, "<12f", 30, 0, 0, -60, 0, 30, 0, -70, 0, 0, 30, -40), "impossible"),
     "nowhere.nii": (_edited(252, "<2h", 0, 0), "no orientation"),
 }
