@@ -294,7 +294,7 @@ def test_bright_vessels_are_no_impossible_values(tmp_path: Path) -> None:
 
 
 def test_shifted_values_can_be_declared_mr(tmp_path: Path) -> None:
-    shifted = np.where(np.indices((40, 42, 44))[0] < 10, 0, texture()).astype(np.int16) - 1024
+    shifted = np.where(np.indices((40, 42, 44))[0] < 10, 0, 10 * texture()).astype(np.int16) - 1024
     path = save(tmp_path / "x.nii.gz", shifted)
     with pytest.raises(ScanError, match=r"look like CT .* % of the voxels") as caught:
         read_volume(path)

@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from adclip.domain import SourceGrid, Volume
 from adclip.imaging.steps.rotations import nearest_rotation
-from adclip.imaging.steps.tilt import find_turn, look_for_brain, tilt_degrees
+from adclip.imaging.steps.tilt import find_turn, tilt_degrees
 from adclip.imaging.steps.view import head_extent_mm, look_at
 
 
@@ -95,9 +95,9 @@ def test_an_oblique_grid_is_turned_upright_and_the_mask_comes_back(turns: np.nda
     view = look_at(volume)
     directions = view.volume.affine[:3, :3] / np.linalg.norm(view.volume.affine[:3, :3], axis=0)
     np.testing.assert_allclose(directions, np.eye(3), atol=1e-9)
-    found = look_for_brain(volume, FakeStripper())
-    plain = look_for_brain(as_volume(array, affine), FakeStripper())
-    assert volume_ml(volume, found) == pytest.approx(volume_ml(as_volume(array, affine), plain), rel=0.02)
+    shown = FakeStripper()(view.volume)
+    found = view.to_scan(shown)
+    assert volume_ml(volume, found) == pytest.approx(volume_ml(view.volume, shown), rel=0.005)
     truth = acquired(brain.astype(np.float32), affine, turns).array > 0.5
     overlap = 2 * (found & truth).sum() / (found.sum() + truth.sum())
     assert overlap > 0.97
