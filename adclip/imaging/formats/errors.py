@@ -171,15 +171,16 @@ def ct_like(path: Path | str, share: float, low: float) -> ScanError:
     )
 
 
-def spikes(path: Path | str, count: int, place: tuple[int, ...], value: float, usual: tuple[float, float]) -> ScanError:
+def spikes(
+    path: Path | str, count: int, place: tuple[int, ...], value: float, usual: tuple[float, float], limit: float
+) -> ScanError:
     low, high = usual
     too_large = ", too large for 32-bit numbers" * (abs(value) > LARGEST_32_BIT)
-    limit = float(f"{2 * max(abs(low), abs(high)):.2g}")
     one = count == 1
     return ScanError(
         f"{path}: {count} voxel{'s' * (not one)} hold{'s' * one} an impossible value: {value:.3g} at index {place}{too_large}, "
         f"where 99.8 % lie between {low:.4g} and {high:.4g}",
-        f"set {'it' if one else 'them'} to 0, and give the new file: {cures.clear_above(path, limit)}",
+        f"set {'it' if one else 'them'} to 0, and give the new file: {cures.clear_above(path, float(f'{limit:.3g}'))}",
     )
 
 

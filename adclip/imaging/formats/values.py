@@ -28,6 +28,7 @@ SPIKE = 100.0  # times the usual range beyond it; vessels and fat of 62 T1 scans
 SPIKES_SHARE = 1e-4  # of all voxels; more are an image of their own
 _USUAL = (0.1, 99.9)
 _SAMPLE = 1_000_000
+_FULL = float(np.finfo(np.float32).max)
 
 
 def to_float(stored: NDArray[Any], slope: float, intercept: float) -> FloatArray:
@@ -114,7 +115,10 @@ def _check_spikes(path: Path, values: FloatArray, stored: NDArray[Any]) -> None:
     middle = float(np.median(stored[::step, ::step, ::step]))
     far = np.abs(stored.astype(np.float64) - middle)
     place = tuple(int(index) for index in np.unravel_index(int(far.argmax()), stored.shape))
-    raise formats_errors.spikes(path, count, place, float(stored[place]), (low, high))
+    extreme = float(values.max()) if float(values.max()) > high + room else float(values.min())
+    value = extreme if abs(extreme) < _FULL else float(stored[place])  # beyond 32 bits only the file itself knows it
+    limit = max(abs(high + room), abs(low - room))  # between what is usual and what is not: vessels stay
+    raise formats_errors.spikes(path, count, place, value, (low, high), limit)
 
 
 def _check_texture(path: Path, values: FloatArray, sample: FloatArray) -> None:
