@@ -13,7 +13,8 @@ from adclip.clinical import reports
 from adclip.clinical.columns import CellError
 from adclip.clinical.dialects import CANONICAL, Rule
 from adclip.clinical.scans import manifest
-from adclip.clinical.tables import join, partial, table
+from adclip.clinical.tables import join, table
+from adclip.clinical.tables import rules as table_rules
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def assert_refused(ran, *words: str) -> None:
 
 def plain_dialect(monkeypatch, *rules: Rule) -> None:
     """Let every table be read by the canonical rules, with these before them."""
-    monkeypatch.setattr(partial, "recognise", lambda header: replace(CANONICAL, rules=(*rules, *CANONICAL.rules)))
+    monkeypatch.setattr(table_rules, "recognise", lambda header: replace(CANONICAL, rules=(*rules, *CANONICAL.rules)))
 
 
 # ------------------------------------------------------------------------------------------------ what the user may say
