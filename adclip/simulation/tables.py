@@ -69,7 +69,7 @@ def to_visit(record: VisitRecord) -> Visit:
     )
 
 
-def missingto_cells(seed: int, record: VisitRecord, share: float) -> frozenset[str]:
+def missing_cells(seed: int, record: VisitRecord, share: float) -> frozenset[str]:
     """Draw the canonical columns without value at a visit; nothing about the person plays a part."""
     rng = np.random.default_rng([seed, record.number, record.person.months, MISSING_STREAM])
     volumes = sorted(name for name in {field.name for field in fields(Visit)} if name.endswith("_mm3"))
@@ -95,7 +95,7 @@ def write_tables(out: Path, records: Sequence[VisitRecord], seed: int, missing: 
     missing : float
         Share of cells without value in all tables but the truth.
     """
-    lacking = [missingto_cells(seed, record, missing) for record in records]
+    lacking = [missing_cells(seed, record, missing) for record in records]
     visits = [_without(to_visit(record), cells) for record, cells in zip(records, lacking, strict=True)]
     write_text(out / TABLE, _join(_canonical(visits), ","))
     if any(record.measured for record in records):

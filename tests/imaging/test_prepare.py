@@ -114,7 +114,7 @@ def test_the_prepared_scan_keeps_its_promises_and_its_derivative_gives_the_same_
     write_dataset_description(out)
     target = write_derivative(prepared, item, out, CONTRACT)
     assert target.relative_to(out).as_posix() == (
-        "sub-002_S_0413/ses-A/anat/sub-002_S_0413_ses-A_space-MNI152NLin2009aSym_desc-preproc_T1w.nii.gz"
+        "sub-002S0413/ses-A/anat/sub-002S0413_ses-A_space-MNI152NLin2009aSym_desc-preproc_T1w.nii.gz"
     )
     assert mask_path(target).is_file()
     assert np.loadtxt(xfm_path(target)) == pytest.approx(prepared.scan_to_mni, abs=1e-6)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
@@ -30,4 +31,4 @@ def test_a_network_that_is_very_sure_still_gives_finite_scores():
     assert np.array_equal(found.report, [[0.0, -2000.0, -4000.0]] * 3)
     assert np.array_equal(found.mmse, [27.0] * 3)
     learner = CnnLearner(Outputs(1.0, 0.0, -1.0, 0.5), cohort, torch.zeros(3), torch.zeros(3), 1.0)
-    assert np.exp(learner.answers((26.0, 2.0), 2)([0]).report).sum() == 1
+    assert np.exp(learner.answers((26.0, 2.0), 2)([0]).report).sum() == pytest.approx(1)

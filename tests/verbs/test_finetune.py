@@ -279,7 +279,7 @@ def test_the_earlier_model_stays_until_the_new_one_is_ready(tiny_run, one_epoch)
     assert read_record(one_epoch.out).training.epochs == 2 and files_in(one_epoch.out) == FILES
 
 
-@pytest.mark.parametrize("name", ["last.safetensors", "adapter.safetensors"])
+@pytest.mark.parametrize("name", [pytest.param("last.safetensors", marks=pytest.mark.slow), "adapter.safetensors"])
 def test_a_disk_that_fills_at_the_end_does_not_cost_the_earlier_model(tiny_run, one_epoch, monkeypatch, name):
     shutil.copytree(tiny_run, one_epoch.out)
     write = Path.write_bytes
@@ -341,7 +341,10 @@ def test_a_baseline_replaces_a_model_only_when_told_to(tiny_run, one_epoch):
         finetune(one_epoch)
 
 
-@pytest.mark.parametrize("where", ["measure", "plots", "last", "weights", "card", "end"])
+@pytest.mark.parametrize(
+    "where",
+    [pytest.param(name, marks=pytest.mark.slow) for name in ("measure", "plots", "last", "card")] + ["weights", "end"],
+)
 def test_killed_between_training_and_the_end(tiny_run, tiny_base, tiny_cohort, tmp_path, monkeypatch, where):
     """What is written after the last epoch is written again, to the same bytes."""
     from adclip.evaluation import measure, plots

@@ -205,7 +205,9 @@ def test_scans_that_failed_their_quality_check_teach_nothing(cohorts, clean, tin
     assert counts == dict.fromkeys(LABELS, len(TRIPLETS["train"]))
 
 
-@pytest.mark.parametrize("method", ["linear-probe", "cnn", "metadata"])
+@pytest.mark.parametrize(
+    "method", [pytest.param(name, marks=pytest.mark.slow) for name in ("linear-probe", "cnn")] + ["metadata"]
+)
 @pytest.mark.parametrize("part", ["test", "calibration"])
 def test_what_stands_beside_the_model_knows_no_more_than_it(cohorts, tiny_base, tmp_path, method, part):
     one, two = (train(cohorts[who], tiny_base, tmp_path / f"run{who}", method=method, epochs=1) for who in ("", part))

@@ -69,6 +69,7 @@ def test_missing_tokens_are_unknown_in_every_column(token):
     assert all(parse_cell(column, token) is None for column in COLUMNS)
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_rows_take_seconds(write):
     header = "subject_id,session_id,age_years,sex,mmse,diagnosis,icv_mm3,hippocampus_mm3,ventricles_mm3,note\n"
     row = "S{},m00,71.3,F,28,CN,1400000.5,7000.1,30000,hello\n"
