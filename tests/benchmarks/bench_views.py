@@ -47,15 +47,19 @@ class Head:
         return Head(array.astype(np.float32), affine)
 
     def oblique(self, rotation: np.ndarray) -> Head:
-        """Acquire it on a grid whose axes are turned against the body, in a box that holds all of it."""
+        """Acquire it on a grid whose axes are turned against the body, in a box that holds all of it.
+
+        By cubic splines: linear ones blur a head of 2 mm so much that its probabilities move by 0.01 to 0.03 under the plain
+        scan's own mask.
+        """
         shape = np.ceil(np.abs(rotation.T) @ (np.array(self.array.shape) * self.sizes) / self.sizes).astype(int)
         grid = np.eye(4)
         grid[:3, :3] = rotation * self.sizes
         middle = self.affine @ [*((np.array(self.array.shape) - 1) / 2), 1]
         grid[:3, 3] = middle[:3] - grid[:3, :3] @ ((shape - 1) / 2)
         matrix = np.linalg.inv(self.affine) @ grid
-        values = ndimage.affine_transform(self.array, matrix[:3, :3], matrix[:3, 3], output_shape=tuple(shape), order=1)
-        return Head(values.astype(np.float32), grid)
+        values = ndimage.affine_transform(self.array, matrix[:3, :3], matrix[:3, 3], output_shape=tuple(shape), order=3)
+        return Head(np.maximum(values, 0).astype(np.float32), grid)
 
     def tilted(self, rotation: np.ndarray) -> Head:
         """Let the header claim that the oblique grid lies along the body: then it is the head that is turned."""
@@ -90,11 +94,13 @@ def main() -> None:
     """Print one line for each variant of each head."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--heads", type=int, default=1)
+    parser.add_argument("--trio", action="store_true", help="the head of 1 mm instead of those of 2 mm")
     parser.add_argument("--only", default="", help="variants whose name holds this word, after the plain one")
     options = parser.parse_args()
     predictor = Predictor.from_checkpoint("builtin", "cpu", volumes=False)
     with tempfile.TemporaryDirectory() as folder:
-        for path in scans.spread(scans.ixi(), options.heads + 2)[1:-1]:
+        heads = scans.spread(scans.ixi(), options.heads + 2)[1:-1]
+        for path in scans.trio() if options.trio else heads:
             image = nib.as_closest_canonical(nib.load(path))
             plain: tuple[float, dict[str, float]] | None = None
             say(path.name)

@@ -26,6 +26,8 @@ HEIGHT_MM = (
 )
 WIDEST_MM = 180.0  # below the vertex: nose, ears and back of the head lie above, shoulders below
 FINEST_MM = 1.0  # of a turned view: brain extraction looks at no finer detail
+# Above it voxels are interpolated by cubic splines: of a 2 mm head linear ones cost 1.0 to 1.4 % of the mask, cubic ones 0.5 to 0.8 %.
+COARSE_MM = 1.3
 _BLOCK_MM = 4.0  # blocks that are looked at for the head: noise averages out, a skull does not
 _OF_OTSU = 0.5  # scalp and marrow lie at about half the tissue's mean, noise in air far below
 _BRIGHTEST = 99.5  # percentile of blocks where the scale ends: vessels and fat do not count
@@ -67,7 +69,7 @@ def look_at(volume: Volume, rotation: FloatArray | None = None) -> View:
 
     Notes
     -----
-    A turned view is interpolated linearly on cubic voxels; only the mask comes back from it, the intensities do not.
+    A turned view has cubic voxels, interpolated once; only the mask comes back from it, the intensities do not.
     """
     turn = np.eye(3) if rotation is None else rotation
     linear = turn @ volume.affine[:3, :3]
@@ -123,7 +125,7 @@ def _turned_view(volume: Volume, turn: FloatArray) -> View:
     head_low = np.maximum(coarse_affine[:3, 3] + (low - 0.5) * _BLOCK_MM - MARGIN_MM, low_mm)
     head_high = np.minimum(coarse_affine[:3, 3] + (high - 0.5) * _BLOCK_MM + MARGIN_MM, high_mm)
     spacing = max(float(sizes.min()), FINEST_MM)
-    array, affine = _resample(volume.array, to_upright, head_low, head_high, spacing)
+    array, affine = _resample(volume.array, to_upright, head_low, head_high, spacing, 3 if spacing > COARSE_MM else 1)
 
     def to_scan(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         matrix = np.linalg.inv(affine) @ to_upright
@@ -186,7 +188,7 @@ def _otsu(values: FloatArray) -> float:
 
 
 def _resample(
-    array: FloatArray, to_mm: FloatArray, low_mm: FloatArray, high_mm: FloatArray, spacing: float
+    array: FloatArray, to_mm: FloatArray, low_mm: FloatArray, high_mm: FloatArray, spacing: float, order: int = 1
 ) -> tuple[FloatArray, FloatArray]:
     """Return the box between two corners on cubic voxels, and its affine; 0 outside the scan."""
     from scipy import ndimage
@@ -197,9 +199,9 @@ def _resample(
     matrix = np.linalg.inv(to_mm) @ affine
     values = ndimage.affine_transform(
         array, matrix[:3, :3], matrix[:3, 3],
-        output_shape=shape, output=np.float32, order=1, mode="constant", prefilter=False,
+        output_shape=shape, output=np.float32, order=order, mode="constant", prefilter=order > 1,
     )  # fmt: skip
-    return np.asarray(values), affine
+    return np.maximum(values, 0) if order > 1 and float(array.min()) >= 0 else np.asarray(values), affine
 
 
 def _corners(affine: FloatArray, shape: tuple[int, ...]) -> tuple[FloatArray, FloatArray]:
