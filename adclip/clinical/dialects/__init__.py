@@ -14,6 +14,7 @@ from adclip.clinical.dialects.bids import BIDS
 from adclip.clinical.dialects.canonical import CANONICAL
 from adclip.clinical.dialects.freesurfer_tables import FASTSURFER_TABLE, FREESURFER_TABLE, SAMSEG_TABLE
 from adclip.clinical.dialects.ixi import IXI
+from adclip.clinical.dialects.loni import LONI
 from adclip.clinical.dialects.nacc import NACC
 from adclip.clinical.dialects.oasis import OASIS_1, OASIS_2, OASIS_3
 from adclip.clinical.dialects.programs import DLMUSE_TABLE, HIPPODEEP_TABLE, SYNTHSEG_TABLE
@@ -37,6 +38,7 @@ DIALECTS: tuple[Dialect, ...] = (
     AIBL,
     NACC,
     IXI,
+    LONI,
     BIDS,
     *PROGRAMS,
     CANONICAL,

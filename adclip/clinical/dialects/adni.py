@@ -176,13 +176,14 @@ def _respell(name: str) -> str:
 # ----------------------------------------------------------------------------------------------- names of scans
 
 # A session that is a day or an image is no visit code: adclip calls the scans of LONI's tree so.
-# LONI: ADNI_011_S_0002_MR_MPRAGE_br_raw_..., in ADNI/011_S_0002/...; clinica: sub-ADNI011S0002_ses-M006_T1w
+# LONI: ADNI_011_S_0002_MR_MPRAGE_br_raw_..., in ADNI/011_S_0002/...; clinica: sub-ADNI011S0002_ses-M006_T1w; others, as BIDS
+# allows no `_` in a label, and adclip's own derivatives: sub-011S0002
 _SITE_ID = re.compile(
     r"(?<![A-Za-z0-9])(\d{3})_S_(\d{4,5})(?![A-Za-z0-9])(?:_ses-(?!\d{4}-?\d\d-?\d\d|[IS]\d+(?![A-Za-z0-9]))([A-Za-z0-9]+))?",
     re.IGNORECASE,
 )
 _CLINICA_ID = re.compile(
-    r"(?<![A-Za-z0-9])ADNI(\d{3})S(\d{4,5})(?![A-Za-z0-9])(?:_ses-(?!\d{4}-?\d\d-?\d\d|[IS]\d+(?![A-Za-z0-9]))([A-Za-z0-9]+))?",
+    r"(?<![A-Za-z0-9])(?:ADNI)?(\d{3})S(\d{4,5})(?![A-Za-z0-9])(?:_ses-(?!\d{4}-?\d\d-?\d\d|[IS]\d+(?![A-Za-z0-9]))([A-Za-z0-9]+))?",
     re.IGNORECASE,
 )
 

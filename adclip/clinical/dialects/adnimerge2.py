@@ -73,15 +73,28 @@ def _code_of(value: str, parameter: str) -> Any:
 
 
 _AGE = "age at enrolment (ENRLDT), the same on every row"
-ADNIMERGE2 = Dialect(
+# What people keep of the package's tables when they choose columns
+_MARKS = (
+    "paramcd", "enrldt", "avisit", "agegr1", "enrlfl", "studyid", "subjid", "siteid", "rid", "visit", "visitnum", "adt", "aval", "avalc",
+    "educ", "dx", "age", "sex", "origprot", "colprot",
+)  # fmt: skip
+
+
+class _Adnimerge2(Dialect):
+    """`USUBJID` is the package's, unless adclip's own `subject_id` stands beside it: then the table is adclip's."""
+
+    def fits(self, names: frozenset[str]) -> bool:
+        return "subject_id" not in names and super().fits(names)
+
+
+ADNIMERGE2 = _Adnimerge2(
     name="ADNIMERGE2",
-    signatures=tuple(
-        frozenset({"usubjid", name}) for name in ("paramcd", "enrldt", "avisit", "agegr1", "enrlfl", "studyid")
-    ),
+    signatures=tuple(frozenset({"usubjid", name}) for name in _MARKS),
     rules=(
         Rule("subject_id", ("usubjid",), "ADNI-SITE-NUMBER, as PTID writes it: SITE_S_NUMBER", read=to_ptid),
         Rule("visit_date", _NOW, "date of the assessment", "", to_date),
         Rule("session_id", ("avisit",), "visit by name, as no ADT gives its date", read=to_visit, without=_NOW),
+        Rule("session_id", ("visit",), "visit by name, as no ADT gives its date", read=to_visit, without=_NOW),
         Rule(AGE_AT_ENTRY, ("age",), _AGE, "years", number(0, 120, "years")),
         Rule(ENTRY_DATE, ("enrldt",), "date of enrolment", "", to_date),
         Rule("sex", ("sex",), "Male or Female"),

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import shlex
+import re
 from collections.abc import Iterable
 from itertools import chain
 
-from adclip.clinical.columns import CellError
+from adclip.clinical.columns import COLUMNS, MISSING, CellError
 from adclip.clinical.dialects import Rule
 from adclip.clinical.dialects.missing import usual_code
+from adclip.clinical.tables.dates import order_of
+from adclip.clinical.tables.declared import declaration
 from adclip.clinical.tables.words import EXAMPLE, EXAMPLE_OF_NUMBERS, suggest
+
+_NO_CLASS = "other than CN, MCI or AD"
+_MOST_CODES = 8  # in one hint
 
 
 def cure(rule: Rule, shown: str, cell: str, error: CellError, others: Iterable[str]) -> str:
@@ -35,12 +40,19 @@ def cure(rule: Rule, shown: str, cell: str, error: CellError, others: Iterable[s
         Empty where nothing better is known than to correct the cell.
     """
     single = len(rule.sources) == 1 and not rule.column.startswith("_")
-    if single and (code := usual_code(cell)) is not None and not set(code) & set(",=:"):
-        return f"if it means unknown, declare it: `--column {declaration(f'{rule.column}={shown}:{code}=')}`"
+    known_id = rule.column == "subject_id"  # a row of nobody among named ones is refused in any case
+    if single and not known_id and (code := usual_code(cell)) is not None and not set(code) & set(",=:"):
+        codes = ",".join(f"{one}=" for one in (code, *_further_codes(rule, code, others)))
+        return f"if it means unknown, declare it: `--column {declaration(f'{rule.column}={shown}:{codes}')}`"
     if single and rule.column == "visit_date" and rule.read is None:
-        said = declaration(f"visit_date={shown}:DMY")
+        if re.fullmatch(r"\d{4,5}(\.\d+)?", cell):
+            return "it may be a day as spreadsheets count them: let yours write the column as year-month-day"
+        order = order_of(chain([cell], others))
+        said = declaration(f"visit_date={shown}:{order or 'DMY'}")
+        if order is not None:
+            return f"write year-month-day, or say in which order the days stand: `--column {said}`"
         return f"write year-month-day, or say in which order the days stand: `--column {said}`, or `:MDY`, or `:YMD`"
-    if single and rule.column == "diagnosis" and rule.read is None:
+    if single and rule.column == "diagnosis" and (rule.read is None or error.why.endswith(_NO_CLASS)):
         words = suggest(chain([cell], others))
         ask = "if that is what they mean, say so" if words else "say what the words mean, for example"
         example = EXAMPLE_OF_NUMBERS if cell[:1].isdigit() else EXAMPLE
@@ -48,9 +60,24 @@ def cure(rule: Rule, shown: str, cell: str, error: CellError, others: Iterable[s
         return f"{ask}: `--column {said}`; `WORD=` leaves the rows of a word without a diagnosis"
     if len(rule.sources) > 1 and "--column" in error.remedy:  # it takes one column only
         return f"write the cells in the unit of {rule.column}, or leave them empty if unknown"
-    return error.remedy.replace("CANONICAL=YOURS", f"{rule.column}={shown}")
+
+    def named(match: re.Match[str]) -> str:
+        return f"`--column {declaration(f'{rule.column}={shown}{match[1]}')}`"
+
+    return re.sub(rf"`--column (?:CANONICAL|{rule.column})=YOURS([^`]*)`", named, error.remedy)
 
 
-def declaration(text: str) -> str:
-    """Return a value of `--column` as a shell takes it."""
-    return text if shlex.quote(text) == text or not set(text) & set(" '\"*?$&;()<>|") else f'"{text}"'
+def _further_codes(rule: Rule, first: str, others: Iterable[str]) -> list[str]:
+    """Return the usual codes for unknown that the column refuses in the rows behind, so that one declaration is enough."""
+    found = dict.fromkeys(cell.strip() for cell in others) if rule.column != "subject_id" else {}
+    return [cell for cell in found if cell != first and _is_refused_code(rule, cell)][:_MOST_CODES]
+
+
+def _is_refused_code(rule: Rule, cell: str) -> bool:
+    if cell in MISSING or usual_code(cell) is None or set(cell) & set(",=:"):
+        return False
+    try:
+        _ = rule.read(cell) if rule.read else COLUMNS[rule.column](cell)
+    except CellError:
+        return True
+    return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date
 
 from adclip.clinical.columns import CellError
@@ -14,6 +14,8 @@ _MONTHS = {name: number for number, name in enumerate(
     ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"), start=1)}  # fmt: skip
 _TIME = re.compile(r"[T\s]+\d{1,2}:\d\d(:\d\d(\.\d+)?)?(\s*[ap]m)?(Z|[+-]\d\d:?\d\d)?$", re.IGNORECASE)
 _PARTS = re.compile(r"\d+|[a-z]+", re.IGNORECASE)
+_MONTHS_A_YEAR = 12
+_FIRST_YEAR, _LAST_YEAR = 1800, 2199  # BIDS shifts days to before 1925
 _DAY = re.compile(r"[0-9a-z]+([\s/.,-]+[0-9a-z]+){0,2}", re.IGNORECASE)
 
 
@@ -45,13 +47,43 @@ def date_reader(form: str) -> Callable[[str], str | None]:
             raise CellError("a year of two digits", "write years with four digits: 12 may be 1912 or 2012")
         month = _MONTHS.get(found["M"][:3].lower(), 0) if found["M"].isalpha() else int(found["M"])
         try:
-            if len(found["Y"]) != 4:
-                raise ValueError
+            if len(found["Y"]) != 4 or not _FIRST_YEAR <= int(found["Y"]) <= _LAST_YEAR:
+                raise ValueError  # 20111231 read as day, month, year is of 1120
             return date(int(found["Y"]), month, int(found["D"])).isoformat()
         except ValueError:
             raise _not_of(form) from None
 
     return read
+
+
+def order_of(cells: Iterable[str]) -> str | None:
+    """Return the order in which a column writes its days, None where the cells leave it open, contradict, or are no days.
+
+    Parameters
+    ----------
+    cells : iterable of str
+        Of the column. A number above 12 can be no month.
+
+    Examples
+    --------
+    >>> order_of(["03/04/2011", "12/31/2011"])
+    'MDY'
+    """
+    found = set()
+    for cell in cells:
+        day = _TIME.sub("", cell.strip())
+        parts = _split(day, "YMD") if re.fullmatch(r"(18|19|20|21)\d{6}", day) else _PARTS.findall(day)
+        if len(parts) != 3:
+            continue
+        if len(parts[0]) == 4:
+            found.add("YMD")
+        elif parts[0].isalpha():
+            found.add("MDY")
+        elif len(parts[2]) == 4 and (parts[1].isalpha() or int(parts[0]) > _MONTHS_A_YEAR):
+            found.add("DMY")
+        elif len(parts[2]) == 4 and int(parts[1]) > _MONTHS_A_YEAR:
+            found.add("MDY")
+    return found.pop() if len(found) == 1 else None
 
 
 def _split(day: str, form: str) -> list[str]:

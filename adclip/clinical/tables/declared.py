@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -168,3 +169,8 @@ def declare(column: str, parts: tuple[str, ...], parse: Callable[[str], Any] | N
 
 def _unit_of(text: str) -> str:
     return {"cc": "cm3"}.get(text.lower(), text.lower())
+
+
+def declaration(text: str) -> str:
+    """Return a value of `--column` as a shell takes it."""
+    return text if shlex.quote(text) == text or not set(text) & set(" '\"*?$&;()<>|") else f'"{text}"'

@@ -71,7 +71,7 @@ def join(tables: Sequence[PartialTable], max_days: int) -> Joining:
         _attach_to_person(table, of_subject, result)
     _spread(of_subject)
     if len(tables) > 1:
-        result.visits = with_screening(result.visits, tables)
+        result.visits = with_screening(result, tables)
     return result
 
 

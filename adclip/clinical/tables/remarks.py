@@ -9,6 +9,7 @@ from typing import Any
 
 from adclip.clinical.columns import COLUMNS
 from adclip.clinical.dialects.missing import is_suspect
+from adclip.clinical.tables.declared import declaration
 
 _SHOWN = 5  # lines
 WATCHED = frozenset(
@@ -52,7 +53,7 @@ class Remarks:
             shown = both.partition("=")[2]
             yield (
                 f"`{shown}` has numbers of repeated eights or nines in {_rows(lines)}, which are often codes for unknown; "
-                f"if they are, declare them: `--column {both}:CODE=`"
+                f"if they are, declare them: `--column {declaration(f'{both}:CODE=')}`"
             )
 
 

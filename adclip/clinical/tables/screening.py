@@ -6,19 +6,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adclip.clinical.dialects.adni import ADNIMERGE
-from adclip.clinical.tables.joined import Joined
+from adclip.clinical.tables.joined import Joined, Joining
 from adclip.clinical.tables.partial import PartialTable
 
 _SCREENING, _BASELINE = "sc", "bl"
 
 
-def with_screening(visits: Sequence[Joined], tables: Sequence[PartialTable]) -> list[Joined]:
+def with_screening(result: Joining, tables: Sequence[PartialTable]) -> list[Joined]:
     """Give each baseline what the person's screening alone knows, and take the screening out of the visits.
 
     Parameters
     ----------
-    visits : sequence of Joined
-        Of several tables, joined by subject and session. Changed in place.
+    result : Joining
+        Visits of several tables, joined by subject and session. Changed in place; a screening that is taken out is no visit that a
+        later table adds.
     tables : sequence of PartialTable
         Those of them that are ADNI's are meant; visits of others stay.
 
@@ -27,6 +28,7 @@ def with_screening(visits: Sequence[Joined], tables: Sequence[PartialTable]) -> 
     list of Joined
         In the same order. What the baseline knows itself stays; nothing here depends on a diagnosis or a score.
     """
+    visits = result.visits
     adnis = {table.path for table in tables if table.dialect == ADNIMERGE.name}
     baselines = {
         visit.values["subject_id"]: visit
@@ -39,9 +41,18 @@ def with_screening(visits: Sequence[Joined], tables: Sequence[PartialTable]) -> 
         is_screening = visit.values.get("session_id") == _SCREENING and visit.path in adnis
         if is_screening and baseline is not None and not {"scan"} <= visit.values.keys() & baseline.values.keys():
             _complete(baseline, visit)
+            _forget_added(result, visit, tables)
         else:  # two scans are two visits
             kept.append(visit)
     return kept
+
+
+def _forget_added(result: Joining, visit: Joined, tables: Sequence[PartialTable]) -> None:
+    name = next(table.name for table in tables if table.path == visit.path)
+    if result.added.get(name, 0) > 1:
+        result.added[name] -= 1
+    else:
+        result.added.pop(name, None)
 
 
 def _complete(baseline: Joined, screening: Joined) -> None:
