@@ -37,7 +37,7 @@ _UNKNOWN_WORDS = frozenset({
     "n/a", "na", "unknown", "missing", "not available", "not reported", "not applicable", "no data", "not recorded", "refused",
     "missing data", "missing value",
 })  # fmt: skip
-_YEARS = {"year": 1.0, "years": 1.0, "yr": 1.0, "yrs": 1.0, "y": 1.0, "a": 1.0, "month": 1 / 12, "months": 1 / 12,
+_YEARS = {**dict.fromkeys(("jahre", "jahr", "ans", "jaar", "anni", "anos"), 1.0), "year": 1.0, "years": 1.0, "yr": 1.0, "yrs": 1.0, "y": 1.0, "a": 1.0, "month": 1 / 12, "months": 1 / 12,
           "mo": 1 / 12, "mos": 1 / 12, "mth": 1 / 12, "mths": 1 / 12, "week": 7 / 365.25, "weeks": 7 / 365.25, "wk": 7 / 365.25,
           "wks": 7 / 365.25, "day": 1 / 365.25, "days": 1 / 365.25, "d": 1 / 365.25}  # fmt: skip
 # What stands in `Units` where somebody had to fill it in: the number then has the unit that BIDS recommends.
@@ -65,6 +65,9 @@ _BY_UNIT = {
     "education": ("education_years", _YEARS, "years"),
     "apoe4": ("apoe4_count", {"allele": 1.0, "alleles": 1.0, "count": 1.0}, "alleles"),
 }
+_IN_YEARS = {
+    "age_years": "age_years", "years_of_education": "education_years", "education_years": "education_years",
+}  # fmt: skip
 
 
 class _Bids(Dialect):
@@ -163,7 +166,7 @@ def with_sidecar(dialect: Dialect, sidecar: Mapping[str, Any], name: str = "the 
         Of the JSON, for notes.
     """
     levels = bids_levels(sidecar)
-    declared = [*_coded(dialect, levels, name), *_by_unit(sidecar, name)]
+    declared = [*_coded(dialect, levels, name), *_by_unit(sidecar, name), *_named_years(sidecar, name)]
     unit = _unit(sidecar, "age")
     factor = _factor(unit, _YEARS)
     dialect_rules: tuple[Rule, ...] = dialect.rules
@@ -240,6 +243,16 @@ def _by_unit(sidecar: Mapping[str, Any], sidecar_name: str) -> list[Rule]:
         else:
             rules.append(_converted(column, name, said, factor, sidecar_name))
     return rules
+
+
+def _named_years(sidecar: Mapping[str, Any], sidecar_name: str) -> list[Rule]:
+    """Return rules for columns that are called years and that the sidecar says are in another unit: one of the two is wrong."""
+    said = {name: _unit(sidecar, name) for name in _IN_YEARS}
+    return [
+        _converted(column, name, unit, factor, sidecar_name)
+        for name, column in _IN_YEARS.items()
+        if (unit := said[name]) is not None and (factor := _factor(unit, _YEARS)) not in (None, 1.0) and factor
+    ]
 
 
 def _coded(dialect: Dialect, levels: Mapping[str, Mapping[str, str]], name: str) -> list[Rule]:

@@ -130,6 +130,13 @@ def _first_cells(atlases: Iterable[str]) -> tuple[str, ...]:
     return tuple(f"{hemisphere}.{atlas}.volume" for atlas in atlases for hemisphere in _HEMISPHERES.values())
 
 
+def _respell(name: str) -> str:
+    """Return ``left-hippocampus`` for ``left_hippocampus`` and ``3rd-ventricle`` for ``3rd.ventricle``, as databases write names."""
+    return re.sub(
+        r"^((?:left|right)[-_.].*|[34](?:rd|th)[-_.]ventricle)$", lambda match: re.sub(r"[_.]", "-", match[1]), name
+    )
+
+
 class _FastSurfer(Dialect):
     """FastSurfer segments the DKT atlas's gyri with the rest, and neither the banks of a sulcus nor the optic chiasm."""
 
@@ -147,13 +154,14 @@ def _table(kind: type[Dialect], program: str, name: str, signatures: Iterable[fr
         volumes_source=program,
         definitions=definitions_of(program),
         unused=_UNUSED,
+        respell=_respell,
     )
 
 
 FREESURFER_TABLE = _table(
     Dialect, FREESURFER, "FreeSurfer asegstats2table / aparcstats2table",
     (*(frozenset({name}) for name in (MEASURE, *_first_cells(_ATLASES))),
-     *(_HIPPOCAMPI | {name} for name in ("estimatedtotalintracranialvol", "brainsegvolnotvent", "brainsegvol"))),
+     *(_HIPPOCAMPI | {name} for name in ("estimatedtotalintracranialvol", "etiv", "brainsegvolnotvent", "brainsegvol"))),
     _first_cells(_ATLASES), _ATLASES,
 )  # fmt: skip
 FASTSURFER_TABLE = _table(

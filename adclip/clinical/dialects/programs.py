@@ -66,9 +66,13 @@ def split_scan_name(name: str) -> tuple[str, str | None]:
     """Return subject and session of a scan's name; any name that is not BIDS's is the subject's as it stands.
 
     Endings of image files go, and so does what FreeSurfer's longitudinal stream adds:
-    ``sub-01_ses-m06.long.sub-01`` is the session m06 of sub-01. Of a path the last name counts.
+    ``sub-01_ses-m06.long.sub-01`` is the session m06 of sub-01. Of a path the last name counts, of ``sub-01/stats/aseg.stats`` the
+    subject's folder.
     """
-    bare = _LONGITUDINAL.sub("", stem_of(name.rstrip("/").rpartition("/")[2]))
+    folders, _, last = name.rstrip("/").rpartition("/")
+    if folders and last.endswith(".stats"):  # SUBJECT/stats/aseg.stats: the table is called so for everybody
+        last = folders.removesuffix("/stats").rpartition("/")[2]
+    bare = _LONGITUDINAL.sub("", stem_of(last))
     match = _BIDS_NAME.fullmatch(bare)
     return (match[1], match[2]) if match else (bare, None)
 
@@ -113,7 +117,8 @@ SYNTHSEG_TABLE = Dialect(
     name="SynthSeg volumes",
     signatures=(frozenset({"left hippocampus", "right hippocampus"}),),
     rules=(
-        *ids("subject", "", *OTHER_IDS),  # the table of a single scan has no name over its first column
+        # The table of a single scan has no name over its first column; nor has one that pandas wrote with its row numbers.
+        *ids("subject", *OTHER_IDS, ""),
         *(sum_rule(f"hippocampus_{side}_mm3", (f"{side} hippocampus",), "posterior-weighted volume") for side in _SIDES),
         sum_rule("hippocampus_mm3", ("left hippocampus", "right hippocampus"), "left + right"),
         sum_rule("ventricles_mm3", _SYNTHSEG_VENTRICLES, VENTRICLES[SYNTHSEG]),
@@ -200,7 +205,7 @@ HIPPODEEP_TABLE = Dialect(
     name="hippodeep volumes",
     signatures=(frozenset(_HIPPODEEP.values()),),
     rules=(
-        *ids("filename", *OTHER_IDS),
+        *ids("filename", *OTHER_IDS, ""),
         *(Rule(f"hippocampus_{side}_mm3", (name,), "hippodeep's mask", "mm3") for side, name in _HIPPODEEP.items()),
         sum_rule("hippocampus_mm3", _HIPPODEEP.values(), "left + right"),
         Rule("icv_mm3", ("etiv",), _FURTHER_DEFINITIONS[HIPPODEEP]["icv_mm3"], "mm3"),

@@ -17,6 +17,7 @@ from adclip.clinical.scans import errors
 from adclip.clinical.tables.scan_names import (
     ScanName,
     day_of,
+    image_of,
     is_day_or_image,
     pair_name,
     read_scan_name,
@@ -160,7 +161,7 @@ def _of_study(table: Table, named: ScanName | None) -> list[int]:
 
 def _of_visit(table: Table, numbers: list[int], item: ScanItem, named: ScanName | None) -> int | None:
     """Choose among the rows of one person by session, else by day."""
-    sessions = {item.session_id, named.key.session if named else None} - {None}
+    sessions = {item.session_id, image_of(item.session_id), named.key.session if named else None} - {None}
     scan_label = (
         item.stem
         if named is None

@@ -44,7 +44,7 @@ def what_is_near(table: Table, item: ScanItem) -> tuple[str, str]:
         return _nearest_id(table, item)
     sessions = _sessions(table, numbers)
     day = day_of(item, read_scan_name(item))
-    if day is not None and (days := _days_away(table, numbers, day)) is not None:
+    if day is not None and (days := _days_away(table, numbers, day)) is not None and days > table.max_days:
         return (
             f"; its nearest row there is {days} days from the scan's day, and --max-days is {table.max_days}",
             "give a larger --max-days, or add a `scan` column",

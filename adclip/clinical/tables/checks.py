@@ -84,6 +84,7 @@ def notes_of(tables: Sequence[PartialTable], joined: Joining, max_days: int) -> 
                 f"{what} in {table.name}: its {len(table.rows)} rows are joined {by} "
                 "(`--column subject_id=NAME` names the column)"
             )
+    yield from _say_halves(joined)
     yield from map(_say_failed, (table for table in tables if table.failed))
     if joined.repeated:
         yield f"rows that repeat another one exactly: {joined.repeated}; each counts once"
@@ -93,6 +94,24 @@ def notes_of(tables: Sequence[PartialTable], joined: Joining, max_days: int) -> 
         yield f"{name}: {count} rows give other years of education than the person's first row; the first counts"
     for name, count in joined.unattached.items():
         yield f"{name}: {count} rows belong to no visit of the other tables (at most {max_days} days apart)"
+
+
+def _say_halves(joined: Joining) -> Iterator[str]:
+    """Yield a sentence where the gyri of one hemisphere alone are known: what is read is of both."""
+    for side, other in (("left", "right"), ("right", "left")):
+        prefix, lacking = f"_{side}_", f"_{other}_"
+        halves = sum(
+            any(
+                name.startswith(prefix) and name.replace(prefix, lacking, 1) not in visit.values
+                for name in visit.values
+            )
+            for visit in joined.visits
+        )
+        if halves:
+            yield (
+                f"gyri of the {side} hemisphere alone in {halves} rows: the volumes are of both, so they are not read; "
+                "give the other hemisphere's table beside"
+            )
 
 
 def _say_failed(table: PartialTable) -> str:

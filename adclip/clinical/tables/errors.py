@@ -8,6 +8,8 @@ from pathlib import Path
 
 from adclip.errors import LeakError, ScanError, TableError
 
+_NO_VOLUMES = ", and no volumes"
+
 
 def no_mapped_column(
     path: Path | str, column: str, table_column: str, present: Mapping[str, str], n_tables: int
@@ -53,6 +55,11 @@ def no_known_column(path: Path | str, hints: Iterable[str]) -> TableError:
         "; ".join(list(hints)[:3])
         or "name the columns as in the documentation, or map them: `--column age_years=YOURS`",
     )
+
+
+def is_of_no_interest(error: TableError, file: Path) -> bool:
+    """Whether a table was refused as one that says nothing of what is read here, as some of a study's extract do."""
+    return error.problem == no_known_column(file, ()).problem or error.problem.endswith(_NO_VOLUMES)
 
 
 def conflict(path: Path | str, line: int, other_path: Path | str, other_line: int, column: str) -> TableError:
@@ -159,4 +166,18 @@ def percent_of_icv(path: Path | str) -> TableError:
     return TableError(
         f"{path}: its volumes are percent of the intracranial volume (EstimatedTotalIntraCranialVol is 100 in every row)",
         "make it again with asegstats2table without `--etiv`: adclip needs mm3",
+    )
+
+
+def other_measure(path: Path | str, measure: str) -> TableError:
+    return TableError(
+        f"{path}: it holds `{measure}` of structures, as its first cell says{_NO_VOLUMES}",
+        "make it again with `--meas volume`",
+    )
+
+
+def same_result(path: Path | str, first: Path | str, second: Path | str) -> TableError:
+    return TableError(
+        f"{path}: {first} and {second} are of the same subject and session",
+        "name the one to read, or move the other out of the folder",
     )

@@ -87,6 +87,12 @@ def is_day_or_image(session: str | None) -> bool:
     return session is not None and bool(_DAY_OF_SESSION.fullmatch(session) or _IMAGE.fullmatch(session))
 
 
+def image_of(session: str | None) -> str | None:
+    """Return the image in a session's name, as LONI's tables call it: ``I7128`` of ``2005-08-26_I7128``."""
+    match = re.fullmatch(r"\d{4}-\d\d-\d\d_(I\d+)", session or "", re.IGNORECASE)
+    return match[1].upper() if match else None
+
+
 def session_in_record(item: ScanItem, visit: Visit | None) -> str | None:
     """Return the session that a record gives: the scan's, but the row's where the scan is named by a day or an image alone."""
     stated = visit.session_id if visit is not None else None

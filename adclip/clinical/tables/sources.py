@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,10 @@ from adclip.clinical.tables.partial import PartialRow, PartialTable, read_partia
 from adclip.errors import TableError
 
 _ENDINGS = (".csv", ".tsv", ".json", ".xlsx")
+_NOT_PEOPLE = re.compile(
+    r"fsaverage|lost\+found$|cvs_avg35"
+)  # FreeSurfer's average brains; what a file system check saves
+_LONG = ".long."
 _MOST_TABLES = 100  # in one folder; a study's extract has about twenty
 
 
@@ -63,7 +68,7 @@ def read_source(
             tables.append(read_partial(file, mappings, answers=answers, altered=altered))
         except TableError as error:
             # A study's extract holds tables of no interest beside those that are; a damaged one must not pass for that.
-            if error.problem != errors.no_known_column(file, ()).problem:
+            if not errors.is_of_no_interest(error, file):
                 raise
     if not tables:
         raise TableError.unreadable(path, "none of its tables has a column that adclip knows")
@@ -76,9 +81,20 @@ def _stats_in(folder: Path) -> Iterator[Path]:
         yield own
         return
     is_bids = (folder / "participants.tsv").is_file()  # there a folder of one such table is anything but a subject
-    for place in sorted(path for path in folder.iterdir() if path.is_dir()):
+    places = sorted(path for path in folder.iterdir() if path.is_dir() and not _NOT_PEOPLE.match(path.name))
+    for place in _once_each(places):
         if path := table_of(place / "stats") or (None if is_bids else table_of(place)):
             yield path
+
+
+def _once_each(places: Sequence[Path]) -> list[Path]:
+    """Return the folders of subjects, of FreeSurfer's longitudinal stream the last of its three for each visit.
+
+    ``TIMEPOINT.long.TEMPLATE`` stands beside the visit's own folder and the template's, which is of no visit.
+    """
+    parted = [place.name.partition(_LONG) for place in places]
+    replaced = {name for visit, long, template in parted if long for name in (visit, template)}
+    return [place for place in places if place.name not in replaced]
 
 
 def _tables_in(folder: Path) -> Iterator[Path]:
@@ -103,6 +119,7 @@ def _read_stats(files: Sequence[Path], source_path: Path) -> PartialTable:
         PartialRow(number, _row_of(file, volumes, len(files)))
         for number, (file, volumes) in enumerate(zip(files, measured, strict=True), start=1)
     ]
+    _check_once(files, rows, source_path)
     columns = tuple(dict.fromkeys(column for row in rows for column in row.values))
     programs = list(dict.fromkeys(volumes.program for volumes in measured))
     where = "aseg.stats and the lh and rh aparc.stats beside it" if programs == [FREESURFER] else files[0].name
@@ -119,9 +136,30 @@ def _read_stats(files: Sequence[Path], source_path: Path) -> PartialTable:
     )
     definitions = measured[0].definitions if len(programs) == 1 else {}
     failed = tuple(row.line for row in rows if SOURCE not in row.values)
-    return PartialTable(
-        source_path, f"{' and '.join(programs)} stats", rows, columns, meanings, definitions=definitions, failed=failed
+    of_long = sum(_LONG in part for file in files for part in file.parts[-3:-1])
+    notes = (
+        f"{of_long} results are of the longitudinal stream (TIMEPOINT.long.TEMPLATE); the visits' other results are not read",
     )
+    return PartialTable(
+        source_path,
+        f"{' and '.join(programs)} stats",
+        rows,
+        columns,
+        meanings,
+        definitions=definitions,
+        notes=notes if of_long and len(files) > 1 else (),
+        failed=failed,
+    )
+
+
+def _check_once(files: Sequence[Path], rows: Sequence[PartialRow], source_path: Path) -> None:
+    """Refuse two results of one subject and session in a folder, by the names of theirs."""
+    first: dict[tuple[Any, Any], Path] = {}
+    for file, row in zip(files, rows, strict=True):
+        who = (row.values.get("subject_id"), row.values.get("session_id"))
+        if first.setdefault(who, file) is not file:
+            shown = [place.relative_to(source_path).parts[0] for place in (first[who], file)]
+            raise errors.same_result(source_path, *shown)
 
 
 def _row_of(file: Path, measured: ScanVolumes, among: int) -> dict[str, Any]:

@@ -16,6 +16,10 @@ Records = Iterator[tuple[int, list[str]]]
 
 _LOOKED_AT = 400  # rows: the longest list of structures has about 280
 _FEW = 2  # names of structures in one column: one might be a word
+# The first cell of asegstats2table and aparcstats2table says what was measured: volumes, or anything else
+_OTHER_MEASURE = re.compile(
+    r"measure[:.](?!volume$)(\w+)|[lr]h\.[\w.]+\.(area|thickness|thicknessstd|meancurv|gauscurv|foldind|curvind)"
+)
 _ETIV = "estimatedtotalintracranialvol"
 
 
@@ -41,9 +45,11 @@ def check_rows(path: Path, shown: Sequence[str], records: Records, said_ids: boo
     Raises
     ------
     TableError
-        With the program's option that made the table so.
+        With the program's option that made the table so, or because it holds another measure than volumes.
     """
     names = to_plain(shown)
+    if names and (measure := _OTHER_MEASURE.fullmatch(names[0])):
+        raise errors.other_measure(path, measure[1] or measure[2])
     first = list(islice(records, _LOOKED_AT))
     rows: Iterable[tuple[int, list[str]]] = chain(first, records)
     for place in range(len(names)):

@@ -17,6 +17,13 @@ _SAYS_ITS_STUDY = re.compile(r"\d{3}_S_\d{4,5}", re.IGNORECASE)
 _FLAT = re.compile(r"(?:ADNI_(\d{3}_S_\d{4,5})|(AIBL_\d+))_[A-Z]{2,3}_.*_(I\d+)", re.IGNORECASE)
 # OASIS-3: OAS30001_MR_d0129/anat2/..., where the files have BIDS names, mostly
 _OASIS_3 = re.compile(r"(OAS3\d{4})_MR_(d\d{4,5})", re.IGNORECASE)
+# People's own folders: 002_S_0295/2006-04-18/T1.nii.gz; files called after the visit: 002_S_0295_m06_T1.nii.gz
+_DAY, _VISIT = (
+    re.compile(r"(\d{4}-\d\d-\d\d)(?:_\d\d_\d\d_\d\d(?:\.\d+)?)?"),
+    re.compile(r"bl|sc|m\d{2,3}", re.IGNORECASE),
+)
+_CALLED = re.compile(r"(\d{3}_S_\d{4,5})(?:_(bl|sc|m\d{2,3}))?(?:[_-](?:T1w?|MPRAGE|MPR))?", re.IGNORECASE)
+_BELOW = 4  # folders between a scan and the person's that are looked at
 _ABOVE = 3  # folders above a scan of OASIS-3 that are looked at: anat2, NIFTI, the session
 # IXI012-HH-1211-T2.nii.gz: other contrasts of the person than the T1
 _OTHER_OF_IXI = re.compile(r"IXI\d{3}-[A-Za-z]+-\d{4}-(?:T2|PD|MRA|DTI).*", re.IGNORECASE)
@@ -48,6 +55,30 @@ def read_archive(path: Path) -> Archived | None:
     names of LONI's files is that of the archive, not of the scan, and is not read.
     """
     return _of_tree(path) or _of_flat_name(path) or _of_oasis_3(path)
+
+
+def read_adni_folder(path: Path) -> Archived | None:
+    """Return subject and session of a scan that lies anywhere below a folder called by ADNI's id, or is called by it alone.
+
+    The session is the day or the visit code that a folder in between, or the file, is called by; empty where none is.
+    """
+    if called := _CALLED.fullmatch(strip_ending(path.name)):
+        return Archived(called[1].upper(), (called[2] or "").lower())
+    folders = _parts(path)[-_BELOW - 2 : -1]
+    for place in range(len(folders) - 1, -1, -1):
+        if _SAYS_ITS_STUDY.fullmatch(folders[place]):
+            between = (*folders[place + 1 :], strip_ending(path.name))
+            days = [match[1] for name in between if (match := _DAY.fullmatch(name))]
+            visits = [name.lower() for name in between if _VISIT.fullmatch(name)]
+            image = re.search(r"(?:^|_)(I\d{4,})$", between[-1])
+            found = [days[0], image[1]] if days and image else days[:1] or visits[:1] or ([image[1]] if image else [])
+            return Archived(folders[place].upper(), "_".join(found))
+    return None
+
+
+def session_folder(path: Path) -> Path | None:
+    """Return the folder of a session whose scans lie in folders of their own each, as OASIS-3's ``anat2`` and ``anat3``; None elsewhere."""
+    return next((folder for folder in list(path.parents)[:_ABOVE] if _OASIS_3.fullmatch(folder.name)), None)
 
 
 def is_other_contrast(name: str) -> bool:

@@ -11,7 +11,7 @@ from adclip.domain import ScanItem
 from adclip.imaging.formats.contrast import CONTRAST_AGENT
 from adclip.imaging.formats.names import strip_ending
 from adclip.imaging.sources.agents import has_contrast_agent
-from adclip.imaging.sources.archives import read_archive
+from adclip.imaging.sources.archives import read_adni_folder, read_archive
 from adclip.imaging.sources.folders import BIDS_NAME, is_freesurfer
 from adclip.imaging.sources.name_pattern import read_pattern
 from adclip.imaging.sources.ours import read_sidecar
@@ -66,6 +66,8 @@ def name_scan(
         counts, (subject_id, session_id), folders = False, archived, path.parent.parts
     elif is_freesurfer(path):
         subject_id, session_id, folders = _from_folder(path.parent.parent, root)
+    elif archived := read_adni_folder(path):
+        counts, (subject_id, session_id), folders = False, archived, path.parent.parts
     elif is_folder(path):
         subject_id, session_id, folders = _from_folder(path, root)
     else:

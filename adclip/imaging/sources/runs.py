@@ -14,6 +14,7 @@ from adclip.imaging.formats import nifti
 from adclip.imaging.formats.stored import StoredImage
 from adclip.imaging.formats.stream import open_source
 from adclip.imaging.sources.agents import has_contrast_agent
+from adclip.imaging.sources.archives import session_folder
 from adclip.imaging.sources.folders import BIDS_NAME, T1W, entities_of
 
 # Left-right, back to front, bottom to top: a field of view that holds an adult's brain; more of it is no gain.
@@ -47,7 +48,7 @@ class _Rank:
 
 
 def choose_runs(paths: list[Path]) -> list[Choice]:
-    """Choose one of several BIDS T1w files of a subject and session that lie side by side.
+    """Choose one of several BIDS T1w files of a subject and session that lie side by side, or in the folders of one session of OASIS-3.
 
     Parameters
     ----------
@@ -69,7 +70,7 @@ def choose_runs(paths: list[Path]) -> list[Choice]:
     groups: dict[tuple[Path, str, str], list[Path]] = defaultdict(list)
     for path in paths:
         match = BIDS_NAME.match(path.name) if T1W.search(path.name) else None
-        key = (path.parent, match["sub"], match["ses"] or "") if match else (path, "", "")
+        key = (session_folder(path) or path.parent, match["sub"], match["ses"] or "") if match else (path, "", "")
         groups[key].append(path)
     return [_choose(group) for group in groups.values()]
 
