@@ -9,8 +9,8 @@ from typing import Any
 from adclip.clinical.dialects.base import Reader, folded_code
 
 # NACC's and SPSS's repeated eights and nines and 95 to 98; what databases and statistics programs export. One digit alone may be a
-# slip of somebody's value as well, but not with a minus: no column here has negative values.
-_CODE = re.compile(r"-[1-9](\.0+)?|-?9{2,}(\.0+)?|-?8{2,}(\.0+)?|9+\.9+|8+\.8+|9[5-8](\.0+)?|-7{2,}(\.0+)?")
+# slip of somebody's value as well, but not -9 and -8: no column here has negative values.
+_CODE = re.compile(r"-[89](\.0+)?|-?9{2,}(\.0+)?|-?8{2,}(\.0+)?|9+\.9+|8+\.8+|9[5-8](\.0+)?|-7{2,}(\.0+)?")
 _WORD = re.compile(
     r"0000-00-00( 00:00:00)?|null|none|nil|\.|-+|\?+|#n/a|<na>|n\.?a\.?|nd|not available|not done|unknown|unk|missing|\(null\)|#null!",
     re.IGNORECASE,

@@ -44,6 +44,9 @@ def cure(rule: Rule, shown: str, cell: str, error: CellError, others: Iterable[s
     if single and not known_id and (code := usual_code(cell)) is not None and not set(code) & set(",=:"):
         codes = ",".join(f"{one}=" for one in (code, *_further_codes(rule, code, others)))
         return f"if it means unknown, declare it: `--column {declaration(f'{rule.column}={shown}:{codes}')}`"
+    if single and not error.remedy and re.fullmatch(r"-\d+(\.0+)?", cell):
+        said = declaration(f"{rule.column}={shown}:CODE=")
+        return f"if negative numbers mean unknown, declare each: `--column {said}` with the number for CODE"
     if single and rule.column == "visit_date" and rule.read is None:
         if re.fullmatch(r"\d{4,5}(\.\d+)?", cell):
             return "it may be a day as spreadsheets count them: let yours write the column as year-month-day"

@@ -121,3 +121,36 @@ def test_a_lists_ids_count_more_than_a_pattern(tmp_path: Path) -> None:
     touch(tmp_path, "P01/1/t1.nii.gz")
     (tmp_path / "list.csv").write_text("scan,subject_id\nP01/1/t1.nii.gz,anna\n")
     assert ids(tmp_path / "list.csv", "{subject}/{session}/*") == [("anna", None)]
+
+
+@pytest.mark.parametrize(
+    ("names", "wanted"),
+    [
+        (("002_S_0295/2006-04-18/T1.nii.gz", "002_S_0295/2007-05-25/T1.nii.gz", "002_S_0413/2006-05-02/T1.nii.gz"),
+         [("002_S_0295", "2006-04-18"), ("002_S_0295", "2007-05-25"), ("002_S_0413", "2006-05-02")]),
+        (("ADNI/002_S_0295/MPRAGE/2006-04-18_08_20_30.0/a.nii.gz",), [("002_S_0295", "2006-04-18")]),
+        (("002_S_0295_bl.nii.gz", "002_S_0295_m06_T1.nii.gz"), [("002_S_0295", "bl"), ("002_S_0295", "m06")]),
+        (("002_S_0295/m12/T1.nii.gz", "002_S_0413/bl/T1.nii.gz"), [("002_S_0295", "m12"), ("002_S_0413", "bl")]),
+        (("002_S_0295/T1.nii.gz", "002_S_0413/T1.nii.gz"), [("002_S_0295", None), ("002_S_0413", None)]),
+    ],
+)  # fmt: skip
+def test_a_folder_called_by_adnis_id_names_the_person(
+    tmp_path: Path, names: tuple[str, ...], wanted: list[tuple[str, str]]
+) -> None:
+    touch(tmp_path, *names)
+    assert ids(tmp_path) == wanted
+
+
+def test_two_scans_below_adnis_id_stay_apart_and_one_person(tmp_path: Path) -> None:
+    touch(tmp_path, "002_S_0295/one/T1.nii.gz", "002_S_0295/two/T1.nii.gz")
+    found = ids(tmp_path)
+    assert len(set(found)) == 2
+    assert {subject for subject, _ in found} == {"002_S_0295"}
+
+
+def test_of_oasis_3s_folders_for_each_scan_one_is_read_a_session(tmp_path: Path) -> None:
+    stem = "sub-OAS30001_ses-d0129_run-0{}_T1w.nii.gz"
+    touch(tmp_path, *(f"OAS30001_MR_d0129/anat{n + 1}/NIFTI/{stem.format(n)}" for n in (1, 2)))
+    (item,) = find_scans((tmp_path,))
+    assert (item.subject_id, item.session_id, len(item.others)) == ("OAS30001", "d0129", 1)
+    assert any("2 T1w files" in note for note in item.notes)
