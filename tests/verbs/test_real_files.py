@@ -17,6 +17,7 @@ from measured import answer
 from phantoms import texture
 
 from adclip.config import SMALL, PredictConfig, PreprocessConfig
+from adclip.domain import ScanItem
 from adclip.errors import ScanError
 from adclip.imaging.derivatives.files import PreparedScan
 from adclip.imaging.derivatives.status import STATUS_FILE
@@ -25,6 +26,7 @@ from adclip.imaging.records.sidecar import StepTaken
 from adclip.imaging.sources.files import read_volume, scan_sha256
 from adclip.prediction import derivation
 from adclip.prediction.answer import with_flags
+from adclip.prediction.jobs import failed_prediction
 from adclip.runtime.events import Event, Failed, Warned
 from adclip.verbs.predict import predict, write_predictions
 from adclip.verbs.preprocess import plan, preprocess
@@ -85,6 +87,24 @@ def test_such_a_name_inside_a_dicom_folder_reaches_no_table_as_it_is(painted: No
     rows = rows_of(tmp_path / "out")
     assert rows["anna"]["status"] == "done"
     assert r"M\xfcller.dcm: this DICOM file is cut short" in rows["dicom"]["error"]
+
+
+def test_neither_error_nor_hint_of_a_failed_record_names_a_folder_of_this_machine(tmp_path: Path) -> None:
+    folder = tmp_path / "jane doe"
+    folder.mkdir()
+    contradicting, pointer = folder / "a.nii", folder / "b.nii"
+    image = nib.Nifti1Image(texture(), AFFINE)
+    image.set_qform(AFFINE, 1)
+    image.set_sform(AFFINE @ np.diag([0.9, 0.9, 0.9, 1]), 1)
+    nib.save(image, contradicting)
+    pointer.write_bytes(b"/annex/objects/MD5E-s12--abc.nii\n")
+    for path, command in ((contradicting, "'a.nii' without-sform.nii.gz"), (pointer, "git -C '.' annex get b.nii")):
+        with pytest.raises(ScanError) as caught:
+            read_volume(path)
+        assert str(tmp_path) in caught.value.remedy, "the terminal has the line that runs"
+        record = failed_prediction(ScanItem(path, "x"), caught.value)
+        assert "jane" not in json.dumps(record.to_dict()) and str(tmp_path) not in json.dumps(record.to_dict())
+        assert record.hint is not None and command in record.hint
 
 
 @pytest.mark.parametrize("relative", [False, True])
