@@ -30,7 +30,7 @@ _TAGS = [
     "SOPClassUID", "ImageType", "Modality", "PatientName", "PatientID", "SeriesInstanceUID", "SeriesNumber",
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "NumberOfFrames",
     "SamplesPerPixel", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "RescaleSlope", "RescaleIntercept",
-    *contrast.TAGS,
+    *contrast.TAGS, contrast.SERIES, contrast.PROTOCOL,
 ]  # fmt: skip
 
 _PRIVATE_TAGS = [PHILIPS_CREATOR, PHILIPS_SCALE]

@@ -354,6 +354,7 @@ def test_a_contrast_agent_is_flagged(tmp_path: Path) -> None:
     for number, (name, value, found) in enumerate([
         ("ContrastBolusAgent", "GADAVIST", True), ("ContrastBolusAgent", "NONE", False), ("ContrastBolusAgent", "", False),
         ("ContrastBolusAgentSequence", [item], True), ("ContrastBolusVolume", "7.5", True), ("ContrastBolusVolume", "0", False),
+        ("SeriesDescription", "AX T1 +C", True), ("SeriesDescription", "T1 pre contrast", False), ("ProtocolName", "t1_mprage_gd", True),
     ]):  # fmt: skip
         write_series(tmp_path / str(number), count=20, change=give(name, value))
         assert ("contrast_agent" in read(tmp_path / str(number)).flags) is found, (name, value)
