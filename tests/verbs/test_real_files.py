@@ -16,6 +16,7 @@ from dicoms import write_series
 from measured import answer
 from phantoms import texture
 
+from adclip import Predictor
 from adclip.config import SMALL, PredictConfig, PreprocessConfig
 from adclip.domain import ScanItem
 from adclip.errors import ScanError
@@ -192,6 +193,9 @@ def test_predict_takes_the_next_file_and_says_so(
     assert ("next_run_used" in prediction.flags) is damaged and "run_chosen" in prediction.flags
     told = [event.text for event in heard if isinstance(event, Warned) and "is refused" in event.text]
     assert len(told) == damaged
+    if damaged:
+        from_python = Predictor.from_checkpoint(raw_config.model, "cpu")(tmp_path)
+        assert from_python.probabilities == prediction.probabilities and "next_run_used" in from_python.flags
 
 
 def test_a_contrast_agent_makes_an_answer_that_asks_for_care(
