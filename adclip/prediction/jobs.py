@@ -142,7 +142,9 @@ def failed_prediction(item: ScanItem, error: AdclipError, task: Task = ALZHEIMER
 
     What it says names no folder of this machine: the record is a file to share. The terminal has the words in full.
     """
-    problem, remedy = (without_folders(legible(text), Path(legible(item.path))) for text in (error.problem, error.remedy))
+    problem, remedy = (
+        without_folders(legible(text), Path(legible(item.path))) for text in (error.problem, error.remedy)
+    )
     return Prediction(
         scan=shown(item.path),
         status="failed",

@@ -159,7 +159,9 @@ def test_impossible_settings_are_refused_by_name(tmp_path: Path, wrong: dict[str
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"contrast": "ct"}, {"visits": 2}, {"visits": 2, "preprocessed": True}], ids=lambda changes: "-".join(changes)
+    "changes",
+    [{}, {"contrast": "ct"}, {"visits": 2}, {"visits": 2, "preprocessed": True}],
+    ids=lambda changes: "-".join(changes),
 )
 def test_bids_own_validator_finds_no_error_in_any_form(changes: dict[str, object], tmp_path: Path) -> None:
     simulate(small(tmp_path / "out", 1, **changes))

@@ -27,9 +27,7 @@ _NOTHING = re.compile(
 _ENTITY = re.compile(r"(?:^|_)ce-([^_.]*)")
 # Last word of names that research data sets of tumours and of dementia use: `BraTS19_x_t1ce`, `UPENN_x_T1GD`, `x-t1c`.
 _WORD = re.compile(r"(?:^|[_.-])(?:t1w?[_-]?(?:ce|gd|gad|c|post)|post[_-]?(?:gd|gad|contrast))$", re.IGNORECASE)
-_AGENT = (
-    r"(?:gd|gad|gado\w*|dotarem|clariscan|magnevist|prohance|multihance|omniscan|vueway|elucirem|ablavar|primovist|eovist)"
-)
+_AGENT = r"(?:gd|gad|gado\w*|dotarem|clariscan|magnevist|prohance|multihance|omniscan|vueway|elucirem|ablavar|primovist|eovist)"
 _T1 = r"(?:t1\w*|\w*mp\W?rage|f?spgr|bravo|tfe|tfl|vibe|space|cube|mp2rage)"
 # `BRAIN W WO CONTRAST` is the name of a whole examination, `T1 PRE GAD` that of a series before the agent: neither says that it
 # is in the image. `no` counts beside an agent alone, as in `NO FS` it is about something else.
@@ -52,7 +50,9 @@ _WITH = re.compile(
 )
 _OF_T1 = re.compile(rf"(?:^|[\W_]){_T1}(?=[\W_])", re.IGNORECASE)
 _ACQUISITION = re.compile(r"(?:^|_)(?:acq|rec|desc)-([^_.]+)")
-_ACQUIRED_WITH = re.compile(r".*(?:postgd|gad(?:olinium)?|gado|post(?:con|contrast)|withcontrast|t1ce|t1gd)|gd|ce", re.IGNORECASE)
+_ACQUIRED_WITH = re.compile(
+    r".*(?:postgd|gad(?:olinium)?|gado|post(?:con|contrast)|withcontrast|t1ce|t1gd)|gd|ce", re.IGNORECASE
+)
 _ACQUIRED_BEFORE = re.compile(r"pre|no|non|without|unenhanced|native?", re.IGNORECASE)
 
 

@@ -23,7 +23,7 @@ from adclip.imaging.formats import contrast, dicom_errors, errors
 from adclip.imaging.formats.content import pointer_at
 from adclip.imaging.formats.deflate import check_inflated
 from adclip.imaging.formats.geometry import Geometry, choose_affine, with_facts
-from adclip.imaging.formats.names import is_dicom
+from adclip.imaging.formats.names import is_dicom, is_slice_pointer
 from adclip.imaging.formats.slices import PHILIPS_CREATOR, PHILIPS_SCALE, Slice, frames, stack, to_slice
 
 _TAGS = [
@@ -165,7 +165,7 @@ def _group(path: Path) -> dict[str, _Series]:
     people = set()
     pointers: list[tuple[Path, str]] = []
     for file in files:
-        if not is_dicom(file):
+        if not is_dicom(file) and not is_slice_pointer(file):
             continue
         if pointer := pointer_at(file):
             pointers.append((file, pointer))

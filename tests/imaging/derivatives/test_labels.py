@@ -115,5 +115,7 @@ def test_the_validator_finds_no_error_in_derivatives(tmp_path: Path) -> None:
         figure.write_bytes(b"x")
         image = write_derivative(prepared(), item, tmp_path, CONTRACT)
         described = json.loads(next(image.parent.glob("*_desc-brain_mask.json")).read_text())
-        assert described["Sources"] == [f"bids::{image.relative_to(tmp_path).as_posix()}"] and described["Type"] == "Brain"
+        assert (
+            described["Sources"] == [f"bids::{image.relative_to(tmp_path).as_posix()}"] and described["Type"] == "Brain"
+        )
     assert errors_of(tmp_path) == []

@@ -82,5 +82,7 @@ def test_words_of_a_series_that_do_not(words: str) -> None:
         ({}, None),
     ],
 )
-def test_the_name_of_a_protocol_counts_where_it_is_that_of_the_series(fields: dict[str, object], said: bool | None) -> None:
+def test_the_name_of_a_protocol_counts_where_it_is_that_of_the_series(
+    fields: dict[str, object], said: bool | None
+) -> None:
     assert described_so(fields) is said
