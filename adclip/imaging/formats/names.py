@@ -116,10 +116,18 @@ def is_dicom(path: Path) -> bool:
 
 def is_slice_pointer(path: Path) -> bool:
     """Tell whether a pointer of git-annex or Git LFS lies where the name is that of a DICOM slice and no ending says what it is."""
-    is_named_so = _SLICE_NAME.fullmatch(path.name) is not None and may_be_dicom(path.name)
-    if not is_named_so or (format_of(path.name) == "pair" and pair_of(path)[0].exists()):
+    return _is_named_as_slice(path) and pointer_at(path) is not None
+
+
+def is_empty_slice(path: Path) -> bool:
+    """Tell whether an empty file has the name of a DICOM slice."""
+    return _is_named_as_slice(path) and path.is_file() and path.stat().st_size == 0
+
+
+def _is_named_as_slice(path: Path) -> bool:
+    if _SLICE_NAME.fullmatch(path.name) is None or not may_be_dicom(path.name):
         return False
-    return pointer_at(path) is not None
+    return format_of(path.name) != "pair" or not pair_of(path)[0].exists()
 
 
 def _kind_of(path: Path) -> str:
