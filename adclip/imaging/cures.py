@@ -35,6 +35,24 @@ def clear_above(path: Path | str, limit: float) -> str:
     return _line(path, code, f"cleared.nii.gz {limit:g}")
 
 
+def clear_nan(path: Path | str) -> str:
+    """Return a line that writes a copy in which voxels that are no finite number are 0."""
+    code = (
+        "import nibabel as n,numpy as p,sys; i=n.load(sys.argv[1]); a=i.get_fdata(); a[~p.isfinite(a)]=0; "
+        "n.save(n.Nifti1Image(a.astype('f4'),i.affine),sys.argv[2])"
+    )
+    return _line(path, code, "cleared.nii.gz")
+
+
+def first_volume(path: Path | str) -> str:
+    """Return a line that writes the first 3D image of a series; the last number says which."""
+    code = (
+        "import nibabel as n,numpy as p,sys; i=n.load(sys.argv[1]); "
+        "a=p.asarray(i.dataobj).reshape(*i.shape[:3],-1)[...,int(sys.argv[3])]; n.save(n.Nifti1Image(a.astype('f4'),i.affine),sys.argv[2])"
+    )
+    return _line(path, code, "volume.nii.gz 0")
+
+
 def mask_air(path: Path | str) -> str:
     """Return a line that sets a UNI image to 0 wherever the second inversion, `INV2.nii.gz`, has no signal."""
     code = (

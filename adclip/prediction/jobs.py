@@ -10,7 +10,7 @@ from adclip.clinical.settings import TableOptions
 from adclip.domain import Prediction, ReadOptions, ScanItem, Visit
 from adclip.errors import AdclipError
 from adclip.runtime.events import OnEvent, Warned, ignore
-from adclip.runtime.paths import legible, shown
+from adclip.runtime.paths import legible, shown, without_folders
 from adclip.task import ALZHEIMER, Task
 from adclip.version import __version__
 
@@ -138,15 +138,21 @@ def check_scans(jobs: list[Job], options: ReadOptions) -> None:
 
 
 def failed_prediction(item: ScanItem, error: AdclipError, task: Task = ALZHEIMER) -> Prediction:
-    """Return the record of a scan that could not be predicted; with null under the name of the task's score."""
+    """Return the record of a scan that could not be predicted; with null under the name of the task's score.
+
+    What it says names no folder of this machine: the record is a file to share. The terminal has the words in full.
+    """
+    problem, remedy = (
+        without_folders(legible(text), Path(legible(item.path))) for text in (error.problem, error.remedy)
+    )
     return Prediction(
         scan=shown(item.path),
         status="failed",
         subject_id=item.subject_id,
         session_id=item.session_id,
         adclip_version=__version__,
-        error=legible(error.problem).replace(legible(item.path), shown(item.path)),
-        hint=error.remedy,
+        error=problem,
+        hint=remedy,
         score_name=task.score_key,
     )
 

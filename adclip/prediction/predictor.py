@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from adclip.clinical.tables.scan_names import session_in_record
 from adclip.domain import Prediction, ReadOptions, Report, ScanItem, ScoreEstimate, Visit
+from adclip.imaging.sources.in_turn import try_in_turn
 from adclip.prediction import errors
 from adclip.prediction.answer import STATUS_OF_VERDICT, Answer, calibrated, likeliest, with_flags
 from adclip.prediction.inputs import read_visit, to_item
@@ -102,7 +104,8 @@ class Predictor:
         Parameters
         ----------
         scan : path or ScanItem
-            A raw scan is preprocessed on the way, an adclip derivative is taken as it is.
+            A raw scan is preprocessed on the way, an adclip derivative is taken as it is. Of several T1w of one session in a
+            folder the next is taken where one is refused, with the flag `next_run_used`.
         meta : Visit or path, optional
             What is known of the person, or a table with one row. Diagnosis and scores in it are never used.
         options : ReadOptions, optional
@@ -118,9 +121,10 @@ class Predictor:
             If the scan or the table cannot be used.
         """
         visit = read_visit(meta, self.record.task) if isinstance(meta, str | Path) else meta
-        item = to_item(scan) if isinstance(scan, str | Path) else scan
-        prepared = self.prepare(item, options)
-        return self.to_prediction(item, prepared, visit, self.answer(prepared, visit))
+        if isinstance(scan, str | Path):
+            return try_in_turn(to_item(scan), partial(self, meta=visit, options=options), lambda item, text: None)
+        prepared = self.prepare(scan, options)
+        return self.to_prediction(scan, prepared, visit, self.answer(prepared, visit))
 
     def prepare(self, item: ScanItem, options: ReadOptions | None = None) -> PreparedScan:
         """Bring a scan onto the model's grid, and find its volumes: in a table beside it, in its sidecar, else by measuring."""

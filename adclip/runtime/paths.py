@@ -206,6 +206,8 @@ def without_folders(text: str, *known_paths: Path) -> str:
     for begin, instead in changes:
         if Path(begin).is_absolute() and begin != os.sep:
             text = re.sub(_ALONE + re.escape(begin), instead.replace("\\", r"\\"), text)
+    for folder in {path.parent for path in absolute} - {Path(os.sep)}:  # `git -C FOLDER`: from there it is `.`
+        text = re.sub(_ALONE + re.escape(str(folder)) + r"(?![^\s'\"`;,)])", ".", text)
     return _ABSOLUTE.sub(lambda match: _bare(match[0]), text)
 
 

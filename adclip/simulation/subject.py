@@ -202,7 +202,7 @@ def _write_derivative(
     measured: BrainVolumes | None,
 ) -> list[Path]:
     from adclip.imaging.derivatives.files import PreparedScan, quantise, write_derivative
-    from adclip.imaging.derivatives.names import mask_path, sidecar_path
+    from adclip.imaging.derivatives.names import mask_path, mask_sidecar_path, sidecar_path
     from adclip.imaging.records.sidecar import StepTaken
     from adclip.imaging.sources.files import MNI, write_nifti
 
@@ -213,7 +213,7 @@ def _write_derivative(
     scan = write_derivative(prepared, item, config.out, contract, with_xfm=False, simulated=True)
     changed = scan.with_name(f"{item.stem}_space-MNI152NLin2009aSym_desc-changed_mask.nii.gz")
     write_nifti(changed, simulated.changed.astype(np.uint8), contract.affine_xyz, np.uint8, space_code=MNI)
-    return [scan, mask_path(scan), sidecar_path(scan), changed]
+    return [scan, mask_path(scan), mask_sidecar_path(scan), sidecar_path(scan), changed]
 
 
 def _write_head(config: SimulateConfig, item: ScanItem, head: Any, scanner: Scanner) -> list[Path]:

@@ -26,7 +26,9 @@ TABLE, ADNIMERGE, PARTICIPANTS, TRUTH, ORACLE = (
 )  # fmt: skip
 MEASURED, TABLE_MEASURED = "measured.tsv", "table-measured.csv"
 GB_EACH = 1.2  # peak memory of one process at 1 mm, see docs/benchmarks.md
-_NO_SCANS = ("*_desc-changed_mask.nii.gz", ".simulation", TABLE, TABLE_MEASURED, MEASURED, ADNIMERGE, TRUTH, ORACLE)
+_NO_SCANS = (
+    "*_desc-changed_mask.nii.gz", "*_ct.nii.gz", "*_ct.json", ".simulation", TABLE, TABLE_MEASURED, MEASURED, ADNIMERGE, TRUTH, ORACLE,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,7 @@ def test_sentences_lose_the_folders_they_name(tmp_path: Path, monkeypatch: pytes
         ("look at `/home/jane/t.csv`, or (/home/jane/u.csv).", "look at `t.csv`, or (u.csv)."),
         (f"{tmp_path}/sub/a.nii: bad; {tmp_path}2/b.nii too", "sub/a.nii: bad; b.nii too"),
         (r"C:\Users\jane\a.nii: bad", "a.nii: bad"),
+        ("fetch it: `git -C '/data/jane doe' annex get a.hdr`", "fetch it: `git -C '.' annex get a.hdr`"),
         ("and/or --override SUBJECT[/SESSION]=pass, --shard 1/2, https://a.b/c", None),
         ("sub-01/anat/a.nii, ../b.nii: 2 x 3 / 4", None),
     ):

@@ -16,7 +16,9 @@ from dicoms import write_series
 from measured import answer
 from phantoms import texture
 
+from adclip import Predictor
 from adclip.config import SMALL, PredictConfig, PreprocessConfig
+from adclip.domain import ScanItem
 from adclip.errors import ScanError
 from adclip.imaging.derivatives.files import PreparedScan
 from adclip.imaging.derivatives.status import STATUS_FILE
@@ -25,6 +27,7 @@ from adclip.imaging.records.sidecar import StepTaken
 from adclip.imaging.sources.files import read_volume, scan_sha256
 from adclip.prediction import derivation
 from adclip.prediction.answer import with_flags
+from adclip.prediction.jobs import failed_prediction
 from adclip.runtime.events import Event, Failed, Warned
 from adclip.verbs.predict import predict, write_predictions
 from adclip.verbs.preprocess import plan, preprocess
@@ -85,6 +88,24 @@ def test_such_a_name_inside_a_dicom_folder_reaches_no_table_as_it_is(painted: No
     rows = rows_of(tmp_path / "out")
     assert rows["anna"]["status"] == "done"
     assert r"M\xfcller.dcm: this DICOM file is cut short" in rows["dicom"]["error"]
+
+
+def test_neither_error_nor_hint_of_a_failed_record_names_a_folder_of_this_machine(tmp_path: Path) -> None:
+    folder = tmp_path / "jane doe"
+    folder.mkdir()
+    contradicting, pointer = folder / "a.nii", folder / "b.nii"
+    image = nib.Nifti1Image(texture(), AFFINE)
+    image.set_qform(AFFINE, 1)
+    image.set_sform(AFFINE @ np.diag([0.9, 0.9, 0.9, 1]), 1)
+    nib.save(image, contradicting)
+    pointer.write_bytes(b"/annex/objects/MD5E-s12--abc.nii\n")
+    for path, command in ((contradicting, "'a.nii' without-sform.nii.gz"), (pointer, "git -C '.' annex get b.nii")):
+        with pytest.raises(ScanError) as caught:
+            read_volume(path)
+        assert str(tmp_path) in caught.value.remedy, "the terminal has the line that runs"
+        record = failed_prediction(ScanItem(path, "x"), caught.value)
+        assert "jane" not in json.dumps(record.to_dict()) and str(tmp_path) not in json.dumps(record.to_dict())
+        assert record.hint is not None and command in record.hint
 
 
 @pytest.mark.parametrize("relative", [False, True])
@@ -172,6 +193,9 @@ def test_predict_takes_the_next_file_and_says_so(
     assert ("next_run_used" in prediction.flags) is damaged and "run_chosen" in prediction.flags
     told = [event.text for event in heard if isinstance(event, Warned) and "is refused" in event.text]
     assert len(told) == damaged
+    if damaged:
+        from_python = Predictor.from_checkpoint(raw_config.model, "cpu")(tmp_path)
+        assert from_python.probabilities == prediction.probabilities and "next_run_used" in from_python.flags
 
 
 def test_a_contrast_agent_makes_an_answer_that_asks_for_care(

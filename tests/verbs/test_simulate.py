@@ -10,6 +10,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from bids_check import errors_of
 
 from adclip.config import SimulateConfig
 from adclip.errors import ConfigError, OutputError
@@ -155,3 +156,13 @@ def test_impossible_settings_are_refused_by_name(tmp_path: Path, wrong: dict[str
     with pytest.raises(ConfigError):
         dataclasses.replace(small(tmp_path / "a"), **wrong)
     assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"contrast": "ct"}, {"visits": 2}, {"visits": 2, "preprocessed": True}],
+    ids=lambda changes: "-".join(changes),
+)
+def test_bids_own_validator_finds_no_error_in_any_form(changes: dict[str, object], tmp_path: Path) -> None:
+    simulate(small(tmp_path / "out", 1, **changes))
+    assert errors_of(tmp_path / "out") == []

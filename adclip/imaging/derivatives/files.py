@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from adclip.brain_volumes import BrainVolumes
 from adclip.domain import (
+    RESEARCH_NOTICE,
+    TEMPLATE_SPACE,
     FloatArray,
     InputContract,
     ReadOptions,
@@ -23,7 +25,14 @@ from adclip.errors import ScanError
 from adclip.imaging.derivatives import errors
 from adclip.imaging.derivatives.currency import RECIPE, fingerprint
 from adclip.imaging.derivatives.dataset import write_dataset_description as write_dataset_description
-from adclip.imaging.derivatives.names import derivative_path, figure_path, mask_path, sidecar_path, xfm_path
+from adclip.imaging.derivatives.names import (
+    derivative_path,
+    figure_path,
+    mask_path,
+    mask_sidecar_path,
+    sidecar_path,
+    xfm_path,
+)
 from adclip.imaging.records.quality import Quality
 from adclip.imaging.records.sidecar import FileMade, Sidecar, StepTaken, brain_method
 from adclip.imaging.sources.files import INT16_MAX, MNI, write_nifti
@@ -130,6 +139,7 @@ def write_derivative(
     write_nifti(target, prepared.image, contract.affine_xyz, np.int16, space_code=MNI)
     if with_mask:
         write_nifti(mask_path(target), prepared.mask.astype(np.uint8), contract.affine_xyz, np.uint8, space_code=MNI)
+        write_text(mask_sidecar_path(target), json.dumps(_describe_mask(target, out), indent=2) + "\n")
     if with_xfm:
         lines = (" ".join(f"{number:.10g}" for number in row) for row in prepared.scan_to_mni)
         write_text(xfm_path(target), "\n".join(lines) + "\n")
@@ -220,6 +230,16 @@ def _describe(prepared: PreparedScan, contract: InputContract, options: ReadOpti
         scan_to_mni=np.asarray(prepared.scan_to_mni).tolist(),
         simulated=simulated,
     )
+
+
+def _describe_mask(scan: Path, out: Path) -> dict[str, object]:
+    """Return what BIDS asks to be known of a mask: of what it is, in which space, and of which image."""
+    return {
+        "Type": "Brain",
+        "SpatialReference": TEMPLATE_SPACE,
+        "Sources": [f"bids::{scan.relative_to(out).as_posix()}"],
+        "Notice": RESEARCH_NOTICE,
+    }
 
 
 def _describe_file(path: Path, out: Path) -> FileMade:

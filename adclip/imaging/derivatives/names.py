@@ -50,6 +50,12 @@ def mask_path(scan: Path) -> Path:
     return scan.with_name(scan.name.removesuffix(PREPROC_SUFFIX) + "_desc-brain_mask.nii.gz")
 
 
+def mask_sidecar_path(scan: Path) -> Path:
+    """Return the JSON beside the brain mask of a preprocessed scan: what BIDS asks to be known of a mask."""
+    mask = mask_path(scan)
+    return mask.with_name(mask.name.removesuffix(".nii.gz") + ".json")
+
+
 def xfm_path(scan: Path) -> Path:
     """Return the affine beside a preprocessed scan."""
     stem = scan.name.removesuffix(PREPROC_SUFFIX).removesuffix(f"_space-{TEMPLATE_SPACE}")

@@ -13,7 +13,13 @@ from pathlib import Path
 ANNEX, LFS = "git-annex", "Git LFS"
 NIFTI = "a NIfTI file"
 HEAD_BYTES = 1024  # the longest pointer of Git LFS; every magic word here stands before that
-_ANNEX_KEY = re.compile(rb"(?:\.\.?/)*(?:\.git)?/?annex/objects/\S+\s*\Z")
+_ANNEX_KEY = re.compile(rb"(?:\.\.?[/\\])*(?:\.git)?[/\\]?annex[/\\]objects[/\\]\S+\s*\Z")
+# The first line of today's pointers, and of those before the format had its name
+_LFS = (
+    b"version https://git-lfs.github.com/spec/",
+    b"version https://hawser.github.com/spec/",
+    b"version http://git-media.io/v/",
+)
 _DICOM_AT, _TAR_AT = 128, 257
 _NIFTI_HEAD = 348
 _TEXT_SHARE = 0.95  # printable bytes in what is called text
@@ -46,7 +52,7 @@ def pointer_in(head: bytes) -> str | None:
     git-annex writes `/annex/objects/KEY` in an unlocked file, and the target of its link where links are not supported;
     Git LFS three lines, the first of them its version. Both formats are fixed by their documentation.
     """
-    if head.startswith(b"version https://git-lfs.github.com/spec/"):
+    if head.startswith(_LFS):
         return LFS
     first = head[:HEAD_BYTES].partition(b"\n")[0]
     return ANNEX if _ANNEX_KEY.match(first) else None

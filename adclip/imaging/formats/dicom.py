@@ -20,20 +20,22 @@ import numpy as np
 from adclip.errors import ScanError
 from adclip.imaging import errors as imaging_errors
 from adclip.imaging.formats import contrast, dicom_errors, errors
-from adclip.imaging.formats.content import pointer_at
+from adclip.imaging.formats.content import HEAD_BYTES, describe, is_dicom_content, pointer_at
 from adclip.imaging.formats.deflate import check_inflated
 from adclip.imaging.formats.geometry import Geometry, choose_affine, with_facts
-from adclip.imaging.formats.names import is_dicom
+from adclip.imaging.formats.names import is_dicom, is_empty_slice, is_slice_pointer
 from adclip.imaging.formats.slices import PHILIPS_CREATOR, PHILIPS_SCALE, Slice, frames, stack, to_slice
 
 _TAGS = [
     "SOPClassUID", "ImageType", "Modality", "PatientName", "PatientID", "SeriesInstanceUID", "SeriesNumber",
     "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "NumberOfFrames",
     "SamplesPerPixel", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "RescaleSlope", "RescaleIntercept",
-    *contrast.TAGS,
+    *contrast.TAGS, contrast.SERIES, contrast.PROTOCOL,
 ]  # fmt: skip
 
 _PRIVATE_TAGS = [PHILIPS_CREATOR, PHILIPS_SCALE]
+# MR images of PS3.4, B.5: plain, enhanced, enhanced in colour, converted to enhanced
+_IMAGES = frozenset(f"1.2.840.10008.5.1.4.1.1.4{part}" for part in ("", ".1", ".3", ".4"))
 
 
 @dataclass(frozen=True)
@@ -164,8 +166,10 @@ def _group(path: Path) -> dict[str, _Series]:
     groups: dict[str, _Series] = defaultdict(list)
     people = set()
     pointers: list[tuple[Path, str]] = []
+    empty: list[Path] = []
     for file in files:
-        if not is_dicom(file):
+        if not is_dicom(file) and not is_slice_pointer(file):
+            empty.extend([file] if is_empty_slice(file) else [])
             continue
         if pointer := pointer_at(file):
             pointers.append((file, pointer))
@@ -175,6 +179,7 @@ def _group(path: Path) -> dict[str, _Series]:
             header = dcmread(file, stop_before_pixels=True, specific_tags=[*_TAGS, *_PRIVATE_TAGS], force=True)
             values = {name: header.get(name) for name in _TAGS}  # pydicom looks at a value when it is asked for
             if values["Rows"] is None or values["Columns"] is None:
+                _check_not_damaged(file, header)
                 continue  # reports, presentation states, DICOMDIR
             _ = [int(values[name] or 1) for name in ("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel")]
             people.add((_text(header, "PatientID"), _text(header, "PatientName")))
@@ -187,11 +192,29 @@ def _group(path: Path) -> dict[str, _Series]:
             raise dicom_errors.damaged_dicom(file) from None
     if pointers:
         raise errors.pointer(*pointers[0], len(pointers))
+    if groups and empty:
+        raise errors.empty_file(empty[0])
     if not groups:
         raise dicom_errors.no_dicom(path)
     if len(people) > 1:
         raise dicom_errors.several_patients(path, len(people))
     return dict(sorted(groups.items(), key=lambda item: (_number(item[1]) or 0, item[0])))
+
+
+def _check_not_damaged(file: Path, header: Any) -> None:
+    """Refuse a file without rows of pixels that should have some: passed over, it would make the series a smaller one."""
+    kind = header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID")
+    if str(kind) in _IMAGES:
+        raise dicom_errors.cut_header(file)
+    if kind is not None or _text(header, "Modality") not in ("", "MR"):
+        return
+    with file.open("rb") as stream:
+        head = stream.read(HEAD_BYTES)
+    if not head:
+        raise errors.empty_file(file)
+    if (known := describe(head)) and not is_dicom_content(head):
+        raise errors.another_content(file, *known)
+    raise dicom_errors.damaged_dicom(file)
 
 
 @contextmanager

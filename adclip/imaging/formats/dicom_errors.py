@@ -17,6 +17,13 @@ def damaged_dicom(path: Path | str) -> ScanError:
     return ScanError(f"{path}: no readable DICOM header", "copy the file again, or remove it if it is no image")
 
 
+def cut_header(path: Path | str) -> ScanError:
+    return ScanError(
+        f"{path}: this DICOM file is cut short: its header ends before it says how large the image is",
+        "copy or export this file again, then give the series",
+    )
+
+
 def cut_deflated(path: Path | str) -> ScanError:
     return ScanError(
         f"{path}: its deflated data are damaged or cut short", "copy or export this file again, then give the series"

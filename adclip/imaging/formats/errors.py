@@ -112,10 +112,10 @@ def too_large(path: Path | str, voxels: int, cap: int) -> ScanError:
 
 
 def not_3d(path: Path | str, shape: tuple[int, ...]) -> ScanError:
-    return ScanError(
-        f"{path}: expected a 3D image, found shape {shape}",
-        "give one 3D T1 volume; from a series take one, e.g. `fslroi IN OUT 0 1`",
-    )
+    remedy = "give one 3D T1 volume"
+    if len(shape) > 3 and min(shape) > 0:
+        remedy += f"; this line takes the first of the series, its last number says which: {cures.first_volume(path)}"
+    return ScanError(f"{path}: expected a 3D image, found shape {shape}", remedy)
 
 
 def bad_type(path: Path | str, kind: str) -> ScanError:
@@ -124,7 +124,9 @@ def bad_type(path: Path | str, kind: str) -> ScanError:
 
 def not_finite(path: Path | str, count: int) -> ScanError:
     return ScanError(
-        f"{path}: {count} voxels are NaN or infinite", "replace them (e.g. `fslmaths IN -nan OUT`) or export again"
+        f"{path}: {count} voxels are NaN or infinite",
+        f"if they stand for voxels without a value, set them to 0, and give the new file: {cures.clear_nan(path)}; "
+        "otherwise export the scan again",
     )
 
 
@@ -181,6 +183,16 @@ def spikes(
         f"{path}: {count} voxel{'s' * (not one)} hold{'s' * one} an impossible value: {value:.3g} at index {place}{too_large}, "
         f"where 99.8 % lie between {low:.4g} and {high:.4g}",
         f"set {'it' if one else 'them'} to 0, and give the new file: {cures.clear_above(path, float(f'{limit:.3g}'))}",
+    )
+
+
+def fill(
+    path: Path | str, count: int, place: tuple[int, ...], value: float, others: tuple[float, float], limit: float
+) -> ScanError:
+    return ScanError(
+        f"{path}: {count:,} voxels hold an impossible value, such as {value:.3g} at index {place}; all others lie between "
+        f"{others[0]:.4g} and {others[1]:.4g}",
+        f"if that stands for voxels without a value, set them to 0, and give the new file: {cures.clear_above(path, limit)}",
     )
 
 

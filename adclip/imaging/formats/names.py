@@ -8,7 +8,7 @@ from pathlib import Path
 from adclip.errors import AdclipError, ScanError
 from adclip.imaging import errors as imaging_errors
 from adclip.imaging.formats import errors
-from adclip.imaging.formats.content import ANNEX, is_annex_link, is_dicom_content
+from adclip.imaging.formats.content import ANNEX, is_annex_link, is_dicom_content, pointer_at
 from adclip.runtime.paths import is_utf8
 
 NIFTI = (".nii", ".nii.gz")
@@ -24,6 +24,8 @@ _OTHER_ENDINGS = frozenset({
     ".bvec", ".h5", ".npy", ".npz", ".pkl", ".stats", ".label", ".annot", ".gii", ".lta", ".xfm", ".yaml", ".yml", ".toml",
 })  # fmt: skip
 _LOOKED_AT = 256  # bytes
+# `IM0001`, `I12.MR`, `1.3.12.2.1107.5`: how slices are called that have no ending of their own
+_SLICE_NAME = re.compile(r"[a-z]{0,6}[-_.]?\d[\d._-]*(?:\.?(?:mri?|img|bin|ima\d*))?", re.IGNORECASE)
 
 
 def format_of(name: str) -> str | None:
@@ -110,6 +112,22 @@ def is_dicom(path: Path) -> bool:
     if not may_be_dicom(path.name) or not (path.is_file() or is_annex_link(path)):
         return False
     return path.suffix.lower() in DICOM or begins_as_dicom(path)
+
+
+def is_slice_pointer(path: Path) -> bool:
+    """Tell whether a pointer of git-annex or Git LFS lies where the name is that of a DICOM slice and no ending says what it is."""
+    return _is_named_as_slice(path) and pointer_at(path) is not None
+
+
+def is_empty_slice(path: Path) -> bool:
+    """Tell whether an empty file has the name of a DICOM slice."""
+    return _is_named_as_slice(path) and path.is_file() and path.stat().st_size == 0
+
+
+def _is_named_as_slice(path: Path) -> bool:
+    if _SLICE_NAME.fullmatch(path.name) is None or not may_be_dicom(path.name):
+        return False
+    return format_of(path.name) != "pair" or not pair_of(path)[0].exists()
 
 
 def _kind_of(path: Path) -> str:

@@ -28,6 +28,8 @@ SPIKE = 100.0  # times the usual range beyond it; vessels and fat of 62 T1 scans
 SPIKES_SHARE = 1e-4  # of all voxels; more are an image of their own
 _USUAL = (0.1, 99.9)
 _SAMPLE = 1_000_000
+# Fills of programs for "nothing here" end near 3.4e38. What no image reaches, and what the rest of an image stays below where it does
+ABSURD, USUAL_SIZE = 1e30, 1e20
 _FULL = float(np.finfo(np.float32).max)
 
 
@@ -87,6 +89,7 @@ def check_values(path: Path, values: FloatArray, stored: NDArray[Any], *, is_mr:
     if low == high:
         raise formats_errors.constant(path)
     _check_spikes(path, values, stored)
+    _check_fill(path, values, stored)
     sample = values[values.shape[0] // 8 :: max(1, values.shape[0] // _PLANES)]
     if low <= -_WRAP_FROM and high >= _WRAP_FROM and stored.dtype.kind == "i" and stored.dtype.itemsize == 2:
         jumps = np.abs(np.diff(sample, axis=2)) > _WRAP_JUMP
@@ -119,6 +122,21 @@ def _check_spikes(path: Path, values: FloatArray, stored: NDArray[Any]) -> None:
     value = extreme if abs(extreme) < _FULL else float(stored[place])  # beyond 32 bits only the file itself knows it
     limit = max(abs(high + room), abs(low - room))  # between what is usual and what is not: vessels stay
     raise formats_errors.spikes(path, count, place, value, (low, high), limit)
+
+
+def _check_fill(path: Path, values: FloatArray, stored: NDArray[Any]) -> None:
+    """Refuse an image parts of which hold a number that no image reaches, however many voxels they are."""
+    if max(float(values.max()), -float(values.min())) < ABSURD:
+        return
+    beyond = np.abs(values) >= ABSURD
+    others = values[~beyond & (values != 0)]
+    if not len(others) or float(np.median(np.abs(others))) > USUAL_SIZE:
+        return  # all of it is as large: a unit of its own
+    far = np.abs(stored.astype(np.float64))
+    place = tuple(int(index) for index in np.unravel_index(int(far.argmax()), stored.shape))
+    value = float(values.max()) if float(values.max()) >= ABSURD else float(values.min())
+    limits = float(others.min()), float(others.max())
+    raise formats_errors.fill(path, int(beyond.sum()), place, value, limits, ABSURD)
 
 
 def _check_texture(path: Path, values: FloatArray, sample: FloatArray) -> None:

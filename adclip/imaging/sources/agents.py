@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from adclip.imaging.formats.contrast import is_named_so, names_agent
+from adclip.imaging.formats.contrast import described_so, is_named_so, names_agent
 from adclip.imaging.formats.names import strip_ending
 from adclip.imaging.sources.folders import BIDS_NAME, entities_of
 
@@ -21,7 +21,8 @@ def has_contrast_agent(path: Path) -> bool:
     Notes
     -----
     Of the JSON files that BIDS lets speak for an image (its inheritance principle) those are looked at that are named by
-    subject, session or `acq-` alone, and the nearest that says anything of an agent counts.
+    subject, session or `acq-` alone, and the nearest that says anything of an agent counts, in its own field or in the words of
+    the series.
     """
     if is_named_so(strip_ending(path.name)):
         return True
@@ -29,6 +30,8 @@ def has_contrast_agent(path: Path) -> bool:
         fields = _read(sidecar)
         if any(name.startswith("ContrastBolus") for name in fields):
             return names_agent(fields)
+        if (described := described_so(fields)) is not None:
+            return described
     return False
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from adclip.errors import InputError, ScanError, TableError
 
 
-def no_scans(path: Path | str) -> ScanError:
+def no_scans(path: Path | str, archives: Sequence[str] = ()) -> ScanError:
+    holds = f"; it holds {len(archives)} archive{'s' * (len(archives) > 1)}, such as {archives[0]}" if archives else ""
     return ScanError(
-        f"{path}: no scans in this folder (.nii, .nii.gz, .mgz, .mgh, .img/.hdr or DICOM)",
-        "give the folder that holds the scans",
+        f"{path}: no scans in this folder (.nii, .nii.gz, .mgz, .mgh, .img/.hdr or DICOM){holds}",
+        "unpack what it holds, and give that folder" if archives else "give the folder that holds the scans",
     )
 
 

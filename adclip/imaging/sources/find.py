@@ -25,6 +25,7 @@ from adclip.runtime.paths import is_folder
 RUN_CHOSEN = "run_chosen"
 
 LISTS = (".csv", ".tsv")
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".rar", ".dcm.gz", ".nii.bz2", ".nii.xz", ".nii.zst")
 _SHOWN = 3  # names in a note; the count stands before them
 _PEOPLE_SHOWN = 20  # people are named: nobody should miss them unseen
 
@@ -144,8 +145,13 @@ def _in_folder(folder: Path, pattern: re.Pattern[str] | None) -> list[NamedScan]
     if listing.without_t1w:
         notes.append(_say_without_t1w(listing.without_t1w))
     if not result:
-        raise errors.only_left_out(folder, "; ".join(notes)) if notes else errors.no_scans(folder)
+        raise errors.only_left_out(folder, "; ".join(notes)) if notes else errors.no_scans(folder, _archives(folder))
     return [_noted(result[0], *notes), *result[1:]]
+
+
+def _archives(folder: Path) -> list[str]:
+    names = (path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+    return sorted(name for name in names if name.lower().endswith(ARCHIVES))
 
 
 def _chosen(named: NamedScan, choice: Choice) -> NamedScan:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
-from adclip.imaging.formats.names import NIFTI, format_of, is_dicom, pair_of, strip_ending
+from adclip.imaging.formats.geometry import FEWEST_VOXELS
+from adclip.imaging.formats.names import NIFTI, format_of, is_dicom, is_slice_pointer, pair_of, strip_ending
 from adclip.imaging.sources.archives import is_other_contrast
 from adclip.imaging.sources.ours import PREPROC_SUFFIX, is_our_dataset
 
@@ -132,7 +134,7 @@ def _walk(folder: Path, skip: frozenset[str], visited: set[tuple[int, int]]) -> 
         return
     visited.add((state.st_dev, state.st_ino))
     entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    if any(is_dicom(path) for path in entries):
+    if any(is_dicom(path) for path in entries) or _is_series_of_pointers(entries):
         yield folder
     for path in entries:
         if not path.is_dir():
@@ -147,6 +149,12 @@ def _walk(folder: Path, skip: frozenset[str], visited: set[tuple[int, int]]) -> 
                 yield from _walk(path, skip, visited)
             except OSError:
                 yield path
+
+
+def _is_series_of_pointers(entries: list[Path]) -> bool:
+    """Tell whether a folder holds as many pointers as a series has slices: a data set of which DICOM files were not fetched."""
+    pointers = (path for path in entries if is_slice_pointer(path))
+    return sum(1 for _ in islice(pointers, FEWEST_VOXELS)) == FEWEST_VOXELS
 
 
 def _is_first_of_pair(path: Path) -> bool:

@@ -22,6 +22,9 @@ HEAD_MM = (140.0, 170.0, 140.0)
 COVERAGE_STEP = 0.05  # two files that differ by less cover a head alike
 SIZE_STEP_MM = 0.1  # the same for voxel sizes
 _AXES = ("LR", "PA", "IS")
+# OASIS-3 has a folder for each image of a session: `anat2/`, `anat3/NIFTI/`, from XNAT `anat2-T1w/resources/NIFTI/files/`
+_IMAGE_FOLDER = re.compile(r"anat\d+(-T1w)?", re.IGNORECASE)
+_IMAGE_FLOORS = 4  # folders above a file that are looked at
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class _Rank:
 
 
 def choose_runs(paths: list[Path]) -> list[Choice]:
-    """Choose one of several BIDS T1w files of a subject and session that lie side by side, or in the folders of one session of OASIS-3.
+    """Choose one of several BIDS T1w files of a subject and session that lie side by side, or in numbered `anat` folders.
 
     Parameters
     ----------
@@ -70,9 +73,17 @@ def choose_runs(paths: list[Path]) -> list[Choice]:
     groups: dict[tuple[Path, str, str], list[Path]] = defaultdict(list)
     for path in paths:
         match = BIDS_NAME.match(path.name) if T1W.search(path.name) else None
-        key = (session_folder(path) or path.parent, match["sub"], match["ses"] or "") if match else (path, "", "")
+        key = (session_folder(path) or _place_of(path), match["sub"], match["ses"] or "") if match else (path, "", "")
         groups[key].append(path)
     return [_choose(group) for group in groups.values()]
+
+
+def _place_of(path: Path) -> Path:
+    """Return the folder in which a scan lies beside the others of its session."""
+    for folder in list(path.parents)[:_IMAGE_FLOORS]:
+        if _IMAGE_FOLDER.fullmatch(folder.name):
+            return folder.parent
+    return path.parent
 
 
 def _choose(group: list[Path]) -> Choice:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from bids_check import errors_of
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny import CONTRACT
@@ -90,17 +88,6 @@ def test_a_place_that_another_id_holds_is_not_written_to(tmp_path: Path) -> None
 # ----------------------------------------------------------------------------------------------- BIDS's own validator
 
 
-def errors_of(folder: Path) -> list[str]:
-    """Return what bids-validator-deno calls an error of a dataset; it needs no network."""
-    beside = Path(sys.executable).with_name("bids-validator-deno")
-    program = str(beside) if beside.is_file() else shutil.which("bids-validator-deno")
-    if program is None:
-        pytest.skip("bids-validator-deno is not installed; `pip install adclip[test]` has it")
-    ran = subprocess.run([program, folder, "--format", "json"], capture_output=True, text=True, timeout=300)
-    issues = json.loads(ran.stdout)["issues"]["issues"]
-    return [f"{issue['code']} {issue.get('location')}" for issue in issues if issue["severity"] == "error"]
-
-
 def test_the_validator_finds_what_is_wrong(tmp_path: Path) -> None:
     write_dataset_description(tmp_path)
     folder = tmp_path / "sub-002_S_0413" / "anat"
@@ -126,5 +113,9 @@ def test_the_validator_finds_no_error_in_derivatives(tmp_path: Path) -> None:
         figure = tmp_path / f"sub-{to_label(subject)}" / "figures" / f"sub-{to_label(subject)}_desc-qc_T1w.webp"
         figure.parent.mkdir(parents=True)
         figure.write_bytes(b"x")
-        write_derivative(prepared(), item, tmp_path, CONTRACT)
+        image = write_derivative(prepared(), item, tmp_path, CONTRACT)
+        described = json.loads(next(image.parent.glob("*_desc-brain_mask.json")).read_text())
+        assert (
+            described["Sources"] == [f"bids::{image.relative_to(tmp_path).as_posix()}"] and described["Type"] == "Brain"
+        )
     assert errors_of(tmp_path) == []

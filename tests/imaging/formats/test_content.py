@@ -12,6 +12,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from dicoms import write_series
 from phantoms import texture
 
 from adclip.errors import ScanError
@@ -84,6 +85,38 @@ def test_pointers_in_a_folder_of_dicom_files_are_counted(tmp_path: Path) -> None
         (tmp_path / "links" / f"{number}.dcm").symlink_to(LINK)
     for item, owner in zip(find_scans((tmp_path,)), ("git-annex", "Git LFS"), strict=True):
         refuse(item.path, f"a pointer of {owner}, as 2 more in this folder")
+
+
+def test_pointers_count_as_slices_by_their_names_where_no_ending_says_so(tmp_path: Path) -> None:
+    for number in range(20):
+        for folder, name in (("links", f"IM{number:04d}"), ("text", f"1.3.12.2.{number}"), ("few", f"IM{number:04d}")):
+            path = tmp_path / folder / name
+            path.parent.mkdir(exist_ok=True)
+            if folder == "links":
+                path.symlink_to(LINK)
+            elif folder == "text" or number < 3:
+                path.write_bytes(LFS)
+    assert [item.path.name for item in find_scans((tmp_path,))] == ["links", "text"], "three pointers are no series"
+    refuse(tmp_path / "links", "a pointer of git-annex, as 19 more in this folder")
+    refuse(tmp_path / "text", "a pointer of Git LFS, as 19 more in this folder")
+
+
+def test_a_series_fetched_in_part_is_not_read_as_a_smaller_one(tmp_path: Path) -> None:
+    slices = write_series(tmp_path / "scan")
+    for number, path in enumerate(sorted(slices)):
+        path.rename(path.with_suffix(""))
+        if number % 2:
+            path.with_suffix("").write_bytes(UNLOCKED)
+    refuse(tmp_path / "scan", "a pointer of git-annex, as 15 more in this folder")
+
+
+def test_pointers_of_earlier_versions_and_of_windows_are_known() -> None:
+    for head in (
+        b"version http://git-media.io/v/2\noid sha256:a\n",
+        b"version https://hawser.github.com/spec/v1\r\noid a\r\n",
+    ):
+        assert pointer_in(head) == "Git LFS"
+    assert pointer_in(rb"..\..\.git\annex\objects\MD5E-s12--a.nii.gz") == "git-annex"
 
 
 def test_the_command_that_fetches_runs_wherever_one_is(tmp_path: Path) -> None:

@@ -237,6 +237,43 @@ def test_a_slice_cut_off_is_named_with_what_is_left(tmp_path: Path) -> None:
     refuse(tmp_path / "scan", "without pixels: cut short before them", files[7])
 
 
+@pytest.mark.parametrize("index", [0, 9], ids=["at the end", "in between"])
+@pytest.mark.parametrize("ending", [".dcm", ""])
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (lambda data: data[:500], "this DICOM file is cut short: its header ends"),
+        (lambda data: b"", "the file is empty"),
+        (lambda data: b"<html>please log in</html>" * 40, "this is a web page"),
+        (lambda data: b"\x93" * 900, "no readable DICOM header"),
+    ],
+    ids=["cut in its header", "empty", "web page", "rubbish"],
+)
+def test_a_slice_that_is_none_any_more_is_named_wherever_it_lay(
+    content: Callable[[bytes], bytes], words: str, ending: str, index: int, tmp_path: Path
+) -> None:
+    slices = [file.rename(file.with_suffix(ending)) for file in write_series(tmp_path / "scan", count=20)]
+    damaged = content(slices[index].read_bytes())
+    if damaged and not ending and b"DICM" not in damaged:
+        pytest.skip("without an ending nothing tells that it was a slice")
+    slices[index].write_bytes(damaged)
+    error = refuse(tmp_path / "scan", words)
+    assert error.problem.startswith(f"{slices[index]}: ")
+
+
+def test_reports_and_indexes_beside_a_series_play_no_part(tmp_path: Path) -> None:
+    file = write_series(tmp_path / "scan")[0]
+    for number, kind in enumerate(
+        ("1.2.840.10008.5.1.4.1.1.88.22", "1.2.840.10008.5.1.4.1.1.11.1", "1.2.840.10008.1.3.10")
+    ):
+        report = dcmread(file)
+        report.SOPClassUID = report.file_meta.MediaStorageSOPClassUID = kind
+        for name in ("PixelData", "Rows", "Columns"):
+            delattr(report, name)
+        report.save_as(tmp_path / "scan" / f"report{number}.dcm")
+    np.testing.assert_array_equal(read(tmp_path / "scan").array, stored())
+
+
 def test_a_multi_frame_file_cut_off_is_named(tmp_path: Path) -> None:
     file = enhance(tmp_path / "scan") / "scan.dcm"
     file.write_bytes(file.read_bytes()[:-40_000])
@@ -354,6 +391,7 @@ def test_a_contrast_agent_is_flagged(tmp_path: Path) -> None:
     for number, (name, value, found) in enumerate([
         ("ContrastBolusAgent", "GADAVIST", True), ("ContrastBolusAgent", "NONE", False), ("ContrastBolusAgent", "", False),
         ("ContrastBolusAgentSequence", [item], True), ("ContrastBolusVolume", "7.5", True), ("ContrastBolusVolume", "0", False),
+        ("SeriesDescription", "AX T1 +C", True), ("SeriesDescription", "T1 pre contrast", False), ("ProtocolName", "t1_mprage_gd", True),
     ]):  # fmt: skip
         write_series(tmp_path / str(number), count=20, change=give(name, value))
         assert ("contrast_agent" in read(tmp_path / str(number)).flags) is found, (name, value)

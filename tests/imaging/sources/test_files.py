@@ -288,6 +288,38 @@ def test_a_voxel_beyond_all_others_is_named_and_the_line_clears_it(
     assert cleared.array[::-1][3, 14, 25] == 0
 
 
+@pytest.mark.parametrize(
+    ("value", "share"), [(3.4e38, 0.6), (-3.4e38, 0.6), (3e38, 0.05), (np.nan, 0.6), (np.inf, 0.01)]
+)
+def test_what_fills_voxels_without_a_value_is_named_and_the_line_clears_it(
+    value: float, share: float, tmp_path: Path, run_line: Callable[..., None]
+) -> None:
+    array = texture()
+    filled = round(share * array.shape[0])
+    array[: max(filled, 1)] = value
+    with pytest.raises(ScanError, match=r"impossible value|NaN or infinite") as caught:
+        read_volume(save(tmp_path / "x.nii.gz", array))
+    assert f"{array[: max(filled, 1)].size} voxels" in caught.value.problem.replace(",", "")
+    run_line(caught.value.remedy)
+    cleared = read_volume(tmp_path / "cleared.nii.gz").array
+    np.testing.assert_array_equal(np.sort(cleared[cleared != 0]), np.sort(array[max(filled, 1) :], axis=None))
+
+
+def test_an_image_that_is_large_throughout_has_a_unit_of_its_own(tmp_path: Path) -> None:
+    assert read_volume(save(tmp_path / "x.nii.gz", texture() * np.float32(1e33))).array.max() > 1e34
+
+
+@pytest.mark.parametrize("shape", [(3,), (1, 3), (2, 2)])
+def test_one_image_of_a_series_is_taken_by_the_line_that_is_told(
+    shape: tuple[int, ...], tmp_path: Path, run_line: Callable[..., None]
+) -> None:
+    series = np.stack([texture() + number for number in range(int(np.prod(shape)))], axis=-1)
+    with pytest.raises(ScanError, match="expected a 3D image") as caught:
+        read_volume(save(tmp_path / "x.nii.gz", series.reshape(*series.shape[:3], *shape)))
+    run_line(caught.value.remedy)
+    np.testing.assert_allclose(read_volume(tmp_path / "volume.nii.gz").array.max(), texture().max())
+
+
 def test_bright_vessels_are_no_impossible_values(tmp_path: Path) -> None:
     array = texture()
     array[3:5, 3:5, 3:20] = 2000

@@ -11,7 +11,7 @@ import pytest
 from phantoms import texture
 
 from adclip.domain import ScanItem
-from adclip.errors import ScanError, TableError
+from adclip.errors import InputError, ScanError, TableError
 from adclip.imaging.sources.files import read_volume
 from adclip.imaging.sources.find import find_scans
 from adclip.imaging.sources.in_turn import NEXT_RUN, try_in_turn
@@ -55,6 +55,18 @@ def test_fine_voxels_come_before_thick_slices_and_a_wide_field_is_no_merit(tmp_p
     item = chosen(tmp_path)
     assert item.path == fine
     assert "its voxels are 3.0 x 3.0 x 3.0 mm, those of the next 3.5 x 3.5 x 3.5" in item.notes[0]
+
+
+@pytest.mark.parametrize("below", ["anat{}", "anat{}/NIFTI", "scans/anat{}-T1w/resources/NIFTI/files"])
+def test_oasis_3_has_a_folder_for_each_image_of_a_session(below: str, tmp_path: Path) -> None:
+    day = tmp_path / "OAS30001_MR_d0129"
+    slab = write(day / below.format(2) / "sub-OAS30001_ses-d0129_run-01_T1w.nii.gz", SLAB)
+    full = write(day / below.format(3) / "sub-OAS30001_ses-d0129_run-02_T1w.nii.gz")
+    write(tmp_path / "OAS30001_MR_d0757" / below.format(2) / "sub-OAS30001_ses-d0757_T1w.nii.gz")
+    first, second = find_scans((tmp_path,))
+    assert (first.path, first.others, first.session_id, second.session_id) == (full, (slab,), "d0129", "d0757")
+    with pytest.raises(InputError, match="and so is"):
+        find_scans((slab, full))  # named by the user: none is dropped
 
 
 def test_equal_files_are_told_apart_by_their_run(tmp_path: Path) -> None:
