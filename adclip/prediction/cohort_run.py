@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,7 @@ from adclip.domain import ScanItem
 from adclip.errors import EXIT_MISSING, AdclipError
 from adclip.prediction.cohort_work import CohortWork, Done, Numbered
 from adclip.prediction.jobs import Job
+from adclip.prediction.record_store import RecordStore
 from adclip.runtime.cohort import run_each
 from adclip.runtime.events import Advanced, Failed, OnEvent, Produced, Started, Warned
 from adclip.runtime.machine import choose_workers
@@ -147,24 +148,26 @@ class Failures:
 
     Parameters
     ----------
-    work : CohortWork
-        With a store.
+    store : RecordStore or None
+        Where they are written; None keeps none.
     at_once : bool
         Whether they are written in any case.
     """
 
-    def __init__(self, work: CohortWork, *, at_once: bool) -> None:
-        self._work, self._at_once = work, at_once
-        self._waiting: list[tuple[ScanItem, Any]] = []
+    def __init__(self, store: RecordStore | None, *, at_once: bool) -> None:
+        self._store, self._at_once = store, at_once
+        self._waiting: list[tuple[ScanItem, Mapping[str, Any]]] = []
 
     def enter(self, item: ScanItem, done: Done) -> None:
         """Take note of what became of a scan."""
         self._at_once = self._at_once or done.error is None
+        if self._store is None:
+            return
         if done.error is not None:
             self._waiting.append((item, done.record))
-        if self._at_once and self._work.store is not None:
+        if self._at_once:
             for failed, record in self._waiting:
-                self._work.store.write(failed, record, None)
+                self._store.write(failed, record, None)
             self._waiting.clear()
 
     @property

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adclip.domain import ScanItem
+from adclip.domain import RESEARCH_NOTICE, ScanItem
 from adclip.errors import OutputError
 from adclip.imaging.derivatives.dataset import DESCRIPTION
 from adclip.imaging.derivatives.errors import place_taken
@@ -140,7 +140,7 @@ class RecordStore:
                 for path in self.out.rglob(f"sub-*_{self.kind}.json"):
                     if path not in kept and FINGERPRINT in _read(path):
                         path.unlink(missing_ok=True)
-            book = {**self.run.to_dict(), "scans": scans}
+            book = {**self.run.to_dict(), "scans": scans, "notice": RESEARCH_NOTICE}
             if earlier != book:
                 write_text(self._book, json.dumps(book) + "\n")
 

@@ -142,7 +142,7 @@ def work_through(
     in_any_case = store is None or scans.is_shard or store.out.is_dir()
     if store is not None:
         store.begin(scans.items, overwrite=config.overwrite)
-    tally, failures = Tally(), Failures(work, at_once=in_any_case)
+    tally, failures = Tally(), Failures(store, at_once=in_any_case)
     device = work.choice.device_type
     workers = share_out(jobs, config.workers, device)
     for done in run_cohort(work, jobs, workers, BATCHES[device], on_event):
