@@ -16,6 +16,7 @@ EXIT_INPUT = 2
 EXIT_PARTIAL = 3
 EXIT_MISSING = 4
 EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
 
 
 def name_some(paths: Sequence[Path | str]) -> str:

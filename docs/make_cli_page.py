@@ -49,6 +49,7 @@ is one of these:
 | 4 | something is missing: weights, a device, disk space, a package; the hint says how to get it |
 | 130 | interrupted; run the same command again |
 | 141 | the reader of stdout stopped early, as `head` does |
+| 143 | terminated, as batch systems do; run the same command again |
 """
 
 

@@ -22,7 +22,7 @@ def explain_command(ctx: typer.Context, config: ExplainConfig) -> None:
         from adclip.verbs.explain import explain
 
         result = explain(config, on_event)
-    session.show([tables.as_record(item) for item in result.explanations], _draw)
+    session.show(tables.Records(result.explanations), _draw)
     session.finish(failed=result.failed, total=len(result.explanations))
 
 

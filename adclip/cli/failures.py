@@ -35,9 +35,10 @@ class Failure:
     exit_code: int
 
 
-def interrupted() -> Failure:
-    """Return the answer to Ctrl-C."""
-    return Failure("interrupted", "run the same command again; files already written are whole", EXIT_INTERRUPTED)
+def interrupted(exit_code: int = EXIT_INTERRUPTED) -> Failure:
+    """Return the answer to Ctrl-C, or to a batch system that ends the program."""
+    how = "interrupted" if exit_code == EXIT_INTERRUPTED else "terminated"
+    return Failure(how, "run the same command again; files already written are whole", exit_code)
 
 
 def describe(error: Exception) -> Failure:

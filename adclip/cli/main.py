@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ from adclip.cli.catalog import COMMANDS, EXAMPLE
 from adclip.cli.commands import LazyCommand
 from adclip.cli.failures import describe, interrupted
 from adclip.cli.session import Session
+from adclip.errors import EXIT_TERMINATED
 from adclip.version import __version__
 
 PROLOGUE = "From a raw T1 scan to CN / MCI / AD, MMSE and a heatmap. Research use only, not a medical device."
@@ -50,6 +52,9 @@ class Root(TyperGroup):
             code = super().main(args, prog_name, complete_var, False, windows_expand_args, obj=session, **extra)
             if code == interrupted().exit_code:
                 session.report(interrupted())
+        except TerminatedError:
+            session.report(interrupted(EXIT_TERMINATED))
+            raise
         except Exception as error:
             failure = describe(error)
             session.report(failure, error)
@@ -98,4 +103,18 @@ root.__doc__ = PROLOGUE
 
 def main() -> None:
     """Run `adclip`; the entry point of the installed command."""
+    signal.signal(signal.SIGTERM, _terminated)
     app()
+
+
+def _terminated(*_: object) -> None:
+    """End as Ctrl-C does, so that other processes are dismissed and temporary files - perhaps of a head that has a face - go."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is on its way out; a second one would cut that short
+    raise TerminatedError
+
+
+class TerminatedError(SystemExit):
+    """SIGTERM came; what was done is on disk."""
+
+    def __init__(self) -> None:
+        super().__init__(EXIT_TERMINATED)

@@ -21,5 +21,5 @@ def predict_command(ctx: typer.Context, config: PredictConfig) -> None:
         from adclip.verbs.predict import predict
 
         result = predict(config, on_event)
-    session.show([tables.as_record(item) for item in result.predictions], tables.draw_predictions)
+    session.show(tables.Records(result.predictions), tables.draw_predictions)
     session.finish(failed=result.failed, total=len(result.predictions))

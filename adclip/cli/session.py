@@ -10,14 +10,15 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 
 from adclip.cli.failures import Failure
 from adclip.errors import EXIT_INPUT, EXIT_PARTIAL
-from adclip.runtime.events import Event, Failed, OnEvent
+from adclip.runtime.events import Event, Failed, OnEvent, Produced
 
 Record = Mapping[str, Any]
 
@@ -34,31 +35,36 @@ class Session:
     def __init__(self) -> None:
         self.as_json = self.quiet = self.verbose = self.debug = False
         self._told: set[str] = set()
+        self._streamed = 0
 
     @contextmanager
     def working(self) -> Iterator[OnEvent]:
-        """Draw the events of a verb on stderr, and keep whatever it prints away from stdout."""
+        """Draw the events of a verb on stderr, and keep whatever it prints away from stdout.
+
+        With `--json` a record goes to stdout as soon as it is ready.
+        """
         from adclip.cli.console import progress
 
         logs = _logs_shown(verbose=self.verbose, debug=self.debug)
-        with logs, _stdout_kept_clean(), progress(quiet=self.quiet) as draw:
+        with logs, _stdout_kept_clean() as put, progress(quiet=self.quiet) as draw:
 
             def on_event(event: Event) -> None:
                 if isinstance(event, Failed):
                     self._remember(event)
+                if self.as_json and isinstance(event, Produced):
+                    put(_to_line(event.record))
+                    self._streamed += 1
                 draw(event)
 
             yield on_event
 
     def show(self, records: Sequence[Record], draw: Callable[[Sequence[Record]], None]) -> None:
-        """Put the results on stdout: JSON lines with `--json`, else what `draw` makes of them."""
+        """Put the results on stdout: JSON lines with `--json`, unless they went there as they came; else what `draw` makes of them."""
         if not self.as_json:
             draw(records)
-            return
-        import json
-
-        for record in records:
-            typer.echo(json.dumps(_json_ready(record), allow_nan=False))
+        elif not self._streamed:
+            for record in records:
+                typer.echo(_to_line(record), nl=False)
 
     def finish(self, *, failed: int, total: int) -> None:
         """Leave with code 3 if some of several inputs failed, 2 if all did."""
@@ -80,6 +86,12 @@ class Session:
 
     def _remember(self, event: Failed) -> None:
         self._told |= {event.problem, f"{event.item}: {event.problem}"}
+
+
+def _to_line(record: Record) -> str:
+    import json
+
+    return json.dumps(_json_ready(record), allow_nan=False) + "\n"
 
 
 def _json_ready(value: Any) -> Any:
@@ -119,23 +131,38 @@ def _logs_shown(*, verbose: bool, debug: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _stdout_kept_clean() -> Iterator[None]:
-    """Send stray output of libraries to stderr, that of compiled code included.
+def _stdout_kept_clean() -> Iterator[Callable[[str], None]]:
+    """Send stray output of libraries to stderr, that of compiled code included, and give what writes to stdout all the same.
 
-    Results are printed after this block, so `--json` leaves nothing but JSON lines on stdout.
+    So `--json` leaves nothing but JSON lines on stdout, whether they are printed within this block or after it.
     """
+    stdout = sys.stdout
     with redirect_stdout(sys.stderr):
         if sys.__stdout__ is None or sys.__stderr__ is None or not _is_real_stdout():
-            yield
+            yield partial(_put, stdout)
             return
+        stdout.flush()
         stdout_fd = os.dup(1)
         os.dup2(2, 1)
         try:
-            yield
+            yield partial(_put_bytes, stdout_fd)
         finally:
             _flush_compiled_code()
             os.dup2(stdout_fd, 1)
             os.close(stdout_fd)
+
+
+def _put(stream: TextIO, text: str) -> None:
+    """Write one line at once: a reader may wait for it."""
+    stream.write(text)
+    stream.flush()
+
+
+def _put_bytes(descriptor: int, text: str) -> None:
+    """Write one line past every buffer, so that nothing of it is left when the reader has gone."""
+    rest = memoryview(text.encode("utf-8"))
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
 
 
 def _is_real_stdout() -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, overload
 
 from rich.console import Console
 from rich.table import Table
@@ -15,6 +15,7 @@ from adclip.cli.console import one_line
 Record = Mapping[str, Any]
 STATUS_STYLES = {"ok": "green", "done": "green", "caution": "yellow", "refer": "yellow", "failed": "red"}
 BAR_CELLS = 24
+ROWS_AT_ONCE = 500  # a table needs all its rows in memory to know how wide a column is
 _SIGNS = ("-", "+", "<", ">")  # a number may begin with one
 WIDE = 10_000  # columns; output that is not a terminal is never wrapped or cut
 
@@ -28,6 +29,24 @@ def stdout() -> Console:
 def as_record(item: Any) -> Record:
     """Return a plain dictionary from a record of the library."""
     return item if isinstance(item, Mapping) else dict(item.to_dict())
+
+
+class Records(Sequence[Record]):
+    """Records of the library as plain dictionaries, each made when it is asked for, as there may be ten thousand."""
+
+    def __init__(self, items: Sequence[Any]) -> None:
+        self._items = items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @overload
+    def __getitem__(self, place: int) -> Record: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Record]: ...
+    def __getitem__(self, place: int | slice) -> Record | list[Record]:
+        found = self._items[place]
+        return [as_record(item) for item in found] if isinstance(place, slice) else as_record(found)
 
 
 def number(value: Any, digits: int = 2) -> str:
@@ -110,27 +129,36 @@ def interval(value: Mapping[str, Any] | None, digits: int = 2) -> str:
 
 
 def draw_predictions(records: Sequence[Record]) -> None:
-    """Print one card for one scan, one table for several."""
+    """Print one card for one scan; a table for several, its header again every `ROWS_AT_ONCE` rows."""
     if len(records) == 1 and records[0].get("status") != "failed":
         _draw_card(records[0])
-    else:
-        classes = list(dict.fromkeys(name for record in records for name in record.get("probabilities") or {}))
-        score = _score_of(records)
-        draw_table(
-            ["scan", "status", "diagnosis", *classes, score.upper(), "flags"],
-            (
-                [
-                    text(record["scan"]),
-                    text(record["status"]),
-                    text(record.get("diagnosis")),
-                    *(number((record.get("probabilities") or {}).get(name)) for name in classes),
-                    interval(record.get(score), 1),
-                    text(record.get("flags")),
-                ]
-                for record in records
-            ),
-        )
-    draw_notices(records)
+        draw_notices(records)
+        return
+    notices: dict[str, None] = {}
+    for start in range(0, max(len(records), 1), ROWS_AT_ONCE):
+        block = records[start : start + ROWS_AT_ONCE]
+        _draw_rows(block)
+        notices |= dict.fromkeys(record["notice"] for record in block if record.get("notice"))
+    draw_notices({"notice": notice} for notice in notices)
+
+
+def _draw_rows(records: Sequence[Record]) -> None:
+    classes = list(dict.fromkeys(name for record in records for name in record.get("probabilities") or {}))
+    score = _score_of(records)
+    draw_table(
+        ["scan", "status", "diagnosis", *classes, score.upper(), "flags"],
+        (
+            [
+                text(record["scan"]),
+                text(record["status"]),
+                text(record.get("diagnosis")),
+                *(number((record.get("probabilities") or {}).get(name)) for name in classes),
+                interval(record.get(score), 1),
+                text(record.get("flags")),
+            ]
+            for record in records
+        ),
+    )
 
 
 def _score_of(records: Sequence[Record]) -> str:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adclip.domain import InputContract
+from adclip.runtime.paths import atomic_path
 
 SHOWN_FROM = 0.15  # relevance below this is left transparent, so that the anatomy stays visible
 PLANES = ("sagittal", "coronal", "axial")
@@ -112,13 +114,23 @@ class PageSection:
     tables: Sequence[PageTable]
 
 
-def render_page(title: str, notice: str, sections: Sequence[PageSection]) -> str:
+def render_page(title: str, notice: str, sections: Iterable[PageSection]) -> str:
     """Return one HTML page that loads nothing from elsewhere; every text is escaped."""
+    return "".join(_parts_of_page(title, notice, sections))
+
+
+def write_page(target: Path, title: str, notice: str, sections: Iterable[PageSection]) -> None:
+    """Write what `render_page` returns, whole or not at all, one section in memory at a time."""
+    with atomic_path(target) as temporary, temporary.open("w", encoding="utf-8") as stream:
+        stream.writelines(_parts_of_page(title, notice, sections))
+
+
+def _parts_of_page(title: str, notice: str, sections: Iterable[PageSection]) -> Iterator[str]:
     from jinja2 import Environment, StrictUndefined
 
     template = (files("adclip") / "assets" / "explain.html").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    shown = [
+    shown = (
         {
             "title": section.title,
             "picture": base64.b64encode(section.picture).decode("ascii"),
@@ -126,5 +138,5 @@ def render_page(title: str, notice: str, sections: Sequence[PageSection]) -> str
             "tables": section.tables,
         }
         for section in sections
-    ]
-    return environment.from_string(template).render(title=title, notice=notice, sections=shown)
+    )
+    return environment.from_string(template).generate(title=title, notice=notice, sections=shown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """A scan and what is known of the person; `flags` says what could not be joined."""
+    """A scan and what is known of the person; `flags` says what could not be joined, `notes` tell it, and how the scan was chosen."""
 
     item: ScanItem
     visit: Visit | None
     flags: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def find_jobs(
@@ -48,7 +50,7 @@ def find_jobs(
     subject : str or None
         Subject id (`--subject`) for the one scan that nothing else joins.
     on_event : OnEvent
-        Is told what was noted of scans and tables, and which scans have no row.
+        Is told what was noted of tables; what is to be known of a scan stands in its job, see `tell_notes`.
     name_pattern : str or None
         How names of files and folders are read (`--name-pattern`).
 
@@ -71,11 +73,8 @@ def find_jobs(
     from adclip.imaging.sources.origins import find_origins
 
     items = find_scans(inputs, name_pattern)
-    for item in items:
-        for note in item.notes:
-            on_event(Warned(str(item.path), note))
     if not metas:
-        return [Job(item, None, item.flags) for item in items]
+        return [Job(item, None, item.flags, item.notes) for item in items]
     table: Table = read_tables(metas, options)
     meta = table.path
     for place, sentence in table.told:
@@ -85,8 +84,7 @@ def find_jobs(
     rows = match_rows(table, items, subject, origins)
     for item, number in zip(items, rows, strict=True):
         visit = None if number is None else table.rows[number]
-        if visit is None:
-            on_event(Warned(str(item.path), say_unmatched(table, item)))
+        notes = item.notes if visit is not None else (*item.notes, say_unmatched(table, item))
         flags = item.flags + (() if visit else ("no_metadata_row",))
         # a row that names this scan, or whom --subject names, is the user's word; that a lone row is this scan's is an assumption
         if (
@@ -96,12 +94,17 @@ def find_jobs(
             and not (subject and _is_of(subject, visit))
             and (row_subject := _named_otherwise(item, visit))
         ):
-            on_event(
-                Warned(str(item.path), f"the only row of {meta} is of subject {row_subject}; is it this person's?")
-            )
+            notes = (*notes, f"the only row of {meta} is of subject {row_subject}; is it this person's?")
             visit, flags = replace(visit, subject_id=item.subject_id), (*flags, "row_of_other_subject")
-        jobs.append(Job(item, visit, flags))
+        jobs.append(Job(item, visit, flags, notes))
     return jobs
+
+
+def tell_notes(jobs: Sequence[Job], on_event: OnEvent) -> None:
+    """Tell what was noted of the scans of this run, and of how they were joined with rows."""
+    for job in jobs:
+        for note in job.notes:
+            on_event(Warned(str(job.item.path), note))
 
 
 def _is_of(subject: str, visit: Visit) -> bool:
@@ -125,7 +128,7 @@ def _named_otherwise(item: ScanItem, visit: Visit) -> str | None:
     return None if _is_of(named, visit) else visit.subject_id
 
 
-def check_scans(jobs: list[Job], options: ReadOptions) -> None:
+def check_scans(jobs: Sequence[Job], options: ReadOptions) -> None:
     """Read a lone scan at once, so that a bad file is told before torch is loaded.
 
     In a cohort a bad file is told when its turn comes, so that the others go on.

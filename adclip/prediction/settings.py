@@ -17,6 +17,7 @@ from adclip.settings.shared import (
     OutFolder,
     Overwrite,
     Series,
+    Shard,
     Workers,
 )
 
@@ -42,7 +43,7 @@ class PreprocessConfig(Settings):
     model: Model = "builtin"
     device: Device = "auto"
     workers: Workers = 1
-    shard: Annotated[str | None, Setting("Only every N-th scan from the I-th on; SLURM job arrays set it.", metavar="I/N")] = None
+    shard: Shard = None
     overwrite: Overwrite = False
 
     def check_together(self) -> None:

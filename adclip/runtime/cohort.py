@@ -95,7 +95,7 @@ def run_each(work: Callable[[Item], Result], items: Sequence[Item], workers: int
     """
     if workers <= 1 or len(items) <= 1:
         for index, item in enumerate(items):
-            yield _attempt(work, index, item)
+            yield attempt(work, index, item)
     else:
         yield from _Team(work, items, min(workers, len(items))).run()
 
@@ -103,7 +103,8 @@ def run_each(work: Callable[[Item], Result], items: Sequence[Item], workers: int
 # ----------------------------------------------------------------------------------------------- one item
 
 
-def _attempt(work: Callable[[Item], Result], index: int, item: Item) -> Outcome[Result]:
+def attempt(work: Callable[[Item], Result], index: int, item: Item) -> Outcome[Result]:
+    """Do `work` on one item here; what goes wrong with this item alone becomes its outcome, see `run_each`."""
     began = time.perf_counter()
 
     def failed(error: AdclipError) -> Outcome[Result]:
@@ -243,7 +244,7 @@ def _serve(pipe: Connection, threads: int) -> None:
             index, item = pipe.recv()
             answer: Any
             try:
-                answer = _attempt(work, index, item)
+                answer = attempt(work, index, item)
             except (AdclipError, OSError) as error:
                 answer = error
             pipe.send(answer)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,14 @@ class Failed:
     remedy: str
 
 
-Event = Started | Advanced | Step | Warned | Failed
+@dataclass(frozen=True)
+class Produced:
+    """The record of one item is ready, in plain JSON types; the rest of the work goes on."""
+
+    record: Mapping[str, Any]
+
+
+Event = Started | Advanced | Step | Warned | Failed | Produced
 OnEvent = Callable[[Event], None]
 
 

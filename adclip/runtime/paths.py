@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import platform
@@ -70,6 +71,35 @@ def check_place(target: Path) -> None:
         raise OutputError.no_place(target, "a part of its path is a file")
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise OutputError.no_place(target, "its folder is read-only")
+
+
+def check_writable(folder: Path) -> None:
+    """Raise unless files can be written in `folder`: one is written and taken away again, with the folders that it needed.
+
+    Permissions alone do not tell: a read-only disk, a full one, or the superuser's rights make them say something else.
+
+    Raises
+    ------
+    OutputError
+        If a file is in the way, or nothing may be written there.
+    OSError
+        If the disk is full.
+    """
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    probe = folder / _temporary_name("probe")
+    check_place(probe)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"x")
+        probe.unlink()
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise OutputError.no_place(folder, (error.strerror or "no file can be made there").lower()) from None
+    finally:
+        for place in missing:
+            with suppress(OSError):  # somebody else's files are in it by now
+                place.rmdir()
 
 
 @contextmanager

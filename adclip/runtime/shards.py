@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from adclip.errors import ConfigError
+from adclip.runtime.events import OnEvent, Step
 
 Item = TypeVar("Item")
 
@@ -62,6 +63,31 @@ def shard_from_slurm() -> tuple[int, int] | None:
             f"job with --array=1-{count}",
         )
     return place + 1, count
+
+
+def choose_shard(text: str | None, count: int, on_event: OnEvent) -> tuple[int, int] | None:
+    """Return the share of a cohort that this run is to do: the user's word, else SLURM's, else None for all of it.
+
+    Parameters
+    ----------
+    text : str or None
+        `I/N`, as the user wrote it.
+    count : int
+        Items of the whole cohort; a lone one is never shared out unasked.
+    on_event : callable
+        Hears which share it is.
+
+    Raises
+    ------
+    ConfigError
+        If the text is no share, or SLURM's ids are irregular.
+    """
+    shard = parse_shard(text) if text else None
+    if shard is None and count > 1 and (shard := shard_from_slurm()):
+        on_event(Step(f"shard {shard[0]}/{shard[1]} from SLURM's array variables; --shard 1/1 takes all scans"))
+    if shard is not None:
+        on_event(Step(f"shard {shard[0]}/{shard[1]}: {len(range(count)[shard[0] - 1 :: shard[1]])} of {count} scans"))
+    return shard
 
 
 def take_shard(items: Sequence[Item], shard: tuple[int, int] | None) -> list[Item]:

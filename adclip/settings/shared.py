@@ -78,5 +78,6 @@ Device = Annotated[str, Setting("Where to compute.", metavar="auto|cpu|cuda|cuda
 Precision = Annotated[str, Setting("Of the frozen weights; auto: bf16 on GPUs that compute in it, fp32 elsewhere.", choices=PRECISIONS)]
 # a script without `__main__` must not start processes unasked; a command may
 Workers = Annotated[int, Setting("Processes that share the work; 0: as many as cores and memory allow.", default_there=0, at_least=0)]
+Shard = Annotated[str | None, Setting("Only every N-th scan from the I-th on; SLURM job arrays set it.", metavar="I/N")]
 Seed = Annotated[int, Setting("Same seed, same result on a CPU.", at_least=0)]
 Overwrite = Annotated[bool, Setting("Replace earlier results in --out.")]

@@ -46,7 +46,7 @@ class DemoResult:
         (what, value as text, n).
     numbers : dict
         The same as numbers: name -> value, low, high, n.
-    predictions : list of Prediction
+    predictions : sequence of Prediction
         The two raw heads.
     files : dict
         What to look at -> path.
@@ -57,7 +57,7 @@ class DemoResult:
     out: Path
     rows: list[tuple[str, str, int | None]]
     numbers: dict[str, Any]
-    predictions: list[Prediction]
+    predictions: Sequence[Prediction]
     files: dict[str, str]
     seconds: float
     notice: str

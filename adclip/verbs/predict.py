@@ -1,121 +1,74 @@
-"""`adclip predict`: scans and a table to predictions."""
+"""`adclip predict`: scans and a table to predictions, the record of each on disk as soon as it is done."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from adclip.domain import Prediction, ReadOptions, ScanItem
-from adclip.errors import AdclipError
-from adclip.imaging.derivatives.dataset import DESCRIPTION, write_dataset_description
-from adclip.prediction.answer import with_flags
-from adclip.prediction.jobs import added_flags, check_scans, failed_prediction, find_jobs
-from adclip.runtime.events import Advanced, Failed, OnEvent, Started, Warned, ignore
-from adclip.runtime.paths import check_folder, legible, write_text
-from adclip.runtime.spreadsheets import escape_cell
+from adclip.domain import Prediction
+from adclip.prediction.cohort_work import Done
+from adclip.prediction.predict_work import PredictWork
+from adclip.prediction.published import RESULTS
+from adclip.prediction.published import write_predictions as write_predictions
+from adclip.prediction.record_store import check_out
+from adclip.prediction.stored import Stored, to_prediction
+from adclip.runtime.events import OnEvent, ignore
+from adclip.verbs.cohort import gather, model_choice, open_store, read_options, tell_rest, work_through
 from adclip.verbs.settings import PredictConfig
-
-JSON_LINES, CSV = "predictions.jsonl", "predictions.csv"
 
 
 @dataclass(frozen=True)
 class PredictResult:
-    """One prediction for each scan, in the order found; the failed ones have status `failed`."""
+    """One prediction for each scan of this run, in the order found; the failed ones have status `failed`.
 
-    predictions: list[Prediction]
+    The predictions are read when they are asked for: from `--out`, or from memory, where each is one line of text.
+    """
+
+    predictions: Sequence[Prediction]
     failed: int
 
 
 def predict(config: PredictConfig, on_event: OnEvent = ignore) -> PredictResult:
     """Predict every scan; a bad scan becomes a Failed event and a failed record, the rest go on.
 
+    Parameters
+    ----------
+    config : PredictConfig
+        Scans, tables, model. With `out` a record stands there as soon as its scan is done, and the same command goes on where a
+        stopped one ended: a scan whose bytes, row, model and settings are as they were is not done again.
+    on_event : callable
+        Hears of progress, of every record as it comes (`Produced`), of failures and of files tried in turn.
+
     Raises
     ------
     AdclipError
-        If nothing can be done at all: no scan, a bad table, a bad model, or every scan failed (then the first error).
+        If nothing can be done at all: no scan, a bad table, a bad model, an output folder that cannot be used, or every scan failed
+        (then the first error).
+    OSError
+        If the disk is full; what is done stays.
     """
     from adclip.model.record import model_folder, read_record
 
     record = read_record(model_folder(config.model))  # a wrong --model shows before any scan is read
-    tables = replace(config.table_options, task=record.task, answers=False)
-    jobs = find_jobs(config.inputs, config.metas, tables, config.subject, on_event, config.name_pattern)
-    options = ReadOptions(config.orientation, config.series, config.modality)
-    check_scans(jobs, options)
     if config.out is not None:
-        check_folder(config.out, overwrite=config.overwrite, marker=JSON_LINES)
+        check_out(config.out)
+    scans = gather(config, record, on_event)
+    store = None if config.out is None else open_store(config, record, scans, "prediction", RESULTS, {})
+    work = PredictWork(model_choice(config), read_options(config), store, anew=config.overwrite, task=record.task)
+    lines = [""] * (len(scans.jobs) if store is None else 0)
 
-    from adclip.imaging.sources.in_turn import try_in_turn
-    from adclip.prediction.predictor import Predictor
+    def remember(done: Done) -> None:
+        if store is None:
+            lines[done.place] = json.dumps(done.record)
 
-    predictor = Predictor.from_checkpoint(config.model, config.device, config.precision, config.volumes)
-    predictions: list[Prediction] = []
-    errors: list[AdclipError] = []
+    tally = work_through(work, scans, config, on_event, remember)
 
-    def say(item: ScanItem, text: str) -> None:
-        on_event(Warned(str(item.path), text))
+    def read(place: int) -> Prediction:
+        return to_prediction(json.loads(lines[place]) if store is None else store.read(scans.jobs[place].item) or {})
 
-    on_event(Started("predicting", len(jobs)))
-    for done, job in enumerate(jobs, 1):
-        try:
-            prediction = try_in_turn(job.item, partial(predictor, meta=job.visit, options=options), say)
-            predictions.append(with_flags(prediction, added_flags(job)))
-        except AdclipError as error:
-            errors.append(error)
-            on_event(Failed(legible(job.item.path), error.problem, error.remedy))
-            predictions.append(failed_prediction(job.item, error, record.task))
-        on_event(Advanced("predicting", done, job.item.path.name))
-    if errors and len(errors) == len(jobs):
-        raise errors[0]
-    if config.out is not None:
-        write_predictions(config.out, predictions)
-    return PredictResult(predictions, len(errors))
-
-
-def write_predictions(out: Path, predictions: list[Prediction]) -> None:
-    """Write predictions.jsonl, and predictions.csv with one flat row for each scan, in a folder that BIDS's tools accept."""
-    if not (out / DESCRIPTION).is_file():
-        write_dataset_description(out, "adclip predictions", has_images=False)
-    write_text(out / JSON_LINES, "".join(json.dumps(item.to_dict()) + "\n" for item in predictions))
-    rows = [flatten(narrow(item.to_dict())) for item in predictions]
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    groups = {name.rpartition(".")[0] for name in names}  # one row has `volumes_only.CN`, another none of it
-    text = io.StringIO()
-    header = [name for name in names if name not in groups]
-    writer = csv.DictWriter(text, header, restval="", extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: escape_cell(value) for name, value in row.items()} for row in rows)
-    write_text(out / CSV, text.getvalue())
-
-
-def narrow(record: dict[str, Any]) -> dict[str, Any]:
-    """Return a record for one flat row: of each volume the number, its centile and its asymmetry, as far as they are known.
-
-    The rest is the same in all rows, or follows from these; the JSON lines have it.
-    """
-    flat_columns: dict[str, Any] = {}
-    for column, entry in (record["volumes"] or {}).items():
-        name = column.removesuffix("_mm3")
-        flat_columns[column] = entry["mm3"]
-        if entry["centile"] is not None:
-            flat_columns[f"{name}_centile"] = entry["centile"]
-        if entry["asymmetry_percent"] is not None:
-            flat_columns[f"{name}_asymmetry_percent"] = entry["asymmetry_percent"]
-    return {**record, "volumes": flat_columns}
-
-
-def flatten(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return one level of columns: `probabilities.AD` and so on; lists joined by `;`."""
-    flat: dict[str, Any] = {}
-    for key, value in record.items():
-        if isinstance(value, dict):
-            flat |= flatten(value, f"{prefix}{key}.")
-        elif isinstance(value, list):
-            flat[prefix + key] = ";".join(str(item) for item in value)
-        else:
-            flat[prefix + key] = value
-    return flat
+    if store is not None:
+        with store.locked():
+            written = write_predictions(store.out, store.records(scans.items))
+        tell_rest(config, written, scans.every, on_event)
+    return PredictResult(Stored(read, len(scans.jobs)), tally.failed)

@@ -22,11 +22,11 @@ from adclip.imaging.steps.brain import SkullStripper
 from adclip.prediction.derivation import ScanWork, to_row
 from adclip.prediction.settings import PreprocessConfig, parse_override
 from adclip.runtime.cohort import run_each
-from adclip.runtime.events import Advanced, Failed, OnEvent, Started, Step, Warned, ignore
+from adclip.runtime.events import Advanced, Failed, OnEvent, Started, Warned, ignore
 from adclip.runtime.exceptions import defect
 from adclip.runtime.machine import choose_workers
 from adclip.runtime.paths import is_folder, legible, remove_leftovers
-from adclip.runtime.shards import parse_shard, shard_from_slurm, take_shard
+from adclip.runtime.shards import choose_shard, take_shard
 from adclip.verbs import errors as verbs_errors
 
 GB_EACH = 1.6  # peak memory of one process on a 1 mm head, see docs/benchmarks.md
@@ -191,12 +191,8 @@ def _collect(config: PreprocessConfig, on_event: OnEvent) -> tuple[list[ScanItem
             raise ConfigError.bad_value(
                 "--override", f"no scan of subject `{subject_id}`", "ids are shown by --dry-run"
             )
-    shard = parse_shard(config.shard) if config.shard else None
-    if shard is None and len(items) > 1 and (shard := shard_from_slurm()):
-        on_event(Step(f"shard {shard[0]}/{shard[1]} from SLURM's array variables; --shard 1/1 takes all scans"))
+    shard = choose_shard(config.shard, len(items), on_event)
     chosen = take_shard(items, shard)
-    if shard is not None:
-        on_event(Step(f"shard {shard[0]}/{shard[1]}: {len(chosen)} of {len(items)} scans"))
     for item in chosen:
         for note in item.notes:
             on_event(Warned(str(item.path), note))

@@ -24,8 +24,10 @@ from adclip.settings.shared import (
     Precision,
     Seed,
     Series,
+    Shard,
     Subject,
     Volumes,
+    Workers,
     as_paths,
 )
 from adclip.simulation.settings import MOST_SUBJECTS
@@ -63,7 +65,7 @@ class PredictConfig(_WithRows, Settings):
     subject: Subject = None
     columns: Columns = ()
     max_days: MaxDays = MAX_DAYS
-    out: Annotated[Path | None, Setting("Also write predictions.jsonl and predictions.csv here.", flags=("--out", "-o"))] = None
+    out: Annotated[Path | None, Setting("Also write predictions.jsonl, .csv and .tsv here, and a record of each scan as it is done; a stopped run goes on from them.", flags=("--out", "-o"))] = None
     volumes: Volumes = True
     orientation: Orientation = None
     series: Series = None
@@ -71,6 +73,8 @@ class PredictConfig(_WithRows, Settings):
     modality: Modality = None
     device: Device = "auto"
     precision: Precision = "auto"
+    workers: Workers = 1
+    shard: Shard = None
     overwrite: Overwrite = False
 
 
@@ -94,6 +98,8 @@ class ExplainConfig(_WithRows, Settings):
     device: Device = "auto"
     precision: Precision = "auto"
     seed: Seed = 0
+    workers: Workers = 1
+    shard: Shard = None
     overwrite: Overwrite = False
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from adclip.cli import tables
 from adclip.domain import BUILTIN_NOTICE, Prediction, ScoreEstimate
-from adclip.runtime.events import Advanced, Failed, Started, Step, Warned
+from adclip.runtime.events import Advanced, Failed, Produced, Started, Step, Warned
 
 OK = Prediction(
     scan="a.nii",
@@ -71,6 +71,36 @@ def test_quiet_keeps_warnings_and_failures(run, stub):
     stub("predict", events)
     ran = run("predict", "a.nii", "b.nii", "--quiet")
     assert [line.split(":")[0] for line in ran.stderr.splitlines()] == ["warning", "error", "hint"]
+
+
+def test_json_lines_come_as_they_are_ready_and_once(run, stub, capfd):
+    """A pipe may read the first line hours before the last."""
+    before_the_end = []
+
+    def one_by_one(on_event):
+        for record in (FAILED, OK):  # in the order in which they were done
+            on_event(Produced(record.to_dict()))
+        before_the_end.append(sys.stderr is sys.stdout)
+        sys.stdout.write("what a library says\n")
+        return SimpleNamespace(predictions=[OK, FAILED], failed=1)
+
+    stub("predict", one_by_one)
+    ran = run("predict", "a.nii", "b.nii", "--json")
+    assert before_the_end == [True]  # stdout was kept clean
+    assert [json.loads(line)["scan"] for line in ran.stdout.splitlines()] == ["b.nii", "a.nii"]
+    table = run("predict", "a.nii", "b.nii").stdout.splitlines()
+    assert [line.split()[0] for line in table[:3]] == ["scan", "a.nii", "b.nii"]
+
+
+def test_a_long_table_begins_again(run, stub, monkeypatch):
+    """Its rows are never all in memory."""
+    monkeypatch.setattr(tables, "ROWS_AT_ONCE", 2)
+    many = [Prediction(scan=f"{i}.nii", status="ok", notice="n") for i in range(5)]
+    stub("predict", SimpleNamespace(predictions=many, failed=0))
+    lines = run("predict", "a.nii").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == [
+        "scan", "0.nii", "1.nii", "scan", "2.nii", "3.nii", "scan", "4.nii", "n",
+    ]  # fmt: skip
 
 
 def talkative(on_event):

@@ -272,9 +272,9 @@ PREDICTION = (
     ),
     Mutant(
         "scan_that_failed_vanishes_from_the_output",
-        "adclip/verbs/predict.py",
-        "            predictions.append(failed_prediction(job.item, error, record.task))\n",
-        "",
+        "adclip/prediction/cohort_run.py",
+        "            self._waiting.append((item, done.record))\n",
+        "            pass\n",
         (f"{PREDICT}::test_one_bad_scan_stops_nobody",),
     ),
     Mutant(
@@ -324,7 +324,7 @@ PREDICTION = (
 EXPLANATION = (
     Mutant(
         "heatmap_outside_of_the_brain",
-        "adclip/verbs/explain.py",
+        "adclip/prediction/explanation.py",
         "heat = from_model_order(heat_dhw) * prepared.mask",
         "heat = from_model_order(heat_dhw)",
         (f"{EXPLAIN}::test_there_is_no_relevance_outside_of_the_brain",),

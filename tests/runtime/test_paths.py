@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -11,7 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from adclip.runtime.paths import atomic_path, private_folder, remove_leftovers, without_folders, write_text
+from adclip.errors import OutputError
+from adclip.runtime.paths import (
+    atomic_path,
+    check_writable,
+    private_folder,
+    remove_leftovers,
+    without_folders,
+    write_text,
+)
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
@@ -75,3 +84,29 @@ def test_sentences_lose_the_folders_they_name(tmp_path: Path, monkeypatch: pytes
         ("sub-01/anat/a.nii, ../b.nii: 2 x 3 / 4", None),
     ):
         assert without_folders(told, scan) == (told if said is None else said)
+
+
+def test_a_look_at_a_folder_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "kept.txt").write_text("x")
+    for folder in (tmp_path / "there", tmp_path / "new" / "newer", tmp_path / "there" / "new"):
+        check_writable(folder)
+    assert [path.name for path in sorted(tmp_path.rglob("*"))] == ["there", "kept.txt"]
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"), [(errno.EROFS, OutputError), (errno.EACCES, OutputError), (errno.ENOSPC, OSError)]
+)
+def test_a_folder_where_nothing_can_be_written_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[Exception]
+) -> None:
+    """Only trying tells: the superuser may do all that permissions forbid, and yet not write to a disk that is read-only."""
+
+    def refuse(path: Path, _data: bytes) -> int:
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    with pytest.raises(kind) as told:
+        check_writable(tmp_path / "new")
+    assert os.strerror(number).lower() in str(told.value).lower()
+    assert not list(tmp_path.iterdir())

@@ -12,6 +12,7 @@ import pytest
 from phantoms import FakeStripper, make_head, save, turn
 from tiny import CONFIG, CONTRACT, LABELS
 
+from adclip import Predictor
 from adclip.config import ExplainConfig, PredictConfig
 from adclip.errors import ConfigError, OutputError
 from adclip.imaging.volumes.regions import mask_ratio, region_maps, share_by_region, template_image
@@ -91,9 +92,31 @@ def test_the_page_escapes_what_it_is_told():
         assert tag not in page
 
 
-def test_an_earlier_result_is_kept(config, result):
-    with pytest.raises(OutputError):
-        explain(config)
+def files_of(out):
+    return {path.relative_to(out): path.read_bytes() for path in sorted(out.rglob("*"))
+            if path.is_file() and ".adclip" not in path.parts}  # fmt: skip
+
+
+def test_an_earlier_result_is_kept(config, result, monkeypatch):
+    """The same command tells it again without a model; another target would replace it."""
+    before = files_of(config.out)
+    with monkeypatch.context() as patch:
+        patch.setattr(Predictor, "from_checkpoint", None)
+        again = explain(config)
+    assert again.explanations == result.explanations and files_of(config.out) == before
+    with pytest.raises(OutputError, match="another --target") as told:
+        explain(replace(config, target="AD"))
+    assert "--overwrite" in told.value.remedy
+
+
+def test_what_is_lost_is_made_again_and_shards_are_one_run(config, result, tmp_path):
+    """Whatever a stopped run left, and whoever does the rest: the same files, and one page of all scans."""
+    out = tmp_path / "out"
+    first = explain(replace(config, out=out, shard="1/2"))
+    assert len(first.explanations) == 1 and (out / "explain.html").read_text().count("data:image/png") == 1
+    (out / first.explanations[0].files["figure"]).unlink()
+    explain(replace(config, out=out))
+    assert files_of(out) == files_of(config.out)
 
 
 @pytest.mark.parametrize("target", ["DLB", "ad"])

@@ -16,7 +16,7 @@ DESCRIPTION, IGNORED = "dataset_description.json", ".bidsignore"
 # What adclip keeps beside the images: pages, tables, pictures, matrices
 _NOT_OF_BIDS = (
     "qc.html", "status.tsv", "status.json", "volumes.tsv", "volumes.json", "figures", "*_xfm.txt", "predictions.jsonl",
-    "predictions.csv",
+    "predictions.csv", "predictions.tsv", "*_prediction.json", "*_explanation.json",
 )  # fmt: skip
 _READMES = ("README", "README.md", "README.rst", "README.txt")
 _README = "{name}\n\nWritten by adclip {version}. {notice}\n"
@@ -64,6 +64,13 @@ def _write(out: Path, name: str, record: Mapping[str, object], not_of_bids: Iter
     write_text(out / DESCRIPTION, json.dumps(described, indent=2) + "\n")
     if not any((out / readme).is_file() for readme in _READMES):  # somebody's own stays
         write_text(out / "README", _README.format(name=name, notice=RESEARCH_NOTICE, version=__version__) + about)
+    ignore_in_bids(out, not_of_bids)
+
+
+def ignore_in_bids(out: Path, patterns: Iterable[str] = _NOT_OF_BIDS) -> None:
+    """Add patterns of files that BIDS has no names for to `.bidsignore`; by default those of adclip."""
     ignored = out / IGNORED
     lines = ignored.read_text(encoding="utf-8").splitlines() if ignored.is_file() else []
-    write_text(ignored, "\n".join(dict.fromkeys([*lines, *not_of_bids])) + "\n")
+    wanted = list(dict.fromkeys([*lines, *patterns]))
+    if wanted != lines:
+        write_text(ignored, "\n".join(wanted) + "\n")

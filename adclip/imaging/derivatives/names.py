@@ -25,6 +25,19 @@ def derivative_path(out: Path, item: ScanItem) -> Path:
     return (folder / f"ses-{session}" if session else folder) / "anat" / _file_name(subject, session)
 
 
+def record_path(out: Path, item: ScanItem, kind: str) -> Path:
+    """Return where the JSON of `kind`, such as `prediction`, belongs that tells of `item`, below `out`.
+
+    Raises
+    ------
+    OutputError
+        If an id could leave `out` or is not a file name.
+    """
+    subject, session = _names_in(out, item)
+    folder = out / f"sub-{subject}"
+    return (folder / f"ses-{session}" if session else folder) / "anat" / f"{_stem(subject, session)}_{kind}.json"
+
+
 def _names_in(out: Path, item: ScanItem) -> tuple[str, str | None]:
     """Return how subject and session of a scan are called below `out`: by their labels, or as a derivative there calls them."""
     ids = check_id("subject", item.subject_id), check_id("session", item.session_id) if item.session_id else None

@@ -17,10 +17,11 @@ from adclip.brain_volumes import BrainVolumes
 from adclip.domain import RESEARCH_NOTICE, ScanItem
 from adclip.imaging.derivatives.names import derivative_path, figure_path
 from adclip.imaging.derivatives.qc_page import QcEntry, render_qc_page
-from adclip.imaging.derivatives.status import StatusRow, StatusTable, locked
+from adclip.imaging.derivatives.status import StatusRow, StatusTable
 from adclip.imaging.records.quality import Quality
 from adclip.imaging.records.sidecar import Sidecar
 from adclip.imaging.sources.ours import read_sidecar
+from adclip.runtime.locks import locked
 from adclip.runtime.paths import atomic_path, write_text
 
 PAGE = "qc.html"

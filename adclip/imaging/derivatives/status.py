@@ -5,9 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,17 +13,16 @@ from typing import Any
 from adclip.domain import RESEARCH_NOTICE, ScanItem
 from adclip.imaging.quality.limits import LIMITS
 from adclip.imaging.records.quality import Quality
+from adclip.runtime.locks import locked
 from adclip.runtime.paths import legible, without_folders, write_text
 
 STATUS_FILE = "status.tsv"
 DICTIONARY_FILE = "status.json"
-LOCK_FILE = ".adclip.lock"
 NOT_KNOWN = "n/a"  # BIDS: how a TSV says "nothing"
 COLUMNS = (
     "scan", "subject_id", "session_id", "status", "verdict", "reasons", "seconds", *(limit.name for limit in LIMITS),
     "left_right", "modality", "flags", "error", "hint",
 )  # fmt: skip
-_PATIENCE_S = 60.0  # a table takes milliseconds to write and a page seconds; then the user hears why nothing happens
 _MEANINGS = {
     "scan": "name of the scan file, as given where that was a relative path",
     "subject_id": "names of the output, see also `session_id`",
@@ -39,7 +36,6 @@ _MEANINGS = {
     "error": "why a scan failed",
     "hint": "what to do about it",
 }
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -196,28 +192,6 @@ class StatusTable:
             return []
         with path.open(encoding="utf-8", newline="") as stream:
             return [StatusRow(cells) for cells in csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_MINIMAL)]
-
-
-@contextmanager
-def locked(out: Path) -> Iterator[None]:
-    """Hold the lock of a derivatives folder: two runs into one folder take turns where they share a file.
-
-    It is waited for however long that takes, because hours of work may stand behind a row; now and then a warning says so.
-    """
-    from filelock import FileLock, Timeout
-
-    out.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(out / LOCK_FILE)
-    while True:
-        try:
-            lock.acquire(timeout=_PATIENCE_S)
-            break
-        except Timeout:
-            _log.warning("waiting for another run to release %s; if none runs, delete that file", out / LOCK_FILE)
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _write_dictionary(path: Path) -> None:

@@ -18,7 +18,7 @@ from adclip.errors import OutputError
 from adclip.imaging.derivatives.dataset import write_dataset_description
 from adclip.imaging.derivatives.files import PreparedScan, check_own_place, read_derivative, write_derivative
 from adclip.imaging.derivatives.labels import to_label
-from adclip.imaging.derivatives.names import derivative_path
+from adclip.imaging.derivatives.names import derivative_path, record_path
 from adclip.imaging.sources.find import find_scans
 
 IDS = ("002_S_0413", "002_S_0295", "a_1", "a-1", "a.1", "a1", "IXI013-HH-1212", "AIBL_7", "2006-04-18_I13722")
@@ -106,6 +106,7 @@ def test_the_validator_finds_no_error_in_derivatives(tmp_path: Path) -> None:
         "volumes.json",
         "predictions.jsonl",
         "predictions.csv",
+        "predictions.tsv",
     ):
         (tmp_path / name).write_text("x\n")
     for subject in IDS[:3]:
@@ -118,4 +119,7 @@ def test_the_validator_finds_no_error_in_derivatives(tmp_path: Path) -> None:
         assert (
             described["Sources"] == [f"bids::{image.relative_to(tmp_path).as_posix()}"] and described["Type"] == "Brain"
         )
+        record_path(tmp_path, item, "prediction").write_text("{}")
+    (tmp_path / ".adclip").mkdir()
+    (tmp_path / ".adclip" / "predict.json").write_text("{}")
     assert errors_of(tmp_path) == []

@@ -18,14 +18,16 @@ from adclip.brain_volumes import BrainVolumes
 from adclip.config import SMALL
 from adclip.domain import RESEARCH_NOTICE, ScanItem
 from adclip.imaging.derivatives import publish as publish_module
-from adclip.imaging.derivatives import run_book, status
+from adclip.imaging.derivatives import run_book
 from adclip.imaging.derivatives.files import PreparedScan, write_dataset_description, write_derivative
 from adclip.imaging.derivatives.names import sidecar_path
 from adclip.imaging.derivatives.publish import PAGE, VOLUMES, publish
 from adclip.imaging.derivatives.run_book import RunBook
-from adclip.imaging.derivatives.status import COLUMNS, DICTIONARY_FILE, LOCK_FILE, STATUS_FILE, ScanRow, StatusTable
+from adclip.imaging.derivatives.status import COLUMNS, DICTIONARY_FILE, STATUS_FILE, ScanRow, StatusTable
 from adclip.imaging.formats import errors
 from adclip.imaging.records.quality import Quality
+from adclip.runtime import locks
+from adclip.runtime.locks import LOCK_FILE
 
 
 def failed(who: str, scan: str = "", error: str = "bad", hint: str = "look") -> ScanRow:
@@ -64,7 +66,7 @@ def test_the_table_stays_a_plain_table_and_its_dictionary_carries_the_notice(tmp
 def test_a_row_waits_for_the_lock_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(status, "_PATIENCE_S", 0.05)
+    monkeypatch.setattr(locks, "_PATIENCE_S", 0.05)
     lock = FileLock(tmp_path / LOCK_FILE)
     lock.acquire()
     with caplog.at_level(logging.WARNING, "adclip"):

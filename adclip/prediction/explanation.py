@@ -1,0 +1,211 @@
+"""One scan explained: heatmaps on its own grid and in MNI space, tables, a picture, and what the page says of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adclip.domain import Prediction, ReadOptions
+from adclip.prediction.answer import with_flags
+from adclip.prediction.figures import Bar, PageSection, PageTable, draw_overlay
+from adclip.prediction.jobs import Job
+from adclip.runtime.paths import write_bytes, write_text
+from adclip.task import Task
+
+if TYPE_CHECKING:
+    from adclip.imaging.prepare import PreparedScan
+    from adclip.imaging.volumes.regions import RegionShare
+    from adclip.prediction.attribution import Attribution
+    from adclip.prediction.predictor import Predictor
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One explained scan; `to_dict` is one JSON line of `adclip explain --json`.
+
+    Parameters
+    ----------
+    scan, subject_id, session_id, status
+        As in the prediction.
+    target : str or None
+        Class or `mmse`.
+    scores, probabilities : mapping
+        Equal to those that predict gives.
+    shares : mapping
+        Share of the relevance by road from the patches to the score.
+    faithfulness : mapping
+        Gains of the deletion and insertion curves over a random order.
+    files : mapping
+        Kind -> path below `--out`.
+    flags : tuple of str
+    notice : str
+    error, hint : str or None
+        Where status is `failed`.
+    """
+
+    scan: str
+    subject_id: str | None
+    session_id: str | None
+    status: str
+    target: str | None = None
+    scores: Mapping[str, float] | None = None
+    probabilities: Mapping[str, float] | None = None
+    shares: Mapping[str, float] = field(default_factory=dict)
+    faithfulness: Mapping[str, float] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+    notice: str = ""
+    error: str | None = None
+    hint: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types; `error` and `hint` only where status is failed."""
+        record = {key: dict(value) if isinstance(value, Mapping) else value for key, value in vars(self).items()}
+        record["flags"] = list(self.flags)
+        if self.error is None:
+            record.pop("error")
+            record.pop("hint")
+        return record
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be explained, and how.
+
+    Parameters
+    ----------
+    target : str or None
+        Class or score; None the predicted class.
+    seed : int
+        Orders the random baseline of the faithfulness curve.
+    """
+
+    target: str | None
+    seed: int
+
+
+def explain_one(
+    predictor: Predictor, job: Job, options: ReadOptions, wish: Wish, folder: Path
+) -> tuple[Explanation, PageSection]:
+    """Explain one scan and write its files into `folder`: heatmaps, regions.tsv, faithfulness.json, PNG.
+
+    Raises
+    ------
+    ScanError
+        If the scan cannot be used.
+    """
+    import torch
+
+    from adclip.imaging.sources.files import write_nifti
+    from adclip.imaging.steps.grid import from_model_grid, from_model_order, to_model_order
+    from adclip.imaging.volumes.regions import share_by_region, template_image
+    from adclip.prediction.attribution import attribute, enlarge, faithfulness
+
+    prepared = predictor.prepare(job.item, options)
+    image = predictor.to_image(prepared)
+    completed_visit = predictor.complete(prepared, job.visit)
+    attribution = attribute(predictor, image, completed_visit, wish.target)
+    prediction = with_flags(predictor.to_prediction(job.item, prepared, job.visit, attribution.answer), job.flags)
+    model = predictor.record.model
+    heat_dhw = enlarge(attribution.relevance, model.contract.shape)
+    heat = from_model_order(heat_dhw) * prepared.mask
+
+    stem = job.item.stem
+    name = f"{stem}_desc-{attribution.target}_relevance"
+    files = {"mni": f"{stem}_space-MNI152NLin2009aSym_desc-{attribution.target}_relevance.nii.gz"}
+    write_nifti(folder / files["mni"], heat.astype("float32"), model.contract.affine_xyz)
+    flags = [*prediction.flags, *attribution.flags]
+    if prepared.volume is not None:
+        files["heatmap"] = f"{name}.nii.gz"
+        on_scan = from_model_grid(to_model_order(heat), model.contract, prepared.scan_to_mni, prepared.volume)
+        write_nifti(folder / files["heatmap"], on_scan.astype("float32"), prepared.volume.source.affine)
+    else:
+        # a derivative's own grid is the model's: the map above already lies on it
+        files["heatmap"] = files["mni"]
+
+    filling = torch.from_numpy(to_model_order(template_image(model.contract)).copy())[None, None].to(image.device)
+    curves = faithfulness(predictor, image, completed_visit, attribution, filling, wish.seed)
+    regions = share_by_region(heat, model.contract)
+    files |= {"regions": f"{name}_regions.tsv", "faithfulness": f"{name}_faithfulness.json", "figure": f"{name}.png"}
+    write_text(folder / files["regions"], _regions_tsv(regions))
+    record = {
+        "level": "deletion and insertion against one random order of patches",
+        "method": "grad-eclip",
+        "target": attribution.target,
+        "replacement": "the MNI152NLin2009aSym average brain on the model grid",
+        "roads": attribution.shares,
+        "flags": list(attribution.flags),
+        **curves,
+        "notice": prediction.notice,
+    }
+    write_text(folder / files["faithfulness"], json.dumps(record, indent=2) + "\n")
+    picture = _picture(stem, prepared, heat, attribution, prediction, model.contract)
+    write_bytes(folder / files["figure"], picture)
+    gains = {key: curves[key] for key in ("deletion_gain", "insertion_gain")}
+    explanation = Explanation(
+        prediction.scan, prediction.subject_id, prediction.session_id, prediction.status, attribution.target,
+        prediction.scores, prediction.probabilities, attribution.shares, gains, files, tuple(flags), prediction.notice,
+    )  # fmt: skip
+    return explanation, _section(explanation, prediction, regions, picture, predictor.record.task)
+
+
+def _picture(
+    stem: str, prepared: PreparedScan, heat: Any, attribution: Attribution, prediction: Prediction, contract: Any
+) -> bytes:
+    title = f"{stem}: relevance for {attribution.target} (predicted {prediction.diagnosis})\n{prediction.notice}"
+    return draw_overlay(prepared.image, heat, contract, title)
+
+
+def _regions_tsv(regions: list[RegionShare]) -> str:
+    lines = ["region\trelevance_share\tvolume_share\tratio_to_chance"]
+    lines += [f"{r.region}\t{r.relevance_share:.6f}\t{r.volume_share:.6f}\t{r.ratio:.4f}" for r in regions]
+    return "\n".join(lines) + "\n"
+
+
+def _section(
+    explanation: Explanation, prediction: Prediction, regions: list[RegionShare], picture: bytes, task: Task
+) -> PageSection:
+    from adclip.prediction.volume_lines import notes
+
+    facts = {
+        "scan": Path(explanation.scan).name,
+        "status": explanation.status,
+        "prediction": _shares(prediction.probabilities),
+        "scan only": _shares(prediction.scan_only),
+        "metadata only": _shares(prediction.metadata_only),
+        "volumes only": _shares(prediction.volumes_only),
+        "explained": f"score of {explanation.target}"
+        + ("" if explanation.target == task.score_key else " minus the mean of the other classes"),
+        "report it read": prediction.report or "none: the scan alone",
+        "deletion, insertion gain over random": ", ".join(f"{v:+.3f}" for v in explanation.faithfulness.values()),
+        "flags": ", ".join(explanation.flags) or "none",
+    }
+    if prediction.volumes:
+        facts["volumes"] = "; ".join(notes(prediction.volumes, prediction.volumes_source, prediction.flags))
+    if prediction.mmse is not None:
+        facts[f"estimated {task.score}"] = f"{prediction.mmse.estimate:.1f} points"
+    rows = [[r.region.replace("_", " "), f"{r.relevance_share:.1%}", f"{r.volume_share:.1%}", f"{r.ratio:.2f}"]
+            for r in regions]  # fmt: skip
+    table = ("Relevance by region (ratio 1 is chance)", ("region", "relevance", "volume", "ratio"), rows)
+    volumes = [_volumes_table(prediction)] if prediction.volumes else []
+    return PageSection(f"sub-{explanation.subject_id}", picture, facts, [*volumes, table])
+
+
+def _shares(probabilities: Mapping[str, float] | None) -> str:
+    return ", ".join(f"{label} {value:.0%}" for label, value in (probabilities or {}).items()) or "none"
+
+
+def _volumes_table(prediction: Prediction) -> PageTable:
+    """Lay out the volumes with a bar where each stands among healthy people."""
+    from adclip.prediction.volume_lines import CENTILE, HEADERS, rows
+
+    table: list[list[str | Bar]] = []
+    for row in rows(prediction.volumes or {}):
+        cells: list[str | Bar] = [*row.cells]
+        if row.centile is not None:
+            cells[CENTILE] = Bar(row.centile, row.cells[CENTILE])
+        table.append(cells)
+    return "Volumes of brain structures", HEADERS, table
