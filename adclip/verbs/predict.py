@@ -13,6 +13,7 @@ from typing import Any
 from adclip.domain import Prediction, ReadOptions, ScanItem
 from adclip.errors import AdclipError
 from adclip.imaging.derivatives.dataset import DESCRIPTION, write_dataset_description
+from adclip.prediction.alarm import CONSTANT, Alarm
 from adclip.prediction.answer import with_flags
 from adclip.prediction.jobs import added_flags, check_scans, failed_prediction, find_jobs
 from adclip.runtime.events import Advanced, Failed, OnEvent, Started, Warned, ignore
@@ -53,6 +54,7 @@ def predict(config: PredictConfig, on_event: OnEvent = ignore) -> PredictResult:
     from adclip.prediction.predictor import Predictor
 
     predictor = Predictor.from_checkpoint(config.model, config.device, config.precision, config.volumes)
+    alarm = Alarm()
     predictions: list[Prediction] = []
     errors: list[AdclipError] = []
 
@@ -64,6 +66,7 @@ def predict(config: PredictConfig, on_event: OnEvent = ignore) -> PredictResult:
         try:
             prediction = try_in_turn(job.item, partial(predictor, meta=job.visit, options=options), say)
             predictions.append(with_flags(prediction, added_flags(job)))
+            alarm.add(predictions[-1])
         except AdclipError as error:
             errors.append(error)
             on_event(Failed(legible(job.item.path), error.problem, error.remedy))
@@ -71,6 +74,9 @@ def predict(config: PredictConfig, on_event: OnEvent = ignore) -> PredictResult:
         on_event(Advanced("predicting", done, job.item.path.name))
     if errors and len(errors) == len(jobs):
         raise errors[0]
+    if verdict := alarm.verdict():
+        on_event(Warned(config.model, verdict))
+        predictions = [item if item.error else with_flags(item, [CONSTANT]) for item in predictions]
     if config.out is not None:
         write_predictions(config.out, predictions)
     return PredictResult(predictions, len(errors))
