@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 import typer
@@ -43,8 +44,24 @@ def _draw(records: Sequence[tables.Record], config: SimulateConfig) -> None:
 
 
 def _next_step(config: SimulateConfig) -> str:
+    from adclip.model.checkpoint import base_options
+
+    out = str(config.out)
     if config.contrast == "ct":
         return "look at the scans; preprocess refuses CT"
     if config.preprocessed:
-        return f"adclip finetune --scans {config.out} --table {config.out}/table.csv --out run"
-    return f"adclip preprocess {config.out} --out {config.out}-prep"
+        return shlex.join(
+            [
+                "adclip",
+                "finetune",
+                "--scans",
+                out,
+                "--table",
+                f"{out}/table.csv",
+                *base_options(config.model),
+                "--out",
+                "run",
+            ]
+        )
+    model = [] if config.model == "builtin" else ["--model", config.model]
+    return shlex.join(["adclip", "preprocess", out, *model, "--out", f"{out}-prep"])

@@ -15,7 +15,8 @@ def weights_command(ctx: typer.Context, config: WeightsConfig) -> None:
     """Fetch, check and move base models.
 
     list: what is here and what could be. fetch: from the Hugging Face hub, verified and continued where it broke off;
-    the only command that uses the network. verify: hash every file again. path: where a base lies. export: one file for a
+    the only command that uses the network. verify: hash every file again and look at every number; a RUN, or the builtin model, must
+    also answer a made-up scan and report as it did where it was written. path: where a base lies. export: one file for a
     machine without network, where import takes it; import also takes a folder or a safetensors file.
     """
     session = session_of(ctx)
@@ -31,7 +32,12 @@ def _draw(records: Sequence[tables.Record]) -> None:
     if records and set(records[0]) == {"action", "path"}:
         typer.echo(records[0]["path"])
         return
-    names = ("name", "state", "size", "licence", "revision", "sha256")
+    verified = any("canary" in record for record in records)
+    names = (
+        ("name", "state", "canary", "sha256")
+        if verified
+        else ("name", "state", "size", "licence", "revision", "sha256")
+    )
     tables.draw_table(names, ([_cell(name, record.get(name)) for name in names] for record in records))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from adclip.model import errors
 from adclip.model.bases import BASE_RECORD, ORIGINAL_CONFIG, VOCABULARY
+from adclip.model.tensor_files import INDEX_SUFFIX, SUFFIX, what_is
 from adclip.runtime.events import Advanced, OnEvent, Started
 from adclip.runtime.paths import atomic_path
 
@@ -17,8 +18,8 @@ CHUNK = 1 << 20
 
 
 def is_archive(source: Path) -> bool:
-    """Tell whether `source` is a zip file."""
-    return source.is_file() and zipfile.is_zipfile(source)
+    """Tell whether `source` is a zip file; pickled weights are one too, and are none of ours."""
+    return source.is_file() and zipfile.is_zipfile(source) and "pickled" not in (what_is(source) or "")
 
 
 def names_in(source: Path) -> list[str]:
@@ -80,4 +81,9 @@ def unpack(source: Path, part: Path, on_event: OnEvent) -> None:
 
 
 def _is_plain_weights(name: str) -> bool:
-    return name.endswith(".safetensors") and name == Path(name).name and not name.startswith(".") and "\\" not in name
+    return (
+        name.endswith((SUFFIX, INDEX_SUFFIX))
+        and name == Path(name).name
+        and not name.startswith(".")
+        and "\\" not in name
+    )

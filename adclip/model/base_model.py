@@ -14,6 +14,7 @@ from adclip.model import errors
 from adclip.model.bases import BaseWeights, read_base
 from adclip.model.build import load_network
 from adclip.model.device import choose_device, choose_dtype
+from adclip.model.numbers import check_embeddings
 from adclip.model.text import tokenize
 
 
@@ -52,16 +53,17 @@ class BaseModel:
 
         Raises
         ------
-        InputError
-            If the images are not on the grid of the input contract.
+        CheckpointError
+            If the images are not on the grid of the input contract, or an embedding is zero or not finite.
         """
         expected_shape = (1, *self.contract.shape)
         if images.ndim != 5 or tuple(images.shape[1:]) != expected_shape:
             raise errors.other_grid(tuple(images.shape), expected_shape)
         images = images.to(self.device)
         if not self.base.config.text_depth:
-            return functional.normalize(self.network.vision_encoder(images, with_patches=False).cls, dim=-1)
-        return self.network.encode_image(images)
+            states = self.network.vision_encoder(images, with_patches=False).cls
+            return _checked(functional.normalize(states, dim=-1), "scan")
+        return _checked(self.network.encode_image(images), "scan")
 
     @torch.inference_mode()
     def encode_text(self, texts: Sequence[str]) -> Tensor:
@@ -77,7 +79,13 @@ class BaseModel:
         if not texts:
             return torch.empty((0, self.base.config.embedding), device=self.device)
         batch = tokenize(list(texts), self.base.tokenizer, self.base.config.text_positions)
-        return network.encode_text(batch.to(self.device))
+        return _checked(network.encode_text(batch.to(self.device)), "text")
+
+
+def _checked(embeddings: Tensor, what: str) -> Tensor:
+    """Return embeddings that have a direction: normalising leaves one of zeros, or of NaN, as it is."""
+    check_embeddings(embeddings, what)
+    return embeddings
 
 
 def load_base(

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adclip.errors import AdclipError, WeightsError
+from adclip.errors import AdclipError
 from adclip.model import errors
 from adclip.model.settings import M3D_CLIP, ModelConfig
+from adclip.model.tensor_files import SUFFIX, has_safetensors_header, is_index, weights_sha256, what_is
 from adclip.runtime.hashing import file_sha256
-from adclip.runtime.paths import data_folder, write_text
+from adclip.runtime.paths import data_folder
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
 BUILTIN_FOLDER = Path(str(files("adclip") / "assets" / "builtin"))
 BASE_RECORD = "base.json"  # beside the weights, written last: a folder that has it is complete
 BASE_WEIGHTS, VOCABULARY, ORIGINAL_CONFIG = "base.safetensors", "vocab.txt", "config.json"
-PLACES = "places.json"  # SHA-256 -> where a base outside the store was last seen; never leaves this machine
+
+_PART = re.compile(r".*-\d{5}-of-\d{5}\.safetensors")  # as Hugging Face's tools call the files of an index
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class BaseWeights:
     name, revision, sha256 : str
         What an adapter remembers of it.
     weights : Path
-        Safetensors file.
+        Safetensors file, or the index of several.
     vocabulary : Path or None
         WordPiece vocabulary of the text tower; None where nobody gave one.
     config : ModelConfig
@@ -69,7 +72,7 @@ class BaseWeights:
     raw_scale : bool
         Whether its logit scale is multiplied as it is (M3D-CLIP) rather than exponentiated (builtin).
     hashed : bool
-        Whether `sha256` was just computed from the file, and needs no check.
+        Whether `sha256` was just computed from the weights, and needs no check.
     """
 
     name: str
@@ -105,6 +108,11 @@ class BaseWeights:
             raise errors.other_vocabulary(self.vocabulary, tokenizer.get_vocab_size(), self.config.vocabulary)
         return tokenizer
 
+    @property
+    def vocabulary_sha256(self) -> str | None:
+        """SHA-256 of its vocabulary; None where there is none."""
+        return file_sha256(self.vocabulary) if self.vocabulary is not None and self.vocabulary.is_file() else None
+
 
 def store() -> Path:
     """Return the folder of fetched and imported base models."""
@@ -118,7 +126,7 @@ def read_base(name: str, tokenizer: Path | None = None) -> BaseWeights:
     ----------
     name : str
         `builtin`; a name in the store, such as `m3d-clip`; a folder with `base.json`, or in M3D-CLIP's original layout
-        (one safetensors file, `vocab.txt`, `config.json`); or a lone safetensors file.
+        (one safetensors file or several with their index, `vocab.txt`, `config.json`); or a lone file or index.
     tokenizer : Path, optional
         `vocab.txt`, or a folder that has it, where none lies beside the weights.
 
@@ -189,9 +197,9 @@ def read_original(place: Path) -> BaseWeights:
     layout = read_layout(weights, beside if beside.is_file() else None)
     vocabulary = weights.parent / VOCABULARY
     return BaseWeights(
-        place.resolve().name if place.is_dir() else place.stem,
+        place.resolve().name if place.is_dir() else name_of_file(place),
         "unknown",
-        file_sha256(weights),
+        weights_sha256(weights),
         weights,
         vocabulary if vocabulary.is_file() else None,
         layout.config,
@@ -201,8 +209,15 @@ def read_original(place: Path) -> BaseWeights:
     )
 
 
+def name_of_file(place: Path) -> str:
+    """Return what a base of one file is called: after the file, or after the folder of an index."""
+    return place.absolute().parent.name if is_index(place) else place.stem
+
+
 def find_weights(place: Path) -> Path:
-    """Return the one safetensors file at `place`.
+    """Return the one safetensors file at `place`, or the index of several.
+
+    A link is not followed: in a Hugging Face cache the name that says what a file is stands on the link alone.
 
     Raises
     ------
@@ -210,63 +225,35 @@ def find_weights(place: Path) -> Path:
         If there is none, several, or only files of pickled weights, which adclip never opens.
     """
     if place.is_file():
-        if place.suffix != ".safetensors":
-            raise errors.pickled(place)
-        return place
-    candidates = sorted(place.glob("*.safetensors"))
+        return _check_kind(place)
+    candidates, indices = sorted(place.glob(f"*{SUFFIX}")), sorted(path for path in place.iterdir() if is_index(path))
     preferred = [path for path in candidates if path.name == "model.safetensors"]
-    if preferred or len(candidates) == 1:
-        return (preferred or candidates)[0]
+    if preferred:
+        return preferred[0]
+    if len(indices) == 1:
+        return indices[0]
+    if len(candidates) == 1:
+        return _check_kind(candidates[0])
     if candidates:
         raise errors.several_files(place, [path.name for path in candidates])
     pickled = [path for pattern in ("*.bin", "*.pt", "*.pth") for path in place.glob(pattern)]
     raise errors.pickled(pickled[0]) if pickled else errors.no_weights(place)
 
 
+def _check_kind(file: Path) -> Path:
+    """Return a file that may be opened: by its name, and where that says nothing by its first bytes."""
+    if is_index(file):
+        return file
+    if _PART.fullmatch(file.name):
+        raise errors.lone_part(file)
+    with file.open("rb") as stream:
+        named = file.suffix == SUFFIX or has_safetensors_header(stream.read(9))
+    if named:
+        return file
+    what = what_is(file)
+    raise errors.pickled(file) if what is None or "pickled" in what else errors.not_weights(file, what)
+
+
 def stored() -> Iterator[str]:
     """Yield the names of the base models in the store."""
     yield from sorted(path.parent.name for path in store().glob(f"[!.]*/{BASE_RECORD}"))
-
-
-# --------------------------------------------------------------------------------------- bases that an adapter needs
-
-
-def find_base(name: str, sha256: str) -> BaseWeights:
-    """Find the base that an adapter was made for: by its name, else by its hash wherever it was seen on this machine.
-
-    Raises
-    ------
-    WeightsError
-        If it is nowhere.
-    """
-    absent: AdclipError | None = None
-    try:
-        base = read_base(name)
-        if base.sha256 == sha256:
-            return base
-    except WeightsError as error:
-        absent = error
-    for place in (*(str(store() / stored_name) for stored_name in stored()), read_places().get(sha256, "")):
-        if place and Path(place).exists() and (match := read_base(place)).sha256 == sha256:
-            return match
-    if absent is not None:
-        raise absent if name in KNOWN else errors.base_of_adapter(name, sha256)
-    return base
-
-
-def remember(base: BaseWeights) -> None:
-    """Note where a base outside the store lies, so that adapters made on it find it again."""
-    if base.folder == BUILTIN_FOLDER or base.folder.is_relative_to(store()):
-        return
-    recorded = (base.folder / BASE_RECORD).is_file()
-    places = read_places() | {base.sha256: str((base.folder if recorded else base.weights).resolve())}
-    write_text(store() / PLACES, json.dumps(places, indent=2) + "\n")
-
-
-def read_places() -> dict[str, str]:
-    """Return SHA-256 -> folder or file of bases outside the store."""
-    try:
-        places = json.loads((store() / PLACES).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return {str(key): str(value) for key, value in places.items()} if isinstance(places, dict) else {}

@@ -14,14 +14,16 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from adclip.domain import InputContract
+from adclip.errors import CheckpointError
 from adclip.model import errors
 from adclip.model.bases import BaseWeights
 from adclip.model.network import Network
+from adclip.model.numbers import check_tensor
 from adclip.model.original import IGNORED, TEXT
 from adclip.model.prompts import freeze_base, is_adapter, is_added, lower_frozen, trained_parameters
 from adclip.model.settings import ModelConfig, PromptConfig
+from adclip.model.tensor_files import open_tensors, weights_sha256
 from adclip.model.text import build_bert
-from adclip.runtime.hashing import file_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,7 +80,15 @@ def load_network(
         if config.token_grid != base.config.token_grid:
             state[POSITIONS] = resize_positions(state[POSITIONS], base.config.token_grid, config.token_grid)
         optional = added_by_adapter(network) | _without_counterpart(network, config)
-        fill(network, state, base.weights, optional=optional, skipped=skipped, dtype=dtype)
+        fill(
+            network,
+            state,
+            base.weights,
+            optional=optional,
+            skipped=skipped,
+            dtype=dtype,
+            refuse=errors.base_keys_differ,
+        )
     freeze_base(network)
     lower_frozen(network, dtype)
     return network.eval()
@@ -88,7 +98,7 @@ def check_hash(base: BaseWeights) -> None:
     """Raise WeightsError unless the weights are there and are the ones recorded."""
     if not base.weights.is_file():
         raise errors.no_weights(base.weights)
-    if not base.hashed and file_sha256(base.weights) != base.sha256:
+    if not base.hashed and weights_sha256(base.weights) != base.sha256:
         raise errors.hash_differs(base.weights)
 
 
@@ -99,26 +109,25 @@ def open_state(
     """Give the file's tensors by the network's names: mapped from disk, not read, unless they have to be converted.
 
     Frozen weights of a lower precision are converted one by one, each from a mapping of its own that ends at once, so that
-    the whole file is never in memory beside them.
+    the whole file is never in memory beside them. Every tensor is looked at once: what is no number is refused by name.
     """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(base.weights, framework="pt") as stream:
-            names = [name for name in stream.keys() if base.prefix + name not in IGNORED]  # noqa: SIM118  no mapping
-            tensor_names = [n for n in names if (text if (base.prefix + n).startswith(TEXT) else vision)]
-            if dtype == torch.float32:
-                yield {base.prefix + name: stream.get_tensor(name) for name in tensor_names}
-                return
-        state = {}
-        for name in tensor_names:
-            with safe_open(base.weights, framework="pt") as stream:
-                value = stream.get_tensor(name)
-                state[base.prefix + name] = value.clone() if is_adapter(base.prefix + name) else value.to(dtype)
-                del value
-        yield state
-    except SafetensorError as error:
-        raise errors.not_safetensors(base.weights) from error
+    with open_tensors(base.weights) as file:
+        names = [name for name in file.names() if base.prefix + name not in IGNORED]
+        tensor_names = [n for n in names if (text if (base.prefix + n).startswith(TEXT) else vision)]
+        if dtype == torch.float32:
+            state = {base.prefix + name: file.tensor(name) for name in tensor_names}
+            for name, value in state.items():
+                check_tensor(name, value, base.weights)
+            yield state
+            return
+    state = {}
+    for name in tensor_names:
+        with open_tensors(base.weights) as file:
+            value = file.tensor(name)
+            check_tensor(base.prefix + name, value, base.weights)
+            state[base.prefix + name] = value.clone() if is_adapter(base.prefix + name) else value.to(dtype)
+            del value
+    yield state
 
 
 def _text_loader(base: BaseWeights, dtype: torch.dtype) -> Callable[[], nn.Module]:
@@ -126,7 +135,7 @@ def _text_loader(base: BaseWeights, dtype: torch.dtype) -> Callable[[], nn.Modul
         bert: nn.Module = build_bert(base.config, empty=True)
         with open_state(base, vision=False, dtype=dtype) as state:
             short = {name.removeprefix(TEXT): value for name, value in state.items()}
-            fill(bert, short, base.weights, optional=frozenset(), trained=frozenset())
+            fill(bert, short, base.weights, optional=frozenset(), trained=frozenset(), refuse=errors.base_keys_differ)
         bert.requires_grad_(False)
         lower_frozen(bert, dtype)
         return bert
@@ -167,6 +176,7 @@ def fill(
     skipped: tuple[str, ...] = (),
     dtype: torch.dtype = torch.float32,
     trained: frozenset[str] | None = None,
+    refuse: Callable[[Path, set[str], set[str]], CheckpointError] = errors.keys_differ,
 ) -> None:
     """Put `state` into the network; every name must be used, and only `optional` parameters may be absent.
 
@@ -187,6 +197,8 @@ def fill(
         Of frozen parameters.
     trained : set of str, optional
         Names to copy; by default those that are ours in this network.
+    refuse : callable
+        Makes the error of a file, names that are missing and names that are unknown.
 
     Raises
     ------
@@ -198,7 +210,7 @@ def fill(
     missing = {name for name in parameters if name not in state and name not in optional}
     unknown = {name for name in state if name not in parameters}
     if missing or unknown:
-        raise errors.keys_differ(where, missing, unknown)
+        raise refuse(where, missing, unknown)
     for name, value in state.items():
         if parameters[name].shape != value.shape:
             raise errors.shape_differs(where, name, tuple(value.shape), tuple(parameters[name].shape))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from adclip.domain import InputContract
 from adclip.model import errors
-from adclip.model.bases import BASE_RECORD, KNOWN, find_base, read_base, store
+from adclip.model.bases import BASE_RECORD, BUILTIN_FOLDER, KNOWN, VOCABULARY, BaseWeights, read_base, store
+from adclip.model.integrity import ADAPTER_WEIGHTS, CARD, check_files, hash_files
+from adclip.model.places import find_base
 from adclip.model.record import ADAPTER_RECORD, BASELINE_RECORD, AdapterRecord, model_folder, read_record
 from adclip.runtime.paths import atomic_path, write_bytes, write_text
 
@@ -26,8 +29,9 @@ if TYPE_CHECKING:
 
     from adclip.model.gate import Gate
     from adclip.model.network import Network, TextTokens
+    from adclip.model.record_parts import Canary
 
-ADAPTER_WEIGHTS, CARD = "adapter.safetensors", "README.md"
+_log = logging.getLogger(__name__)
 # The encoded class phrases stand beside the parameters, so that a scan without a report never loads the text tower.
 # Their order stands in the file too: two records that were mixed up would otherwise answer with each other's classes.
 CLASSES = "classes"
@@ -45,13 +49,35 @@ def read_contract(model: str) -> InputContract:
     return read_record(model_folder(model)).model.contract
 
 
+def base_options(model: str) -> list[str]:
+    """Return the options of `adclip finetune` that tune the base of `model` (see `read_contract`), none for the builtin one."""
+    folder = Path(model)
+    if model == "builtin" or (model in KNOWN and not folder.exists()):
+        return [] if model == "builtin" else ["--base", model]
+    if not (folder / ADAPTER_RECORD).is_file():
+        return ["--base", model]
+    record = read_record(folder)
+    base = find_base(record.base["name"], record.base["sha256"], record.base.get("vocabulary"))
+    if base.folder == BUILTIN_FOLDER:
+        return []
+    named = base.name if base.folder == store() / base.name else None
+    place = base.folder if (base.folder / BASE_RECORD).is_file() else base.weights
+    is_beside = base.vocabulary is None or base.vocabulary.absolute() == (base.folder / VOCABULARY).absolute()
+    return ["--base", named or str(place), *([] if is_beside else ["--tokenizer", str(base.vocabulary)])]
+
+
 def save_adapter(
-    folder: Path, state: dict[str, Tensor], record: AdapterRecord, make_room: Callable[[], None] = lambda: None
+    folder: Path,
+    state: dict[str, Tensor],
+    record: AdapterRecord,
+    make_room: Callable[[], None] = lambda: None,
+    ask_canary: Callable[[LoadedModel], Canary] | None = None,
 ) -> str:
     """Write the adapter's weights, then its model card and record; returns the SHA-256 of the weights.
 
-    The record comes last: a folder with `adapter.json` is complete. An earlier model is removed by `make_room` when the new weights
-    are on the disk, so that a full disk does not cost it.
+    The record comes last, with the hashes of the others: a folder with `adapter.json` is complete. An earlier model is removed by
+    `make_room` when the new weights are on the disk, so that a full disk does not cost it. With `ask_canary` what is on the disk is
+    loaded as `predict` loads it, on the CPU in full precision, and its answer to the canary is kept.
     """
     from safetensors.torch import save
 
@@ -62,6 +88,9 @@ def save_adapter(
         temporary.write_bytes(data)
         make_room()
     write_text(folder / CARD, render_card(record))
+    record = dataclasses.replace(record, files=hash_files(folder))
+    if ask_canary is not None:
+        record = dataclasses.replace(record, canary=ask_canary(open_model(folder, record)))
     write_text(folder / ADAPTER_RECORD, record.to_json())
     return hashlib.sha256(data).hexdigest()
 
@@ -71,7 +100,7 @@ def save_baseline(folder: Path, record: AdapterRecord) -> None:
     from adclip.model.card import render_card
 
     write_text(folder / CARD, render_card(record))
-    write_text(folder / BASELINE_RECORD, record.to_json())
+    write_text(folder / BASELINE_RECORD, dataclasses.replace(record, files=hash_files(folder)).to_json())
 
 
 def check_weights(folder: Path) -> None:
@@ -111,6 +140,8 @@ class LoadedModel:
         The encoded class phrases (1, K, L, E); None in folders of before they were kept.
     gate : Gate or None
         What the training scans are like; None likewise.
+    notes : tuple of str
+        What is to be known of the files, such as that no hashes are recorded.
     """
 
     network: Network
@@ -119,6 +150,7 @@ class LoadedModel:
     tokenizer: Any
     class_texts: TextTokens | None = None
     gate: Gate | None = None
+    notes: tuple[str, ...] = ()
 
 
 def with_class_texts(state: dict[str, Tensor], texts: TextTokens) -> dict[str, Tensor]:
@@ -141,7 +173,30 @@ def load_model(model: str, precision: str = "fp32", device: torch.device | None 
     Raises
     ------
     CheckpointError
-        If files are missing, keys or shapes differ, or the base is another one than the adapter was made for.
+        If files are missing or not those recorded, keys or shapes differ, a tensor holds no weights, or the base is another one than
+        the adapter was made for.
+    """
+    folder = model_folder(model)
+    return open_model(folder, read_record(folder), "builtin" if model == "builtin" else None, precision, device)
+
+
+def open_model(
+    folder: Path,
+    record: AdapterRecord,
+    name: str | None = None,
+    precision: str = "fp32",
+    device: torch.device | None = None,
+) -> LoadedModel:
+    """Load the weights of a folder whose record is at hand; see `load_model`.
+
+    Parameters
+    ----------
+    folder : Path
+    record : AdapterRecord
+    name : str, optional
+        What answers call the model; by default as the folder.
+    precision, device
+        See `load_model`.
     """
     import torch
     from safetensors import SafetensorError, safe_open
@@ -151,11 +206,10 @@ def load_model(model: str, precision: str = "fp32", device: torch.device | None 
     from adclip.model.device import choose_dtype
     from adclip.model.gate import take_gate
     from adclip.model.network import TextTokens
+    from adclip.model.numbers import check_numbers
     from adclip.model.prompts import trained_parameters
 
-    folder = model_folder(model)
-    record = read_record(folder)
-    base = find_base(record.base["name"], record.base["sha256"])
+    base = find_base(record.base["name"], record.base["sha256"], record.base.get("vocabulary"))
     if base.sha256 != record.base["sha256"]:
         raise errors.other_base(folder, record.base["sha256"], base.sha256)
     if dataclasses.replace(base.config, contract=record.model.contract) != record.model:
@@ -164,6 +218,10 @@ def load_model(model: str, precision: str = "fp32", device: torch.device | None 
     if not path.is_file():
         raise errors.damaged(folder, f"{ADAPTER_WEIGHTS} is missing")
     data = path.read_bytes()
+    sha256 = hashlib.sha256(data).hexdigest()
+    notes = check_files(folder, record, {ADAPTER_WEIGHTS: sha256})
+    for note in notes:
+        _log.info("%s: %s", folder.name, note)
     try:
         state = load(data)
         with safe_open(path, framework="pt") as stream:
@@ -172,6 +230,7 @@ def load_model(model: str, precision: str = "fp32", device: torch.device | None 
         raise errors.damaged(path, "not a readable safetensors file") from error
     if classes is not None and classes != json.dumps(record.labels):
         raise errors.damaged(path, f"its classes are {classes}, not those of {ADAPTER_RECORD}")
+    check_numbers(state, path, masks=frozenset({CLASS_WORDS}))
     class_texts = _take_class_texts(state, record, path)
     try:
         gate = take_gate(state, record.model.embedding)
@@ -183,13 +242,19 @@ def load_model(model: str, precision: str = "fp32", device: torch.device | None 
     frozen = {name for name, _ in network.named_parameters()} - {name for name, _ in trained_parameters(network)}
     fill(network, state, path, optional=frozen)
     network.requires_grad_(False)
-    identity = {
-        "id": "builtin" if model == "builtin" else folder.resolve().name,
-        "base": record.base["name"],
-        "sha256": hashlib.sha256(data).hexdigest(),
-    }
+    identity = {"id": name or folder.resolve().name, "base": record.base["name"], "sha256": sha256}
     texts = None if class_texts is None else TextTokens(*class_texts)
-    return LoadedModel(network.eval(), record, identity, base.tokenizer, texts, gate)
+    tokenizer = _tokenizer_of(base, record, folder)
+    return LoadedModel(network.eval(), record, identity, tokenizer, texts, gate, notes)
+
+
+def _tokenizer_of(base: BaseWeights, record: AdapterRecord, folder: Path) -> Any:
+    """Return the tokenizer that the adapter was tuned with; with another one it would read other words."""
+    expected = record.base.get("vocabulary")
+    has_other = expected is not None and base.vocabulary_sha256 != expected
+    if has_other or base.vocabulary is None or not base.vocabulary.is_file():
+        raise errors.vocabulary_of_adapter(folder, base.weights)
+    return base.tokenizer
 
 
 def _take_class_texts(state: dict[str, Tensor], record: AdapterRecord, path: Path) -> tuple[Tensor, Tensor] | None:

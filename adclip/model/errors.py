@@ -46,11 +46,67 @@ def newer_schema(path: Path | str, schema: int, newest_schema: int) -> Checkpoin
     )
 
 
+def file_differs(path: Path | str) -> CheckpointError:
+    return CheckpointError(
+        f"{path}: SHA-256 differs from the one in adapter.json: the file was changed or damaged since it was written",
+        "copy the whole RUN folder again, or train again with `adclip finetune ... --overwrite`",
+    )
+
+
+def bad_numbers(path: Path | str, name: str, what: str) -> CheckpointError:
+    return CheckpointError(
+        f"{path}: `{name}` {what}",
+        "the weights are damaged or were never trained: get the file again where it came from",
+    )
+
+
+def canary_differs(
+    path: Path | str, name: str, found: float | None, stored: float | None, tolerance: float
+) -> CheckpointError:
+    return CheckpointError(
+        f"{path}: the canary's `{name}` is {_digits(found)} here, adapter.json says {_digits(stored)} (tolerance {tolerance:g})",
+        "the model does not answer here as it did where it was written: install the adclip version and libraries named in "
+        "adapter.json, or copy the folder again",
+    )
+
+
+def _digits(value: float | None) -> str:
+    return "absent" if value is None else f"{value:.6f}"
+
+
+def bad_embedding(what: str, how: str) -> CheckpointError:
+    return CheckpointError(
+        f"the embedding of the {what} is {how}: the model has no answer",
+        "check the weights with `adclip weights verify`; with --precision bf16 or fp16, try --precision fp32",
+    )
+
+
 def keys_differ(path: Path | str, missing: Iterable[str], unknown: Iterable[str]) -> CheckpointError:
     lack, extra = sorted(missing), sorted(unknown)
     return CheckpointError(
         f"{path}: weights do not fit the model; missing {lack[:5]}, unknown {extra[:5]}",
         "use the base model named in adapter.json, or train again",
+    )
+
+
+def base_keys_differ(path: Path | str, missing: Iterable[str], unknown: Iterable[str]) -> CheckpointError:
+    lack, extra = sorted(missing), sorted(unknown)
+    parts = [
+        f"{len(names)} {what} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+        for what, names in (("names are missing", lack), ("are of no part of it", extra))
+        if names
+    ]
+    return CheckpointError(
+        f"{path}: not a whole base model in M3D-CLIP's layout: {'; '.join(parts)}",
+        "give a checkpoint whose names are those of M3D-CLIP, as docs/how-to/use-m3d-clip.md lists them",
+    )
+
+
+def wrapped_names(path: Path | str, prefix: str) -> CheckpointError:
+    return CheckpointError(
+        f"{path}: every name begins with `{prefix}`, which a wrapper put there when it was saved (`module.` is "
+        "DataParallel's, `_orig_mod.` torch.compile's)",
+        f"save the state of the model inside the wrapper, or rename the tensors without `{prefix}`",
     )
 
 
@@ -63,9 +119,9 @@ def shape_differs(
     )
 
 
-def not_safetensors(path: Path | str) -> CheckpointError:
+def not_safetensors(path: Path | str, what: str | None = None) -> CheckpointError:
     return CheckpointError(
-        f"{path}: not a readable safetensors file (cut short, or of another format)",
+        f"{path}: not a readable safetensors file ({what or 'cut short, or of another format'})",
         "copy it again; pickled weights have to be converted to safetensors first",
     )
 
@@ -73,6 +129,16 @@ def not_safetensors(path: Path | str) -> CheckpointError:
 def bad_base(path: Path | str, why: str) -> CheckpointError:
     return CheckpointError(
         f"{path}: {why}", "give a folder in M3D-CLIP's layout: model.safetensors, config.json, vocab.txt"
+    )
+
+
+def bad_index(path: Path | str, why: str) -> CheckpointError:
+    return CheckpointError(f"{path}: {why}", "get the index and all its files again from where they came")
+
+
+def bad_vocabulary(path: Path | str, why: str) -> CheckpointError:
+    return CheckpointError(
+        f"{path}: {why}", "give the vocab.txt of the text tower: WordPiece as BERT has it, UTF-8, one piece a line"
     )
 
 
@@ -112,8 +178,22 @@ def no_weights(path: Path | str) -> WeightsError:
     )
 
 
+def part_missing(index: Path | str, name: str) -> WeightsError:
+    return WeightsError(f"{index}: its file {name} is not beside it", "get all files that the index names")
+
+
+def lone_part(path: Path | str) -> WeightsError:
+    return WeightsError(
+        f"{path}: one of several files of a model", "give the folder, or the file that ends in .safetensors.index.json"
+    )
+
+
 def several_files(path: Path | str, names: Sequence[str]) -> WeightsError:
     return WeightsError(f"{path}: holds several safetensors files ({', '.join(names[:4])})", "name the one to use")
+
+
+def not_weights(path: Path | str, what: str) -> WeightsError:
+    return WeightsError(f"{path}: {what}, not a safetensors file", "give the folder or file that holds the weights")
 
 
 def pickled(path: Path | str) -> WeightsError:
@@ -196,6 +276,13 @@ def is_a_run(path: Path | str) -> WeightsError:
 
 def not_in_store(name: str) -> WeightsError:
     return WeightsError(f"{name}: not in the store yet", f"`adclip weights import {name}` first")
+
+
+def vocabulary_of_adapter(folder: Path | str, weights: Path | str) -> WeightsError:
+    return WeightsError(
+        f"{folder}: the vocab.txt that this model was tuned with is no longer on this machine",
+        f"put it back where it was, or beside {weights}",
+    )
 
 
 def base_of_adapter(name: str, sha256: str) -> WeightsError:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from adclip.model import errors as model_errors
+from adclip.model.tensor_files import INDEX_SUFFIX, SUFFIX
 from adclip.runtime.events import Advanced, OnEvent, Started
 
 _COMMIT, _SHA256, _SHA1 = re.compile(r"[0-9a-f]{40}"), re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
@@ -94,18 +95,28 @@ def read_listing(repository: str, revision: str | None) -> HubListing:
     if not _COMMIT.fullmatch(info.sha or ""):
         raise model_errors.hub_nonsense(repository, "no commit")
     files_by_name = {file.rfilename: file for file in info.siblings or ()}
-    weights = [name for name in files_by_name if name.endswith(".safetensors") and "/" not in name]
-    chosen = "model.safetensors" if "model.safetensors" in weights else next(iter(weights), None)
-    if chosen is None:
+    weights = _choose_weights([name for name in files_by_name if "/" not in name])
+    if not weights:
         raise model_errors.hub_nonsense(repository, "no safetensors file")
     if "vocab.txt" not in files_by_name:
         raise model_errors.hub_nonsense(repository, "no vocab.txt")
-    names = [name for name in (chosen, "vocab.txt", "config.json") if name in files_by_name]
+    names = [name for name in (*weights, "vocab.txt", "config.json") if name in files_by_name]
     card: Any = info.card_data
     licence = card.get("license") if card else None
     return HubListing(
         repository, str(info.sha), licence, tuple(_to_file(repository, files_by_name[name]) for name in names)
     )
+
+
+def _choose_weights(names: list[str]) -> list[str]:
+    """Return the files that hold the weights: the usual one, an index and all its parts, or whatever there is."""
+    single = [name for name in names if name.endswith(SUFFIX)]
+    if "model.safetensors" in single:
+        return ["model.safetensors"]
+    for index in (name for name in names if name.endswith(INDEX_SUFFIX)):
+        stem = index.removesuffix(INDEX_SUFFIX)
+        return [index, *sorted(name for name in single if name.startswith(f"{stem}-"))]
+    return single[:1]
 
 
 def _to_file(repository: str, file: Any) -> HubFile:

@@ -7,7 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from adclip.model import errors
-from adclip.model.bases import BASE_RECORD, BUILTIN_FOLDER, KNOWN, read_base, read_base_record, stored
+from adclip.model.bases import (
+    BASE_RECORD,
+    BUILTIN_FOLDER,
+    KNOWN,
+    BaseWeights,
+    read_base,
+    read_base_record,
+    read_recorded,
+    stored,
+)
+from adclip.model.tensor_files import parts_of, weights_sha256
 from adclip.runtime.hashing import file_sha256
 
 
@@ -58,31 +68,50 @@ def describe(name: str) -> StoredBase:
         base.sha256,
         record.get("licence"),
         record.get("source"),
-        base.weights.stat().st_size if base.weights.is_file() else None,
+        sum(path.stat().st_size for path in parts_of(base.weights)) if base.weights.is_file() else None,
         base.folder,
     )
 
 
 def verify(name: str) -> StoredBase:
-    """Hash every file of a base again, and read its names and shapes.
+    """Hash every file of a base again, read its names and shapes, and look at every number.
 
     Raises
     ------
     WeightsError, CheckpointError
-        Naming the file that differs.
+        Naming the file or the tensor.
     """
-    from adclip.model.original import expected_shapes, read_shapes
-
     base = read_base(name)
-    record = read_base_record(base.folder) if (base.folder / BASE_RECORD).is_file() else {}
-    for file, sha256 in {base.weights.name: base.sha256, **(record.get("files") or {})}.items():
-        path = base.folder / Path(file).name
+    if (base.folder / BASE_RECORD).is_file():
+        check_base(base.folder)
+        return describe(name)
+    _check_content(base)
+    return StoredBase(name, "in a folder of yours", sha256=base.sha256, path=base.folder)
+
+
+def check_base(folder: Path) -> None:
+    """Check a base against its own record: every file, every name, every number; see `verify`."""
+    base, record = read_recorded(folder), read_base_record(folder)
+    hashes = dict(record.get("files") or {})
+    for file, sha256 in hashes.items():
+        path = folder / Path(file).name
         if not path.is_file():
             raise errors.no_weights(path)
         if file_sha256(path) != sha256:
             raise errors.hash_differs(path)
+    if not base.weights.is_file():
+        raise errors.no_weights(base.weights)
+    if hashes.get(base.weights.name) != base.sha256 and weights_sha256(base.weights) != base.sha256:
+        raise errors.hash_differs(base.weights)
+    _check_content(base)
+
+
+def _check_content(base: BaseWeights) -> None:
+    from adclip.model.numbers import check_file
+    from adclip.model.original import IGNORED, expected_shapes, read_shapes
+
     shapes = {base.prefix + key: shape for key, shape in read_shapes(base.weights).items()}
     expected = expected_shapes(base.config)
     if missing := {key for key, shape in expected.items() if shapes.get(key) != shape}:
-        raise errors.keys_differ(base.weights, missing, set())
-    return describe(name) if record else StoredBase(name, "in a folder of yours", sha256=base.sha256, path=base.folder)
+        raise errors.base_keys_differ(base.weights, missing, set())
+    check_file(base.weights, ignored=frozenset(name.removeprefix(base.prefix) for name in IGNORED))

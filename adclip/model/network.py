@@ -62,6 +62,10 @@ class TextTokens:
         """Read-out tokens (B, K, E)."""
         return self.tokens[:, :, 0]
 
+    def to(self, device: torch.device) -> TextTokens:
+        """Return a copy on `device`."""
+        return TextTokens(self.tokens.to(device), self.word_mask.to(device))
+
     def expand(self, batch: int) -> TextTokens:
         """Repeat shared candidates for `batch` scans, without a copy."""
         return TextTokens(self.tokens.expand(batch, -1, -1, -1), self.word_mask.expand(batch, -1, -1))

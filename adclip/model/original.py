@@ -19,12 +19,19 @@ from adclip.domain import InputContract
 from adclip.errors import AdclipError
 from adclip.model import errors
 from adclip.model.settings import M3D_CLIP, ModelConfig
+from adclip.model.tensor_files import open_tensors
 
 Shapes = Mapping[str, tuple[int, ...]]
 
 VISION, TEXT = "vision_encoder.", "language_encoder."
 # A buffer that older transformers saved with BERT; it holds 0, 1, 2, ... and nothing is lost with it.
 IGNORED = frozenset({"language_encoder.embeddings.position_ids"})
+WRAPPERS = (
+    "module.",
+    "_orig_mod.",
+    "model.",
+    "clip.",
+)  # what training code puts before every name when it saves a wrapped model
 BERT_HEAD_WIDTH = 64  # of every published BERT size (Devlin et al. 2019, arXiv:1810.04805; Turc et al. 2019)
 CLOSE_UP_CLASSES = 9  # of `adclip.model.close_up`
 # The box in MNI space that every grid of this layout covers, along D, H, W in mm.
@@ -48,20 +55,15 @@ class Layout:
 
 
 def read_shapes(weights: Path) -> dict[str, tuple[int, ...]]:
-    """Return name -> shape of a safetensors file, from its header alone.
+    """Return name -> shape of a safetensors file or of all that an index names, from headers alone.
 
     Raises
     ------
     CheckpointError
         If it is no safetensors file, or cut short.
     """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(weights, framework="np") as stream:
-            return {name: tuple(stream.get_slice(name).get_shape()) for name in stream.keys()}  # noqa: SIM118  no mapping
-    except (SafetensorError, OSError) as error:
-        raise errors.not_safetensors(weights) from error
+    with open_tensors(weights, framework="np") as file:
+        return {name: file.shape(name) for name in file.names()}
 
 
 def read_layout(weights: Path, config_file: Path | None) -> Layout:
@@ -80,6 +82,9 @@ def read_layout(weights: Path, config_file: Path | None) -> Layout:
         If the file is of another layout, or names, shapes and config contradict each other.
     """
     shapes = {name: shape for name, shape in read_shapes(weights).items() if name not in IGNORED}
+    for wrapper in WRAPPERS:
+        if shapes and all(name.startswith(wrapper) for name in shapes):
+            raise errors.wrapped_names(weights, wrapper)
     prefix = "" if any(name.startswith(VISION) for name in shapes) else VISION
     named = {prefix + name: shape for name, shape in shapes.items()}
     declared = _read_config(config_file) if config_file else {}
@@ -87,7 +92,7 @@ def read_layout(weights: Path, config_file: Path | None) -> Layout:
         config = _to_config(named, declared)
     except KeyError as error:
         missing = str(error.args[0])
-        raise errors.keys_differ(weights, {missing.removeprefix(prefix)}, set()) from error
+        raise errors.base_keys_differ(weights, {missing.removeprefix(prefix)}, set()) from error
     except (AdclipError, ValueError, TypeError, ZeroDivisionError, IndexError) as error:
         reason = error.problem if isinstance(error, AdclipError) else str(error)
         raise errors.bad_base(weights, f"its shapes and config.json make no model ({reason})") from error
@@ -192,7 +197,7 @@ def _check(weights: Path, named: Shapes, config: ModelConfig, prefix: str) -> No
     expected = expected_shapes(config)
     missing, unknown = expected.keys() - named.keys(), named.keys() - expected.keys()
     if missing or unknown:
-        raise errors.keys_differ(
+        raise errors.base_keys_differ(
             weights, {name.removeprefix(prefix) for name in missing}, {name.removeprefix(prefix) for name in unknown}
         )
     for name, shape in expected.items():

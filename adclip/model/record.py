@@ -13,7 +13,7 @@ from adclip.errors import CheckpointError, ConfigError
 from adclip.json_values import is_number
 from adclip.model import errors
 from adclip.model.bases import BUILTIN_FOLDER
-from adclip.model.record_parts import StoredBaseline, Training
+from adclip.model.record_parts import Canary, StoredBaseline, Training
 from adclip.model.settings import ModelConfig, PromptConfig
 from adclip.settings.shared import REPORT_STYLES
 from adclip.task import ALZHEIMER, Task
@@ -93,7 +93,7 @@ class AdapterRecord:
     Parameters
     ----------
     base : dict
-        `name`, `revision`, `sha256` of the frozen base.
+        `name`, `revision`, `sha256` of the frozen base; `vocabulary` is the SHA-256 of the vocabulary that it was tuned with.
     model, prompts : ModelConfig, PromptConfig
         Sizes; the input contract is part of the first.
     labels : tuple of str
@@ -125,6 +125,10 @@ class AdapterRecord:
     prior : dict or None
         Class -> its share among the training scans, which training took out of the scores; None in records from before it was
         kept.
+    files : dict or None
+        Name -> SHA-256 of the files beside the record that are shared with it; None in records from before they were named.
+    canary : Canary or None
+        What it answered to a made-up input where it was written; None in records from before it was asked.
     """
 
     base: dict[str, str]
@@ -146,6 +150,8 @@ class AdapterRecord:
     task: Task = ALZHEIMER
     volumes_baseline: StoredBaseline | None = None
     prior: dict[str, float] | None = None
+    files: dict[str, str] | None = None
+    canary: Canary | None = None
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -187,6 +193,7 @@ class AdapterRecord:
         record["task"] = self.task.to_dict()
         record["calibration"] = dataclasses.asdict(self.calibration)
         record["training"] = self.training.to_dict()
+        record["canary"] = None if self.canary is None else self.canary.to_dict()
         for name in BASELINES:
             record[name] = None if record[name] is None else record[name].to_dict()
         ordered = {"schema_version": record.pop("schema_version"), **record, "notice": self.notice}
@@ -241,6 +248,10 @@ def read_record(folder: Path, name: str = ADAPTER_RECORD) -> AdapterRecord:
             set(prior) == set(data["labels"]) and all(is_number(share) and 0 < share < 1 for share in prior.values())
         ):
             raise ValueError("`prior` must give each of `labels` a share between 0 and 1")
+        files, canary = data.get("files"), data.get("canary")
+        if files is not None and not all(isinstance(sha256, str) for sha256 in files.values()):
+            raise ValueError("`files` must give each file its SHA-256")
+        data["canary"] = None if canary is None else Canary.from_dict(canary)
         mean, sd = data["mmse_mean"], data["mmse_sd"]
         if mean is not None and not (is_number(mean) and is_number(sd) and sd > 0):
             raise ValueError("`mmse_mean` and `mmse_sd` must be numbers, the second above 0")

@@ -1,4 +1,4 @@
-"""Parts of `adapter.json`: how a model was trained, the regressions beside it, and the numbers that were measured of it."""
+"""Parts of `adapter.json`: how a model was trained, the regressions beside it, its canary, and the numbers that were measured of it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from adclip.json_values import is_number
 from adclip.model.leak_record import LeakCertificate
 
 
@@ -185,3 +186,47 @@ class Number:
     def from_dict(cls, data: Mapping[str, Any]) -> Number:
         """Read what `adclip.evaluation.metrics` returns for a number, as it stands under `metrics`."""
         return cls(data.get("value"), data.get("low"), data.get("high"), data.get("n"), data.get("note"))
+
+
+@dataclass(frozen=True)
+class Canary:
+    """What a model answered, where it was written, to an input that is made by rule; see `adclip.prediction.canary`.
+
+    Parameters
+    ----------
+    rule : int
+        Which rule made the input.
+    scores, scan_only : mapping of str to float
+        Class -> score before temperature, with the report and without.
+    mmse : float or None
+        z-scored; None for a model that learned no score.
+    """
+
+    rule: int
+    scores: Mapping[str, float]
+    scan_only: Mapping[str, float]
+    mmse: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {"rule": self.rule, "scores": dict(self.scores), "scan_only": dict(self.scan_only), "mmse": self.mmse}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Canary:
+        """Read `to_dict`.
+
+        Raises
+        ------
+        ValueError
+            If an answer is no number.
+        """
+        canary = cls(data["rule"], dict(data["scores"]), dict(data["scan_only"]), data["mmse"])
+        if not all(map(is_number, canary.numbers().values())):
+            raise ValueError("`canary` must be numbers")
+        return canary
+
+    def numbers(self) -> dict[str, float]:
+        """Return every number of the answer by a name of its own: `scores.AD`, `scan_only.AD`, `mmse`."""
+        named = {f"scores.{label}": value for label, value in self.scores.items()}
+        named |= {f"scan_only.{label}": value for label, value in self.scan_only.items()}
+        return named if self.mmse is None else {**named, "mmse": self.mmse}

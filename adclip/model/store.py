@@ -16,17 +16,17 @@ from adclip.model.bases import (
     KNOWN,
     ORIGINAL_CONFIG,
     VOCABULARY,
-    BaseWeights,
     find_weights,
+    name_of_file,
     read_base,
-    read_base_record,
     read_recorded,
     store,
 )
-from adclip.model.checkpoint import ADAPTER_WEIGHTS, CARD
 from adclip.model.hub import download, read_listing
-from adclip.model.inventory import StoredBase, describe, verify
+from adclip.model.integrity import ADAPTER_WEIGHTS, CARD
+from adclip.model.inventory import StoredBase, check_base, describe, verify
 from adclip.model.record import ADAPTER_RECORD, read_record
+from adclip.model.tensor_files import is_index, parts_of, weights_sha256
 from adclip.runtime.events import OnEvent
 from adclip.runtime.hashing import file_sha256
 from adclip.runtime.paths import check_id, check_place, write_text
@@ -68,10 +68,11 @@ def fetch(name: str, revision: str | None, on_event: OnEvent, *, overwrite: bool
         part.mkdir(parents=True, exist_ok=True)
         for file in listing.files:
             download(listing, file, part / Path(file.name).name, on_event)
-        sha256 = file_sha256(part / listing.files[0].name)
+        sha256 = weights_sha256(find_weights(part))
         if pinned is not None and revision in (None, pinned.revision) and pinned.sha256 != sha256:
             raise errors.changed_upstream(name, pinned.sha256, sha256)
         write_record(part, name, listing.revision, known_base.repository, listing.licence or known_base.licence)
+        check_base(part)
         _put_in_place(part, folder)
     return describe(name), True
 
@@ -107,7 +108,7 @@ def adopt(source: Path, name: str | None, tokenizer: Path | None, on_event: OnEv
                 _copy_original(source, part, tokenizer)
                 write_record(part, base_name, "imported", source.name, None)
             base = read_recorded(part)
-            _check_record(part, base)
+            check_base(part)
             if not overwrite and (folder / BASE_RECORD).is_file():
                 existing = read_recorded(folder)
                 if existing.sha256 != base.sha256:
@@ -128,7 +129,7 @@ def write_record(folder: Path, name: str, revision: str, source: str, licence: s
     record = {
         "name": name,
         "revision": revision,
-        "sha256": files[weights.name],
+        "sha256": weights_sha256(weights),
         "weights": weights.name,
         "source": source,
         "licence": licence,
@@ -143,7 +144,8 @@ def write_record(folder: Path, name: str, revision: str, source: str, licence: s
 def _copy_recorded(source: Path, part: Path) -> None:
     """Copy a base that has adclip's own record, record included."""
     base = read_recorded(source)
-    for path in (base.weights, source / VOCABULARY, source / ORIGINAL_CONFIG, source / BASE_RECORD):
+    paths = {base.weights, *parts_of(base.weights), source / VOCABULARY, source / ORIGINAL_CONFIG, source / BASE_RECORD}
+    for path in sorted(paths):
         if path.is_file():
             shutil.copyfile(path, part / path.name)
 
@@ -155,19 +157,15 @@ def _copy_original(source: Path, part: Path, tokenizer: Path | None) -> None:
         raise errors.no_tokenizer(base.weights)
     if base.config.text_depth:
         _ = base.tokenizer
-    shutil.copyfile(base.weights, part / "model.safetensors")
+    if is_index(base.weights):
+        for path in (base.weights, *parts_of(base.weights)):
+            shutil.copyfile(path, part / path.name)
+    else:
+        shutil.copyfile(base.weights, part / "model.safetensors")
     if base.vocabulary is not None and base.vocabulary.is_file():
         shutil.copyfile(base.vocabulary, part / VOCABULARY)
     if (base.folder / ORIGINAL_CONFIG).is_file():
         shutil.copyfile(base.folder / ORIGINAL_CONFIG, part / ORIGINAL_CONFIG)
-
-
-def _check_record(part: Path, base: BaseWeights) -> None:
-    record = read_base_record(part)
-    for file, sha256 in {base.weights.name: base.sha256, **(record.get("files") or {})}.items():
-        path = part / Path(file).name
-        if not path.is_file() or file_sha256(path) != sha256:
-            raise errors.hash_differs(path.name)
 
 
 def _put_in_place(part: Path, folder: Path) -> None:
@@ -193,7 +191,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _name_of(source: Path) -> str:
-    return source.resolve().name if source.is_dir() else source.stem
+    return source.resolve().name if source.is_dir() else name_of_file(source)
 
 
 # --------------------------------------------------------------------------------------- out
@@ -219,7 +217,13 @@ def export(what: str, out: Path | None, on_event: OnEvent, *, overwrite: bool) -
         if base.path is None or not (base.path / BASE_RECORD).is_file():
             raise errors.not_in_store(what)
         recorded = read_recorded(base.path)
-        names = {recorded.weights.name, VOCABULARY, ORIGINAL_CONFIG, BASE_RECORD}
+        names = {
+            recorded.weights.name,
+            *(path.name for path in parts_of(recorded.weights)),
+            VOCABULARY,
+            ORIGINAL_CONFIG,
+            BASE_RECORD,
+        }
         files, name = sorted(path for path in base.path.iterdir() if path.name in names), base.name
     target = out or Path(f"{name}.adclip.zip")
     if target.is_dir():

@@ -12,11 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from adclip.errors import InputError
+from adclip.model import errors
 from adclip.model.prompts import unallocated
 from adclip.model.settings import LAST_TEXT_TOKEN, ModelConfig
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
+NEEDED_PIECES = ("[CLS]", "[SEP]", "[UNK]")  # begin, end, and whatever no piece fits
 
 
 @dataclass(frozen=True)
@@ -44,15 +47,26 @@ class TokenBatch:
 
 @lru_cache(maxsize=4)
 def read_tokenizer(vocabulary: Path) -> Tokenizer:
-    """Build the uncased WordPiece tokenizer of BERT from a `vocab.txt` (one piece a line)."""
+    """Build the uncased WordPiece tokenizer of BERT from a `vocab.txt` (one piece a line).
+
+    Raises
+    ------
+    CheckpointError
+        If it is no UTF-8 text, or lacks a piece that every text needs.
+    """
     from tokenizers import Tokenizer
     from tokenizers.models import WordPiece
     from tokenizers.normalizers import BertNormalizer
     from tokenizers.pre_tokenizers import BertPreTokenizer
     from tokenizers.processors import BertProcessing
 
-    pieces = vocabulary.read_text(encoding="utf-8").split("\n")
+    try:
+        pieces = vocabulary.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise errors.bad_vocabulary(vocabulary, "not UTF-8 text") from error
     vocab = {piece: index for index, piece in enumerate(pieces) if piece}
+    if lacking := [piece for piece in NEEDED_PIECES if piece not in vocab]:
+        raise errors.bad_vocabulary(vocabulary, f"lacks {', '.join(lacking)}, so it is no vocabulary of a BERT")
     tokenizer = Tokenizer(WordPiece(vocab, unk_token="[UNK]", max_input_chars_per_word=100))  # noqa: S106  no password
     tokenizer.normalizer = BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = BertPreTokenizer()

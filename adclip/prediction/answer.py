@@ -19,7 +19,7 @@ STATUS_OF_VERDICT = {"pass": "ok", "warn": "caution", "fail": "refer"}
 NOT_CALIBRATED = "not_calibrated"
 # What makes a reader careful whatever the quality of the scan.
 CAUTION_FLAGS = frozenset({"volumes_of_other_software", "row_of_other_subject", "scan_and_metadata_disagree",
-                           "unlike_training_scans", "contrast_agent"})  # fmt: skip
+                           "unlike_training_scans", "contrast_agent", "constant_answers"})  # fmt: skip
 
 
 def with_flags(prediction: Prediction, flags: Iterable[str]) -> Prediction:

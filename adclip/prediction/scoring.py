@@ -11,6 +11,7 @@ from torch import Tensor
 from adclip.clinical.reports import bare_phrase, candidates, usable_fields
 from adclip.domain import Visit
 from adclip.model.network import ImageTokens, Network, TextTokens
+from adclip.model.numbers import check_embeddings
 from adclip.model.text import tokenize
 from adclip.model.vision import AttentionRecord
 from adclip.task import ALZHEIMER, Task
@@ -187,10 +188,19 @@ def score_batch(
     """Score scans (B, 1, D, H, W) in [0, 1] against the candidate reports of their visits and against bare phrases.
 
     The records, if given, are filled from the last vision block and from the road MHA(T<-I) of the report candidates.
+
+    Raises
+    ------
+    CheckpointError
+        In inference mode, if the embedding of a scan or a report has no direction. Training has its own word for that.
     """
     network = reader.network
     image = network.image_tokens(images, vision_record)
     texts = reader.reports(visits, wordings)
-    report = network.score(image, texts, fusion_record)
     bare = reader.bare()
+    if torch.is_inference_mode_enabled() and not network.training:
+        check_embeddings(image.cls, "scan")
+        check_embeddings(texts.cls, "report")
+        check_embeddings(bare.cls, "class phrases")
+    report = network.score(image, texts, fusion_record)
     return Scores(report, report if bare is texts else network.score(image, bare), image.mmse, image, texts)

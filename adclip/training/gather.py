@@ -9,6 +9,7 @@ from adclip.clinical.reports import template_version
 from adclip.clinical.tables.people import person_of
 from adclip.evaluation.calibrate import calibrate
 from adclip.evaluation.measure import count_subjects, reads_report, shares_of
+from adclip.model.bases import BaseWeights
 from adclip.model.leak_record import LeakCertificate
 from adclip.model.record import AdapterRecord
 from adclip.model.record_parts import StoredBaseline, Training
@@ -26,6 +27,13 @@ RECORDED = (
     "weight_decay", "pretrained_rate", "alpha", "bare_weight", "contrast_weight", "report_dropout", "field_dropout", "memory", "patience",
     "augment", "flip", "precision",
 )  # fmt: skip
+
+
+def _identity(base: BaseWeights) -> dict[str, str]:
+    """Return what finds the base again: which one it is, and which vocabulary its texts were cut with."""
+    vocabulary = base.vocabulary_sha256
+    known = {"name": base.name, "revision": base.revision, "sha256": base.sha256}
+    return known if vocabulary is None else {**known, "vocabulary": vocabulary}
 
 
 def gather_record(
@@ -49,7 +57,7 @@ def gather_record(
     baseline = MetadataBaseline.fit(train, truth, task.classes, task.columns)
     by_volumes = VolumesBaseline.fit([cohort.case(place) for place in places["train"]], truth, task.classes)
     return AdapterRecord(
-        base={"name": base.name, "revision": base.revision, "sha256": base.sha256},
+        base=_identity(base),
         model=base.config,
         prompts=fitted.prompts,
         labels=task.classes,

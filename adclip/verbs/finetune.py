@@ -74,7 +74,7 @@ def finetune(config: FinetuneConfig, on_event: OnEvent = ignore) -> FinetuneResu
     InputError
         If scans, table or output folder cannot be used.
     """
-    from adclip.model.bases import remember
+    from adclip.model.places import remember
     from adclip.training.enrol import enrol
     from adclip.training.history import read_history
     from adclip.training.run_folder import RunFolder
@@ -165,6 +165,7 @@ def _train(
     from adclip.evaluation.plots import plot_history
     from adclip.model.checkpoint import save_adapter, save_baseline, write_tensors
     from adclip.model.device import choose_device
+    from adclip.prediction.canary import ask_canary
     from adclip.prediction.dataset import read_cohort
     from adclip.training.certificate import certify
     from adclip.training.gather import gather_record
@@ -212,7 +213,7 @@ def _train(
     else:
         if fitted.last is not None:
             write_tensors(folder.private / LAST, fitted.last)
-        save_adapter(config.out, fitted.state, record, folder.make_room)
+        save_adapter(config.out, fitted.state, record, folder.make_room, ask_canary)
     folder.end()
     return _to_result(config, record, fitted.progress.history)
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from adclip.domain import Prediction
+from adclip.prediction.alarm import CONSTANT, Alarm
+from adclip.prediction.answer import with_flags
 from adclip.prediction.cohort_work import Done
 from adclip.prediction.predict_work import PredictWork
 from adclip.prediction.published import RESULTS
 from adclip.prediction.published import write_predictions as write_predictions
 from adclip.prediction.record_store import check_out
 from adclip.prediction.stored import Stored, to_prediction
-from adclip.runtime.events import OnEvent, ignore
+from adclip.runtime.events import OnEvent, Warned, ignore
 from adclip.verbs.cohort import gather, model_choice, open_store, read_options, tell_rest, work_through
 from adclip.verbs.settings import PredictConfig
 
@@ -57,18 +60,33 @@ def predict(config: PredictConfig, on_event: OnEvent = ignore) -> PredictResult:
     store = None if config.out is None else open_store(config, record, scans, "prediction", RESULTS, {})
     work = PredictWork(model_choice(config), read_options(config), store, anew=config.overwrite, task=record.task)
     lines = [""] * (len(scans.jobs) if store is None else 0)
+    alarm = Alarm()
 
     def remember(done: Done) -> None:
+        alarm.add(to_prediction(done.record))
         if store is None:
             lines[done.place] = json.dumps(done.record)
 
     tally = work_through(work, scans, config, on_event, remember)
+
+    verdict = alarm.verdict()
+    if verdict is not None:
+        on_event(Warned(config.model, verdict))
 
     def read(place: int) -> Prediction:
         return to_prediction(json.loads(lines[place]) if store is None else store.read(scans.jobs[place].item) or {})
 
     if store is not None:
         with store.locked():
-            written = write_predictions(store.out, store.records(scans.items))
+            written = write_predictions(
+                store.out, _flagged(store.records(scans.items), is_constant=verdict is not None)
+            )
         tell_rest(config, written, scans.every, on_event)
     return PredictResult(Stored(read, len(scans.jobs)), tally.failed)
+
+
+def _flagged(records: Iterable[Mapping[str, Any]], *, is_constant: bool) -> Iterator[Mapping[str, Any] | Prediction]:
+    """Return what is published of a cohort: its records, flagged where all of them together raised the alarm."""
+    for record in records:
+        prediction = to_prediction(record) if is_constant else None
+        yield record if prediction is None or prediction.error else with_flags(prediction, [CONSTANT])

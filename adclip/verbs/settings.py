@@ -109,7 +109,7 @@ class WeightsConfig(Settings):
 
     action: Annotated[str, Setting("What to do.", is_argument=True, called="weights", show_default=False, choices=WEIGHTS_ACTIONS)]
     what: Annotated[str | None, Setting("A base model: `m3d-clip`, `builtin`, an imported name. For import a folder, file or archive; "
-        "export also takes a RUN folder.", metavar="[WHAT]", is_argument=True)] = None
+        "export and verify also take a RUN folder.", metavar="[WHAT]", is_argument=True)] = None
     out: Annotated[Path | None, Setting("Archive to export to; without it `NAME.adclip.zip` in the current folder.", metavar="FILE.zip",
         flags=("--out", "-o"))] = None
     name: Annotated[str | None, Setting("Name for an imported base.")] = None

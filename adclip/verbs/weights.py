@@ -15,6 +15,39 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class CheckedRun:
+    """What `weights verify` found of a tuned model; that it exists says that nothing differs.
+
+    Parameters
+    ----------
+    name, base, sha256 : str
+        The model, its base, and the SHA-256 of its weights.
+    path : Path
+    state : str
+        `whole`; `whole, no hashes recorded` of a record that names none.
+    canary : str
+        `answers as recorded`, or `none recorded`.
+    canary_difference : float or None
+        Largest difference of a score from the recorded one.
+    canary_tolerance : float
+        How large it may be.
+    """
+
+    name: str
+    base: str
+    sha256: str
+    path: Path
+    state: str
+    canary: str
+    canary_difference: float | None
+    canary_tolerance: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {**vars(self), "path": str(self.path)}
+
+
+@dataclass(frozen=True)
 class WeightsResult:
     """What was done.
 
@@ -23,6 +56,8 @@ class WeightsResult:
     action : str
     bases : tuple of StoredBase
         Those listed, fetched, verified, imported or located.
+    runs : tuple of CheckedRun
+        Tuned models that were verified.
     path : Path or None
         The archive written, or the folder asked for.
     """
@@ -30,16 +65,18 @@ class WeightsResult:
     action: str
     bases: tuple[StoredBase, ...] = ()
     path: Path | None = None
+    runs: tuple[CheckedRun, ...] = ()
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """Return one plain record for each base, or one with the path."""
         if self.path is not None:
             return [{"action": self.action, "path": str(self.path)}]
-        return [{"action": self.action, **base.to_dict()} for base in self.bases]
+        records = [base.to_dict() for base in self.bases] + [run.to_dict() for run in self.runs]
+        return [{"action": self.action, **record} for record in records]
 
 
 def weights(config: WeightsConfig, on_event: OnEvent = ignore) -> WeightsResult:
-    """List, fetch, verify, locate, import or export base models.
+    """List, fetch, verify, locate, import or export base models; verify tuned ones.
 
     Parameters
     ----------
@@ -52,11 +89,12 @@ def weights(config: WeightsConfig, on_event: OnEvent = ignore) -> WeightsResult:
     WeightsError
         If a base is absent, damaged, or not the one recorded; also if the hub cannot be reached.
     CheckpointError
-        If a file is no base model.
+        If a file is no base model, or a tuned model is damaged or answers otherwise than where it was written.
     """
     from adclip.model import inventory, store
     from adclip.model.bases import KNOWN, read_base, stored
     from adclip.model.bases import store as store_folder
+    from adclip.model.record import ADAPTER_RECORD
 
     what = config.what
     if config.action == "list":
@@ -73,8 +111,11 @@ def weights(config: WeightsConfig, on_event: OnEvent = ignore) -> WeightsResult:
         on_event(Step(f"{name}: {'fetched and verified' if fetched else 'was here already; verified'}"))
         return WeightsResult("fetch", (base,))
     if config.action == "verify":
+        if what is not None and (Path(what) / ADAPTER_RECORD).is_file():
+            return WeightsResult("verify", runs=(check_run(what),))
         names = [what] if what else ["builtin", *stored()]
-        return WeightsResult("verify", tuple(inventory.verify(name) for name in names))
+        runs = (check_run("builtin"),) if "builtin" in names else ()
+        return WeightsResult("verify", tuple(inventory.verify(name) for name in names), runs=runs)
     if config.action == "path":
         return WeightsResult("path", path=read_base(what).folder if what else store_folder())
     if what is None:
@@ -83,3 +124,31 @@ def weights(config: WeightsConfig, on_event: OnEvent = ignore) -> WeightsResult:
         base = store.adopt(Path(what), config.name, config.tokenizer, on_event, overwrite=config.overwrite)
         return WeightsResult("import", (base,))
     return WeightsResult("export", path=store.export(what, config.out, on_event, overwrite=config.overwrite))
+
+
+def check_run(model: str) -> CheckedRun:
+    """Verify `builtin`'s adapter or a RUN: hash its files and its base, look at every number, and ask the canary again.
+
+    Raises
+    ------
+    CheckpointError, WeightsError
+        Naming the file, the tensor or the number that differs.
+    """
+    from adclip.model.checkpoint import load_model
+    from adclip.model.record import model_folder
+    from adclip.prediction.canary import TOLERANCE, check_canary
+
+    folder = model_folder(model)
+    loaded = load_model(model)
+    _ = loaded.network.text_tower if loaded.network.config.text_depth else None  # its numbers as well
+    difference = check_canary(loaded, folder)
+    return CheckedRun(
+        name=loaded.identity["id"],
+        base=loaded.identity["base"],
+        sha256=loaded.identity["sha256"],
+        path=folder,
+        state="whole, no hashes recorded" if loaded.notes else "whole",
+        canary="none recorded" if difference is None else "answers as recorded",
+        canary_difference=difference,
+        canary_tolerance=TOLERANCE,
+    )

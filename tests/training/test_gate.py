@@ -10,7 +10,7 @@ import torch
 
 from adclip.model.gate import Gate, take_gate
 from adclip.prediction.predictor import Predictor
-from adclip.training.fit_gate import find_limit, fit_gate
+from adclip.training.fit_gate import find_limit, fit_gate, read_outs
 
 
 def test_distance_is_that_of_mahalanobis():
@@ -66,6 +66,31 @@ def test_a_scan_far_away_is_flagged(tiny_run, tiny_cohort):
     far = predictor(scan)
     assert "unlike_training_scans" in far.flags and far.status == "caution"
     assert far.probabilities == near.probabilities
+
+
+@pytest.mark.parametrize(("fitted", "served"), [("bf16", "fp32"), ("fp32", "bf16")])
+def test_a_gate_serves_another_precision_than_it_was_fitted_in(tiny_base, fitted, served):
+    from tiny import PROMPTS, make_cohort
+
+    from adclip.model.bases import read_base
+    from adclip.model.build import load_network
+    from adclip.model.device import DTYPES
+
+    cohort, cpu = make_cohort(48), torch.device("cpu")
+    outs = {}
+    for precision in (fitted, served):
+        torch.manual_seed(3)  # the same fresh parts beside the base
+        network = load_network(read_base(str(tiny_base)), PROMPTS, dtype=DTYPES[precision])
+        outs[precision] = read_outs(network, cohort, range(48), cpu)
+    assert not torch.equal(outs[fitted], outs[served])
+    gate = fit_gate(outs[fitted][:32])
+    there, here = (gate.distance(outs[precision][32:]) for precision in (fitted, served))
+    limit = find_limit(gate.distance(outs[fitted][:32]).double().numpy())
+    assert limit is not None
+    torch.testing.assert_close(here, there, rtol=0.1, atol=0)
+    assert torch.equal(here > 1.1 * limit, there > 1.1 * limit)
+    other = torch.nn.functional.normalize(outs[served][32:], dim=-1) - 2 * gate.mean
+    assert gate.distance(other).min() > 2 * limit, "what is far away is far in either precision"
 
 
 def predictor_item(scan):

@@ -1,0 +1,66 @@
+"""The files of a RUN that are shared, and whether they are the ones that its record names."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+from adclip.model import errors
+from adclip.model.record import ADAPTER_RECORD, AdapterRecord, read_record
+from adclip.runtime.hashing import file_sha256
+from adclip.runtime.paths import write_text
+
+ADAPTER_WEIGHTS, CARD = "adapter.safetensors", "README.md"
+UNHASHED = f"{ADAPTER_RECORD} names no hashes (written by an earlier adclip): damage of its files would go unnoticed"
+
+
+def hash_files(folder: Path) -> dict[str, str]:
+    """Return name -> SHA-256 of the files that stand beside the record and are shared with it."""
+    return {name: file_sha256(folder / name) for name in (ADAPTER_WEIGHTS, CARD) if (folder / name).is_file()}
+
+
+def check_files(folder: Path, record: AdapterRecord, known: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """Compare the files of a RUN with the hashes of its record.
+
+    Parameters
+    ----------
+    folder : Path
+    record : AdapterRecord
+    known : mapping, optional
+        Name -> SHA-256 that the caller has just computed.
+
+    Returns
+    -------
+    tuple of str
+        What is to be known: that a record of an earlier version names none.
+
+    Raises
+    ------
+    CheckpointError
+        Naming the file that is missing or another one.
+    """
+    if record.files is None:
+        return (UNHASHED,)
+    for name, sha256 in record.files.items():
+        path = folder / Path(name).name
+        if not path.is_file():
+            raise errors.damaged(folder, f"{path.name} is missing")
+        if (known or {}).get(name, None) != sha256 and file_sha256(path) != sha256:
+            raise errors.file_differs(path)
+    return ()
+
+
+def stamp(folder: Path) -> AdapterRecord:
+    """Write the hashes of the files beside it into the record of a RUN that is there already, and return that record.
+
+    What the files are is not asked: this is for those who made them.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no record that can be read.
+    """
+    record = dataclasses.replace(read_record(folder), files=hash_files(folder))
+    write_text(folder / ADAPTER_RECORD, record.to_json())
+    return record

@@ -1,0 +1,36 @@
+"""The next step that `simulate` prints is a command line that fits the model it was given."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from adclip.cli.commands import LazyCommand
+from adclip.cli.simulate import _next_step
+from adclip.model.checkpoint import read_contract
+from adclip.simulation.settings import SimulateConfig
+
+
+def parsed(line: str) -> tuple[str, dict]:
+    """Parse a printed line as the shell and the command would, and return the command and its values."""
+    program, command, *words = shlex.split(line)
+    assert program == "adclip"
+    return command, LazyCommand(command).make_context(command, words).params
+
+
+@pytest.mark.parametrize("model", ["builtin", "m3d-clip", "run", "base"])
+def test_prepared_scans_are_tuned_on_the_base_whose_grid_they_have(tiny_run, tiny_base, model):
+    model = {"run": str(tiny_run), "base": str(tiny_base)}.get(model, model)
+    out = Path("a cohort")
+    command, values = parsed(_next_step(SimulateConfig(out, subjects=3, model=model, preprocessed=True)))
+    assert command == "finetune" and values["scans"] == out and values["table"] == [out / "table.csv"]
+    assert read_contract(values["base"]) == read_contract(model)
+
+
+@pytest.mark.parametrize("model", ["builtin", "m3d-clip", "run"])
+def test_raw_heads_are_prepared_for_the_same_model(tiny_run, model):
+    model = str(tiny_run) if model == "run" else model
+    command, values = parsed(_next_step(SimulateConfig(Path("heads"), subjects=3, model=model)))
+    assert command == "preprocess" and values["inputs"] == [Path("heads")] and values["model"] == model
