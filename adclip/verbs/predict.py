@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from adclip.domain import Prediction
 from adclip.prediction.alarm import CONSTANT, Alarm
@@ -74,7 +73,8 @@ def predict(config: PredictConfig, on_event: OnEvent = ignore) -> PredictResult:
         on_event(Warned(config.model, verdict))
 
     def read(place: int) -> Prediction:
-        return to_prediction(json.loads(lines[place]) if store is None else store.read(scans.jobs[place].item) or {})
+        record = json.loads(lines[place]) if store is None else store.read(scans.jobs[place].item) or {}
+        return _flagged(to_prediction(record), is_constant=verdict is not None)
 
     if store is not None:
         with store.locked():
@@ -85,8 +85,6 @@ def predict(config: PredictConfig, on_event: OnEvent = ignore) -> PredictResult:
     return PredictResult(Stored(read, len(scans.jobs)), tally.failed)
 
 
-def _flagged(records: Iterable[Mapping[str, Any]], *, is_constant: bool) -> Iterator[Mapping[str, Any] | Prediction]:
-    """Return what is published of a cohort: its records, flagged where all of them together raised the alarm."""
-    for record in records:
-        prediction = to_prediction(record) if is_constant else None
-        yield record if prediction is None or prediction.error else with_flags(prediction, [CONSTANT])
+def _flagged(prediction: Prediction, *, is_constant: bool) -> Prediction:
+    """Return a prediction, flagged where all of the cohort together raised the alarm."""
+    return with_flags(prediction, [CONSTANT]) if is_constant and not prediction.error else prediction
