@@ -78,9 +78,9 @@ def predict(config: PredictConfig, on_event: OnEvent = ignore) -> PredictResult:
 
     if store is not None:
         with store.locked():
-            written = write_predictions(
-                store.out, _flagged(store.records(scans.items), is_constant=verdict is not None)
-            )
+            records = store.records(scans.items)
+            flagged = (_flagged(to_prediction(record), is_constant=True) for record in records)
+            written = write_predictions(store.out, records if verdict is None else flagged)
         tell_rest(config, written, scans.every, on_event)
     return PredictResult(Stored(read, len(scans.jobs)), tally.failed)
 
