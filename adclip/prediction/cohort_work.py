@@ -108,7 +108,7 @@ class Told:
 class _Mark:
     """The fingerprint of a scan, and the state of its files when it was taken."""
 
-    fingerprint: str | None
+    fingerprint: str
     stamp: Stamp
 
 
@@ -147,7 +147,7 @@ class CohortWork(ABC):
 
     def __call__(self, batch: Sequence[Numbered]) -> list[Done] | AdclipError:
         """Do a few scans; an error instead of them is that of a model that cannot be loaded."""
-        marks: dict[int, _Mark] = {}
+        marks: dict[int, _Mark | None] = {}
         finished: dict[int, Done] = {}
         for numbered in batch:
             looked = attempt(self._look, numbered.place, numbered.job)
@@ -205,11 +205,11 @@ class CohortWork(ABC):
         for numbered in batch:
             yield attempt(self._answer_one, numbered.place, numbered.job)
 
-    def _look(self, job: Job) -> tuple[_Mark, dict[str, Any] | None]:
+    def _look(self, job: Job) -> tuple[_Mark | None, dict[str, Any] | None]:
         """Return a scan's fingerprint, and its record if an earlier run did it."""
-        stamp = stamp_of(job.item.path)
         if self.store is None:
-            return _Mark(None, stamp), None
+            return None, None
+        stamp = stamp_of(job.item.path)
         mark = fingerprint(self.store.run, job, self.options, volumes=self.choice.volumes)
         earlier = None if self._anew else self.store.find(job.item, mark)
         return _Mark(mark, stamp), earlier if earlier is not None and self.still_holds(earlier) else None
@@ -218,17 +218,13 @@ class CohortWork(ABC):
         told = Told()
         return Answered(self.answer(job, told), told.said)
 
-    def _keep(self, numbered: Numbered, outcome: Outcome[Answered], mark: _Mark) -> Done:
+    def _keep(self, numbered: Numbered, outcome: Outcome[Answered], mark: _Mark | None) -> Done:
         item = numbered.job.item
         if outcome.value is None:
             return self.fail(numbered, outcome.error)
-        unchanged = attempt(partial(_check_unchanged, item), numbered.place, mark.stamp)
-        if unchanged.error is not None:  # the fingerprint is that of other bytes
-            return self.fail(numbered, unchanged.error)
-        if self.store is not None:
+        if self.store is not None and mark is not None:
+            unchanged = attempt(partial(check_unchanged, item.path), numbered.place, mark.stamp)
+            if unchanged.error is not None:  # the fingerprint is that of other bytes
+                return self.fail(numbered, unchanged.error)
             self.store.write(item, outcome.value.record, mark.fingerprint)
         return Done(numbered.place, outcome.value.record, told=outcome.value.told)
-
-
-def _check_unchanged(item: ScanItem, stamp: Stamp) -> None:
-    check_unchanged(item.path, stamp)

@@ -100,11 +100,6 @@ def fingerprint(run: RunIdentity, job: Job, options: ReadOptions, *, volumes: bo
         How the file is read.
     volumes : bool
         Whether tables of volumes beside the scan are read.
-
-    Raises
-    ------
-    ScanError
-        If the scan is not there.
     """
     from adclip.prediction.volumetry import find_volumes
 
@@ -121,16 +116,17 @@ def fingerprint(run: RunIdentity, job: Job, options: ReadOptions, *, volumes: bo
 
 
 def _hash_files(item: ScanItem, options: ReadOptions) -> str | list[str]:
-    """Return the hash of a scan's bytes; of a derivative also those of the files that belong to it."""
-    if not item.preprocessed:
-        try:
+    """Return the hash of a scan's bytes, of a derivative also those of the files that belong to it; or why there is none.
+
+    A file that cannot be read is told by whoever reads it for its voxels, and has no record that could be kept.
+    """
+    try:
+        if not item.preprocessed:
             return scan_sha256(item.path, options)
-        except ScanError as error:
-            return error.problem  # the same files are refused for the same reason
-    belonging = (item.path, sidecar_path(item.path), mask_path(item.path))
-    if not item.path.is_file():
-        raise ScanError.missing(item.path)
-    return [file_sha256(path) for path in belonging if path.is_file()]
+        beside = (path for path in (sidecar_path(item.path), mask_path(item.path)) if path.is_file())
+        return [file_sha256(path) for path in (item.path, *beside)]
+    except (ScanError, OSError) as error:
+        return type(error).__name__
 
 
 def _used(visit: Visit) -> dict[str, Any]:
