@@ -159,9 +159,9 @@ def explain_one(predictor: Predictor, job: Job, config: ExplainConfig) -> tuple[
 
     prepared = predictor.prepare(job.item, ReadOptions(config.orientation, config.series, config.modality))
     image = predictor.to_image(prepared)
-    completed_visit = predictor.complete(prepared, job.visit)
-    attribution = attribute(predictor, image, completed_visit, config.target)
-    prediction = with_flags(predictor.to_prediction(job.item, prepared, job.visit, attribution.answer), job.flags)
+    evidence = predictor.evidence(prepared, job.visit)
+    attribution = attribute(predictor, image, evidence, config.target)
+    prediction = with_flags(predictor.to_prediction(job.item, prepared, evidence, attribution.answer), job.flags)
     model = predictor.record.model
     heat_dhw = enlarge(attribution.relevance, model.contract.shape)
     heat = from_model_order(heat_dhw) * prepared.mask
@@ -180,7 +180,7 @@ def explain_one(predictor: Predictor, job: Job, config: ExplainConfig) -> tuple[
         files["heatmap"] = files["mni"]
 
     filling = torch.from_numpy(to_model_order(template_image(model.contract)).copy())[None, None].to(image.device)
-    curves = faithfulness(predictor, image, completed_visit, attribution, filling, config.seed)
+    curves = faithfulness(predictor, image, evidence, attribution, filling, config.seed)
     regions = share_by_region(heat, model.contract)
     files |= {"regions": f"{name}_regions.tsv", "faithfulness": f"{name}_faithfulness.json", "figure": f"{name}.png"}
     write_text(folder / files["regions"], _regions_tsv(regions))
