@@ -80,9 +80,10 @@ def fit_road(evidence: RoadEvidence, classes: Sequence[str], shares: Sequence[fl
     if shares is not None:
         road = replace(road, study_temperature=fit_temperature(evidence.weighed(road), evidence.truth, shares=shares))
     few = CROSS_FITS <= len(evidence.truth) < FEW_SUBJECTS
-    nonconformity = 1 - _chances_of_truth(evidence, road, cross_fit=few)
+    # less the probability ranks people as one minus it does, and gives the threshold back to the last bit
+    nonconformity = -_chances_of_truth(evidence, road, cross_fit=few)
     worst = {name: conformal_quantile(nonconformity[evidence.truth == number]) for number, name in enumerate(classes)}
-    thresholds = {name: 1 - value for name, value in worst.items() if value is not None}
+    thresholds = {name: -value for name, value in worst.items() if value is not None}
     return replace(road, thresholds=thresholds if len(thresholds) == len(classes) else None, cross_fitted=few)
 
 

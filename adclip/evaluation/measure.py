@@ -70,8 +70,8 @@ def measure(
     subjects = [person_of(visit.subject_id) for visit in visits]
     mmse = None if record.mmse_mean is None or answers.mmse is None else [float(x) for x in answers.mmse]
     true_scores = [task.score_of(visit) for visit in visits]
-    evidence = [_evidence_of(record, visit) for visit in visits]
-    everyone = _judge(record, cohort, places, answers, evidence)
+    evidence = _evidence_of(record, visits)
+    everyone = answers_of(record, cohort, places, answers, evidence)
     full, scan = everyone[MODEL], everyone["scan_only"]
     if record.training.method == "metadata":
         del everyone["scan_only"]  # the regression on metadata sees no scan, so it has no answer from one
@@ -126,10 +126,30 @@ def measure(
     return metrics
 
 
-def _judge(
-    record: AdapterRecord, cohort: Cohort, places: Sequence[int], answers: Answers, evidence: Sequence[Evidence]
+def answers_of(
+    record: AdapterRecord,
+    cohort: Cohort,
+    places: Sequence[int],
+    answers: Answers,
+    evidence: Sequence[Evidence] | None = None,
 ) -> dict[str, Judged]:
     """Return the answers of the model and of whoever stands beside it, for classes equally common and as in the study.
+
+    Parameters
+    ----------
+    record : AdapterRecord
+    cohort : Cohort
+    places : sequence of int
+        Of N scans.
+    answers : Answers
+        For them.
+    evidence : sequence of Evidence, optional
+        What the answers rest on (N), where that is known already.
+
+    Returns
+    -------
+    dict
+        `MODEL`, `scan_only`, `metadata_only` and `volumes_only`, the last two where there are any.
 
     Notes
     -----
@@ -137,6 +157,7 @@ def _judge(
     answers would look badly calibrated for that reason alone, so there the shares are put back.
     """
     calibration, labels = record.calibration, record.labels
+    evidence = evidence or _evidence_of(record, [cohort.visits[place] for place in places])
     shares = record.shares or (1 / len(labels),) * len(labels)
     mmse = None if record.mmse_mean is None else answers.mmse
     metadata = np.array([log_chances(known.metadata_only, labels) for known in evidence])
@@ -163,12 +184,16 @@ def _judge(
     return judged
 
 
-def _evidence_of(record: AdapterRecord, visit: Visit) -> Evidence:
-    """Return what the answer of a scan with this row rests on, as `predict` finds it."""
+def _evidence_of(record: AdapterRecord, visits: Sequence[Visit]) -> list[Evidence]:
+    """Return what the answers of scans with these rows rest on, as `predict` finds it."""
     stored = record.metadata_baseline
     baseline = None if stored is None else MetadataBaseline.from_dict(stored.content)
-    has_report = reads_report(visit, record.style, record.task, reports=record.reports)
-    return find_evidence(visit, visit, baseline, has_report=has_report)
+
+    def find(visit: Visit) -> Evidence:
+        has_report = reads_report(visit, record.style, record.task, reports=record.reports)
+        return find_evidence(visit, visit, baseline, has_report=has_report)
+
+    return [find(visit) for visit in visits]
 
 
 def _probabilities(road: Road, scores: NDArray[np.float64], shares: Sequence[float]) -> tuple[FloatArray, FloatArray]:

@@ -21,6 +21,14 @@ TABLE_AND_FOUND_VOLUMES = "scan, row and volumes found for the scan"
 FOUND_VOLUMES = "scan and volumes found for it"
 ROADS = (SCAN, TABLE, TABLE_WITH_VOLUMES, TABLE_AND_FOUND_VOLUMES, FOUND_VOLUMES)
 
+# What models wrote that knew two roads, with a report and without, and had a number for either.
+_EARLIER_SCAN_ONLY = "scan_only_"
+_EARLIER_KEYS = {"subjects", "mmse_half_width", "gate_limit", "cross_fitted", "report_subjects"} | {
+    f"{prefix}{name}"
+    for prefix in ("", _EARLIER_SCAN_ONLY)
+    for name in ("temperature", "study_temperature", "set_threshold", "calibrated")
+}
+
 
 @dataclass(frozen=True)
 class Road:
@@ -67,6 +75,8 @@ class Road:
             raise ValueError("`study_temperature` must be a number above 0, or null")
         if not all(is_number(value) and value >= 0 for value in (self.thresholds or {}).values()):
             raise ValueError("`thresholds` must be numbers of at least 0, or null")
+        if not all(type(count) is int and count >= 0 for count in self.counts.values()):
+            raise ValueError("`counts` must be whole numbers of at least 0")
 
     @property
     def subjects(self) -> int:
@@ -107,6 +117,19 @@ class Calibration:
             value = getattr(self, name)
             if value is not None and (not is_number(value) or value < 0):
                 raise ValueError(f"`{name}` must be a number of at least 0, or null")
+        if not is_number(self.coverage) or not 0 < self.coverage < 1:
+            raise ValueError("`coverage` must be a number between 0 and 1")
+        if not set(self.roads) <= set(ROADS):
+            raise ValueError(f"`roads` must be of: {', '.join(ROADS)}")
+        alone = self.roads.get(SCAN)
+        if alone is not None and (alone.scan, alone.metadata, alone.both) != (1, 0, 0):
+            raise ValueError(f"`scan` must be 1, and `metadata` and `both` 0, for an answer by the {SCAN} alone")
+
+    @property
+    def too_few(self) -> dict[str, dict[str, int]]:
+        """Return road -> class -> subjects, of the fitted roads that promise no prediction set, and of the classes to blame."""
+        without = {name: road for name, road in self.roads.items() if road.fitted and road.thresholds is None}
+        return {name: few for name, road in without.items() if (few := road.too_few(self.coverage))}
 
     def road(self, name: str) -> Road:
         """Return what was fitted for one kind of evidence, else a road that leaves the raw scores as they are."""
@@ -127,26 +150,16 @@ class Calibration:
         """
         if "roads" in data:
             roads = {str(name): Road(**road) for name, road in data["roads"].items()}
+            if any(road.thresholds is not None and set(road.thresholds) != set(labels) for road in roads.values()):
+                raise ValueError("`thresholds` must give each of `labels` a number, or be null")
             return cls(**{**data, "roads": roads})
+        if set(data) - _EARLIER_KEYS:
+            raise TypeError("a key that no version has written")
         subjects = int(data["subjects"])
-        with_report = Road(
-            temperature=data.get("temperature", 1.0),
-            study_temperature=data.get("study_temperature"),
-            thresholds=_same_for_all(data.get("set_threshold"), labels),
-            fitted=bool(subjects) and bool(data.get("calibrated", True)),
-            cross_fitted=bool(data.get("cross_fitted", False)),
-        )
-        scan_only = Road(
-            scan=1.0, both=0.0,
-            temperature=data.get("scan_only_temperature", 1.0),
-            study_temperature=data.get("scan_only_study_temperature"),
-            thresholds=_same_for_all(data.get("scan_only_set_threshold"), labels),
-            fitted=bool(subjects) and bool(data.get("scan_only_calibrated", True)),
-            cross_fitted=bool(data.get("cross_fitted", False)),
-        )  # fmt: skip
+        alone, with_report = (_earlier_road(data, prefix, labels) for prefix in (_EARLIER_SCAN_ONLY, ""))
         return cls(
             subjects, data.get("mmse_half_width"), data.get("gate_limit"),
-            roads={name: scan_only if name == SCAN else with_report for name in ROADS},
+            roads={name: alone if name == SCAN else with_report for name in ROADS},
         )  # fmt: skip
 
 
@@ -168,5 +181,21 @@ def likely_coverage(count: int, coverage: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _same_for_all(threshold: float | None, labels: tuple[str, ...]) -> dict[str, float] | None:
-    return None if threshold is None else dict.fromkeys(labels, threshold)
+def _earlier_road(data: Mapping[str, Any], prefix: str, labels: tuple[str, ...]) -> Road:
+    """Return one of the two roads of a model from before the sources were weighed; its keys begin with `prefix`."""
+    threshold = data.get(f"{prefix}set_threshold")
+    if threshold is not None and (not is_number(threshold) or threshold < 0):
+        raise ValueError(f"`{prefix}set_threshold` must be a number of at least 0, or null")
+    alone = prefix == _EARLIER_SCAN_ONLY
+    try:
+        return Road(
+            scan=1.0 if alone else 0.0,
+            both=0.0 if alone else 1.0,
+            temperature=data.get(f"{prefix}temperature", 1.0),
+            study_temperature=data.get(f"{prefix}study_temperature"),
+            thresholds=None if threshold is None else dict.fromkeys(labels, threshold),
+            fitted=bool(data["subjects"]) and bool(data.get(f"{prefix}calibrated", True)),
+            cross_fitted=bool(data.get("cross_fitted", False)),
+        )
+    except ValueError as error:  # in the file the name has the prefix
+        raise ValueError(str(error).replace("`", f"`{prefix}", 1)) from None

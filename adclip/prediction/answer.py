@@ -16,8 +16,14 @@ if TYPE_CHECKING:
     from adclip.model.calibration import Calibration
 
 STATUS_OF_VERDICT = {"pass": "ok", "warn": "caution", "fail": "refer"}
-# The road of the answer, with a report or without, has no temperature of its own: probabilities are those of the raw scores.
+# The answer's own road was fitted to nobody: probabilities are those of the raw scores.
 NOT_CALIBRATED = "not_calibrated"
+# It was fitted, to too few people of some class for a set that holds the truth as often as is promised.
+NO_PREDICTION_SET = "no_prediction_set"
+WHY_NO_SET = {
+    NOT_CALIBRATED: "the model was not calibrated for such answers",
+    NO_PREDICTION_SET: "the model had too few calibration subjects of a class, see Calibration in its README.md",
+}
 # What makes a reader careful whatever the quality of the scan.
 CAUTION_FLAGS = frozenset({"volumes_of_other_software", "row_of_other_subject", "scan_and_metadata_disagree",
                            "unlike_training_scans", "contrast_agent"})  # fmt: skip
@@ -67,7 +73,7 @@ class CalibratedAnswer:
     probabilities, scan_only : dict
         Class -> probability for classes equally common, of the answer's own road and of the scan alone.
     prediction_set : tuple of str or None
-        None where the answer's own road has no threshold.
+        None where the answer's own road has no thresholds, which the flags explain.
     flags : tuple of str
         What makes the numbers doubtful.
     """
@@ -82,12 +88,14 @@ def calibrated(answer: Answer, calibration: Calibration) -> CalibratedAnswer:
     """Apply what the calibration subjects taught for the answer's own road.
 
     A road that they taught nothing about borrows nothing from the others: its probabilities are those of the raw scores, which
-    `not_calibrated` says, and it has no prediction set.
+    `not_calibrated` says, and it has no prediction set. Nor has one whose subjects are too few of a class, see `no_prediction_set`.
     """
     alone, road = calibration.road(SCAN), calibration.road(answer.road)
     scan_only = name_probabilities(answer.bare, alone.temperature)
     probabilities = scan_only if answer.road == SCAN else name_probabilities(answer.scores, road.temperature)
     flags: tuple[str, ...] = () if road.fitted else (NOT_CALIBRATED,)
+    if road.fitted and road.thresholds is None:
+        flags = (NO_PREDICTION_SET,)
     if answer.distance is not None and calibration.gate_limit and answer.distance > calibration.gate_limit:
         flags = ("unlike_training_scans", *flags)
     prediction_set = to_prediction_set(probabilities, road.thresholds if road.fitted else None)

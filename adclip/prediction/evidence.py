@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from adclip.domain import Visit
 from adclip.model.calibration import (
@@ -21,8 +20,11 @@ from adclip.model.calibration import (
 )
 from adclip.prediction.metadata_baseline import PEOPLE_COLUMNS, MetadataBaseline
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 LEAST = 1e-12  # of a probability before its logarithm is taken
-Numbers = TypeVar("Numbers", Tensor, NDArray[np.float64])
+Numbers = TypeVar("Numbers", "Tensor", NDArray[np.float64])
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ class MetadataBaseline:
     columns : tuple of str
         The F columns used: those that vary among the training visits.
     medians, means, scales : tuple of float
-        Of each column in training; a missing value is replaced by the median there.
+        Of each column in training, where the median stands for a missing value.
     coefficients : tuple of tuple of float
         K x F, for standardised columns.
     intercepts : tuple of float

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from adclip.clinical.tables.scan_names import session_in_record
 from adclip.domain import Prediction, ReadOptions, Report, ScanItem, ScoreEstimate, Visit
+from adclip.model.calibration import SCAN
 from adclip.prediction import errors
 from adclip.prediction.answer import STATUS_OF_VERDICT, Answer, calibrated, likeliest, with_flags
 from adclip.prediction.evidence import Evidence, find_evidence, log_chances, weigh
@@ -154,7 +155,10 @@ class Predictor:
 
     def evidence(self, prepared: PreparedScan, visit: Visit | None) -> Evidence:
         """Say what the answer of a scan can rest on; `visit` is the row of the table."""
-        completed = self.complete(prepared, visit)
+        return self.evidence_of(visit, self.complete(prepared, visit))
+
+    def evidence_of(self, visit: Visit | None, completed: Visit | None) -> Evidence:
+        """Say the same of a row that is completed already; with the row twice, of a scan for which no volumes were found."""
         has_report = bool(completed and self.reader.fields(completed))
         return find_evidence(visit, completed, self._baseline, has_report=has_report)
 
@@ -188,7 +192,7 @@ class Predictor:
     def to_answer(self, scores: Scores, evidence: Evidence) -> Answer:
         """Give the numbers of one scan their names."""
         visit = evidence.completed
-        used = bool(visit and self.reader.fields(visit))
+        used = evidence.road != SCAN  # what the scan's own road leaves aside is no part of the answer
         report = self._report_of(visit).text if visit and used else None
         named = dict(zip(self.labels, self.decide(scores, evidence)[0].tolist(), strict=True))
         bare = dict(zip(self.labels, scores.bare[0].tolist(), strict=True))
@@ -211,7 +215,7 @@ class Predictor:
             flags.append("no_metadata")
         elif not answer.used_report:
             flags.append("no_report")
-        flags += self._flags_of_volumes(evidence.completed)
+        flags += self._flags_of_volumes(evidence.completed if answer.used_report else None)
         volumes = prepared.volumes
         if volumes is not None and not are_plausible(volumes.mm3):
             flags.append(IMPLAUSIBLE)
