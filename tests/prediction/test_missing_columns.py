@@ -13,7 +13,7 @@ from adclip.domain import Visit
 from adclip.prediction.metadata_baseline import MetadataBaseline
 from adclip.prediction.missing_columns import covariance_of, given_known, mean_softmax
 
-DRAWS = 400_000
+DRAWS = 200_000
 COVARIANCE = np.array([[1.0, 0.6, -0.3, 0.2], [0.6, 1.0, -0.5, 0.1], [-0.3, -0.5, 1.0, 0.0], [0.2, 0.1, 0.0, 1.0]])
 
 
