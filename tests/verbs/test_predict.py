@@ -177,48 +177,62 @@ def every_road(visit: Visit) -> dict[str, tuple[Visit | None, BrainVolumes | Non
     }
 
 
+def come_with(predictor: Predictor, item: ScanItem, visit: Visit, road: str):
+    """Return a person's answer by one road, and the scores (3,) of its three sources: scan, row, both."""
+    row, found = every_road(visit)[road]
+    prepared = replace(predictor.prepare(item), volumes=found)
+    evidence = predictor.evidence(prepared, row)
+    assert evidence.road == road
+    with torch.inference_mode():
+        scores = predictor.score(predictor.to_image(prepared), evidence)
+    told = predictor.to_prediction(item, prepared, evidence, predictor.to_answer(scores, evidence))
+    of_row = [math.log(told.metadata_only[label]) if told.metadata_only else 0.0 for label in LABELS]
+    return told, np.array(scores.bare[0]), np.array(of_row), np.array(scores.report[0])
+
+
+def named(numbers: np.ndarray) -> dict[str, float]:
+    return dict(zip(LABELS, numbers.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("road", ROADS)
+def test_a_fitted_run_answers_by_every_road(predictor, config, visits, road):
+    """Rows with volumes and without, volumes found for the scan, nothing: by the weights and the temperature fitted for each."""
+    fitted = predictor.record.calibration.roads[road]
+    assert fitted.fitted and fitted.subjects >= 3
+    for visit in visits[1:4]:
+        told, scan, row, both = come_with(predictor, to_item(config.inputs[0]), visit, road)
+        assert told.scores == pytest.approx(
+            named(fitted.scan * scan + fitted.metadata * row + fitted.both * both), abs=1e-4
+        )
+        assert told.probabilities == pytest.approx(name_probabilities(told.scores, fitted.temperature))
+        assert "not_calibrated" not in told.flags
+        assert (told.probabilities == told.scan_only) == (road == SCAN)
+
+
 @pytest.mark.parametrize("own", ROADS)
 def test_no_road_takes_a_number_of_another(tiny_run, config, visits, tmp_path, own):
     """Only one road is taught; every other keeps its raw scores, promises no set and says so."""
-    taught = Road(
-        0.6,
-        0.3,
-        0.9,
-        5.0,
-        study_temperature=7.0,
-        thresholds=dict(zip(LABELS, (0.0, 0.99, 0.0), strict=True)),
-        fitted=True,
-    )
+    limits = dict(zip(LABELS, (0.0, 0.99, 0.0), strict=True))
+    taught = Road(0.6, 0.3, 0.9, 5.0, study_temperature=7.0, thresholds=limits, fitted=True)
     if own == SCAN:
         taught = replace(taught, scan=1.0, metadata=0.0, both=0.0)
     run = changed_run(tiny_run, tmp_path / "run", Calibration(4, roads={own: taught}))
-    predictor = Predictor.from_checkpoint(run, "cpu")
-    item = to_item(config.inputs[0])
-    for name, (row, found) in every_road(visits[2]).items():
-        prepared = replace(predictor.prepare(item), volumes=found)
-        evidence = predictor.evidence(prepared, row)
-        assert evidence.road == name
-        with torch.inference_mode():
-            scores = predictor.score(predictor.to_image(prepared), evidence)
-        answer = predictor.to_answer(scores, evidence)
-        told = predictor.to_prediction(item, prepared, evidence, answer)
-        named = {"bare": dict(zip(LABELS, scores.bare[0].tolist(), strict=True)),
-                 "report": dict(zip(LABELS, scores.report[0].tolist(), strict=True))}  # fmt: skip
-        if name == own:
-            metadata = {label: math.log(told.metadata_only[label]) if told.metadata_only else 0.0 for label in LABELS}
-            wanted = {label: taught.scan * named["bare"][label] + taught.metadata * metadata[label] + taught.both * named["report"][label]
-                      for label in LABELS}  # fmt: skip
-            assert told.scores == pytest.approx(wanted, abs=1e-5)
+    predictor, item = Predictor.from_checkpoint(run, "cpu"), to_item(config.inputs[0])
+    for road in ROADS:
+        told, scan, row, both = come_with(predictor, item, visits[2], road)
+        if road == own:
+            wanted = named(taught.scan * scan + taught.metadata * row + taught.both * both)
+            assert told.scores == pytest.approx(wanted, abs=1e-4)
             assert told.probabilities == pytest.approx(name_probabilities(told.scores, 5.0))
             assert set(told.prediction_set) == {"CN", "AD", told.diagnosis}
             assert not {"not_calibrated", "no_prediction_set"} & set(told.flags)
         else:
-            assert told.scores == pytest.approx(named["bare" if name == SCAN else "report"], abs=1e-5)
+            assert told.scores == pytest.approx(named(scan if road == SCAN else both), abs=1e-4)
             assert told.probabilities == pytest.approx(name_probabilities(told.scores, 1.0))
             assert told.prediction_set is None and "not_calibrated" in told.flags
             assert "no_prediction_set" not in told.flags
-        assert told.scan_only == pytest.approx(name_probabilities(named["bare"], 5.0 if own == SCAN else 1.0))
-        assert (told.report is None) == (name == SCAN)
+        assert told.scan_only == pytest.approx(name_probabilities(named(scan), 5.0 if own == SCAN else 1.0))
+        assert (told.report is None) == (road == SCAN)
 
 
 def test_a_road_with_too_few_people_for_a_set_says_so_and_changes_no_status(config, tiny_run, tmp_path):
@@ -242,7 +256,7 @@ def test_what_may_stand_in_a_missing_cell_is_averaged_over(config, visits, tiny_
     """An empty cell is no person in the middle: the answer lies among those that the cell's possible contents give."""
     stored = json.loads((tiny_run / "adapter.json").read_text())["metadata_baseline"]
     baseline = MetadataBaseline.from_dict(stored)
-    person = visits[2]
+    person = next(visit for visit in visits if (visit.subject_id, visit.session_id) == ("p02", "01"))
     full = np.array([baseline_read(baseline, person)])
     place = stored["columns"].index("hippocampus_mm3")
     covariance, shares = np.array(stored["covariance"]), np.array(stored["shares"])
@@ -255,7 +269,7 @@ def test_what_may_stand_in_a_missing_cell_is_averaged_over(config, visits, tiny_
     wanted = softmax(scores, axis=1).mean(0) / shares
     (found,) = answers(replace(config, inputs=config.inputs[1:2], meta=write_table(
         tmp_path / "empty.csv", [person], hippocampus_mm3="")))  # fmt: skip
-    assert list(found.metadata_only.values()) == pytest.approx(wanted / wanted.sum(), abs=2e-3)
+    assert list(found.metadata_only.values()) == pytest.approx(wanted / wanted.sum(), abs=4e-3)
 
 
 def baseline_read(baseline: MetadataBaseline, visit: Visit) -> list[float]:
