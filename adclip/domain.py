@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.floating[Any]]
+BoolArray = NDArray[np.bool_]
 
 RESEARCH_NOTICE = "Research use only. Not a medical device."
 BUILTIN_NOTICE = "builtin model: trained on simulated anatomy - for trying adclip out, not for diagnosis"

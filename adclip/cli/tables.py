@@ -186,7 +186,7 @@ def _draw_card(record: Record) -> None:
                 (f"  {name}", f"{value:.2f} {block * round(value * BAR_CELLS)}".rstrip())
                 for name, value in probabilities.items()
             ),
-            ("prediction set", text(record.get("prediction_set"))),
+            ("prediction set", _prediction_set(record)),
             (score.upper(), f"{interval(estimate, 1)}{top}{table_score}" if estimate else "-"),
             ("scan only", shares(record.get("scan_only"))),
             ("metadata only", shares(record.get("metadata_only"))),
@@ -198,6 +198,14 @@ def _draw_card(record: Record) -> None:
     )
     if record.get("volumes"):
         _draw_volumes(record)
+
+
+def _prediction_set(record: Record) -> str:
+    """Return the classes of the set, or why there is none."""
+    from adclip.prediction.answer import WHY_NO_SET
+
+    why = [words for flag, words in WHY_NO_SET.items() if flag in (record.get("flags") or ())]
+    return f"none: {why[0]}" if why and record.get("prediction_set") is None else text(record.get("prediction_set"))
 
 
 def _draw_volumes(record: Record) -> None:

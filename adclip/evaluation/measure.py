@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from adclip.clinical.reports import usable_fields
 from adclip.clinical.tables.people import person_of
@@ -15,9 +16,11 @@ from adclip.domain import FloatArray, Visit
 from adclip.evaluation.calibrate import Answers
 from adclip.evaluation.metrics import Judged, compare, put_back, summarise, summarise_mean
 from adclip.evaluation.plots import plot_answers
+from adclip.model.calibration import SCAN, Road
 from adclip.model.record import LESS, AdapterRecord
 from adclip.prediction.answer import to_probabilities
 from adclip.prediction.dataset import Cohort
+from adclip.prediction.evidence import Evidence, find_evidence, log_chances, weigh
 from adclip.prediction.metadata_baseline import MetadataBaseline
 from adclip.prediction.volumes_baseline import VolumesBaseline
 from adclip.runtime.paths import write_text
@@ -65,10 +68,10 @@ def measure(
     visits = [cohort.visits[place] for place in places]
     truth = [labels[int(cohort.labels[place])] for place in places]
     subjects = [person_of(visit.subject_id) for visit in visits]
-    has_report = [reads_report(visit, record.style, record.task, reports=record.reports) for visit in visits]
     mmse = None if record.mmse_mean is None or answers.mmse is None else [float(x) for x in answers.mmse]
     true_scores = [task.score_of(visit) for visit in visits]
-    everyone = _judge(record, cohort, places, answers, has_report)
+    evidence = _evidence_of(record, visits)
+    everyone = answers_of(record, cohort, places, answers, evidence)
     full, scan = everyone[MODEL], everyone["scan_only"]
     if record.training.method == "metadata":
         del everyone["scan_only"]  # the regression on metadata sees no scan, so it has no answer from one
@@ -91,10 +94,10 @@ def measure(
             )
         else:
             groups[group] = own
-    thresholds = [
-        calibration.set_threshold if reported else calibration.scan_only_set_threshold for reported in has_report
-    ]
-    metrics |= _measure_sets(full.equal, numbers, thresholds, subjects, seed)
+    roads = [calibration.road(known.road) for known in evidence]
+    metrics |= _measure_sets(
+        full.equal, numbers, [road.thresholds if road.fitted else None for road in roads], labels, subjects, seed
+    )
     if mmse is not None and calibration.mmse_half_width is not None:
         within = [
             None if k is None else float(abs(k - m) <= calibration.mmse_half_width)
@@ -123,10 +126,30 @@ def measure(
     return metrics
 
 
-def _judge(
-    record: AdapterRecord, cohort: Cohort, places: Sequence[int], answers: Answers, has_report: Sequence[bool]
+def answers_of(
+    record: AdapterRecord,
+    cohort: Cohort,
+    places: Sequence[int],
+    answers: Answers,
+    evidence: Sequence[Evidence] | None = None,
 ) -> dict[str, Judged]:
     """Return the answers of the model and of whoever stands beside it, for classes equally common and as in the study.
+
+    Parameters
+    ----------
+    record : AdapterRecord
+    cohort : Cohort
+    places : sequence of int
+        Of N scans.
+    answers : Answers
+        For them.
+    evidence : sequence of Evidence, optional
+        What the answers rest on (N), where that is known already.
+
+    Returns
+    -------
+    dict
+        `MODEL`, `scan_only`, `metadata_only` and `volumes_only`, the last two where there are any.
 
     Notes
     -----
@@ -134,24 +157,22 @@ def _judge(
     answers would look badly calibrated for that reason alone, so there the shares are put back.
     """
     calibration, labels = record.calibration, record.labels
+    evidence = evidence or _evidence_of(record, [cohort.visits[place] for place in places])
     shares = record.shares or (1 / len(labels),) * len(labels)
-    roads = {
-        "report": (answers.report, calibration.temperature, calibration.study_temperature),
-        "scan": (answers.bare, calibration.scan_only_temperature, calibration.scan_only_study_temperature),
-    }
-    equal = {name: to_probabilities(scores, temperature) for name, (scores, temperature, _) in roads.items()}
-    study = {
-        name: to_probabilities(scores, study_temperature or temperature, shares)
-        for name, (scores, temperature, study_temperature) in roads.items()
-    }
-    with_report = np.array(has_report)[:, None]
     mmse = None if record.mmse_mean is None else answers.mmse
-    # as `predict` does it: without a word in the report the answer is that of the scan alone
-    full, full_study = (np.where(with_report, by_road["report"], by_road["scan"]) for by_road in (equal, study))
-    judged = {MODEL: Judged(full, full_study, mmse), "scan_only": Judged(equal["scan"], study["scan"])}
-    stored = record.metadata_baseline
-    baseline = MetadataBaseline.from_dict({} if stored is None else stored.content)
-    rows = {"metadata_only": [baseline.predict(cohort.visits[place]) for place in places]}
+    metadata = np.array([log_chances(known.metadata_only, labels) for known in evidence])
+    full, full_study = np.empty_like(answers.bare), np.empty_like(answers.bare)
+    for name in {known.road for known in evidence}:
+        chosen, road = np.array([known.road == name for known in evidence]), calibration.road(name)
+        scores = weigh(road, answers.bare[chosen], metadata[chosen], answers.report[chosen])
+        full[chosen], full_study[chosen] = _probabilities(road, scores, shares)
+    judged = {
+        MODEL: Judged(full, full_study, mmse),
+        "scan_only": Judged(*_probabilities(calibration.road(SCAN), answers.bare, shares)),
+    }
+    rows: dict[str, Sequence[Mapping[str, float] | None]] = {
+        "metadata_only": [known.metadata_only for known in evidence]
+    }
     if record.volumes_baseline is not None:
         by_volumes = VolumesBaseline.from_dict(record.volumes_baseline.content)
         rows["volumes_only"] = [by_volumes.predict_case(cohort.case(place)) for place in places]
@@ -161,6 +182,24 @@ def _judge(
             table = np.array([[(row or even)[label] for label in labels] for row in answered])
             judged[kind] = Judged(table, put_back(table, shares))
     return judged
+
+
+def _evidence_of(record: AdapterRecord, visits: Sequence[Visit]) -> list[Evidence]:
+    """Return what the answers of scans with these rows rest on, as `predict` finds it."""
+    stored = record.metadata_baseline
+    baseline = None if stored is None else MetadataBaseline.from_dict(stored.content)
+
+    def find(visit: Visit) -> Evidence:
+        has_report = reads_report(visit, record.style, record.task, reports=record.reports)
+        return find_evidence(visit, visit, baseline, has_report=has_report)
+
+    return [find(visit) for visit in visits]
+
+
+def _probabilities(road: Road, scores: NDArray[np.float64], shares: Sequence[float]) -> tuple[FloatArray, FloatArray]:
+    """Return probabilities (N, K) for classes equally common, and as common as in the study."""
+    study_temperature = road.study_temperature or road.temperature
+    return to_probabilities(scores, road.temperature), to_probabilities(scores, study_temperature, shares)
 
 
 def _write_predictions(
@@ -195,15 +234,19 @@ def reads_report(visit: Visit, style: str, task: Task, *, reports: bool = True) 
 def _measure_sets(
     probabilities: FloatArray,
     truth: Sequence[int],
-    thresholds: Sequence[float | None],
+    thresholds: Sequence[Mapping[str, float] | None],
+    labels: Sequence[str],
     subjects: Sequence[str],
     seed: int,
 ) -> dict[str, Any]:
     """Measure how often a prediction set holds the truth, and how many classes it holds; empty where there are none."""
-    if None in thresholds:
+    of_classes = [None if row is None else [row[label] for label in labels] for row in thresholds]
+    if None in of_classes:
         return {}
-    limits = np.minimum(np.array(thresholds, dtype=float), probabilities.max(1))  # the likeliest is always in
-    inside = probabilities >= limits[:, None]
+    limits = np.minimum(
+        np.array(of_classes, dtype=float), probabilities.max(1, keepdims=True)
+    )  # the likeliest is always in
+    inside = probabilities >= limits
     hits = inside[np.arange(len(truth)), list(truth)].astype(float)
     return {
         "set_coverage": summarise_mean(hits.tolist(), subjects, seed=seed),

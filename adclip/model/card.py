@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from adclip.model.record import FEW_SUBJECTS
+from adclip.model.card_calibration import describe_calibration
 from adclip.model.record_parts import Number
 
 if TYPE_CHECKING:
-    from adclip.model.record import AdapterRecord, Calibration
+    from adclip.model.record import AdapterRecord
 
 # Who else answers for the test subjects, and how the card explains it; metrics of theirs are named `GROUP.METRIC`.
 GROUPS = {
@@ -54,7 +54,7 @@ Counts are subjects, by the label of their first scan; nobody is in two parts. {
 
 ## Calibration
 
-{_calibration(record)}
+{describe_calibration(record)}
 
 ## Limits
 
@@ -187,75 +187,6 @@ def _cell(metric: dict[str, Any] | None, sign: str = "") -> str:
     elif number.low is not None and number.high is not None:
         interval = f" ({number.low:{sign}.3f} to {number.high:{sign}.3f})"
     return f"{number.value:{sign}.3f}{interval}"
-
-
-def _calibration(record: AdapterRecord) -> str:
-    calibration = record.calibration
-    if not calibration.subjects:
-        return "None: there was no calibration subject, so probabilities are those of the raw scores."
-    text = _temperatures(record)
-    if calibration.mmse_half_width is not None:
-        text += f"; 90 % interval of\nthe {record.task.score}: +-{calibration.mmse_half_width:.1f} points"
-    if calibration.set_threshold is not None:
-        text += f"; a 90 % prediction set holds\nthe classes of at least {calibration.set_threshold:.3f}"
-    if calibration.scan_only_set_threshold is not None and record.prior is not None:
-        text += f"; without a report,\nof at least {calibration.scan_only_set_threshold:.3f}"
-    if calibration.gate_limit is not None:
-        text += f"; scans farther than {calibration.gate_limit:.2f} from\nthe training scans are flagged"
-    return (
-        f"{text}. Fitted on {calibration.subjects} calibration subjects{_few(calibration)}.{_uncalibrated(calibration)}"
-    )
-
-
-def _temperatures(record: AdapterRecord) -> str:
-    calibration = record.calibration
-    roads = {
-        "with a report": (
-            calibration.temperature,
-            calibration.study_temperature,
-            calibration.is_fitted(with_report=True),
-        ),
-        "without": (
-            calibration.scan_only_temperature,
-            calibration.scan_only_study_temperature,
-            calibration.is_fitted(with_report=False),
-        ),
-    }
-    text = "Temperature " + ", ".join(
-        f"{temperature:.3f} {way}" for way, (temperature, _, fitted) in roads.items() if fitted
-    )
-    if record.prior is None:
-        return text
-    study = [
-        f"{study_temperature:.3f} {way}"
-        for way, (_, study_temperature, fitted) in roads.items()
-        if fitted and study_temperature is not None
-    ]
-    if not study:
-        return "No temperature"
-    return f"{text}, for classes equally common, as `predict`\nanswers; {', '.join(study)}, with the shares of this study put back"
-
-
-def _uncalibrated(calibration: Calibration) -> str:
-    """Say what is shown where a road has nothing of its own."""
-    if not calibration.is_fitted(with_report=False):
-        return (
-            "\n\nNothing is calibrated: the subjects were of fewer than two classes. Probabilities are those of the raw scores,\n"
-            "flagged `not_calibrated`, and there is no prediction set."
-        )
-    if not calibration.is_fitted(with_report=True):
-        return (
-            f"\n\nAnswers with a report are not calibrated: {calibration.report_subjects} calibration subjects had one, of fewer than two classes.\nTheir probabilities are those of the raw scores, flagged `not_calibrated`, "
-            "and there is no prediction set; nothing is\ntaken over from scans without a report."
-        )
-    return ""
-
-
-def _few(calibration: Calibration) -> str:
-    if calibration.subjects >= FEW_SUBJECTS and not calibration.cross_fitted:
-        return ""
-    how = "; the thresholds of the prediction sets are cross-fitted" if calibration.cross_fitted else ""
-    return f", which is few: read the probabilities with care{how}"
 
 
 def _table(rows: list[list[Any]]) -> str:

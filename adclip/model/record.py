@@ -13,6 +13,7 @@ from adclip.errors import CheckpointError, ConfigError
 from adclip.json_values import is_number
 from adclip.model import errors
 from adclip.model.bases import BUILTIN_FOLDER
+from adclip.model.calibration import Calibration
 from adclip.model.record_parts import Canary, StoredBaseline, Training
 from adclip.model.settings import ModelConfig, PromptConfig
 from adclip.settings.shared import REPORT_STYLES
@@ -21,69 +22,9 @@ from adclip.task import ALZHEIMER, Task
 SCHEMA_VERSION = 1
 ADAPTER_RECORD = "adapter.json"
 LESS = "less_"  # metrics `less_GROUP.METRIC` are the model's less that group's on the same subjects
-FEW_SUBJECTS = 60  # method: with fewer, calibration is cross-fitted and says so
 LAST_DIAGNOSIS_NOTICE = "learned from each subject's last diagnosis, not that at the visit of the scan (subject-last)"
 BASELINES = ("metadata_baseline", "volumes_baseline")
 BASELINE_RECORD = "baseline.json"  # of a method that is measured for comparison and cannot predict
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What the calibration subjects taught.
-
-    Parameters
-    ----------
-    subjects : int
-        How many there were.
-    temperature, scan_only_temperature : float
-        Divisors of the scores before softmax, with a report and without, for classes that are equally common; 1 where the road has
-        none of its own.
-    mmse_half_width : float or None
-        Half width in points of the 90 % interval of the MMSE estimate.
-    set_threshold, scan_only_set_threshold : float or None
-        Smallest probability of a class in the 90 % prediction set, with a report and without; None with too few subjects.
-    cross_fitted : bool
-        Whether the subjects were so few that the thresholds come from cross-fitting.
-    gate_limit : float or None
-        Distance from the training scans above which a scan is flagged, see `adclip.model.gate`.
-    report_subjects : int or None
-        How many of the subjects had a report; None in records from before this was told.
-    calibrated, scan_only_calibrated : bool
-        Whether the road has a temperature of its own. One whose subjects were of fewer than two classes has none.
-    study_temperature, scan_only_study_temperature : float or None
-        Divisors of the scores after the logarithm of the study's `prior` was added: for classes as common as in the study.
-    """
-
-    subjects: int
-    temperature: float = 1.0
-    scan_only_temperature: float = 1.0
-    mmse_half_width: float | None = None
-    set_threshold: float | None = None
-    scan_only_set_threshold: float | None = None
-    cross_fitted: bool = False
-    gate_limit: float | None = None
-    report_subjects: int | None = None
-    calibrated: bool = True
-    scan_only_calibrated: bool = True
-    study_temperature: float | None = None
-    scan_only_study_temperature: float | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("temperature", "scan_only_temperature"):
-            if not is_number(getattr(self, name)) or getattr(self, name) <= 0:
-                raise ValueError(f"`{name}` must be a number above 0")
-        for name in ("study_temperature", "scan_only_study_temperature"):
-            value = getattr(self, name)
-            if value is not None and (not is_number(value) or value <= 0):
-                raise ValueError(f"`{name}` must be a number above 0, or null")
-        for name in ("mmse_half_width", "set_threshold", "scan_only_set_threshold", "gate_limit"):
-            value = getattr(self, name)
-            if value is not None and (not is_number(value) or value < 0):
-                raise ValueError(f"`{name}` must be a number of at least 0, or null")
-
-    def is_fitted(self, *, with_report: bool) -> bool:
-        """Tell whether a road has a temperature of its own, so that its probabilities are calibrated."""
-        return bool(self.subjects) and (self.calibrated if with_report else self.scan_only_calibrated)
 
 
 @dataclass(frozen=True)
@@ -191,7 +132,7 @@ class AdapterRecord:
         record = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         record["model"], record["prompts"] = self.model.to_dict(), self.prompts.to_dict()
         record["task"] = self.task.to_dict()
-        record["calibration"] = dataclasses.asdict(self.calibration)
+        record["calibration"] = self.calibration.to_dict()
         record["training"] = self.training.to_dict()
         record["canary"] = None if self.canary is None else self.canary.to_dict()
         for name in BASELINES:
@@ -228,8 +169,8 @@ def read_record(folder: Path, name: str = ADAPTER_RECORD) -> AdapterRecord:
         data.pop("notice", None)
         data["model"] = ModelConfig.from_dict(data["model"])
         data["prompts"] = PromptConfig.from_dict(data["prompts"])
-        data["calibration"] = Calibration(**data["calibration"])
         data["labels"] = tuple(data["labels"])
+        data["calibration"] = Calibration.from_dict(data["calibration"], data["labels"])
         if "task" in data:
             data["task"] = Task.from_dict(data["task"], str(path))
         task = data.get("task", ALZHEIMER)

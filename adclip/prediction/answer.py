@@ -10,13 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adclip.domain import Prediction
+from adclip.model.calibration import SCAN
 
 if TYPE_CHECKING:
-    from adclip.model.record import Calibration
+    from adclip.model.calibration import Calibration
 
 STATUS_OF_VERDICT = {"pass": "ok", "warn": "caution", "fail": "refer"}
-# The road of the answer, with a report or without, has no temperature of its own: probabilities are those of the raw scores.
+# The answer's own road was fitted to nobody: probabilities are those of the raw scores.
 NOT_CALIBRATED = "not_calibrated"
+# It was fitted, to too few people of some class for a set that holds the truth as often as is promised.
+NO_PREDICTION_SET = "no_prediction_set"
+WHY_NO_SET = {
+    NOT_CALIBRATED: "the model was not calibrated for such answers",
+    NO_PREDICTION_SET: "the model had too few calibration subjects of a class, see Calibration in its README.md",
+}
 # What makes a reader careful whatever the quality of the scan.
 CAUTION_FLAGS = frozenset({"volumes_of_other_software", "row_of_other_subject", "scan_and_metadata_disagree",
                            "unlike_training_scans", "contrast_agent", "constant_answers"})  # fmt: skip
@@ -36,7 +43,9 @@ class Answer:
     Parameters
     ----------
     scores, bare : dict
-        Class -> score before temperature, as decided (with a report where one could be written) and without a report.
+        Class -> score before temperature, as decided (all sources weighed) and of the scan alone.
+    road : str
+        What the answer rests on, one of `adclip.model.calibration.ROADS`.
     mmse_points : float or None
         Before clipping.
     used_report : bool
@@ -48,6 +57,7 @@ class Answer:
 
     scores: dict[str, float]
     bare: dict[str, float]
+    road: str
     mmse_points: float | None
     used_report: bool
     report: str | None
@@ -63,7 +73,7 @@ class CalibratedAnswer:
     probabilities, scan_only : dict
         Class -> probability for classes equally common, of the answer's own road and of the scan alone.
     prediction_set : tuple of str or None
-        None where the answer's own road has no threshold.
+        None where the answer's own road has no thresholds, which the flags explain.
     flags : tuple of str
         What makes the numbers doubtful.
     """
@@ -75,21 +85,20 @@ class CalibratedAnswer:
 
 
 def calibrated(answer: Answer, calibration: Calibration) -> CalibratedAnswer:
-    """Apply what the calibration subjects taught for the answer's own road: with a report, or the scan alone.
+    """Apply what the calibration subjects taught for the answer's own road.
 
-    A road that they taught nothing about borrows nothing from the other: its probabilities are those of the raw scores, which
-    `not_calibrated` says, and it has no prediction set.
+    A road that they taught nothing about borrows nothing from the others: its probabilities are those of the raw scores, which
+    `not_calibrated` says, and it has no prediction set. Nor has one whose subjects are too few of a class, see `no_prediction_set`.
     """
-    scan_only = name_probabilities(answer.bare, calibration.scan_only_temperature)
-    probabilities, threshold = scan_only, calibration.scan_only_set_threshold
-    if answer.used_report:
-        probabilities = name_probabilities(answer.scores, calibration.temperature)
-        threshold = calibration.set_threshold
-    fitted = calibration.is_fitted(with_report=answer.used_report)
-    flags: tuple[str, ...] = () if fitted else (NOT_CALIBRATED,)
+    alone, road = calibration.road(SCAN), calibration.road(answer.road)
+    scan_only = name_probabilities(answer.bare, alone.temperature)
+    probabilities = scan_only if answer.road == SCAN else name_probabilities(answer.scores, road.temperature)
+    flags: tuple[str, ...] = () if road.fitted else (NOT_CALIBRATED,)
+    if road.fitted and road.thresholds is None:
+        flags = (NO_PREDICTION_SET,)
     if answer.distance is not None and calibration.gate_limit and answer.distance > calibration.gate_limit:
         flags = ("unlike_training_scans", *flags)
-    prediction_set = to_prediction_set(probabilities, threshold if fitted else None)
+    prediction_set = to_prediction_set(probabilities, road.thresholds if road.fitted else None)
     return CalibratedAnswer(probabilities, scan_only, prediction_set, flags)
 
 
@@ -113,12 +122,14 @@ def to_probabilities(
     return result
 
 
-def to_prediction_set(probabilities: Mapping[str, float], threshold: float | None) -> tuple[str, ...] | None:
-    """Return the classes at least as probable as the threshold, the likeliest in any case; None without a threshold."""
-    if threshold is None:
+def to_prediction_set(
+    probabilities: Mapping[str, float], thresholds: Mapping[str, float] | None
+) -> tuple[str, ...] | None:
+    """Return the classes at least as probable as their thresholds, the likeliest in any case; None without thresholds."""
+    if thresholds is None:
         return None
     first = likeliest(probabilities)
-    return tuple(label for label, share in probabilities.items() if share >= threshold or label == first)
+    return tuple(label for label, share in probabilities.items() if share >= thresholds[label] or label == first)
 
 
 def likeliest(probabilities: Mapping[str, float]) -> str:

@@ -16,10 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adclip.domain import Visit
 from adclip.model.vision import AttentionRecord
 from adclip.prediction.answer import Answer
+from adclip.prediction.evidence import Evidence
 from adclip.prediction.predictor import Predictor
+from adclip.prediction.scoring import Records
 
 STEPS, DELETED_AT_MOST = 10, 0.5  # method: ten steps to half of the patches
 FLAT_COSINES = 1e-6  # spread of cosines that float32 rounding alone can make
@@ -61,43 +62,44 @@ def explained_number(scores: Tensor, target: int) -> Tensor:
     return scores[target] - other_scores.mean()
 
 
-def attribute(predictor: Predictor, image: Tensor, visit: Visit | None, target: str | None) -> Attribution:
+def attribute(predictor: Predictor, image: Tensor, evidence: Evidence, target: str | None) -> Attribution:
     """Explain one scan.
 
     Parameters
     ----------
     predictor : Predictor
     image : Tensor (1, 1, D, H, W)
-    visit : Visit or None
+    evidence : Evidence
     target : str or None
         Class name, name of the score (`mmse`), or None for the predicted class.
     """
-    vision, fusion = AttentionRecord(), AttentionRecord()
+    vision, fusion, bare_fusion = AttentionRecord(), AttentionRecord(), AttentionRecord()
     with torch.enable_grad():
-        scores = predictor.score(image, visit, vision, fusion)
-        answer = predictor.to_answer(scores, visit)
+        scores = predictor.score(image, evidence, Records(vision, fusion, bare_fusion))
+        answer = predictor.to_answer(scores, evidence)
         if target is None:
             target = max(answer.scores, key=lambda label: answer.scores[label])
         if target == predictor.record.task.score_key:
             assert scores.mmse is not None
-            number, row, roads = scores.mmse[0], 1, {"vision": vision}
+            number, row, roads = scores.mmse[0], 1, [("vision", vision)]
         else:
-            # without a usable field the report candidates are the bare phrases themselves
-            number = explained_number(scores.report[0], predictor.labels.index(target))
-            row, roads = 0, {"vision": vision}
-            if fusion.output is not None:
-                roads["cross_attention"] = fusion
-        outputs = [record.output for record in roads.values() if record.output is not None]
+            number = explained_number(predictor.decide(scores, evidence)[0], predictor.labels.index(target))
+            row, roads = 0, [("vision", vision)]
+            # candidates with a report and bare ones ask the patches apart; without a report they are the same
+            roads += [("cross_attention", record) for record in (fusion, bare_fusion) if record.output is not None]
+        outputs = [record.output for _, record in roads if record.output is not None]
         sums = [vision.summed] if vision.summed is not None else []
-        gradients = torch.autograd.grad(number, outputs + sums)
+        # a road that the answer gives no weight has no gradient at all
+        gradients = torch.autograd.grad(number, outputs + sums, allow_unused=True, materialize_grads=True)
     maps: dict[str, Tensor] = {}
     flat = True
-    for (name, record), gradient in zip(roads.items(), gradients[: len(outputs)], strict=True):
+    for (name, record), gradient in zip(roads, gradients[: len(outputs)], strict=True):
         if name == "vision":
             first, rows = predictor.reader.network.vision_encoder.first_patch, [row]
         else:
             first, rows = 1, list(range(len(predictor.labels)))  # keys are CLS, patches; one query for each candidate
-        maps[name], spread = _relevance(record, gradient, first, rows)
+        relevance, spread = _relevance(record, gradient, first, rows)
+        maps[name] = maps[name] + relevance if name in maps else relevance
         flat = flat and spread < FLAT_COSINES
     if vision.summed_parts is not None:
         # a sum over N patches is attention with equal weights 1 / N over values N times as large; loosened, the weights are 1
@@ -137,7 +139,7 @@ def _relevance(record: AttentionRecord, gradient: Tensor, first: int, rows: Sequ
 
 @torch.inference_mode()
 def faithfulness(
-    predictor: Predictor, image: Tensor, visit: Visit | None, attribution: Attribution, filling: Tensor, seed: int
+    predictor: Predictor, image: Tensor, evidence: Evidence, attribution: Attribution, filling: Tensor, seed: int
 ) -> dict[str, Any]:
     """Measure deletion and insertion curves against one random order.
 
@@ -161,11 +163,13 @@ def faithfulness(
         mask[torch.from_numpy(order[:count].copy()).to(start.device)] = 1
         wide = torch.nn.functional.interpolate(mask.reshape(1, 1, *grid), size=start.shape[2:], mode="nearest")
         changed = torch.where(wide > 0, replacement, start)
-        scores = predictor.score(changed, visit)
+        scores = predictor.score(changed, evidence)
         if attribution.target == predictor.record.task.score_key:
             assert scores.mmse is not None
             return float(scores.mmse[0])
-        return float(explained_number(scores.report[0], predictor.labels.index(attribution.target)))
+        return float(
+            explained_number(predictor.decide(scores, evidence)[0], predictor.labels.index(attribution.target))
+        )
 
     curves = {
         "deletion": [number(ranked, count, image, filling) for count in counts],

@@ -106,9 +106,9 @@ def explain_one(
 
     prepared = predictor.prepare(job.item, options)
     image = predictor.to_image(prepared)
-    completed_visit = predictor.complete(prepared, job.visit)
-    attribution = attribute(predictor, image, completed_visit, wish.target)
-    prediction = with_flags(predictor.to_prediction(job.item, prepared, job.visit, attribution.answer), job.flags)
+    evidence = predictor.evidence(prepared, job.visit)
+    attribution = attribute(predictor, image, evidence, wish.target)
+    prediction = with_flags(predictor.to_prediction(job.item, prepared, evidence, attribution.answer), job.flags)
     model = predictor.record.model
     heat_dhw = enlarge(attribution.relevance, model.contract.shape)
     heat = from_model_order(heat_dhw) * prepared.mask
@@ -127,7 +127,7 @@ def explain_one(
         files["heatmap"] = files["mni"]
 
     filling = torch.from_numpy(to_model_order(template_image(model.contract)).copy())[None, None].to(image.device)
-    curves = faithfulness(predictor, image, completed_visit, attribution, filling, wish.seed)
+    curves = faithfulness(predictor, image, evidence, attribution, filling, wish.seed)
     regions = share_by_region(heat, model.contract)
     files |= {"regions": f"{name}_regions.tsv", "faithfulness": f"{name}_faithfulness.json", "figure": f"{name}.png"}
     write_text(folder / files["regions"], _regions_tsv(regions))

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from adclip.clinical.reports import fields_of, measured_mm3
-from adclip.domain import Diagnosis, FloatArray, Visit
+from adclip.domain import BoolArray, Diagnosis, FloatArray, Visit
 from adclip.errors import InputError
+from adclip.prediction.missing_columns import covariance_of, given_known, mean_softmax
 
 INVERSE_PENALTY = 1.0  # scikit-learn's default C, on standardised columns; not tuned, so that nothing is overfitted
 _VOLUMES = fields_of("paper6")
@@ -21,6 +22,7 @@ _PEOPLE: dict[str, Callable[[Visit], float | None]] = {
     "education_years": lambda visit: visit.education_years,
     "apoe4_count": lambda visit: visit.apoe4_count,
 }
+PEOPLE_COLUMNS = tuple(_PEOPLE)
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class MetadataBaseline:
     columns : tuple of str
         The F columns used: those that vary among the training visits.
     medians, means, scales : tuple of float
-        Of each column in training; a missing value is replaced by the median.
+        Of each column in training, where the median stands for a missing value.
     coefficients : tuple of tuple of float
         K x F, for standardised columns.
     intercepts : tuple of float
@@ -42,6 +44,11 @@ class MetadataBaseline:
     icv_mm3 : float or None
         Median intracranial volume in training. Volumes are divided by the visit's own, or by this where it is unknown;
         None where no training visit had one, then volumes stay in mm3.
+    covariance : tuple of tuple of float or None
+        F x F, of the standardised columns in training (shrunk: Ledoit and Wolf 2004). None in models from before it was kept,
+        which take the median for whatever is missing.
+    shares : tuple of float or None
+        K, how common the classes were in training; kept with the covariance.
     """
 
     class_order: tuple[str, ...]
@@ -52,6 +59,8 @@ class MetadataBaseline:
     coefficients: tuple[tuple[float, ...], ...]
     intercepts: tuple[float, ...]
     icv_mm3: float | None = None
+    covariance: tuple[tuple[float, ...], ...] | None = None
+    shares: tuple[float, ...] | None = None
 
     @classmethod
     def fit(
@@ -108,18 +117,47 @@ class MetadataBaseline:
         return cls(
             classes, columns, _floats(medians), _floats(means), _floats(scales),
             tuple(_floats(row) for row in coefficients), _floats(intercepts), icv,
+            tuple(_floats(row) for row in covariance_of((table - means) / scales)) if used else None,
+            _floats(np.bincount(target, minlength=len(classes)) / len(target)) if used else None,
         )  # fmt: skip
 
     def predict(self, visit: Visit) -> dict[str, float] | None:
-        """Return class -> probability, or None if the visit has none of the columns."""
+        """Return class -> probability for classes equally common, or None if the visit has none of the columns.
+
+        Notes
+        -----
+        What is missing is unknown, not usual: the answer is the mean over what it may be, given what is known, by the
+        covariance of training. Otherwise each column would count as it does where all others are known: of a person whose age alone
+        is known, the regression would take that the volumes are those of everybody, and so that they are large for that age.
+        """
+        values = np.array([_read(visit, column, self.icv_mm3) for column in self.columns])
+        is_known = np.isfinite(values)
+        if not is_known.any():
+            return None
+        filled = np.where(is_known, values, self.medians)
+        standardised = (filled - self.means) / np.array(self.scales)
+        chances = self._chances(standardised, is_known)
+        return dict(zip(self.class_order, _floats(chances), strict=True))
+
+    def knows_volume_of(self, visit: Visit) -> bool:
+        """Tell whether a visit has one of the volumes that this regression reads."""
+        return any(measured_mm3(visit, column) is not None for column in self.columns if column in _VOLUMES)
+
+    def _chances(self, standardised: FloatArray, is_known: BoolArray) -> FloatArray:
+        """Return the probabilities (K,) of standardised columns (F,), of which some are known."""
         from scipy.special import softmax
 
-        values = np.array([_read(visit, column, self.icv_mm3) for column in self.columns])
-        if not np.isfinite(values).any():
-            return None
-        values = np.where(np.isfinite(values), values, self.medians)
-        scores = np.array(self.coefficients) @ ((values - self.means) / self.scales) + np.array(self.intercepts)
-        return dict(zip(self.class_order, _floats(softmax(scores)), strict=True))
+        weights, intercepts = np.array(self.coefficients), np.array(self.intercepts)
+        if self.covariance is None or self.shares is None or is_known.all():
+            chances: FloatArray = softmax(weights @ standardised + intercepts)
+            return chances
+        mean, spread = given_known(np.array(self.covariance), standardised, is_known)
+        # the missing columns are those of the training visits, with their shares of the classes: averaged there, then set equal again
+        shares = np.array(self.shares)
+        scores = weights @ mean + intercepts + np.log(shares)
+        chances = mean_softmax(scores, weights[:, ~is_known] @ spread @ weights[:, ~is_known].T) / shares
+        equal: FloatArray = chances / chances.sum()
+        return equal
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types: group-level numbers only."""
@@ -132,6 +170,8 @@ class MetadataBaseline:
             "coefficients": [list(row) for row in self.coefficients],
             "intercepts": list(self.intercepts),
             "icv_mm3": self.icv_mm3,
+            "covariance": None if self.covariance is None else [list(row) for row in self.covariance],
+            "shares": None if self.shares is None else list(self.shares),
         }
 
     @classmethod
@@ -146,20 +186,25 @@ class MetadataBaseline:
         try:
             columns = tuple(str(name) for name in data["columns"])
             rows = tuple(_floats(row) for row in data["coefficients"])
+            covariance, shares = data.get("covariance"), data.get("shares")
             built = cls(
                 tuple(str(name) for name in data["class_order"]), columns, _floats(data["medians"]),
                 _floats(data["means"]), _floats(data["scales"]), rows, _floats(data["intercepts"]),
                 None if data["icv_mm3"] is None else float(data["icv_mm3"]),
+                None if covariance is None else tuple(_floats(row) for row in covariance),
+                None if shares is None else _floats(shares),
             )  # fmt: skip
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"the stored metadata baseline is damaged ({type(error).__name__})", "train again"
             ) from None
         widths = {len(columns), len(built.medians), len(built.means), len(built.scales), *map(len, rows)}
+        widths |= {len(built.covariance or columns), *map(len, built.covariance or ())}
         allowed_columns = set(_PEOPLE) | set(_VOLUMES)
         if (
             len(widths) > 1
-            or {len(rows), len(built.intercepts)} != {len(built.class_order)}
+            or {len(rows), len(built.intercepts), len(built.shares or rows)} != {len(built.class_order)}
+            or not all(share > 0 for share in built.shares or ())
             or set(columns) - allowed_columns
         ):
             raise InputError("the stored metadata baseline is damaged (sizes or columns differ)", "train again")

@@ -17,8 +17,9 @@ from adclip.runtime.cohort import Outcome, attempt
 from adclip.task import Task
 
 if TYPE_CHECKING:
-    from adclip.domain import Prediction, Visit
+    from adclip.domain import Prediction
     from adclip.imaging.prepare import PreparedScan
+    from adclip.prediction.evidence import Evidence
     from adclip.prediction.predictor import Predictor
 
 
@@ -76,15 +77,16 @@ class PredictWork(CohortWork):
 
     def _answer_all(self, read: Sequence[tuple[Job, Any]]) -> list[Mapping[str, Any]]:
         prepared = [scan for _, (_, scan, _) in read]
-        answers = answer_together(self.predictor, prepared, [job.visit for job, _ in read])
+        evidence = [self.predictor.evidence(scan, job.visit) for job, (_, scan, _) in read]
+        answers = answer_together(self.predictor, prepared, evidence)
         return [
-            _to_record(job, self.predictor.to_prediction(item, scan, job.visit, answer))
-            for (job, (item, scan, _)), answer in zip(read, answers, strict=True)
+            _to_record(job, self.predictor.to_prediction(item, scan, known, answer))
+            for (job, (item, scan, _)), known, answer in zip(read, evidence, answers, strict=True)
         ]
 
 
 def answer_together(
-    predictor: Predictor, prepared: Sequence[PreparedScan], visits: Sequence[Visit | None]
+    predictor: Predictor, prepared: Sequence[PreparedScan], evidence: Sequence[Evidence]
 ) -> list[Answer]:
     """Answer several scans by one pass through the network.
 
@@ -93,8 +95,8 @@ def answer_together(
     predictor : Predictor
     prepared : sequence of PreparedScan
         B scans on the model's grid.
-    visits : sequence of Visit or None
-        Their rows.
+    evidence : sequence of Evidence
+        What the answer of each rests on.
 
     Returns
     -------
@@ -106,11 +108,10 @@ def answer_together(
     from adclip.domain import Visit
     from adclip.prediction.scoring import score_batch
 
-    completed = [predictor.complete(scan, visit) for scan, visit in zip(prepared, visits, strict=True)]
     images = torch.cat([predictor.to_image(scan) for scan in prepared])
     with torch.inference_mode():
-        scores = score_batch(predictor.reader, images, [visit or Visit() for visit in completed])
-        return [predictor.to_answer(scores.of_one(place), visit) for place, visit in enumerate(completed)]
+        scores = score_batch(predictor.reader, images, [known.completed or Visit() for known in evidence])
+        return [predictor.to_answer(scores.of_one(place), known) for place, known in enumerate(evidence)]
 
 
 def _to_record(job: Job, prediction: Prediction) -> Mapping[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,9 +10,12 @@ from typing import TYPE_CHECKING, Self
 from adclip.clinical.tables.scan_names import session_in_record
 from adclip.domain import Prediction, ReadOptions, Report, ScanItem, ScoreEstimate, Visit
 from adclip.imaging.sources.in_turn import try_in_turn
+from adclip.model.calibration import SCAN
 from adclip.prediction import errors
 from adclip.prediction.answer import STATUS_OF_VERDICT, Answer, calibrated, likeliest, with_flags
+from adclip.prediction.evidence import Evidence, find_evidence, log_chances, weigh
 from adclip.prediction.inputs import read_visit, to_item
+from adclip.prediction.metadata_baseline import MetadataBaseline
 from adclip.runtime.paths import shown
 from adclip.version import __version__
 
@@ -23,8 +25,7 @@ if TYPE_CHECKING:
     from adclip.imaging.prepare import PreparedScan
     from adclip.imaging.steps.brain import SkullStripper
     from adclip.model.checkpoint import LoadedModel
-    from adclip.model.vision import AttentionRecord
-    from adclip.prediction.scoring import Reader, Scores
+    from adclip.prediction.scoring import Reader, Records, Scores
 
 
 class Predictor:
@@ -67,6 +68,8 @@ class Predictor:
         record = self.record
         self.reader: Reader = Reader(network, model.tokenizer, record.labels, record.style, class_texts, record.reports, record.task,
                                      record.template_version)  # fmt: skip
+        stored = record.metadata_baseline
+        self._baseline = None if stored is None else MetadataBaseline.from_dict(stored.content)
         self._stripper: SkullStripper | None = None
 
     @classmethod
@@ -124,7 +127,8 @@ class Predictor:
         if isinstance(scan, str | Path):
             return try_in_turn(to_item(scan), partial(self, meta=visit, options=options), lambda item, text: None)
         prepared = self.prepare(scan, options)
-        return self.to_prediction(scan, prepared, visit, self.answer(prepared, visit))
+        evidence = self.evidence(prepared, visit)
+        return self.to_prediction(scan, prepared, evidence, self.answer(prepared, evidence))
 
     def prepare(self, item: ScanItem, options: ReadOptions | None = None) -> PreparedScan:
         """Bring a scan onto the model's grid, and find its volumes: in a table beside it, in its sidecar, else by measuring."""
@@ -153,6 +157,15 @@ class Predictor:
         may = self._was_taught_volumes() and may_be_told(prepared.volumes, learned_from)
         return with_volumes(visit, prepared.volumes) if may else visit
 
+    def evidence(self, prepared: PreparedScan, visit: Visit | None) -> Evidence:
+        """Say what the answer of a scan can rest on; `visit` is the row of the table."""
+        return self.evidence_of(visit, self.complete(prepared, visit))
+
+    def evidence_of(self, visit: Visit | None, completed: Visit | None) -> Evidence:
+        """Say the same of a row that is completed already; with the row twice, of a scan for which no volumes were found."""
+        has_report = bool(completed and self.reader.fields(completed))
+        return find_evidence(visit, completed, self._baseline, has_report=has_report)
+
     def to_image(self, prepared: PreparedScan) -> Tensor:
         """Return the scan as the network takes it: (1, 1, D, H, W) in [0, 1] on the device."""
         import torch
@@ -162,52 +175,51 @@ class Predictor:
         image = torch.from_numpy(to_model_order(prepared.image).copy()).float()
         return image[None, None].to(self.device)
 
-    def score(
-        self,
-        image: Tensor,
-        visit: Visit | None,
-        vision_record: AttentionRecord | None = None,
-        fusion_record: AttentionRecord | None = None,
-    ) -> Scores:
-        """Score one scan with all that `complete` says of the person; the caller decides about gradients."""
+    def score(self, image: Tensor, evidence: Evidence, records: Records | None = None) -> Scores:
+        """Score one scan with the report of all that is known; the caller decides about gradients."""
         from adclip.prediction.scoring import score_batch
 
-        return score_batch(self.reader, image, [visit or Visit()], None, vision_record, fusion_record)
+        return score_batch(self.reader, image, [evidence.completed or Visit()], None, records)
 
-    def answer(self, prepared: PreparedScan, visit: Visit | None) -> Answer:
-        """Score one scan without gradients; `visit` is the row of the table."""
+    def decide(self, scores: Scores, evidence: Evidence) -> Tensor:
+        """Return the answer's scores (1, K) before temperature: those of scan, row and both, as the model weighs them."""
+        metadata = scores.bare.new_tensor([log_chances(evidence.metadata_only, self.labels)])
+        return weigh(self.record.calibration.road(evidence.road), scores.bare, metadata, scores.report)
+
+    def answer(self, prepared: PreparedScan, evidence: Evidence) -> Answer:
+        """Score one scan without gradients."""
         import torch
 
-        completed = self.complete(prepared, visit)
         with torch.inference_mode():
-            return self.to_answer(self.score(self.to_image(prepared), completed), completed)
+            return self.to_answer(self.score(self.to_image(prepared), evidence), evidence)
 
-    def to_answer(self, scores: Scores, visit: Visit | None) -> Answer:
+    def to_answer(self, scores: Scores, evidence: Evidence) -> Answer:
         """Give the numbers of one scan their names."""
-        used = bool(visit and self.reader.fields(visit))
+        visit = evidence.completed
+        used = evidence.road != SCAN  # what the scan's own road leaves aside is no part of the answer
         report = self._report_of(visit).text if visit and used else None
-        # without a usable field the report candidates are the bare phrases, so the first line serves both cases
-        named = dict(zip(self.labels, scores.report[0].tolist(), strict=True))
+        named = dict(zip(self.labels, self.decide(scores, evidence)[0].tolist(), strict=True))
         bare = dict(zip(self.labels, scores.bare[0].tolist(), strict=True))
         points = None
         if scores.mmse is not None and self.record.mmse_mean is not None and self.record.mmse_sd is not None:
             points = float(scores.mmse[0].detach()) * self.record.mmse_sd + self.record.mmse_mean
         distance = None if self.gate is None else float(self.gate.distance(scores.image.cls)[0])
-        return Answer(named, bare, points, used, report, distance)
+        return Answer(named, bare, evidence.road, points, used, report, distance)
 
-    def to_prediction(self, item: ScanItem, prepared: PreparedScan, visit: Visit | None, answer: Answer) -> Prediction:
-        """Numbers to the record of the contract; `visit` is the row of the table."""
+    def to_prediction(self, item: ScanItem, prepared: PreparedScan, evidence: Evidence, answer: Answer) -> Prediction:
+        """Numbers to the record of the contract."""
         from adclip.clinical.columns import are_plausible
         from adclip.clinical.measured import volumes_of
         from adclip.prediction.volumetry import IMPLAUSIBLE, NEED_RAW_SCAN, ask_baseline, describe
 
+        visit, metadata_only = evidence.row, evidence.metadata_only
         result = calibrated(answer, self.record.calibration)
         flags = [*prepared.flags, *result.flags]
         if visit is None:
             flags.append("no_metadata")
         elif not answer.used_report:
             flags.append("no_report")
-        flags += self._flags_of_volumes(self.complete(prepared, visit))
+        flags += self._flags_of_volumes(evidence.completed if answer.used_report else None)
         volumes = prepared.volumes
         if volumes is not None and not are_plausible(volumes.mm3):
             flags.append(IMPLAUSIBLE)
@@ -215,7 +227,6 @@ class Predictor:
             volumes = volumes_of(visit)
         if self.volumes and item.preprocessed and volumes is None:
             flags.append(NEED_RAW_SCAN)
-        metadata_only = self._metadata_only(visit)
         if metadata_only and {likeliest(result.scan_only), likeliest(metadata_only)} == {
             self.labels[0],
             self.labels[-1],
@@ -278,10 +289,3 @@ class Predictor:
         if half is None:
             return ScoreEstimate(points, known=points_of_row)
         return ScoreEstimate(points, max(points - half, lowest), min(points + half, highest), points_of_row)
-
-    def _metadata_only(self, visit: Visit | None) -> Mapping[str, float] | None:
-        from adclip.prediction.metadata_baseline import MetadataBaseline
-
-        if visit is None or self.record.metadata_baseline is None:
-            return None
-        return MetadataBaseline.from_dict(self.record.metadata_baseline.content).predict(visit)

@@ -138,6 +138,15 @@ class Reader:
 
 
 @dataclass(frozen=True)
+class Records:
+    """What is kept of attention on the way: of the last vision block, and of the road MHA(T<-I) of either kind of candidates."""
+
+    vision: AttentionRecord | None = None
+    report: AttentionRecord | None = None
+    bare: AttentionRecord | None = None
+
+
+@dataclass(frozen=True)
 class Scores:
     """Answers for B scans.
 
@@ -182,25 +191,35 @@ def score_batch(
     images: Tensor,
     visits: Sequence[Visit],
     wordings: Sequence[Wording] | None = None,
-    vision_record: AttentionRecord | None = None,
-    fusion_record: AttentionRecord | None = None,
+    records: Records | None = None,
 ) -> Scores:
-    """Score scans (B, 1, D, H, W) in [0, 1] against the candidate reports of their visits and against bare phrases.
+    """Score scans (B, 1, D, H, W) in [0, 1] against the candidate reports of their visits and against bare phrases."""
+    records = records or Records()
+    return score_tokens(reader, reader.network.image_tokens(images, records.vision), visits, wordings, records)
 
-    The records, if given, are filled from the last vision block and from the road MHA(T<-I) of the report candidates.
+
+def score_tokens(
+    reader: Reader,
+    image: ImageTokens,
+    visits: Sequence[Visit],
+    wordings: Sequence[Wording] | None = None,
+    records: Records | None = None,
+) -> Scores:
+    """Score scans whose tokens are there already, as `score_batch` does.
 
     Raises
     ------
     CheckpointError
         In inference mode, if the embedding of a scan or a report has no direction. Training has its own word for that.
     """
-    network = reader.network
-    image = network.image_tokens(images, vision_record)
+    network, records = reader.network, records or Records()
     texts = reader.reports(visits, wordings)
     bare = reader.bare()
     if torch.is_inference_mode_enabled() and not network.training:
         check_embeddings(image.cls, "scan")
         check_embeddings(texts.cls, "report")
         check_embeddings(bare.cls, "class phrases")
-    report = network.score(image, texts, fusion_record)
-    return Scores(report, report if bare is texts else network.score(image, bare), image.mmse, image, texts)
+    report = network.score(image, texts, records.report)
+    return Scores(
+        report, report if bare is texts else network.score(image, bare, records.bare), image.mmse, image, texts
+    )

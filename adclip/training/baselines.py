@@ -6,9 +6,9 @@ Each returns class scores as log-probabilities, so that calibration and measurin
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -24,7 +24,13 @@ from adclip.prediction.metadata_baseline import MetadataBaseline
 from adclip.prediction.scoring import Wording
 from adclip.training.losses import adjusted_cross_entropy, masked_mse
 
-Answering = Callable[[Sequence[int]], Answers]
+
+class Answering(Protocol):
+    """Says what a method answers for places of the cohort; `in_part` also with parts of the reports, where it reads any."""
+
+    def __call__(self, places: Sequence[int], *, in_part: bool = False) -> Answers:  # noqa: D102 (told above)
+        ...
+
 
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # inverse regularisation of the probe; chosen on the validation subjects
 CNN_WIDTHS = [16, 32, 64, 128]
@@ -34,7 +40,7 @@ CNN_GROUPS = 8
 def metadata_answers(cohort: Cohort, baseline: MetadataBaseline, labels: Sequence[str]) -> Answering:
     """Return what the logistic regression on the table says; even odds where a row has none of its columns."""
 
-    def answers(places: Sequence[int]) -> Answers:
+    def answers(places: Sequence[int], *, in_part: bool = False) -> Answers:
         even = {label: 1 / len(labels) for label in labels}
         rows = [baseline.predict(cohort.visits[place]) or even for place in places]
         table = np.array([[row[label] for label in labels] for row in rows], dtype=np.float64)
@@ -84,7 +90,7 @@ def probe_answers(
         else None
     )
 
-    def answers(places: Sequence[int]) -> Answers:
+    def answers(places: Sequence[int], *, in_part: bool = False) -> Answers:
         rows = features[list(places)].reshape(-1, features.shape[1])
         if not len(rows):
             nothing = np.zeros((0, len(best.classes_)))
@@ -165,7 +171,7 @@ class CnnLearner:
         """Return a function that answers for places in the cohort."""
 
         @torch.inference_mode()
-        def answer(places: Sequence[int]) -> Answers:
+        def answer(places: Sequence[int], *, in_part: bool = False) -> Answers:
             rows = [
                 self.network(self.cohort.image_batch(places[start : start + batch_size], self.device)).double().cpu()
                 for start in range(0, len(places), batch_size)

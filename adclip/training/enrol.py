@@ -19,8 +19,8 @@ from adclip.imaging.sources.find import find_scans
 from adclip.imaging.sources.origins import find_origins
 from adclip.imaging.sources.ours import read_sidecar, without_failed
 from adclip.model.bases import BaseWeights, read_base
+from adclip.model.calibration import FEW_SUBJECTS
 from adclip.model.leak_record import InputsUnchanged
-from adclip.model.record import FEW_SUBJECTS
 from adclip.model.settings import ModelConfig
 from adclip.prediction.volumetry import still_counts
 from adclip.runtime.events import OnEvent, Warned

@@ -5,11 +5,16 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 
+import numpy as np
+
 from adclip.clinical.reports import template_version
 from adclip.clinical.tables.people import person_of
-from adclip.evaluation.calibrate import calibrate
+from adclip.domain import Visit
+from adclip.evaluation.calibrate import calibrate, gather_evidence
+from adclip.evaluation.fusion import RoadEvidence
 from adclip.evaluation.measure import count_subjects, reads_report, shares_of
 from adclip.model.bases import BaseWeights
+from adclip.model.calibration import SCAN, TABLE, TABLE_WITH_VOLUMES, Calibration
 from adclip.model.leak_record import LeakCertificate
 from adclip.model.record import AdapterRecord
 from adclip.model.record_parts import StoredBaseline, Training
@@ -46,15 +51,11 @@ def gather_record(
     # repeated visits of one person are not exchangeable: one visit each
     ids = {place: person_of(cohort.visits[place].subject_id) for place in places["calibration"]}
     once = list({person: place for place, person in reversed(ids.items())}.values())
-    has_report = [reads_report(cohort.visits[place], config.style, task, reports=config.reports) for place in once]
     prior = shares_of(cohort, places["train"], task.classes)
-    calibration = dataclasses.replace(
-        calibrate(fitted.answers(once), cohort.labels[once], cohort.mmse[once], has_report, tuple(prior.values())),
-        gate_limit=find_limit(fitted.distances(once)) if once else None,
-    )
     train = [cohort.visits[place] for place in places["train"]]
     truth = [str(visit.diagnosis) for visit in train]
     baseline = MetadataBaseline.fit(train, truth, task.classes, task.columns)
+    calibration = _calibrate(material, fitted, once, baseline, tuple(prior.values()))
     by_volumes = VolumesBaseline.fit([cohort.case(place) for place in places["train"]], truth, task.classes)
     return AdapterRecord(
         base=_identity(base),
@@ -87,3 +88,28 @@ def gather_record(
         template_version=template_version(config.style),
         reports=config.reports,
     )
+
+
+def _calibrate(
+    material: Material, fitted: Fitted, once: list[int], baseline: MetadataBaseline, shares: tuple[float, ...]
+) -> Calibration:
+    """Fit what the calibration subjects, at one place each, can teach; a method that cannot predict has no sources to weigh."""
+    config, task, cohort = material.config, material.task, material.cohort
+    truth = cohort.labels[once].numpy()
+    weighs_sources = fitted.state is not None
+    answers = fitted.answers(once, in_part=weighs_sources)
+    visits = [cohort.visits[place] for place in once]
+
+    def says_something(visit: Visit) -> bool:
+        return reads_report(visit, config.style, task, reports=config.reports)
+
+    if weighs_sources:
+        evidence = gather_evidence(answers, visits, truth, says_something, baseline)
+    else:
+        evidence = {SCAN: RoadEvidence(truth, scan=answers.bare)}
+        reported = np.flatnonzero([says_something(visit) for visit in visits])
+        evidence |= {
+            road: RoadEvidence(truth[reported], both=answers.report[reported]) for road in (TABLE, TABLE_WITH_VOLUMES)
+        }
+    calibration = calibrate(evidence, answers.mmse, cohort.mmse[once].double().numpy(), task.classes, shares)
+    return dataclasses.replace(calibration, gate_limit=find_limit(fitted.distances(once)) if once else None)

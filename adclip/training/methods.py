@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adclip.evaluation.calibrate import answer
+from adclip.evaluation.calibrate import Answers, answer
 from adclip.model.base_model import BaseModel
 from adclip.model.bases import BaseWeights
 from adclip.model.build import build_network, load_network
@@ -174,8 +174,12 @@ def _fit_network(material: Material, resume_file: Path, on_event: OnEvent) -> Fi
         return read_outs(network, material.cohort, places, material.device, at_once)
 
     gate = fit_gate(embed(material.parts["train"]))
+
+    def answers(places: Sequence[int], *, in_part: bool = False) -> Answers:
+        return answer(reader, material.cohort, places, material.mmse_stats, at_once, in_part=in_part)
+
     return Fitted(
-        lambda places: answer(reader, material.cohort, places, material.mmse_stats, at_once),
+        answers,
         lambda places: gate.distance(embed(places)).double().numpy(),
         with_class_texts(adapter_state(network), texts) | gate.tensors(),
         loop.last,

@@ -227,7 +227,8 @@ def _localise(cohort: Path, run: Path, config: DemoConfig) -> dict[str, Any]:
     for visit in sick:
         item = items[visit.subject_id]
         prepared = predictor.prepare(item)
-        relevance_map = attribute(predictor, predictor.to_image(prepared), visit, "AD").relevance
+        evidence = predictor.evidence(prepared, visit)
+        relevance_map = attribute(predictor, predictor.to_image(prepared), evidence, "AD").relevance
         name = f"{item.stem}_space-MNI152NLin2009aSym_desc-changed_mask.nii.gz"
         changed, _ = read_voxels(item.path.with_name(name))
         shuffled = relevance_map.reshape(-1).copy()

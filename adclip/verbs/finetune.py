@@ -163,6 +163,7 @@ def _train(
 
     from adclip.evaluation.measure import measure
     from adclip.evaluation.plots import plot_history
+    from adclip.model.card_calibration import missing_sets
     from adclip.model.checkpoint import save_adapter, save_baseline, write_tensors
     from adclip.model.device import choose_device
     from adclip.prediction.canary import ask_canary
@@ -197,6 +198,8 @@ def _train(
     plot_history(folder.private / "plots", fitted.progress.history, fitted.progress.best_epoch)
     on_event(Step("calibrating, and measuring the test subjects"))
     record = gather_record(material, enrolled, fitted, certificate, known_scores=len(true_scores))
+    for warning in missing_sets(record.calibration):
+        on_event(Warned(str(config.out), warning))
     metrics = measure(
         record,
         cohort,

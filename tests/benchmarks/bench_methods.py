@@ -136,8 +136,8 @@ def answer_others(job: tuple[str, str]) -> str:
     from adclip.clinical.scans.manifest import build_manifest
     from adclip.clinical.tables.table import read_table
     from adclip.evaluation.calibrate import answer
+    from adclip.evaluation.measure import answers_of
     from adclip.imaging.sources.find import find_scans
-    from adclip.prediction.answer import to_probabilities
     from adclip.prediction.dataset import read_cohort
     from adclip.prediction.predictor import Predictor
     from adclip.runtime.events import ignore
@@ -156,8 +156,8 @@ def answer_others(job: tuple[str, str]) -> str:
             predictor.reader, data, range(len(data.visits)), (record.mmse_mean or 0.0, record.mmse_sd or 1.0)
         )
     rows = []
-    shares = {"probability": to_probabilities(found.report, record.calibration.temperature),
-              "scan_only": to_probabilities(found.bare, record.calibration.scan_only_temperature)}  # fmt: skip
+    told = answers_of(record, data, range(len(data.visits)), found)
+    shares = {"probability": told["model"].equal, "scan_only": told["scan_only"].equal}
     for place, visit in enumerate(data.visits):
         known = visit.mmse is not None and found.mmse is not None and record.mmse_mean is not None
         rows.append({"subject_id": visit.subject_id, "diagnosis": str(visit.diagnosis),
@@ -193,7 +193,7 @@ def shuffled_rows(cohort: Path, run: Path, what: str, seed: int, table: Path | N
     from adclip.clinical.scans.splits import Split
     from adclip.clinical.tables.table import read_table
     from adclip.imaging.sources.find import find_scans
-    from adclip.prediction.answer import name_probabilities
+    from adclip.prediction.answer import calibrated
     from adclip.prediction.dataset import read_cohort
     from adclip.prediction.predictor import Predictor
     from adclip.runtime.events import ignore
@@ -208,11 +208,12 @@ def shuffled_rows(cohort: Path, run: Path, what: str, seed: int, table: Path | N
     for place, example in enumerate(kept):
         scan = int(order[place]) if what == "scans" else place
         visit = kept[int(order[place])].visit if what == "reports" else example.visit
+        evidence = predictor.evidence_of(visit, visit)
         with torch.inference_mode():
-            answer = predictor.to_answer(predictor.score(data.image_batch([scan], predictor.device), visit), visit)
-        calibration = predictor.record.calibration
-        found = (name_probabilities(answer.scores, calibration.temperature) if answer.used_report
-                 else name_probabilities(answer.bare, calibration.scan_only_temperature))  # fmt: skip
+            answer = predictor.to_answer(
+                predictor.score(data.image_batch([scan], predictor.device), evidence), evidence
+            )
+        found = calibrated(answer, predictor.record.calibration).probabilities
         rows.append({"subject_id": example.visit.subject_id, "diagnosis": str(example.visit.diagnosis),
                      "p": [found[label] for label in ("CN", "MCI", "AD")], "mmse": "n/a", "mmse_estimate": "n/a"})  # fmt: skip
     return rows

@@ -115,7 +115,10 @@ def main() -> None:
                     except ScanError as error:
                         say(f"  {name}: refused, {error.problem}")
                         continue
-                    answer = predictor.to_prediction(to_item(file), prepared, None, predictor.answer(prepared, None))
+                    evidence = predictor.evidence(prepared, None)
+                    answer = predictor.to_prediction(
+                        to_item(file), prepared, evidence, predictor.answer(prepared, evidence)
+                    )
                 found = float(prepared.qc.numbers["brain_volume_ml"] or 0), dict(answer.probabilities or {})
                 plain = plain or found
                 looks = [step.parameters["correlation"] for step in prepared.steps if step.name == "register"]

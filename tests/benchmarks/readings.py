@@ -112,17 +112,19 @@ class Model:
         import torch
 
         def read() -> dict[str, Any]:
-            prepared = self.prepared(head)
-            answer = self.predictor.answer(prepared, None)
-            calibration = self.predictor.record.calibration
+            from adclip.model.calibration import SCAN
             from adclip.prediction.answer import name_probabilities
+
+            prepared = self.prepared(head)
+            answer = self.predictor.answer(prepared, self.predictor.evidence(prepared, None))
+            temperature = self.predictor.record.calibration.road(SCAN).temperature
 
             image = self.predictor.to_image(prepared)
             with torch.inference_mode():
                 tuned = self.predictor.reader.network.encode_image(image)
             return {
                 "raw": name_probabilities(answer.bare, 1.0),
-                "told": name_probabilities(answer.bare, calibration.scan_only_temperature),
+                "told": name_probabilities(answer.bare, temperature),
                 "mmse": answer.mmse_points,
                 "base": self.base().encode_image(image)[0].double().tolist(),
                 "tuned": tuned[0].double().tolist(),
@@ -134,17 +136,22 @@ class Model:
         """Return the whole Prediction, as a user gets it; `found` are the scan's measured volumes where they are to count."""
         from dataclasses import replace
 
+        from adclip.brain_volumes import BrainVolumes
         from adclip.domain import ScanItem
 
         prepared = self.prepared(head)
         if found:
-            prepared = replace(prepared, volumes={"source": volumes.measured_by(), "volumes": found})
+            prepared = replace(prepared, volumes=BrainVolumes(volumes.measured_by(), found))
         item = ScanItem(Path(f"{head.name}.nii.gz"), head.name)
-        return self.predictor.to_prediction(item, prepared, visit, self.predictor.answer(prepared, visit))
+        evidence = self.predictor.evidence(prepared, visit)
+        return self.predictor.to_prediction(item, prepared, evidence, self.predictor.answer(prepared, evidence))
 
     def metadata_only(self, visit: Visit) -> dict[str, float]:
         """Return what the stored regression says of a person."""
-        return dict(self.predictor._metadata_only(visit) or {})
+        from adclip.prediction.metadata_baseline import MetadataBaseline
+
+        stored = self.predictor.record.metadata_baseline
+        return {} if stored is None else dict(MetadataBaseline.from_dict(stored.content).predict(visit) or {})
 
 
 def log_odds(probabilities: dict[str, float], label: str = "AD") -> float:

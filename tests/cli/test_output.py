@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -127,6 +128,20 @@ def test_card_of_one_scan(run, stub):
     for words in ("a.nii", "MCI", "26.0 (23.0 to 29.0) of 30", "no_metadata_row", "A photo of MCI", BUILTIN_NOTICE):
         assert words in page
     assert "None" not in page
+
+
+@pytest.mark.parametrize(
+    ("flag", "why"),
+    [
+        ("no_prediction_set", "none: the model had too few calibration subjects of a class"),
+        ("not_calibrated", "none: the model was not calibrated for such answers"),
+    ],
+)
+def test_a_card_without_a_prediction_set_says_why(run, stub, flag, why):
+    without = replace(OK, prediction_set=None, flags=("no_metadata_row", flag))
+    stub("predict", SimpleNamespace(predictions=[without], failed=0))
+    page = " ".join(run("predict", "a.nii").stdout.split())
+    assert f"prediction set {why}" in page and "MCI, AD" not in page
 
 
 def test_table_of_several_scans_has_one_line_each(run, stub):

@@ -38,6 +38,12 @@ def test_embeddings(tiny_base, exact_products):
     torch.testing.assert_close(there.encode_text(texts).cpu(), here.encode_text(texts), rtol=0, atol=1e-4)
 
 
+def weighed(model: Predictor, image: torch.Tensor, visit: Visit | None) -> torch.Tensor:
+    """Return the answer's scores (1, K), all that the model weighs taken together."""
+    evidence = model.evidence_of(visit, visit)
+    return model.decide(model.score(image, evidence), evidence)
+
+
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-4), ("bf16", 1e-2)])
 @pytest.mark.parametrize("visit", [None, VISIT], ids=["scan alone", "with a report"])
 def test_probabilities_of_the_builtin_model(precision, tolerance, visit, exact_products):
@@ -45,8 +51,8 @@ def test_probabilities_of_the_builtin_model(precision, tolerance, visit, exact_p
     there = Predictor.from_checkpoint("builtin", "cuda", precision)
     image = make_images(here.record.model.contract.shape)[:1]
     with torch.inference_mode():
-        wanted = here.score(image, visit).report.softmax(-1)
-        found = there.score(image.cuda(), visit).report.softmax(-1).cpu()
+        wanted = weighed(here, image, visit).softmax(-1)
+        found = weighed(there, image.cuda(), visit).softmax(-1).cpu()
     torch.testing.assert_close(found, wanted, rtol=0, atol=tolerance)
 
 
@@ -54,10 +60,8 @@ def test_heatmaps_of_the_builtin_model(exact_products):
     from adclip.prediction.attribution import attribute
 
     image = make_images(load_model("builtin").record.model.contract.shape)[:1]
-    maps = [
-        attribute(Predictor.from_checkpoint("builtin", device, "fp32"), image.to(device), VISIT, "AD")
-        for device in ("cpu", "cuda")
-    ]
+    models = [Predictor.from_checkpoint("builtin", device, "fp32") for device in ("cpu", "cuda")]
+    maps = [attribute(model, image.to(model.device), model.evidence_of(VISIT, VISIT), "AD") for model in models]
     assert maps[0].answer.scores == pytest.approx(maps[1].answer.scores, abs=1e-3)
     assert abs(maps[0].signed - maps[1].signed).max() < 1e-3
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -17,12 +19,22 @@ from adclip.domain import RESEARCH_NOTICE
 from adclip.errors import CheckpointError, DeviceError, WeightsError
 from adclip.model.base_model import load_base
 from adclip.model.bases import read_base
+from adclip.model.calibration import (
+    ROADS,
+    SCAN,
+    TABLE,
+    TABLE_WITH_VOLUMES,
+    Calibration,
+    Road,
+    least_subjects,
+    likely_coverage,
+)
 from adclip.model.card import render_card
 from adclip.model.checkpoint import load_model, read_contract, save_adapter, with_class_texts
 from adclip.model.device import choose_device
 from adclip.model.integrity import stamp
 from adclip.model.prompts import adapter_state, is_adapter
-from adclip.model.record import LAST_DIAGNOSIS_NOTICE, AdapterRecord, Calibration, model_folder, read_record
+from adclip.model.record import LAST_DIAGNOSIS_NOTICE, AdapterRecord, model_folder, read_record
 from adclip.model.record_parts import StoredBaseline, Training
 from adclip.model.text import tokenize
 
@@ -35,12 +47,19 @@ SAVED_KEYS = {
 }  # fmt: skip
 
 
+def calibration_of(counts: dict[str, int], thresholds: dict[str, float] | None = None) -> Calibration:
+    """Return what so many people could have taught, about scans with a row and about scans alone."""
+    told = Road(0.25, 0.5, 0.75, 1.5, thresholds=thresholds, counts=counts, fitted=True)
+    alone = Road(1.0, 0.0, 0.0, 2.0, thresholds=thresholds, counts=counts, fitted=True)
+    return Calibration(sum(counts.values()), 3.0, roads={SCAN: alone, TABLE: told})
+
+
 def make_record(base: Path) -> AdapterRecord:
     found = read_base(str(base))
     return AdapterRecord(
         base={"name": found.name, "revision": found.revision, "sha256": found.sha256}, model=CONFIG, prompts=PROMPTS,
         labels=("CN", "MCI", "AD"), phrases={"CN": "NC", "MCI": "MCI", "AD": "AD"}, style="paper6", mmse_mean=27.0,
-        mmse_sd=2.5, calibration=Calibration(5, 1.5, 2.0, 3.0), metadata_baseline=None,
+        mmse_sd=2.5, calibration=calibration_of({"CN": 2, "MCI": 2, "AD": 1}), metadata_baseline=None,
         training=Training({"seed": 0}, epochs=1, counts={"train": {"CN": 1, "MCI": 1, "AD": 1}}),
         metrics={"accuracy": {"value": 0.5, "low": 0.25, "high": 0.75, "n": 4}, "none": {"value": None, "n": 0}},
         adclip_version="0", libraries={},
@@ -283,13 +302,52 @@ def test_a_record_of_the_same_classes_in_another_order_is_refused(folder):
     refused(folder, "its classes are")
 
 
+def road_with(name: str, **changed: object) -> dict:
+    return {"calibration": {"roads": {name: changed or {"scan": 1.0}}}}
+
+
+def merged(old: object, new: object) -> object:
+    """Return `new` over `old`, key by key as deep as both have the same; a road's numbers by class are taken as they are."""
+    if not (isinstance(old, dict) and isinstance(new, dict)) or set(new) & {"CN", "AD"}:
+        return new
+    return old | {name: merged(old.get(name), value) for name, value in new.items()}
+
+
+EARLIER = {
+    "subjects": 31, "temperature": 1.5, "scan_only_temperature": 2.5, "mmse_half_width": 3.0, "set_threshold": 0.25,
+    "scan_only_set_threshold": 0.125, "cross_fitted": True, "gate_limit": 9.0, "report_subjects": 30, "calibrated": True,
+    "scan_only_calibrated": True, "study_temperature": 1.25, "scan_only_study_temperature": 2.25,
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"calibration": {"temperature": "warm"}}, "`temperature` must be a number above 0"),
-        ({"calibration": {"temperature": -1.0}}, "`temperature` must be a number above 0"),
-        ({"calibration": {"scan_only_temperature": 0}}, "`scan_only_temperature` must be a number above 0"),
+        (road_with(TABLE, temperature="warm"), "`temperature` must be a number above 0"),
+        (road_with(TABLE, temperature=-1.0), "`temperature` must be a number above 0"),
+        (road_with(SCAN, temperature=0), "`temperature` must be a number above 0"),
+        (road_with(TABLE, study_temperature=-1), "`study_temperature` must be a number above 0, or null"),
+        (road_with(TABLE, metadata=-0.1), "`scan`, `metadata` and `both` must be numbers of at least 0"),
+        (road_with(TABLE, scan=0, metadata=0, both=0), "`scan`, `metadata` and `both` must be numbers of at least 0"),
+        (road_with(TABLE, both=True), "`scan`, `metadata` and `both` must be numbers of at least 0"),
+        (road_with(SCAN, both=0.5), "`scan` must be 1, and `metadata` and `both` 0"),
+        (
+            road_with(TABLE, thresholds={"CN": 0.1, "MCI": -0.1, "AD": 0.1}),
+            "`thresholds` must be numbers of at least 0",
+        ),
+        (road_with(TABLE, thresholds={"CN": 0.1, "AD": 0.1}), "`thresholds` must give each of `labels`"),
+        (road_with(TABLE, counts={"CN": 2.5}), "`counts` must be whole numbers"),
+        (road_with("by the stars"), "`roads` must be of: scan, scan and row"),
+        ({"calibration": {"coverage": 1}}, "`coverage` must be a number between 0 and 1"),
         ({"calibration": {"gate_limit": -2}}, "`gate_limit`"),
+        (EARLIER | {"temperature": "warm"}, "`temperature` must be a number above 0"),
+        (EARLIER | {"temperature": -1.0}, "`temperature` must be a number above 0"),
+        (EARLIER | {"scan_only_temperature": 0}, "`scan_only_temperature` must be a number above 0"),
+        (EARLIER | {"scan_only_study_temperature": 0}, "`scan_only_study_temperature` must be a number above 0"),
+        (EARLIER | {"set_threshold": -0.1}, "`set_threshold` must be a number of at least 0"),
+        (EARLIER | {"scan_only_set_threshold": "low"}, "`scan_only_set_threshold` must be a number of at least 0"),
+        (EARLIER | {"gate_limit": -2}, "`gate_limit`"),
+        (EARLIER | {"warmth": 1.0}, "not readable"),
         ({"style": "paper9"}, "`style` is none of"),
         ({"mmse_sd": 0}, "`mmse_sd`"),
         ({"metadata_baseline": {"class_order": ["AD", "MCI", "CN"]}}, "`metadata_baseline` has other classes"),
@@ -298,8 +356,10 @@ def test_a_record_of_the_same_classes_in_another_order_is_refused(folder):
 )
 def test_a_number_that_cannot_be_is_named(folder, changed, words):
     data = json.loads((folder / "adapter.json").read_text())
+    if "subjects" in changed:  # a whole chapter, as models had it from before the sources were weighed
+        changed, data["calibration"] = {}, changed
     for name, value in changed.items():
-        data[name] = data[name] | value if isinstance(value, dict) and data[name] else value
+        data[name] = merged(data[name], value) if data[name] else value
     (folder / "adapter.json").write_text(json.dumps(data))
     refused(folder, words)
 
@@ -333,3 +393,114 @@ def test_a_record_without_a_word_on_the_baseline_is_damaged(folder):
     del data["metadata_baseline"]
     (folder / "adapter.json").write_text(json.dumps(data))
     refused(folder, "not readable")
+
+
+# ------------------------------------------------------------------------------------------------ what the calibration taught
+
+
+def test_the_calibration_is_read_as_it_was_written():
+    labels = ("CN", "MCI", "AD")
+    written = calibration_of({"CN": 12, "MCI": 10, "AD": 9}, {"CN": 0.1, "MCI": 0.2, "AD": 0.3})
+    assert Calibration.from_dict(json.loads(json.dumps(written.to_dict())), labels) == written
+    absent = written.road(TABLE_WITH_VOLUMES)
+    assert (absent.scan, absent.metadata, absent.both, absent.temperature) == (0.0, 0.0, 1.0, 1.0)
+    assert not absent.fitted and absent.thresholds is None, "nothing is taken from the roads that were taught"
+    assert Calibration(0).road(SCAN) == Road(scan=1.0, both=0.0)
+
+
+def test_a_model_from_before_the_sources_were_weighed_answers_by_its_two_roads():
+    labels = ("CN", "MCI", "AD")
+    found = Calibration.from_dict(EARLIER, labels)
+    assert (found.subjects, found.mmse_half_width, found.gate_limit, found.coverage) == (31, 3.0, 9.0, 0.9)
+    for name in ROADS:
+        road = found.road(name)
+        wanted = (1.0, 0.0, 0.0, 2.5, 2.25) if name == SCAN else (0.0, 0.0, 1.0, 1.5, 1.25)
+        assert (road.scan, road.metadata, road.both, road.temperature, road.study_temperature) == wanted
+        assert road.thresholds == dict.fromkeys(labels, 0.125 if name == SCAN else 0.25)
+        assert road.fitted and road.cross_fitted
+    partly = Calibration.from_dict(EARLIER | {"calibrated": False, "set_threshold": None}, labels)
+    assert [partly.road(name).fitted for name in (SCAN, TABLE)] == [True, False]
+    least = Calibration.from_dict({"subjects": 31}, labels)  # of the first version, which had no more to say
+    assert least.road(TABLE).temperature == 1.0 and least.road(TABLE).fitted and least.road(TABLE).thresholds is None
+    assert not Calibration.from_dict({"subjects": 0}, labels).road(SCAN).fitted
+
+
+@pytest.mark.parametrize(("coverage", "least"), [(0.9, 9), (0.95, 19), (0.8, 4), (0.5, 1), (0.99, 99)])
+def test_a_coverage_needs_so_many_people(coverage, least):
+    """The ceil((n + 1) * coverage)-th smallest of n numbers is there from so many on."""
+    assert least_subjects(coverage) == least
+    assert math.ceil(round((least + 1) * coverage, 9)) <= least < math.ceil(round(least * coverage, 9)) + 1
+
+
+def test_what_so_many_people_can_promise():
+    """Drawn: thresholds of n people each, and the share of all others that they hold."""
+    rng = np.random.default_rng(0)
+    for count in (9, 19, 40):
+        rank = math.ceil(round((count + 1) * 0.9, 9))
+        drawn = np.sort(rng.random((20_000, count)), axis=1)[
+            :, rank - 1
+        ]  # of uniform numbers a threshold is its own coverage
+        assert likely_coverage(count, 0.9) == pytest.approx(np.quantile(drawn, (0.025, 0.975)), abs=0.012)
+    low, high = likely_coverage(9, 0.9)
+    assert low < 0.7 and high > 0.99, "nine people promise little"
+
+
+def chapter_of(record: AdapterRecord) -> str:
+    return render_card(record).split("## Calibration")[1].split("\n## ")[0]
+
+
+def test_the_card_says_which_coverage_is_promised(tiny_base):
+    counts = {"CN": 30, "MCI": 12, "AD": 9}
+    record = dataclasses.replace(make_record(tiny_base), calibration=calibration_of(counts, dict.fromkeys(counts, 0.1)))
+    chapter = chapter_of(record)
+    assert "Prediction sets hold the true class with 90 % in each class" in chapter
+    for label, count in counts.items():
+        low, high = likely_coverage(count, 0.9)
+        assert f"{label} {100 * low:.0f} % to {100 * high:.0f} %" in chapter
+    assert f"- {SCAN}; {TABLE}: " in chapter and "o prediction sets" not in chapter and "cross-fitted" not in chapter
+    assert f"| {TABLE} | CN 30, MCI 12, AD 9 | 0.250 | 0.500 | 0.750 | 1.500 |" in chapter
+    roads = {name: dataclasses.replace(road, cross_fitted=True) for name, road in record.calibration.roads.items()}
+    crossed = dataclasses.replace(record, calibration=dataclasses.replace(record.calibration, roads=roads))
+    assert "The thresholds are cross-fitted." in chapter_of(crossed)
+
+
+def test_the_card_says_why_there_are_no_sets(tiny_base):
+    calibration = calibration_of({"CN": 30, "MCI": 8, "AD": 3})
+    record = dataclasses.replace(make_record(tiny_base), calibration=calibration)
+    words = "90 % needs at least 9 calibration subjects of each class, and of MCI there are 8 and AD there are 3"
+    assert words in chapter_of(record) and "Prediction sets hold" not in chapter_of(record)
+    assert f"answers that rest on {SCAN}; {TABLE}:" in chapter_of(record)
+    higher = dataclasses.replace(calibration, coverage=0.95)
+    assert "95 % needs at least 19" in chapter_of(dataclasses.replace(record, calibration=higher))
+    enough = dict.fromkeys(("CN", "MCI", "AD"), 9)
+    own = dataclasses.replace(calibration.road(SCAN), counts=enough, thresholds=dict.fromkeys(enough, 0.1))
+    mixed = dataclasses.replace(calibration, roads={**calibration.roads, SCAN: own})
+    chapter = chapter_of(dataclasses.replace(record, calibration=mixed))
+    assert "Prediction sets hold" in chapter and f"- {SCAN}: CN " in chapter
+    assert f"No prediction sets for answers that rest on {TABLE}: {words}." in chapter
+
+
+def test_the_card_of_a_model_from_before_says_what_it_promised(tiny_base):
+    earlier = Calibration.from_dict(EARLIER, ("CN", "MCI", "AD"))
+    chapter = chapter_of(dataclasses.replace(make_record(tiny_base), calibration=earlier))
+    assert (
+        "over all classes together, holds the classes of at least 0.250, by the scan alone of at least 0.125."
+        in chapter
+    )
+    assert (
+        "The thresholds are cross-fitted." in chapter
+        and f"| {TABLE} | not kept | 0.000 | 0.000 | 1.000 | 1.500 |" in chapter
+    )
+    assert f"| {SCAN} | not kept | 1.000 | 0.000 | 0.000 | 2.500 |" in chapter and "3.0 points" in chapter
+
+
+def test_the_card_names_the_answers_that_nobody_taught(tiny_base):
+    record = make_record(tiny_base)
+    assert "ot calibrated" not in chapter_of(record), "a model without volumes is never told any"
+    alone = dataclasses.replace(record.calibration, roads={SCAN: record.calibration.road(SCAN)})
+    untaught = dataclasses.replace(record, calibration=alone)
+    assert f"Not calibrated are answers that rest on {TABLE}: " in chapter_of(untaught)
+    assert "ot calibrated" not in chapter_of(dataclasses.replace(untaught, reports=False))
+    nothing = dataclasses.replace(record, calibration=Calibration(5, roads={SCAN: Road(scan=1.0, both=0.0)}))
+    assert "Nothing is calibrated" in chapter_of(nothing)
+    assert "there was no calibration subject" in chapter_of(dataclasses.replace(record, calibration=Calibration(0)))

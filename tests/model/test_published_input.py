@@ -61,10 +61,11 @@ def test_what_is_explained_is_what_is_predicted_on_the_scans_own_grid(predictor,
     item = to_item(next(tiny_cohort.rglob("*_T1w.nii.gz")))
     prepared = predictor.prepare(item)
     image = predictor.to_image(prepared)
-    found = attribute(predictor, image, None, "AD")
-    assert found.answer.scores == pytest.approx(predictor.answer(prepared, None).scores, rel=1e-5)
+    evidence = predictor.evidence(prepared, None)
+    found = attribute(predictor, image, evidence, "AD")
+    assert found.answer.scores == pytest.approx(predictor.answer(prepared, evidence).scores, rel=1e-5)
     assert found.relevance.shape == (5, 4, 4)
     assert enlarge(found.relevance, CONTRACT.shape).shape == CONTRACT.shape
-    curves = faithfulness(predictor, image, None, found, torch.zeros_like(image), 0)
+    curves = faithfulness(predictor, image, evidence, found, torch.zeros_like(image), 0)
     assert len(curves["deletion"]) == 11 and curves["deletion"][0] == pytest.approx(curves["deletion_random"][0])
     assert len(set(curves["deletion"])) > 1, "patches that are taken away change the score"

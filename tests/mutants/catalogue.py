@@ -190,8 +190,8 @@ TRAINING = (
     Mutant(
         "mmse_measured_without_its_mean",
         "adclip/evaluation/calibrate.py",
-        "mmse.append(scores.mmse.cpu() * mmse_stats[1] + mmse_stats[0])",
-        "mmse.append(scores.mmse.cpu() * mmse_stats[1])",
+        'scores["mmse"].append(answered.mmse.cpu() * mmse_stats[1] + mmse_stats[0])',
+        'scores["mmse"].append(answered.mmse.cpu() * mmse_stats[1])',
         (f"{NUMBERS}::test_what_was_measured_is_what_the_folder_answers",),
     ),
     Mutant(
@@ -204,8 +204,8 @@ TRAINING = (
     Mutant(
         "prediction_sets_measured_by_the_threshold_of_the_other_road",
         "adclip/evaluation/measure.py",
-        "calibration.set_threshold if reported else calibration.scan_only_set_threshold for reported in has_report",
-        "calibration.set_threshold for reported in has_report",
+        "roads = [calibration.road(known.road) for known in evidence]",
+        "roads = [calibration.road(evidence[0].road) for known in evidence]",
         (f"{NUMBERS}::test_sets_are_measured_by_the_road_of_each_answer",),
     ),
     Mutant(
@@ -220,7 +220,7 @@ TRAINING = (
 CALIBRATION = (
     Mutant(
         "interval_of_the_mmse_too_narrow_for_new_people",
-        "adclip/evaluation/calibrate.py",
+        "adclip/evaluation/fusion.py",
         "rank = int(np.ceil((len(nonconformity) + 1) * COVERAGE))",
         "rank = int(np.ceil(len(nonconformity) * COVERAGE))",
         ("tests/training/test_losses.py",),
@@ -228,23 +228,37 @@ CALIBRATION = (
     Mutant(
         "prediction_set_by_the_threshold_of_the_other_road",
         "adclip/prediction/answer.py",
-        "        threshold = calibration.set_threshold\n",
-        "        threshold = calibration.scan_only_set_threshold\n",
+        "to_prediction_set(probabilities, road.thresholds if road.fitted else None)",
+        "to_prediction_set(probabilities, alone.thresholds if road.fitted else None)",
         (f"{PREDICT}::test_each_road_has_its_own_threshold_and_temperature",),
     ),
     Mutant(
         "scan_only_by_the_temperature_of_the_other_road",
         "adclip/prediction/answer.py",
-        "scan_only = name_probabilities(answer.bare, calibration.scan_only_temperature)",
-        "scan_only = name_probabilities(answer.bare, calibration.temperature)",
+        "scan_only = name_probabilities(answer.bare, alone.temperature)",
+        "scan_only = name_probabilities(answer.bare, road.temperature)",
         (f"{PREDICT}::test_each_road_has_its_own_threshold_and_temperature",),
     ),
     Mutant(
         "uncalibrated_answers_not_told_apart",
         "adclip/prediction/answer.py",
-        "() if fitted else (NOT_CALIBRATED,)",
+        "() if road.fitted else (NOT_CALIBRATED,)",
         "()",
         (f"{NUMBERS}::test_without_calibration_subjects_the_answer_says_so",),
+    ),
+    Mutant(
+        "prediction_set_by_the_threshold_of_all_classes_together",
+        "adclip/evaluation/fusion.py",
+        "conformal_quantile(nonconformity[evidence.truth == number])",
+        "conformal_quantile(nonconformity)",
+        ("tests/evaluation/test_fusion.py",),
+    ),
+    Mutant(
+        "missing_prediction_set_not_explained",
+        "adclip/prediction/answer.py",
+        "flags = (NO_PREDICTION_SET,)",
+        "flags = ()",
+        (f"{PREDICT}::test_a_road_with_too_few_people_for_a_set_says_so_and_changes_no_status",),
     ),
     Mutant(
         "scan_unlike_the_training_ones_not_flagged",
@@ -266,9 +280,23 @@ PREDICTION = (
     Mutant(
         "missing_values_taken_for_zero_when_the_baseline_answers",
         "adclip/prediction/metadata_baseline.py",
-        "values = np.where(np.isfinite(values), values, self.medians)",
-        "values = np.where(np.isfinite(values), values, 0.0)",
-        (f"{PREDICT}::test_a_missing_cell_is_read_as_the_median_of_training",),
+        "filled = np.where(is_known, values, self.medians)",
+        "filled = np.where(is_known, values, 0.0)",
+        (f"{PREDICT}::test_a_model_from_before_takes_the_median_for_a_missing_cell",),
+    ),
+    Mutant(
+        "missing_values_taken_for_the_likeliest_without_their_spread",
+        "adclip/prediction/metadata_baseline.py",
+        "chances = mean_softmax(scores, weights[:, ~is_known] @ spread @ weights[:, ~is_known].T) / shares",
+        "chances = softmax(scores) / shares",
+        ("tests/prediction/test_missing_columns.py",),
+    ),
+    Mutant(
+        "sources_weighed_by_each_others_worth",
+        "adclip/prediction/evidence.py",
+        "road.scan * bare + road.metadata * metadata",
+        "road.metadata * bare + road.scan * metadata",
+        (f"{PREDICT}::test_no_road_takes_a_number_of_another",),
     ),
     Mutant(
         "scan_that_failed_vanishes_from_the_output",
@@ -355,6 +383,13 @@ EXPLANATION = (
         "adclip/prediction/attribution.py",
         "return scores[target] - other_scores.mean()",
         "return other_scores.mean() - scores[target]",
+        ("tests/prediction/test_attribution.py",),
+    ),
+    Mutant(
+        "heatmap_without_what_the_bare_candidates_asked_the_patches",
+        "adclip/prediction/attribution.py",
+        "for record in (fusion, bare_fusion) if record.output is not None]",
+        "for record in (fusion,) if record.output is not None]",
         ("tests/prediction/test_attribution.py",),
     ),
     Mutant(

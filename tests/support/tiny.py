@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,6 +21,11 @@ from adclip.model.build import build_network
 from adclip.model.network import Network
 from adclip.prediction.dataset import QUANTUM, Cohort
 from adclip.prediction.scoring import Reader
+
+if TYPE_CHECKING:
+    from adclip.brain_volumes import BrainVolumes
+    from adclip.prediction.evidence import Evidence
+    from adclip.prediction.predictor import Predictor
 
 LABELS = ("CN", "MCI", "AD")
 CONTRACT = InputContract(shape=(32, 40, 32), spacing_mm=(5.0, 5.0, 5.0), center_mm=(0.0, -17.0, 5.0))
@@ -158,6 +163,14 @@ def finetune_config(cohort: Path, base: Path, out: Path, **changed: Any) -> Fine
         "validation_fraction": 0.15, "calibration_fraction": 0.2,
     }  # fmt: skip
     return FinetuneConfig(cohort, cohort / "table.csv", out, base=str(base), **(settings | changed))
+
+
+def known_of(predictor: Predictor, visit: Visit | None, volumes: BrainVolumes | None = None) -> Evidence:
+    """Return what an answer can rest on where a scan comes with this row, and with these volumes found for it."""
+    from adclip.imaging.derivatives.files import PreparedScan
+
+    nothing = np.zeros(CONTRACT.shape_xyz, np.float32)
+    return predictor.evidence(PreparedScan(nothing, nothing > 0, np.eye(4), volumes=volumes), visit)
 
 
 def base_network(folder: Path, prompts: PromptConfig = PROMPTS) -> Network:

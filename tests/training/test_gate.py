@@ -58,7 +58,8 @@ def test_a_scan_far_away_is_flagged(tiny_run, tiny_cohort):
     scan = next(tiny_cohort.rglob("*_T1w.nii.gz"))
     near = predictor(scan)
     assert "unlike_training_scans" not in near.flags
-    limit = predictor.answer(predictor.prepare(predictor_item(scan)), None).distance
+    prepared = predictor.prepare(predictor_item(scan))
+    limit = predictor.answer(prepared, predictor.evidence(prepared, None)).distance
     assert limit is not None
     predictor.record = replace(
         predictor.record, calibration=replace(predictor.record.calibration, gate_limit=limit * 0.99)

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from adclip.evaluation.calibrate import Answers, calibrate, fit_temperature
+from adclip.evaluation.calibrate import calibrate
+from adclip.evaluation.fusion import RoadEvidence, fit_temperature
+from adclip.model.calibration import SCAN, TABLE, Calibration
 from adclip.prediction.answer import to_probabilities
 from adclip.training.losses import Pairs, adjusted_cross_entropy, contrast, masked_mse, published_contrast, soft_targets
 
@@ -96,31 +98,42 @@ def test_probabilities_sum_to_one_also_for_large_scores():
     assert found.sum() == pytest.approx(1) and np.isfinite(found).all()
 
 
-def make_answers(count: int) -> Answers:
-    scores = np.random.default_rng(0).normal(0, 1, (count, 3))
-    return Answers(scores, scores[:, ::-1].copy(), 20 + np.arange(count, dtype=float) / 10)
+CLASSES = ("CN", "MCI", "AD")
+
+
+def make_scores(count: int) -> np.ndarray:
+    return np.random.default_rng(0).normal(0, 1, (count, 3))
+
+
+def roads_of(report: np.ndarray, bare: np.ndarray, truth: np.ndarray, told: np.ndarray | None = None) -> dict:
+    """Evidence of a method with a report and without; `told` says who has one."""
+    told = np.ones(len(truth), dtype=bool) if told is None else told
+    return {SCAN: RoadEvidence(truth, scan=bare), TABLE: RoadEvidence(truth[told], both=report[told])}
+
+
+def calibrated_score(estimates: np.ndarray, true_scores: np.ndarray) -> Calibration:
+    scores, truth = make_scores(len(estimates)), np.arange(len(estimates)) % 3
+    return calibrate(roads_of(scores, scores[:, ::-1], truth), estimates, true_scores, CLASSES)
 
 
 def test_the_mmse_interval_is_the_conformal_rank():
-    answers = make_answers(19)
-    found = calibrate(answers, torch.arange(19) % 3, torch.full((19,), 20.0))
+    found = calibrated_score(20 + np.arange(19) / 10, np.full(19, 20.0))
     assert found.mmse_half_width == pytest.approx(1.7)  # the 18th smallest of 0.0, 0.1, ..., 1.8: ceil(20 * 0.9)
-    assert found.subjects == 19
+    assert found.subjects == 19 and found.coverage == 0.9
 
 
 def test_the_mmse_interval_counts_only_known_values():
-    mmse = torch.full((19,), 20.0)
+    mmse = np.full(19, 20.0)
     mmse[10:] = math.nan
-    assert calibrate(make_answers(19), torch.arange(19) % 3, mmse).mmse_half_width == pytest.approx(
-        0.9
-    )  # the largest of 10
+    found = calibrated_score(20 + np.arange(19) / 10, mmse)
+    assert found.mmse_half_width == pytest.approx(0.9)  # the largest of 10
 
 
 @pytest.mark.parametrize("known", [0, 8])
 def test_too_few_values_give_no_interval(known):
-    mmse = torch.full((12,), math.nan)
+    mmse = np.full(12, math.nan)
     mmse[:known] = 20.0
-    assert calibrate(make_answers(12), torch.arange(12) % 3, mmse).mmse_half_width is None
+    assert calibrated_score(20 + np.arange(12) / 10, mmse).mmse_half_width is None
 
 
 def test_the_interval_covers_as_promised():
@@ -128,44 +141,52 @@ def test_the_interval_covers_as_promised():
     covered = []
     for _ in range(300):
         error = rng.normal(0, 2, 40)
-        answers = Answers(rng.normal(size=(39, 3)), rng.normal(size=(39, 3)), 20 + error[:39])
-        width = calibrate(answers, torch.arange(39) % 3, torch.full((39,), 20.0)).mmse_half_width
+        width = calibrate({}, 20 + error[:39], np.full(39, 20.0), CLASSES).mmse_half_width
         covered.append(abs(error[39]) <= width)
     assert 0.85 < np.mean(covered) < 0.95
 
 
 def test_one_class_alone_calibrates_nothing():
-    found = calibrate(make_answers(9), torch.zeros(9, dtype=torch.long), torch.full((9,), 20.0))
-    assert (found.temperature, found.scan_only_temperature, found.set_threshold) == (1.0, 1.0, None)
+    scores = make_scores(9)
+    evidence = roads_of(scores, scores[:, ::-1], np.zeros(9, dtype=int))
+    found = calibrate(evidence, 20 + np.arange(9) / 10, np.full(9, 20.0), CLASSES)
+    for name in (SCAN, TABLE):
+        road = found.road(name)
+        assert (road.temperature, road.thresholds, road.study_temperature, road.fitted) == (1.0, None, None, False)
     assert found.mmse_half_width is not None  # an interval of the score needs no classes
 
 
-def test_scans_without_a_report_do_not_shape_the_report_s_temperature():
-    answers, labels, mmse = make_answers(60), torch.arange(60) % 3, torch.full((60,), 20.0)
-    told = np.arange(60) < 40
-    found = calibrate(answers, labels, mmse, told)
-    alone = calibrate(Answers(answers.report[:40], answers.bare[:40], None), labels[:40], mmse[:40])
-    assert found.temperature == alone.temperature
-    assert found.scan_only_temperature == calibrate(answers, labels, mmse).scan_only_temperature
-    nobody = calibrate(answers, labels, mmse, np.zeros(60, dtype=bool))
-    assert nobody.scan_only_temperature == found.scan_only_temperature
-    assert (nobody.temperature, nobody.set_threshold, nobody.calibrated) == (1.0, None, False), "nothing is borrowed"
-    one_class = calibrate(answers, labels, mmse, labels.numpy() == 1)
-    assert (one_class.temperature, one_class.set_threshold, one_class.report_subjects) == (1.0, None, 20)
-    assert not one_class.is_fitted(with_report=True) and one_class.is_fitted(with_report=False)
+def test_scans_without_a_report_do_not_shape_the_road_of_the_report():
+    scores, truth = make_scores(60), np.arange(60) % 3
+    bare, told, unknown = scores[:, ::-1], np.arange(60) < 40, np.full(60, math.nan)
+
+    def fit(told: np.ndarray | None) -> Calibration:
+        return calibrate(roads_of(scores, bare, truth, told), None, unknown, CLASSES, (0.2, 0.5, 0.3))
+
+    found, everyone = fit(told), fit(None)
+    alone = calibrate(roads_of(scores[:40], bare[:40], truth[:40]), None, unknown[:40], CLASSES, (0.2, 0.5, 0.3))
+    assert found.road(TABLE) == alone.road(TABLE) != everyone.road(TABLE)
+    assert found.road(SCAN) == everyone.road(SCAN) != alone.road(SCAN)
+    nobody = fit(np.zeros(60, dtype=bool))
+    assert nobody.road(SCAN) == found.road(SCAN) and TABLE not in nobody.roads
+    for untaught in (nobody.road(TABLE), fit(truth == 1).road(TABLE)):
+        assert (untaught.temperature, untaught.study_temperature, untaught.thresholds) == (1.0, None, None)
+        assert (untaught.scan, untaught.metadata, untaught.both, untaught.fitted) == (0.0, 0.0, 1.0, False)
+    one_class = fit(truth == 1).road(TABLE)
+    assert one_class.counts == {"CN": 0, "MCI": 20, "AD": 0} and one_class.subjects == 20
 
 
 def test_few_subjects_are_cross_fitted_and_it_is_said():
     """Each subject's chance comes from a temperature that did not see it, so single answers cannot buy themselves a tight set."""
-    labels = torch.arange(30) % 3
-    rng = np.random.default_rng(0)
-    scores = 4 * np.eye(3)[labels] + rng.normal(0, 2.5, (30, 3))
-    few = calibrate(Answers(scores, scores, None), labels, torch.full((30,), float("nan")))
-    assert few.cross_fitted and few.set_threshold is not None
-    tripled = torch.cat([labels] * 3)
-    many = calibrate(
-        Answers(np.tile(scores, (3, 1)), np.tile(scores, (3, 1)), None), tripled, torch.full((90,), float("nan"))
-    )
-    assert not many.cross_fitted
+    truth = np.arange(30) % 3
+    scores = 4 * np.eye(3)[truth] + np.random.default_rng(0).normal(0, 2.5, (30, 3))
+
+    def fit(times: int) -> Calibration:
+        many, labels = np.tile(scores, (times, 1)), np.tile(truth, times)
+        return calibrate(roads_of(many, many, labels), None, np.full(len(labels), math.nan), CLASSES)
+
+    few, many = fit(1).road(TABLE), fit(3).road(TABLE)
+    assert few.cross_fitted and few.thresholds is not None and few.subjects == 30
+    assert not many.cross_fitted and many.thresholds is not None
     assert few.temperature == pytest.approx(many.temperature, rel=1e-3), "the temperature that is kept is that of all"
-    assert few.set_threshold != many.set_threshold
+    assert few.thresholds != many.thresholds

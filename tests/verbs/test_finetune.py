@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny import CONTRACT, LABELS, PROMPTS, finetune_config, write_table
+from tiny import CONTRACT, LABELS, PROMPTS, finetune_config, write_cohort, write_table
 
 from adclip.clinical.scans.splits import Split
 from adclip.clinical.tables.table import read_table
@@ -38,10 +38,11 @@ from adclip.errors import (
     WeightsError,
 )
 from adclip.model.bases import read_base
+from adclip.model.calibration import SCAN, TABLE_WITH_VOLUMES
 from adclip.model.checkpoint import load_model
 from adclip.model.record import LAST_DIAGNOSIS_NOTICE, read_record
 from adclip.prediction.predictor import Predictor
-from adclip.runtime.events import Advanced, Step, Warned
+from adclip.runtime.events import Advanced, Event, Step, Warned
 from adclip.training.run_folder import RunFolder
 from adclip.verbs.finetune import finetune, plan
 
@@ -642,7 +643,8 @@ def test_a_converter_counts_as_what_they_became_only_when_asked(one_epoch, tiny_
 def test_prediction_sets_hold_the_likeliest_class(tiny_run, tiny_cohort):
     predictor = Predictor.from_checkpoint(tiny_run, "cpu")
     for threshold, size in ((0.0, 3), (0.99, 1)):
-        calibration = replace(predictor.record.calibration, scan_only_set_threshold=threshold)
+        alone = replace(predictor.record.calibration.road(SCAN), thresholds=dict.fromkeys(LABELS, threshold))
+        calibration = replace(predictor.record.calibration, roads={SCAN: alone})
         predictor.record = replace(predictor.record, calibration=calibration)
         found = predictor(next(tiny_cohort.glob("sub-p01/**/*desc-preproc_T1w.nii.gz")))
         assert len(found.prediction_set) == size and found.diagnosis in found.prediction_set
@@ -808,33 +810,70 @@ def test_prompts_before_cls_leave_fewer_places_for_words(one_epoch, tiny_base):
 
 def test_sets_and_intervals_are_measured_too(one_epoch):
     """Coverage by hand from the predictions: what the model card promises at 90 % is a number that was counted."""
-    finetune(replace(one_epoch, calibration_fraction=0.5, test_fraction=0.2, validation_fraction=0.0))
+    told: list[Event] = []
+    finetune(replace(one_epoch, calibration_fraction=0.5, test_fraction=0.2, validation_fraction=0.0), told.append)
     record = read_record(one_epoch.out)
     with (one_epoch.out / "private" / "predictions_test.tsv").open() as stream:
         rows = list(csv.DictReader(stream, delimiter="\t"))
-    half, threshold = record.calibration.mmse_half_width, record.calibration.set_threshold
+    half = record.calibration.mmse_half_width
     known = [row for row in rows if row["mmse"] != "n/a"]
     inside = [abs(float(row["mmse"]) - float(row["mmse_estimate"])) <= half + 1e-3 for row in known]
     assert record.metrics["mmse_coverage"]["value"] == pytest.approx(np.mean(inside))
+    road = record.calibration.road(TABLE_WITH_VOLUMES)
+    assert road.subjects == record.calibration.subjects < 27 and min(road.counts.values()) < 9
+    # so few promise no set: nothing is measured of sets, and it is said of whom there were too few, and how many
+    assert road.thresholds is None and not {"set_coverage", "set_size"} & set(record.metrics)
+    (why,) = [event.text for event in told if isinstance(event, Warned) and "no prediction sets" in event.text]
+    assert "90 % needs at least 9 calibration subjects of each class" in why
+    for label, count in road.counts.items():
+        assert (f"of {label} there are {count}" in why or f"and {label} there are {count}" in why) == (count < 9)
+    assert f"{why[0].upper()}{why[1:]}." in (one_epoch.out / "README.md").read_text()
+
+
+def test_sets_of_enough_people_are_measured(tiny_base, tmp_path):
+    """Nine of each class calibrate: every set that a test person would be given is counted, by the threshold of each class."""
+    cohort = tmp_path / "cohort"
+    write_cohort(cohort, subjects=48)
+    config = finetune_config(cohort, tiny_base, tmp_path / "run", epochs=1, calibration_fraction=0.6, test_fraction=0.2,
+                             validation_fraction=0.0)  # fmt: skip
+    told: list[Event] = []
+    finetune(config, told.append)
+    record = read_record(config.out)
+    road = record.calibration.road(TABLE_WITH_VOLUMES)
+    assert min(road.counts.values()) >= 9 and road.fitted and road.cross_fitted
+    assert not [event for event in told if isinstance(event, Warned) and "no prediction sets" in event.text]
+    with (config.out / "private" / "predictions_test.tsv").open() as stream:
+        rows = list(csv.DictReader(stream, delimiter="\t"))
     sets = []
     for row in rows:
         shares = {label: float(row[f"probability_{label}"]) for label in LABELS}
-        sets.append(
-            {name for name, share in shares.items() if share >= threshold - 1e-6 or share == max(shares.values())}
-        )
+        sets.append({name for name, share in shares.items()
+                     if share >= road.thresholds[name] - 1e-6 or share == max(shares.values())})  # fmt: skip
     hits = [row["diagnosis"] in one for row, one in zip(rows, sets, strict=True)]
     assert record.metrics["set_coverage"]["value"] == pytest.approx(np.mean(hits))
     assert record.metrics["set_size"]["value"] == pytest.approx(np.mean([len(one) for one in sets]))
+    assert "Prediction sets hold the true class with 90 % in each class" in (config.out / "README.md").read_text()
 
 
 def test_prediction_sets_are_counted_as_they_are_given():
     from adclip.evaluation.measure import _measure_sets
 
     shares = np.array([[0.7, 0.2, 0.1], [0.4, 0.35, 0.25], [0.1, 0.1, 0.8], [0.34, 0.33, 0.33]])
-    found = _measure_sets(shares, [0, 1, 0, 2], [0.3, 0.3, 0.3, 0.9], ["a", "b", "c", "d"], 0)
+    people = ["a", "b", "c", "d"]
+
+    def measured(*limits):
+        each = [limit and dict(zip(LABELS, limit, strict=True)) for limit in limits]
+        return _measure_sets(shares, [0, 1, 0, 2], each, LABELS, people, 0)
+
+    low, high = (0.3, 0.3, 0.3), (0.9, 0.9, 0.9)
+    found = measured(low, low, low, high)
     assert found["set_size"]["value"] == pytest.approx((1 + 2 + 1 + 1) / 4)
     assert found["set_coverage"]["value"] == pytest.approx(2 / 4)
-    assert _measure_sets(shares, [0, 1, 0, 2], [0.3, None, 0.3, 0.9], ["a", "b", "c", "d"], 0) == {}
+    assert measured(low, None, low, high) == {}
+    # each class by its own threshold, and no class by that of another
+    found = measured((0.9, 0.15, 0.2), (0.5, 0.5, 0.2), (0.05, 0.2, 0.05), high)
+    assert found["set_size"]["value"] == pytest.approx((2 + 2 + 2 + 1) / 4)
+    assert found["set_coverage"]["value"] == pytest.approx(2 / 4)
 
 
 def test_a_recipe_holds_from_scratch_too(one_epoch):

@@ -22,11 +22,12 @@ from adclip.domain import Diagnosis, ScanItem, Visit
 from adclip.imaging.derivatives.files import PreparedScan, quantise, write_dataset_description, write_derivative
 from adclip.imaging.records.quality import Quality
 from adclip.imaging.volumes.measure import measured_by
+from adclip.model.calibration import ROADS, SCAN, TABLE_WITH_VOLUMES
 from adclip.verbs.finetune import finetune
 
-# Three people a triplet, one of each class; nine calibration people are the fewest that thresholds of 90 % can be had from.
-TRIPLETS = {"train": range(5), "validation": range(5, 7), "calibration": range(7, 10), "test": range(10, 12)}
-FAILED = range(12, 14)  # would train, but for the quality of their scans
+# Three people a triplet, one of each class; nine people of each are the fewest that thresholds of 90 % can be had from.
+TRIPLETS = {"train": range(5), "validation": range(5, 7), "calibration": range(7, 16), "test": range(16, 18)}
+FAILED = range(18, 20)  # would train, but for the quality of their scans
 PARTS = {
     f"p{3 * triplet + one:02d}": part
     for part, triplets in (*TRIPLETS.items(), ("failed", FAILED))
@@ -164,7 +165,9 @@ def test_the_people_of_the_test_change_nothing_but_their_own_numbers(cohorts, cl
     assert record_of(clean, "metrics") == record_of(noisy, "metrics")
     # the noise did reach what it may reach
     assert said_of_the_test(clean, "probability_") != said_of_the_test(noisy, "probability_")
-    assert record_of(clean)["volumes_baseline"] and record_of(clean)["calibration"]["set_threshold"] is not None
+    assert record_of(clean)["volumes_baseline"]
+    roads = record_of(clean)["calibration"]["roads"]
+    assert set(roads) == set(ROADS) and all(road["thresholds"] for road in roads.values())
 
 
 def test_the_people_of_the_calibration_set_thresholds_and_nothing_else(cohorts, clean, tiny_base, tmp_path):
@@ -175,9 +178,14 @@ def test_the_people_of_the_calibration_set_thresholds_and_nothing_else(cohorts, 
     assert said_of_the_test(clean, *kinds) == said_of_the_test(noisy, *kinds)
     # a person who came twice counts once
     assert record_of(noisy)["calibration"]["subjects"] == 3 * len(TRIPLETS["calibration"])
-    for name, value in record_of(noisy)["calibration"].items():
-        if "temperature" in name or "threshold" in name or name in ("mmse_half_width", "gate_limit"):
-            assert value != record_of(clean)["calibration"][name], name
+    one, two = (record_of(run)["calibration"] for run in (clean, noisy))
+    assert all(one[name] != two[name] for name in ("mmse_half_width", "gate_limit"))
+    for name in ROADS:
+        own, other = one["roads"][name], two["roads"][name]
+        for number in ("temperature", "study_temperature", "thresholds"):
+            assert own[number] != other[number], (name, number)
+        weights, others = ([road[source] for source in ("scan", "metadata", "both")] for road in (own, other))
+        assert (weights == others) == (name == SCAN), name
 
 
 def test_the_people_of_the_validation_choose_the_epoch_and_nothing_else(cohorts, tiny_base, tmp_path):
@@ -218,6 +226,8 @@ def test_what_stands_beside_the_model_knows_no_more_than_it(cohorts, tiny_base, 
     if part == "test":
         assert not np.allclose(shares, noisy, atol=0.01)
     else:  # the same scores, whatever they were divided by
-        own, other = (record_of(run)["calibration"]["temperature"] for run in (one, two))
+        roads = [record_of(run)["calibration"]["roads"][TABLE_WITH_VOLUMES] for run in (one, two)]
+        assert [road["both"] for road in roads] == [1, 1]
+        own, other = (road["temperature"] for road in roads)
         again = noisy ** (other / own)
         np.testing.assert_allclose(again / again.sum(1, keepdims=True), shares, atol=1e-3)

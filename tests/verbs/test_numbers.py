@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import json
 import math
 import shutil
@@ -16,14 +15,18 @@ from tiny import LABELS, finetune_config, write_table
 from adclip.clinical.scans.splits import Split
 from adclip.clinical.tables.table import read_table
 from adclip.errors import CheckpointError
-from adclip.evaluation.calibrate import Answers, calibrate, fit_temperature
+from adclip.evaluation import calibrate as calibrate_module
+from adclip.evaluation import fusion
+from adclip.evaluation.calibrate import calibrate
+from adclip.evaluation.fusion import RoadEvidence, fit_temperature
 from adclip.evaluation.metrics import brier, ece
+from adclip.model.calibration import ROADS, SCAN, TABLE, TABLE_WITH_VOLUMES, Calibration
 from adclip.model.record import read_record
 from adclip.prediction.answer import to_probabilities
 from adclip.prediction.predictor import Predictor
 from adclip.verbs.finetune import finetune
 
-SCAN = "sub-{0}/ses-01/anat/sub-{0}_ses-01_space-MNI152NLin2009aSym_desc-preproc_T1w.nii.gz"
+SCAN_FILE = "sub-{0}/ses-01/anat/sub-{0}_ses-01_space-MNI152NLin2009aSym_desc-preproc_T1w.nii.gz"
 
 
 def rows_of(run):
@@ -55,7 +58,7 @@ def test_the_shares_of_the_training_scans_are_kept(uneven_run):
     names = [str(v.diagnosis) for v in visits if v.subject_id in train]
     assert told["prior"] == pytest.approx({label: names.count(label) / len(names) for label in LABELS})
     assert told["prior"]["CN"] >= 0.5
-    assert told["calibration"]["study_temperature"] > 0
+    assert all(road["study_temperature"] > 0 for road in told["calibration"]["roads"].values())
     assert f"CN {told['prior']['CN']:.2f}" in (config.out / "README.md").read_text()
 
 
@@ -124,22 +127,28 @@ def half_told_run(tmp_path_factory, tiny_base, tiny_cohort):
     table = write_table(folder / "table.csv", [v if v.diagnosis == "CN" else replace(v, **blank) for v in visits])
     config = replace(finetune_config(tiny_cohort, tiny_base, folder / "run", epochs=1), table=table,
                      calibration_fraction=0.55, test_fraction=0.15, validation_fraction=0.0)  # fmt: skip
-    finetune(config)
+    with pytest.MonkeyPatch.context() as patch:  # a coverage that a dozen people can promise
+        for module in (fusion, calibrate_module):
+            patch.setattr(module, "COVERAGE", 0.5)
+        finetune(config)
     return config.out
 
 
 def test_a_road_of_one_class_borrows_nothing(half_told_run, tiny_cohort, tmp_path):
     found = read_record(half_told_run).calibration
-    assert 0 < found.report_subjects < found.subjects
-    assert (found.temperature, found.set_threshold, found.study_temperature) == (1.0, None, None)
-    assert found.scan_only_set_threshold is not None and found.scan_only_calibrated and not found.calibrated
-    card = (half_told_run / "README.md").read_text()
-    assert (
-        "Answers with a report are not calibrated" in card and "with a report, " not in card.split("## Calibration")[1]
-    )
+    alone = found.road(SCAN)
+    assert alone.fitted and alone.thresholds is not None and alone.subjects == found.subjects
+    for name in (TABLE, TABLE_WITH_VOLUMES):
+        road = found.roads[name]
+        assert 0 < road.subjects == road.counts["CN"] < found.subjects and not road.fitted
+        assert (road.temperature, road.thresholds, road.study_temperature) == (1.0, None, None)
+        assert (road.scan, road.metadata, road.both) == (0.0, 0.0, 1.0)
+    chapter = (half_told_run / "README.md").read_text().split("## Calibration")[1].split("\n## ")[0]
+    assert f"Not calibrated are answers that rest on {TABLE}; {TABLE_WITH_VOLUMES}" in chapter
+    assert f"| {SCAN} |" in chapter and f"| {TABLE} |" not in chapter and f"| {TABLE_WITH_VOLUMES} |" not in chapter
     predictor = Predictor.from_checkpoint(half_told_run, "cpu")
     visit = next(v for v in read_table(tiny_cohort / "table.csv").rows if v.subject_id == "p00")
-    scan = tiny_cohort / SCAN.format("p00")
+    scan = tiny_cohort / SCAN_FILE.format("p00")
     told, bare = predictor(scan, visit), predictor(scan)
     assert told.report and told.prediction_set is None and "not_calibrated" in told.flags
     raw = np.exp([told.scores[label] for label in LABELS])
@@ -171,7 +180,7 @@ def test_what_was_measured_is_what_the_folder_answers(mixed_run, tiny_cohort):
     predictor, checked = Predictor.from_checkpoint(config.out, "cpu"), 0
     for row in rows_of(config.out)[0]:
         visit = next(v for v in visits if (v.subject_id, v.session_id) == (row["subject_id"], row["session_id"]))
-        found = predictor(tiny_cohort / SCAN.format(visit.subject_id), visit) if visit.session_id == "01" else None
+        found = predictor(tiny_cohort / SCAN_FILE.format(visit.subject_id), visit) if visit.session_id == "01" else None
         if found is None:
             continue
         told = {"probability": found.probabilities, "scan_only": found.scan_only, "metadata_only": found.metadata_only}
@@ -190,9 +199,17 @@ def test_sets_are_measured_by_the_road_of_each_answer(mixed_run, monkeypatch, tm
 
     config = replace(mixed_run[0], out=tmp_path / "run")
     real = module.calibrate
-    monkeypatch.setattr(
-        module, "calibrate", lambda *given: replace(real(*given), set_threshold=0.0, scan_only_set_threshold=0.999)
-    )
+
+    def far_apart(*given) -> Calibration:
+        """Whole sets with a report, sets of one class without."""
+        found = real(*given)
+        roads = {}
+        for name in ROADS:
+            limits = dict.fromkeys(LABELS, 0.999 if name == SCAN else 0.0)
+            roads[name] = replace(found.road(name), fitted=True, thresholds=limits)
+        return replace(found, roads=roads)
+
+    monkeypatch.setattr(module, "calibrate", far_apart)
     finetune(config)
     rows, truth = rows_of(config.out)
     told, found = np.array([int(row["subject_id"][1:]) % 2 == 0 for row in rows]), shares(rows, "probability")
@@ -228,7 +245,7 @@ def test_a_missing_cell_counts_as_the_median_of_the_training_people(tiny_base, t
 
 def test_without_calibration_subjects_the_answer_says_so(tiny_base, tiny_cohort, tmp_path):
     finetune(finetune_config(tiny_cohort, tiny_base, tmp_path / "run", epochs=1, calibration_fraction=0.0))
-    found = Predictor.from_checkpoint(tmp_path / "run", "cpu")(tiny_cohort / SCAN.format("p01"))
+    found = Predictor.from_checkpoint(tmp_path / "run", "cpu")(tiny_cohort / SCAN_FILE.format("p01"))
     assert "not_calibrated" in found.flags and found.prediction_set is None
 
 
@@ -236,16 +253,14 @@ def test_a_model_from_before_the_shares_were_kept_still_answers(tiny_run, tiny_c
     out = shutil.copytree(tiny_run, tmp_path / "run")
     record = json.loads((out / "adapter.json").read_text())
     del record["prior"]
-    for key in (
-        "report_subjects",
-        "calibrated",
-        "scan_only_calibrated",
-        "study_temperature",
-        "scan_only_study_temperature",
-    ):
-        del record["calibration"][key]
+    alone = record["calibration"]["roads"][SCAN]
+    record["calibration"] = {  # as it was written then
+        "subjects": record["calibration"]["subjects"], "mmse_half_width": record["calibration"]["mmse_half_width"],
+        "gate_limit": record["calibration"]["gate_limit"], "cross_fitted": alone["cross_fitted"], "temperature": 1.5,
+        "scan_only_temperature": alone["temperature"], "set_threshold": None, "scan_only_set_threshold": None,
+    }  # fmt: skip
     (out / "adapter.json").write_text(json.dumps(record))
-    scan = tiny_cohort / SCAN.format("p01")
+    scan = tiny_cohort / SCAN_FILE.format("p01")
     old, new = (Predictor.from_checkpoint(run, "cpu")(scan).to_dict() for run in (out, tiny_run))
     assert {key: value for key, value in old.items() if key != "model"} == {
         key: value for key, value in new.items() if key != "model"
@@ -258,19 +273,36 @@ def test_a_model_from_before_the_shares_were_kept_still_answers(tiny_run, tiny_c
 
 def test_a_perfect_scorer_keeps_its_temperature_for_both_mixes():
     """Scores freed of the study's shares, of people of a study: fitted without them, they would be bent to make up for it."""
-    import torch
-
     rng = np.random.default_rng(0)
     prior = (0.2, 0.7, 0.1)
     truth = rng.choice(3, size=6000, p=prior)
     sign = rng.normal(1.2 * truth, 1)
     scores = -((sign[:, None] - 1.2 * np.arange(3)) ** 2) / 2
-    found = calibrate(
-        Answers(scores, 2 * scores, None), torch.tensor(truth), torch.full((6000,), math.nan), shares=prior
-    )
-    assert (found.temperature, found.study_temperature) == pytest.approx((1, 1), abs=0.08)
-    assert found.scan_only_temperature == pytest.approx(2, abs=0.16)
+    evidence = {SCAN: RoadEvidence(truth, scan=2 * scores), TABLE: RoadEvidence(truth, both=scores)}
+    found = calibrate(evidence, None, np.full(6000, math.nan), LABELS, prior)
+    report, alone = found.road(TABLE), found.road(SCAN)
+    assert (report.temperature, report.study_temperature) == pytest.approx((1, 1), abs=0.08)
+    assert alone.temperature == pytest.approx(2, abs=0.16)
     assert abs(fit_temperature(scores, truth) - 1) > 0.15, "what was fitted before"
-    study = to_probabilities(scores, found.study_temperature, prior)
-    assert ece(truth, study) < 0.03 < 0.1 < ece(truth, to_probabilities(scores, found.temperature))
-    assert dataclasses.asdict(found)["report_subjects"] == 6000
+    study = to_probabilities(scores, report.study_temperature, prior)
+    assert ece(truth, study) < 0.03 < 0.1 < ece(truth, to_probabilities(scores, report.temperature))
+    assert report.subjects == alone.subjects == 6000 and report.counts["MCI"] == np.sum(truth == 1)
+
+
+def test_three_perfect_sources_are_one_perfect_scorer_for_both_mixes():
+    """The same people seen by three sources with their own noise: what is put together is neither too sure nor too shy."""
+    rng = np.random.default_rng(1)
+    prior = (0.2, 0.7, 0.1)
+    truth = rng.choice(3, size=6000, p=prior)
+
+    def source() -> np.ndarray:
+        sign = rng.normal(0.9 * truth, 1)
+        return -((sign[:, None] - 0.9 * np.arange(3)) ** 2) / 2
+
+    evidence = RoadEvidence(truth, source(), source(), 3 * source())
+    road = calibrate({TABLE: evidence}, None, np.full(6000, math.nan), LABELS, prior).road(TABLE)
+    # their noise is independent, so that the sum of all three, each on its own scale, is exact
+    assert [road.scan / road.temperature, road.metadata / road.temperature, 3 * road.both / road.temperature] == (
+        pytest.approx([1, 1, 1], abs=0.12)
+    )
+    assert ece(truth, to_probabilities(evidence.weighed(road), road.study_temperature, prior)) < 0.03

@@ -11,21 +11,37 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from scipy.special import softmax
 from tiny import LABELS, write_table
 
 from adclip import Predictor
+from adclip.brain_volumes import BrainVolumes
 from adclip.clinical.reports import render, template_version
 from adclip.clinical.tables.table import read_table
 from adclip.config import PredictConfig
 from adclip.domain import BUILTIN_NOTICE, RESEARCH_NOTICE, Prediction, ScanItem, Visit
 from adclip.errors import CheckpointError, OutputError, ScanError, TableError
 from adclip.imaging.records.quality import Quality
+from adclip.model.calibration import (
+    FOUND_VOLUMES,
+    ROADS,
+    SCAN,
+    TABLE,
+    TABLE_AND_FOUND_VOLUMES,
+    TABLE_WITH_VOLUMES,
+    Calibration,
+    Road,
+)
 from adclip.model.checkpoint import load_model
 from adclip.model.record import model_folder, read_record
 from adclip.model.text import tokenize
 from adclip.prediction.answer import Answer, name_probabilities
+from adclip.prediction.evidence import without_volumes
+from adclip.prediction.inputs import to_item
+from adclip.prediction.metadata_baseline import MetadataBaseline
 from adclip.prediction.scoring import Reader
 from adclip.runtime.events import Failed, Warned
 from adclip.verbs.predict import predict
@@ -114,19 +130,28 @@ def test_a_row_without_a_usable_field_gives_no_report(config, tmp_path):
     assert found.mmse.known == 12
 
 
-def changed_run(tiny_run, tmp_path, **calibration: float) -> str:
+def changed_run(tiny_run, folder, calibration: Calibration) -> str:
     """Copy a RUN folder, with other numbers from the calibration."""
-    run = shutil.copytree(tiny_run, tmp_path / "changed")
+    run = shutil.copytree(tiny_run, folder)
     record = json.loads((run / "adapter.json").read_text())
-    record["calibration"] |= calibration
+    record["calibration"] = calibration.to_dict()
     (run / "adapter.json").write_text(json.dumps(record))
     return str(run)
 
 
+def volumes_of(visit: Visit) -> BrainVolumes:
+    """What somebody would find in the scan of a person whose row tells these volumes."""
+    named = {name: value for name, value in vars(visit).items() if name.endswith("_mm3") and value is not None}
+    return BrainVolumes(visit.volumes_source or "simulation", named)
+
+
 def test_each_road_has_its_own_threshold_and_temperature(config, tiny_run, tmp_path):
     """Far apart, so that a number taken from the other road shows: with a report sets are whole and answers sharp."""
-    run = changed_run(tiny_run, tmp_path, set_threshold=0.0, scan_only_set_threshold=0.99, temperature=0.1,
-                      study_temperature=0.1, scan_only_temperature=20.0, scan_only_study_temperature=20.0)  # fmt: skip
+    told_road = Road(
+        both=1.0, temperature=0.1, study_temperature=0.1, thresholds=dict.fromkeys(LABELS, 0.0), fitted=True
+    )
+    alone = Road(1.0, 0.0, 0.0, 20.0, study_temperature=20.0, thresholds=dict.fromkeys(LABELS, 0.99), fitted=True)
+    run = changed_run(tiny_run, tmp_path / "run", Calibration(4, roads=dict.fromkeys(ROADS, told_road) | {SCAN: alone}))
     told = answers(replace(config, model=run, out=tmp_path / "out"))
     bare = answers(replace(config, model=run, meta=None))
     for one, two in zip(told, bare, strict=True):
@@ -140,12 +165,132 @@ def test_each_road_has_its_own_threshold_and_temperature(config, tiny_run, tmp_p
     ]
 
 
-@pytest.mark.parametrize("column", ["age_years", "hippocampus_mm3"])
-def test_a_missing_cell_is_read_as_the_median_of_training(config, visits, tiny_run, tmp_path, column):
-    """What the metadata alone say of a person whose cell is empty is what they say of one in the middle."""
+def every_road(visit: Visit) -> dict[str, tuple[Visit | None, BrainVolumes | None]]:
+    """Return what a person may come with: a row, and volumes that were found for the scan."""
+    person, found = without_volumes(visit), volumes_of(visit)
+    return {
+        SCAN: (None, None),
+        TABLE: (person, None),
+        TABLE_WITH_VOLUMES: (visit, None),
+        TABLE_AND_FOUND_VOLUMES: (person, found),
+        FOUND_VOLUMES: (None, found),
+    }
+
+
+def come_with(predictor: Predictor, item: ScanItem, visit: Visit, road: str):
+    """Return a person's answer by one road, and the scores (3,) of its three sources: scan, row, both."""
+    row, found = every_road(visit)[road]
+    prepared = replace(predictor.prepare(item), volumes=found)
+    evidence = predictor.evidence(prepared, row)
+    assert evidence.road == road
+    with torch.inference_mode():
+        scores = predictor.score(predictor.to_image(prepared), evidence)
+    told = predictor.to_prediction(item, prepared, evidence, predictor.to_answer(scores, evidence))
+    of_row = [math.log(told.metadata_only[label]) if told.metadata_only else 0.0 for label in LABELS]
+    return told, np.array(scores.bare[0]), np.array(of_row), np.array(scores.report[0])
+
+
+def named(numbers: np.ndarray) -> dict[str, float]:
+    return dict(zip(LABELS, numbers.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("road", ROADS)
+def test_a_fitted_run_answers_by_every_road(predictor, config, visits, road):
+    """Rows with volumes and without, volumes found for the scan, nothing: by the weights and the temperature fitted for each."""
+    fitted = predictor.record.calibration.roads[road]
+    assert fitted.fitted and fitted.subjects >= 3
+    for visit in visits[1:4]:
+        told, scan, row, both = come_with(predictor, to_item(config.inputs[0]), visit, road)
+        assert told.scores == pytest.approx(
+            named(fitted.scan * scan + fitted.metadata * row + fitted.both * both), abs=1e-4
+        )
+        assert told.probabilities == pytest.approx(name_probabilities(told.scores, fitted.temperature))
+        assert "not_calibrated" not in told.flags
+        assert (told.probabilities == told.scan_only) == (road == SCAN)
+
+
+@pytest.mark.parametrize("own", ROADS)
+def test_no_road_takes_a_number_of_another(tiny_run, config, visits, tmp_path, own):
+    """Only one road is taught; every other keeps its raw scores, promises no set and says so."""
+    limits = dict(zip(LABELS, (0.0, 0.99, 0.0), strict=True))
+    taught = Road(0.6, 0.3, 0.9, 5.0, study_temperature=7.0, thresholds=limits, fitted=True)
+    if own == SCAN:
+        taught = replace(taught, scan=1.0, metadata=0.0, both=0.0)
+    run = changed_run(tiny_run, tmp_path / "run", Calibration(4, roads={own: taught}))
+    predictor, item = Predictor.from_checkpoint(run, "cpu"), to_item(config.inputs[0])
+    for road in ROADS:
+        told, scan, row, both = come_with(predictor, item, visits[2], road)
+        if road == own:
+            wanted = named(taught.scan * scan + taught.metadata * row + taught.both * both)
+            assert told.scores == pytest.approx(wanted, abs=1e-4)
+            assert told.probabilities == pytest.approx(name_probabilities(told.scores, 5.0))
+            assert set(told.prediction_set) == {"CN", "AD", told.diagnosis}
+            assert not {"not_calibrated", "no_prediction_set"} & set(told.flags)
+        else:
+            assert told.scores == pytest.approx(named(scan if road == SCAN else both), abs=1e-4)
+            assert told.probabilities == pytest.approx(name_probabilities(told.scores, 1.0))
+            assert told.prediction_set is None and "not_calibrated" in told.flags
+            assert "no_prediction_set" not in told.flags
+        assert told.scan_only == pytest.approx(name_probabilities(named(scan), 5.0 if own == SCAN else 1.0))
+        assert (told.report is None) == (road == SCAN)
+
+
+def test_a_road_with_too_few_people_for_a_set_says_so_and_changes_no_status(config, tiny_run, tmp_path):
+    counts = dict(zip(LABELS, (12, 8, 12), strict=True))
+    fitted = Road(both=1.0, temperature=2.0, counts=counts, fitted=True)
+    alone = replace(fitted, scan=1.0, both=0.0)
+    run = changed_run(tiny_run, tmp_path / "run", Calibration(32, roads=dict.fromkeys(ROADS, fitted) | {SCAN: alone}))
+    with_sets = {name: replace(road, thresholds=dict.fromkeys(LABELS, 0.2)) for name, road in
+                 (dict.fromkeys(ROADS, fitted) | {SCAN: alone}).items()}  # fmt: skip
+    promising = changed_run(tiny_run, tmp_path / "promising", Calibration(32, roads=with_sets))
+    for meta in (config.meta, None):
+        for one, two in zip(
+            *(answers(replace(config, meta=meta, model=model)) for model in (run, promising)), strict=True
+        ):
+            assert one.prediction_set is None and "no_prediction_set" in one.flags and "not_calibrated" not in one.flags
+            assert two.prediction_set and "no_prediction_set" not in two.flags
+            assert (one.status, one.probabilities) == (two.status, two.probabilities)
+
+
+def test_what_may_stand_in_a_missing_cell_is_averaged_over(config, visits, tiny_run, tmp_path):
+    """An empty cell is no person in the middle: the answer lies among those that the cell's possible contents give."""
     stored = json.loads((tiny_run / "adapter.json").read_text())["metadata_baseline"]
+    baseline = MetadataBaseline.from_dict(stored)
+    person = next(visit for visit in visits if (visit.subject_id, visit.session_id) == ("p02", "01"))
+    full = np.array([baseline_read(baseline, person)])
+    place = stored["columns"].index("hippocampus_mm3")
+    covariance, shares = np.array(stored["covariance"]), np.array(stored["shares"])
+    others = [number for number in range(len(stored["columns"])) if number != place]
+    slope = np.linalg.solve(covariance[np.ix_(others, others)], covariance[others, place])
+    sd = math.sqrt(covariance[place, place] - slope @ covariance[others, place])
+    draws = np.repeat(full, 200_000, axis=0)
+    draws[:, place] = full[0, others] @ slope + sd * np.random.default_rng(0).standard_normal(200_000)
+    scores = draws @ np.array(stored["coefficients"]).T + np.array(stored["intercepts"]) + np.log(shares)
+    wanted = softmax(scores, axis=1).mean(0) / shares
+    (found,) = answers(replace(config, inputs=config.inputs[1:2], meta=write_table(
+        tmp_path / "empty.csv", [person], hippocampus_mm3="")))  # fmt: skip
+    assert list(found.metadata_only.values()) == pytest.approx(wanted / wanted.sum(), abs=4e-3)
+
+
+def baseline_read(baseline: MetadataBaseline, visit: Visit) -> list[float]:
+    """The standardised columns of a complete visit, by hand."""
+    plain = {"age_years": visit.age_years, "sex": float(visit.sex == "M"), "education_years": visit.education_years,
+             "apoe4_count": visit.apoe4_count}  # fmt: skip
+    values = [plain[name] if name in plain else getattr(visit, name) / visit.icv_mm3 for name in baseline.columns]
+    return [(value - mean) / scale for value, mean, scale in zip(values, baseline.means, baseline.scales, strict=True)]
+
+
+@pytest.mark.parametrize("column", ["age_years", "hippocampus_mm3"])
+def test_a_model_from_before_takes_the_median_for_a_missing_cell(config, visits, tiny_run, tmp_path, column):
+    """Without the covariance of training, what the metadata alone say of an empty cell is what they say of one in the middle."""
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    record = json.loads((run / "adapter.json").read_text())
+    stored = record["metadata_baseline"]
+    del stored["covariance"], stored["shares"]
+    (run / "adapter.json").write_text(json.dumps(record))
     middle = stored["medians"][stored["columns"].index(column)]
     cell = middle * visits[1].icv_mm3 if column.endswith("_mm3") else middle
+    config = replace(config, model=str(run))
     empty, filled = (
         answers(replace(config, meta=write_table(tmp_path / f"{name}.csv", visits, **{column: text})))
         for name, text in (("empty", ""), ("filled", repr(cell)))
@@ -227,8 +372,9 @@ def test_the_predictor_agrees_with_the_verb(predictor, config, visits):
 @pytest.mark.parametrize("points", [-40.0, 0.0, 29.9, 75.0])
 def test_the_mmse_stays_between_0_and_30(predictor, config, points):
     item = ScanItem(config.inputs[0], "p01", "01", True)
-    answer = Answer(dict.fromkeys(LABELS, 1.0), dict.fromkeys(LABELS, 1.0), points, False, None)
-    found = predictor.to_prediction(item, predictor.prepare(item), None, answer).mmse
+    prepared = predictor.prepare(item)
+    answer = Answer(dict.fromkeys(LABELS, 1.0), dict.fromkeys(LABELS, 1.0), SCAN, points, False, None)
+    found = predictor.to_prediction(item, prepared, predictor.evidence(prepared, None), answer).mmse
     assert 0 <= found.estimate <= 30 and found.known is None
     if found.low is not None:
         assert 0 <= found.low <= found.estimate <= found.high <= 30
@@ -238,9 +384,11 @@ def test_the_mmse_stays_between_0_and_30(predictor, config, points):
 def test_quality_decides_the_status(predictor, config, verdict, status):
     item = ScanItem(config.inputs[0], "p01", "01", True)
     prepared = replace(predictor.prepare(item), qc=Quality(verdict=verdict), flags=("qc",))
-    found = predictor.to_prediction(item, prepared, None, predictor.answer(prepared, None))
-    # the derivative has no volumes, and says since they are measured by default that a raw scan would give them
-    assert found.status == status and found.flags == ("qc", "no_metadata", "volumes_need_raw_scan")
+    evidence = predictor.evidence(prepared, None)
+    found = predictor.to_prediction(item, prepared, evidence, predictor.answer(prepared, evidence))
+    # five people calibrate no set; the derivative has no volumes, and says since they are measured by default that a raw scan would give them
+    assert found.status == status
+    assert found.flags == ("qc", "no_prediction_set", "no_metadata", "volumes_need_raw_scan")
 
 
 def test_a_table_of_two_rows_is_no_single_visit(predictor, config, tiny_cohort):

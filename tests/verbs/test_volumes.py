@@ -18,6 +18,7 @@ from adclip.domain import ScanItem, Visit
 from adclip.imaging.derivatives.files import PreparedScan, write_dataset_description, write_derivative
 from adclip.imaging.derivatives.names import sidecar_path
 from adclip.imaging.records.quality import Quality
+from adclip.model.calibration import FOUND_VOLUMES, SCAN, Calibration
 from adclip.prediction.answer import CAUTION_FLAGS
 
 ANSWER = ("probabilities", "scores", "scan_only", "metadata_only", "mmse", "report")
@@ -44,14 +45,19 @@ def test_a_person_without_volumes_is_reported_with_those_of_the_scan(raw_config,
     assert "mm3" not in without.report
 
 
-def test_it_is_as_if_they_had_stood_in_the_table(raw_config, measured, meta):
-    wanted = answer(replace(raw_config, meta=meta(age_years=71, sex="F")))
+def test_the_network_is_told_them_as_if_they_had_stood_in_the_table(raw_config, measured, meta, tmp_path):
+    """Its own scores are the same; the regression on the row is told nothing that was found, and is weighed apart."""
     columns = {name: value for name, value in VOLUMES.items() if name in vars(Visit())}
-    found = answer(
-        replace(raw_config, meta=meta(age_years=71, sex="F", **columns, volumes_source=SOURCE), volumes=False)
-    )
-    assert (found.report, found.probabilities) == (wanted.report, wanted.probabilities)
-    assert "estimated_volumes" in found.flags
+    network_alone = with_training(Path(raw_config.model), tmp_path / "run", calibration=Calibration(0).to_dict())
+    for model in (network_alone, raw_config.model):
+        config = replace(raw_config, model=model, meta=meta(age_years=71, sex="F"))
+        found, without = answer(config), answer(replace(config, volumes=False))
+        table = meta(age_years=71, sex="F", **columns, volumes_source=SOURCE)
+        told = answer(replace(config, meta=table, volumes=False))
+        assert found.report == told.report and "estimated_volumes" in told.flags
+        assert found.scan_only == told.scan_only
+        assert found.metadata_only == without.metadata_only != told.metadata_only
+        assert (found.scores == told.scores) == (model == network_alone)
 
 
 @pytest.mark.parametrize("column", ["hippocampus_mm3", "icv_mm3", "amygdala_left_mm3"])
@@ -101,6 +107,7 @@ def test_a_model_that_was_never_taught_volumes_is_told_none(raw_config, measured
     for name in ("columns", "medians", "means", "scales"):
         baseline[name] = [baseline[name][place]]
     baseline["coefficients"] = [[row[place]] for row in baseline["coefficients"]]
+    baseline["covariance"] = [[baseline["covariance"][place][place]]]
     run = with_training(tiny_run, tmp_path / "run", metadata_baseline=baseline)
     table = meta(age_years=71, sex="F")
     found = answer(replace(raw_config, model=run, meta=table))
@@ -125,7 +132,9 @@ def test_a_model_is_told_volumes_of_a_program_that_it_knows(tiny_run, tmp_path, 
     image = np.zeros(CONTRACT.shape_xyz, np.float32)
     prepared = _prepared(image, BrainVolumes(SOURCE, VOLUMES))
     item = ScanItem(Path("x.nii.gz"), "x")
-    found = predictor.to_prediction(item, prepared, None, predictor.answer(prepared, None))
+    evidence = predictor.evidence(prepared, None)
+    assert evidence.road == (FOUND_VOLUMES if told else SCAN)
+    found = predictor.to_prediction(item, prepared, evidence, predictor.answer(prepared, evidence))
     assert {name for name in found.flags if name.startswith("volumes_of")} == ({flag} if flag else set())
     assert ("estimated_volumes" in found.flags) == told == (found.report is not None)
     assert found.volumes["hippocampus_mm3"]["mm3"] == VOLUMES["hippocampus_mm3"]  # shown in any case
