@@ -170,15 +170,15 @@ def test_thresholds_are_those_of_other_libraries(counts):
     chances, asked = (to_probabilities(table, road.temperature) for table in (scores, others))
     ours = asked >= np.array([road.thresholds[label] for label in LABELS])
     mondrian = ConformalClassifier().fit(1 - chances[np.arange(len(truth)), truth], bins=truth)
-    for place in range(3):
-        conformal = SplitConformalClassifier(Told(), confidence_level=0.9, conformity_score="lac", prefit=True)
-        conformal.conformalize(chances[truth == place], truth[truth == place])
-        _, sets = conformal.predict_set(asked)
-        np.testing.assert_array_equal(ours[:, place], sets[:, place, 0])
-        chance_of_more_unlike = mondrian.predict_p(1 - asked[:, [place]], bins=np.full(600, place), smoothing=False)[
-            :, 0
-        ]
+    for place, count in enumerate(counts):
+        same = np.full(600, place)
+        chance_of_more_unlike = mondrian.predict_p(1 - asked[:, [place]], bins=same, smoothing=False)[:, 0]
         np.testing.assert_array_equal(ours[:, place], chance_of_more_unlike > 0.1 + 1e-9)
+        if count > 10:  # MAPIE answers from eleven on, though the rank of nine is there
+            conformal = SplitConformalClassifier(Told(), confidence_level=0.9, conformity_score="lac", prefit=True)
+            conformal.conformalize(chances[truth == place], truth[truth == place])
+            _, sets = conformal.predict_set(asked)
+            np.testing.assert_array_equal(ours[:, place], sets[:, place, 0])
     assert 0 < ours.mean() < 1
 
 
@@ -226,10 +226,10 @@ def test_each_class_is_covered_as_promised():
 
 
 def test_few_people_who_are_cross_fitted_are_covered_too():
-    """Thresholds by people whom their weights have not seen: over 60 calibrations of 10 people a class, no class falls short."""
-    found = coverages(10, 60)
+    """Thresholds by people whom their weights have not seen: over 40 calibrations of 10 people a class, no class falls short."""
+    found = coverages(10, 40)
     expected = betabinom(300, 10, 1)  # the ceil(11 * 0.9)-th of 10
-    assert (found.mean(0) > expected.mean() / 300 - 4 * expected.std() / 300 / np.sqrt(60)).all(), found.mean(0)
+    assert (found.mean(0) > expected.mean() / 300 - 4 * expected.std() / 300 / np.sqrt(40)).all(), found.mean(0)
 
 
 @pytest.mark.parametrize(("coverage", "least"), [(0.9, 9), (0.95, 19)])
