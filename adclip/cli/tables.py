@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from adclip.cli.console import one_line
+
+if TYPE_CHECKING:
+    from adclip.prediction.answer_lines import Lines
 
 Record = Mapping[str, Any]
 STATUS_STYLES = {"ok": "green", "done": "green", "caution": "yellow", "refer": "yellow", "failed": "red"}
@@ -141,6 +144,8 @@ def _score_of(records: Sequence[Record]) -> str:
 
 
 def _draw_card(record: Record) -> None:
+    from adclip.prediction import answer_lines
+
     probabilities = record.get("probabilities") or {}
     score = _score_of([record])
     estimate = record.get(score)
@@ -160,16 +165,22 @@ def _draw_card(record: Record) -> None:
             ),
             ("prediction set", text(record.get("prediction_set"))),
             (score.upper(), f"{interval(estimate, 1)}{top}{table_score}" if estimate else "-"),
-            ("scan only", shares(record.get("scan_only"))),
-            ("metadata only", shares(record.get("metadata_only"))),
-            ("volumes only", shares(record.get("volumes_only"))),
+            *((name, text(sentence)) for name, sentence in answer_lines.sentences(record)),
             ("flags", text(record.get("flags"))),
             ("report", text(record.get("report"))),
             ("model", text((record.get("model") or {}).get("id"))),
         ]
     )
+    if probabilities:
+        draw_lines(answer_lines.source_lines(record))
     if record.get("volumes"):
         _draw_volumes(record)
+
+
+def draw_lines(lines: Lines) -> None:
+    """Print a small table below what stands above it."""
+    sys.stdout.write("\n")
+    draw_table(lines.headers, lines.rows)
 
 
 def _draw_volumes(record: Record) -> None:

@@ -42,6 +42,7 @@ def predict(config: PredictConfig, on_event: OnEvent = ignore) -> PredictResult:
     from adclip.model.record import model_folder, read_record
 
     record = read_record(model_folder(config.model))  # a wrong --model shows before any scan is read
+    config.telling.check(record.labels)
     tables = replace(config.table_options, task=record.task, answers=False)
     jobs = find_jobs(config.inputs, config.metas, tables, config.subject, on_event, config.name_pattern)
     options = ReadOptions(config.orientation, config.series, config.modality)
@@ -52,7 +53,7 @@ def predict(config: PredictConfig, on_event: OnEvent = ignore) -> PredictResult:
     from adclip.imaging.sources.in_turn import try_in_turn
     from adclip.prediction.predictor import Predictor
 
-    predictor = Predictor.from_checkpoint(config.model, config.device, config.precision, config.volumes)
+    predictor = Predictor.from_checkpoint(config.model, config.device, config.precision, config.volumes, config.telling)
     predictions: list[Prediction] = []
     errors: list[AdclipError] = []
 

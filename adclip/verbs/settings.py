@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from adclip.clinical.settings import TableOptions
+from adclip.prediction.telling import Telling
 from adclip.settings.setting import Setting, Settings
 from adclip.settings.shared import (
     MAX_DAYS,
@@ -65,6 +66,7 @@ class PredictConfig(_WithRows, Settings):
     max_days: MaxDays = MAX_DAYS
     out: Annotated[Path | None, Setting("Also write predictions.jsonl and predictions.csv here.", flags=("--out", "-o"))] = None
     volumes: Volumes = True
+    telling: Telling = Telling()  # noqa: RUF009  it is frozen, so it may be shared
     orientation: Orientation = None
     series: Series = None
     name_pattern: NamePattern = None
@@ -87,6 +89,7 @@ class ExplainConfig(_WithRows, Settings):
     max_days: MaxDays = MAX_DAYS
     target: Annotated[str | None, Setting("What to explain; by default the predicted class.", metavar="CN|MCI|AD|mmse")] = None
     volumes: Volumes = True
+    telling: Telling = Telling()  # noqa: RUF009  it is frozen, so it may be shared
     orientation: Orientation = None
     series: Series = None
     name_pattern: NamePattern = None
