@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from adclip.cli.console import one_line
-
-if TYPE_CHECKING:
-    from adclip.prediction.answer_lines import Lines
 
 Record = Mapping[str, Any]
 STATUS_STYLES = {"ok": "green", "done": "green", "caution": "yellow", "refer": "yellow", "failed": "red"}
@@ -163,6 +160,7 @@ def _draw_card(record: Record) -> None:
                 (f"  {name}", f"{value:.2f} {block * round(value * BAR_CELLS)}".rstrip())
                 for name, value in probabilities.items()
             ),
+            ("rescans", text(answer_lines.rescan_line(record))),
             ("prediction set", text(record.get("prediction_set"))),
             (score.upper(), f"{interval(estimate, 1)}{top}{table_score}" if estimate else "-"),
             *((name, text(sentence)) for name, sentence in answer_lines.sentences(record)),
@@ -171,16 +169,11 @@ def _draw_card(record: Record) -> None:
             ("model", text((record.get("model") or {}).get("id"))),
         ]
     )
-    if probabilities:
-        draw_lines(answer_lines.source_lines(record))
+    for lines in answer_lines.tables_beside(record):
+        sys.stdout.write("\n")
+        draw_table(lines.headers, lines.rows)
     if record.get("volumes"):
         _draw_volumes(record)
-
-
-def draw_lines(lines: Lines) -> None:
-    """Print a small table below what stands above it."""
-    sys.stdout.write("\n")
-    draw_table(lines.headers, lines.rows)
 
 
 def _draw_volumes(record: Record) -> None:

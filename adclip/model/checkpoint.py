@@ -111,6 +111,8 @@ class LoadedModel:
         The encoded class phrases (1, K, L, E); None in folders of before they were kept.
     gate : Gate or None
         What the training scans are like; None likewise.
+    folder : str
+        Where it was read, or `builtin`.
     """
 
     network: Network
@@ -119,6 +121,7 @@ class LoadedModel:
     tokenizer: Any
     class_texts: TextTokens | None = None
     gate: Gate | None = None
+    folder: str = "builtin"
 
 
 def with_class_texts(state: dict[str, Tensor], texts: TextTokens) -> dict[str, Tensor]:
@@ -189,7 +192,7 @@ def load_model(model: str, precision: str = "fp32", device: torch.device | None 
         "sha256": hashlib.sha256(data).hexdigest(),
     }
     texts = None if class_texts is None else TextTokens(*class_texts)
-    return LoadedModel(network.eval(), record, identity, base.tokenizer, texts, gate)
+    return LoadedModel(network.eval(), record, identity, base.tokenizer, texts, gate, model)
 
 
 def _take_class_texts(state: dict[str, Tensor], record: AdapterRecord, path: Path) -> tuple[Tensor, Tensor] | None:

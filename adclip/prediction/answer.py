@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -67,6 +67,8 @@ class Answer:
         The sentences that all candidates share.
     distance : float or None
         From the training scans, see `adclip.model.gate`.
+    embedding : ndarray (E,), float32, or None
+        Of the scan, L2-normalised, before the cross-attention.
     """
 
     scores: dict[str, float]
@@ -76,6 +78,7 @@ class Answer:
     used_report: bool
     report: str | None
     distance: float | None = None
+    embedding: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

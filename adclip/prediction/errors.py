@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from adclip.errors import CheckpointError
 
@@ -12,3 +13,21 @@ def other_template(style: str, version: str, supported: Iterable[str]) -> Checkp
         f"the model reads reports of style {style}, version {version}; this adclip writes version {', '.join(supported)}",
         "train again with `adclip finetune`, or install the adclip version named in adapter.json",
     )
+
+
+def builtin_has_no_cases() -> CheckpointError:
+    return CheckpointError(
+        "--similar: the builtin model has no training cases with it, as no model that is shared has",
+        "fine-tune a model on your own cohort with `adclip finetune --out RUN`, and give it: --model RUN",
+    )
+
+
+def no_cases(path: Path) -> CheckpointError:
+    return CheckpointError(
+        f"--similar: {path}: no such file; only the folder where a model was fine-tuned has its training cases",
+        "give that folder as --model; if it has none either, an earlier adclip made it: fine-tune again with --overwrite",
+    )
+
+
+def damaged_cases(path: Path, why: str) -> CheckpointError:
+    return CheckpointError(f"--similar: {path}: {why}", "fine-tune again with --overwrite, or leave --similar out")

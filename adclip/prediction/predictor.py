@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from adclip.domain import Prediction, ReadOptions, ScanItem, Visit
 from adclip.prediction import errors
 from adclip.prediction.answer import Answer, calibrated, likeliest
+from adclip.prediction.beside import Beside
 from adclip.prediction.evidence import Evidence, find_evidence, log_chances, weigh
 from adclip.prediction.inputs import read_visit, to_item
 from adclip.prediction.metadata_baseline import MetadataBaseline
 from adclip.prediction.prevalence import at_prevalence, check_prevalence, parse_prevalence, shift
+from adclip.prediction.similar import TrainingCases, read_cases
 from adclip.prediction.teller import Teller
-from adclip.prediction.telling import Telling
+from adclip.prediction.telling import PredictTelling, Telling, check_telling
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,6 +42,8 @@ class Predictor:
         and reported where no table has any.
     telling : Telling, optional
         For which shares of the classes, and what is told beside an answer.
+    seed : int
+        Of the pseudo-rescans.
 
     Raises
     ------
@@ -53,7 +58,9 @@ class Predictor:
     >>> predictor("scan.nii.gz").probabilities  # doctest: +SKIP
     """
 
-    def __init__(self, model: LoadedModel, device: str, volumes: bool = True, telling: Telling | None = None) -> None:
+    def __init__(
+        self, model: LoadedModel, device: str, volumes: bool = True, telling: Telling | None = None, seed: int = 0
+    ) -> None:
         from adclip.clinical.reports import template_versions
         from adclip.model.device import choose_device
         from adclip.model.network import TextTokens
@@ -68,6 +75,7 @@ class Predictor:
         self.gate = model.gate
         self.volumes = volumes
         self.telling = telling or Telling()
+        check_telling(self.telling, self.record, model.folder)
         self.prevalence = self._shares_of(self.telling.prevalence)
         network = model.network.to(self.device)
         texts = model.class_texts
@@ -80,6 +88,7 @@ class Predictor:
         stored = record.metadata_baseline
         self._baseline = None if stored is None else MetadataBaseline.from_dict(stored.content)
         self.teller = Teller(record, self.identity, self.reader, self._baseline, volumes)
+        self.beside = Beside(self.telling, record.model.contract, self._cases_of(model), seed)
         self._stripper: SkullStripper | None = None
 
     @classmethod
@@ -90,6 +99,7 @@ class Predictor:
         precision: str = "auto",
         volumes: bool = True,
         telling: Telling | None = None,
+        seed: int = 0,
     ) -> Self:
         """Load a model.
 
@@ -105,11 +115,13 @@ class Predictor:
             Whether volumes are found or measured for each scan, see the class.
         telling : Telling, optional
             See the class.
+        seed : int
+            See the class.
         """
         from adclip.model.checkpoint import load_model
         from adclip.model.device import choose_device
 
-        return cls(load_model(str(folder), precision, choose_device(device)), device, volumes, telling)
+        return cls(load_model(str(folder), precision, choose_device(device)), device, volumes, telling, seed)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -216,6 +228,8 @@ class Predictor:
 
     def to_answer(self, scores: Scores, evidence: Evidence) -> Answer:
         """Give the numbers of one scan their names."""
+        from torch.nn.functional import normalize
+
         visit = evidence.completed
         used = bool(visit and self.reader.fields(visit))
         report = self.teller.report_of(visit).text if visit and used else None
@@ -225,12 +239,12 @@ class Predictor:
         if scores.mmse is not None and self.record.mmse_mean is not None and self.record.mmse_sd is not None:
             points = float(scores.mmse[0].detach()) * self.record.mmse_sd + self.record.mmse_mean
         distance = None if self.gate is None else float(self.gate.distance(scores.image.cls)[0])
-        return Answer(named, bare, evidence.road, points, used, report, distance)
+        embedding = normalize(scores.image.cls[0].detach().float(), dim=0).cpu().numpy()
+        return Answer(named, bare, evidence.road, points, used, report, distance, embedding)
 
     def diagnosis(self, answer: Answer) -> str:
         """Return the class that `to_prediction` names, for the shares of `telling`."""
-        probabilities = calibrated(answer, self.record.calibration).probabilities
-        return likeliest(probabilities if self.prevalence is None else shift(probabilities, self.prevalence))
+        return likeliest(self._chances(answer, self.prevalence))
 
     def to_prediction(
         self,
@@ -240,10 +254,18 @@ class Predictor:
         answer: Answer,
         prevalence: Mapping[str, float] | None = None,
     ) -> Prediction:
-        """Numbers to the record of the contract; without a `prevalence` of its own for that of `telling`."""
-        shares = prevalence or self.prevalence
+        """Numbers to the record of the contract, with all that `telling` asks for; `prevalence` takes the place of its own."""
+        shares = self.prevalence if prevalence is None else prevalence
         prediction = self.teller.tell(item, prepared, evidence, answer)
-        return prediction if shares is None else at_prevalence(prediction, shares)
+        if shares is not None:
+            prediction = at_prevalence(prediction, shares)
+        chances = partial(self._chances, shares=shares)
+        return self.beside.add(self, prediction, prepared, evidence, answer, chances, is_raw=not item.preprocessed)
+
+    def _chances(self, answer: Answer, shares: Mapping[str, float] | None) -> Mapping[str, float]:
+        """Return the probabilities of an answer for these shares of the classes; None are equal ones."""
+        probabilities = calibrated(answer, self.record.calibration).probabilities
+        return probabilities if shares is None else shift(probabilities, shares)
 
     def _shares_of(self, prevalence: Mapping[str, float] | str | None) -> dict[str, float] | None:
         """Return class -> share in the class order, None where classes count as equally common."""
@@ -251,6 +273,12 @@ class Predictor:
             return None
         shares = parse_prevalence(prevalence) if isinstance(prevalence, str) else prevalence
         return check_prevalence(shares, self.labels)
+
+    def _cases_of(self, model: LoadedModel) -> TrainingCases | None:
+        """Read the training cases of the model where similar ones are asked for."""
+        if not isinstance(self.telling, PredictTelling) or not self.telling.similar:
+            return None
+        return read_cases(model.folder, self.labels, self.record.model.embedding, self.record.training.fingerprint)
 
     def _was_taught_volumes(self) -> bool:
         """Whether volumes varied among the training visits, so that reports told of them; True where the record does not say."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -166,6 +166,23 @@ class Scores:
     mmse: Tensor | None
     image: ImageTokens
     texts: TextTokens
+
+    def of_one(self, place: int) -> Scores:
+        """Return the answers for one of the scans."""
+        only = slice(place, place + 1)
+
+        def cut(values: Tensor | None) -> Tensor | None:
+            return None if values is None else values[only]
+
+        image = replace(
+            self.image, cls=self.image.cls[only], patches=cut(self.image.patches), mmse=cut(self.image.mmse)
+        )
+        texts = self.texts
+        if len(texts.tokens) > 1:  # one stands for all scans that have no report
+            texts = TextTokens(texts.tokens[only], texts.word_mask[only])
+        return replace(
+            self, report=self.report[only], bare=self.bare[only], mmse=cut(self.mmse), image=image, texts=texts
+        )
 
 
 def score_batch(

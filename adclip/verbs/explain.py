@@ -101,9 +101,10 @@ def explain(config: ExplainConfig, on_event: OnEvent = ignore) -> ExplainResult:
         If nothing can be done at all, or every scan failed (then the first error).
     """
     from adclip.model.record import model_folder, read_record
+    from adclip.prediction.telling import check_telling
 
     record = read_record(model_folder(config.model))
-    config.telling.check(record.labels)
+    check_telling(config.telling, record, config.model)
     task = record.task
     targets = [*record.labels, *([task.score_key] if record.prompts.mmse_token else [])]
     if config.target is not None and config.target not in targets:
@@ -117,7 +118,9 @@ def explain(config: ExplainConfig, on_event: OnEvent = ignore) -> ExplainResult:
     from adclip.prediction.figures import render_page
     from adclip.prediction.predictor import Predictor
 
-    predictor = Predictor.from_checkpoint(config.model, config.device, config.precision, config.volumes, config.telling)
+    predictor = Predictor.from_checkpoint(
+        config.model, config.device, config.precision, config.volumes, config.telling, config.seed
+    )
     explanations: list[Explanation] = []
     sections: list[PageSection] = []
     errors: list[AdclipError] = []

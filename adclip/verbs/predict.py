@@ -15,6 +15,7 @@ from adclip.errors import AdclipError
 from adclip.imaging.derivatives.dataset import DESCRIPTION, write_dataset_description
 from adclip.prediction.answer import with_flags
 from adclip.prediction.jobs import added_flags, check_scans, failed_prediction, find_jobs
+from adclip.prediction.what_if import write_curves
 from adclip.runtime.events import Advanced, Failed, OnEvent, Started, Warned, ignore
 from adclip.runtime.paths import check_folder, legible, write_text
 from adclip.runtime.spreadsheets import escape_cell
@@ -40,9 +41,10 @@ def predict(config: PredictConfig, on_event: OnEvent = ignore) -> PredictResult:
         If nothing can be done at all: no scan, a bad table, a bad model, or every scan failed (then the first error).
     """
     from adclip.model.record import model_folder, read_record
+    from adclip.prediction.telling import check_telling
 
     record = read_record(model_folder(config.model))  # a wrong --model shows before any scan is read
-    config.telling.check(record.labels)
+    check_telling(config.telling, record, config.model)
     tables = replace(config.table_options, task=record.task, answers=False)
     jobs = find_jobs(config.inputs, config.metas, tables, config.subject, on_event, config.name_pattern)
     options = ReadOptions(config.orientation, config.series, config.modality)
@@ -53,7 +55,9 @@ def predict(config: PredictConfig, on_event: OnEvent = ignore) -> PredictResult:
     from adclip.imaging.sources.in_turn import try_in_turn
     from adclip.prediction.predictor import Predictor
 
-    predictor = Predictor.from_checkpoint(config.model, config.device, config.precision, config.volumes, config.telling)
+    predictor = Predictor.from_checkpoint(
+        config.model, config.device, config.precision, config.volumes, config.telling, config.seed
+    )
     predictions: list[Prediction] = []
     errors: list[AdclipError] = []
 
@@ -91,6 +95,7 @@ def write_predictions(out: Path, predictions: list[Prediction]) -> None:
     writer.writeheader()
     writer.writerows({name: escape_cell(value) for name, value in row.items()} for row in rows)
     write_text(out / CSV, text.getvalue())
+    write_curves(out, (item.to_dict() for item in predictions))
 
 
 def narrow(record: dict[str, Any]) -> dict[str, Any]:
@@ -106,7 +111,10 @@ def narrow(record: dict[str, Any]) -> dict[str, Any]:
             flat_columns[f"{name}_centile"] = entry["centile"]
         if entry["asymmetry_percent"] is not None:
             flat_columns[f"{name}_asymmetry_percent"] = entry["asymmetry_percent"]
-    return {**record, "volumes": flat_columns}
+    # of each value or case a row of its own would be needed: `what_if.tsv` has the curves
+    return {name: value for name, value in record.items() if name not in ("similar", "what_if")} | {
+        "volumes": flat_columns
+    }
 
 
 def flatten(record: dict[str, Any], prefix: str = "") -> dict[str, Any]:

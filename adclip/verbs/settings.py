@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from adclip.clinical.settings import TableOptions
-from adclip.prediction.telling import Telling
+from adclip.prediction.telling import PredictTelling, Telling
 from adclip.settings.setting import Setting, Settings
 from adclip.settings.shared import (
     MAX_DAYS,
@@ -66,19 +66,20 @@ class PredictConfig(_WithRows, Settings):
     max_days: MaxDays = MAX_DAYS
     out: Annotated[Path | None, Setting("Also write predictions.jsonl and predictions.csv here.", flags=("--out", "-o"))] = None
     volumes: Volumes = True
-    telling: Telling = Telling()  # noqa: RUF009  it is frozen, so it may be shared
+    telling: PredictTelling = PredictTelling()  # noqa: RUF009  it is frozen, so it may be shared
     orientation: Orientation = None
     series: Series = None
     name_pattern: NamePattern = None
     modality: Modality = None
     device: Device = "auto"
     precision: Precision = "auto"
+    seed: Seed = 0
     overwrite: Overwrite = False
 
 
 @dataclass(frozen=True)
 class ExplainConfig(_WithRows, Settings):
-    """Settings of `adclip explain`; the seed orders the random baseline of the faithfulness curve."""
+    """Settings of `adclip explain`; the seed also orders the random baseline of the faithfulness curve."""
 
     inputs: Inputs
     out: OutFolder
