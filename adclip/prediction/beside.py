@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Protocol
 from adclip.domain import InputContract, Prediction, Visit
 from adclip.prediction.answer import Answer, with_flags
 from adclip.prediction.evidence import Evidence
+from adclip.prediction.questions import Question
 from adclip.prediction.rescans import FLIPS, default_count, pseudo_rescans, to_range
 from adclip.prediction.similar import TrainingCases
 from adclip.prediction.telling import PredictTelling, Telling
-from adclip.prediction.what_if import Question, alter, is_found, present_value, to_curve
+from adclip.prediction.what_if import alter, is_found, present_value, to_curve
 from adclip.told import Curve
 
 if TYPE_CHECKING:

@@ -12,8 +12,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import affine_transform, spline_filter
-from scipy.spatial.transform import Rotation
 
 from adclip.domain import BoolArray, FloatArray, InputContract
 from adclip.told import RescanRange
@@ -80,6 +78,8 @@ def pseudo_rescans(
     blur, which no scanner does; times a smooth field (a random quadratic of place); gain and gamma; Rician noise (Gudbjartsson and Patz
     1995, doi:10.1002/mrm.1910340618).
     """
+    from scipy.ndimage import spline_filter
+
     values = np.ascontiguousarray(image, dtype=np.float32)
     brain = np.asarray(mask, dtype=np.float32)
     draw = np.random.default_rng([seed, *hashlib.sha256(values.tobytes()).digest()])
@@ -90,6 +90,8 @@ def pseudo_rescans(
 def _rescan(
     waves: NDArray[np.float32], brain: NDArray[np.float32], contract: InputContract, draw: np.random.Generator
 ) -> NDArray[np.float32]:
+    from scipy.ndimage import affine_transform
+
     matrix, offset = _movement(brain.shape, contract, draw)
     moved = affine_transform(waves, matrix, offset, order=3, prefilter=False, output=np.float32)
     inside = affine_transform(brain, matrix, offset, order=1, output=np.float32) > 0.5
@@ -105,6 +107,8 @@ def _movement(
     shape: Sequence[int], contract: InputContract, draw: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return matrix (3, 3) and offset (3,) in voxels, about the middle of the grid, that say where each voxel comes from."""
+    from scipy.spatial.transform import Rotation
+
     spacing = np.array(contract.spacing_xyz_mm)
     axis = draw.normal(size=3)
     angle = np.deg2rad(draw.uniform(0, DEGREES))

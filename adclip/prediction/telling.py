@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from adclip.model.record import AdapterRecord
 from adclip.prediction.prevalence import check_prevalence, parse_prevalence
-from adclip.prediction.similar import check_cases
-from adclip.prediction.what_if import Question, check_question, parse_question
+from adclip.prediction.questions import Question, check_question, parse_question
 from adclip.settings.setting import Setting, Settings
+
+if TYPE_CHECKING:
+    from adclip.model.record import AdapterRecord
 
 MOST_RESCANS, MOST_SIMILAR = 64, 1000
 
@@ -76,6 +77,8 @@ def check_telling(telling: Telling, record: AdapterRecord, model: str) -> None:
     CheckpointError
         If similar cases are asked for, and none stand with the model.
     """
+    from adclip.prediction.similar import check_cases
+
     if telling.prevalence is not None:
         check_prevalence(parse_prevalence(telling.prevalence), record.labels)
     if isinstance(telling, PredictTelling):

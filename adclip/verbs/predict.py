@@ -14,8 +14,8 @@ from adclip.domain import Prediction, ReadOptions, ScanItem
 from adclip.errors import AdclipError
 from adclip.imaging.derivatives.dataset import DESCRIPTION, write_dataset_description
 from adclip.prediction.answer import with_flags
+from adclip.prediction.curves import write_curves
 from adclip.prediction.jobs import added_flags, check_scans, failed_prediction, find_jobs
-from adclip.prediction.what_if import write_curves
 from adclip.runtime.events import Advanced, Failed, OnEvent, Started, Warned, ignore
 from adclip.runtime.paths import check_folder, legible, write_text
 from adclip.runtime.spreadsheets import escape_cell

@@ -10,8 +10,9 @@ from adclip.domain import Visit
 from adclip.errors import ConfigError
 from adclip.model.calibration import FOUND_VOLUMES, TABLE
 from adclip.prediction.evidence import Evidence
+from adclip.prediction.questions import parse_question
 from adclip.prediction.telling import PredictTelling
-from adclip.prediction.what_if import alter, is_found, parse_question, present_value, to_curve
+from adclip.prediction.what_if import alter, is_found, present_value, to_curve
 
 SIDES = Visit(hippocampus_mm3=6000.0, hippocampus_left_mm3=2500.0, hippocampus_right_mm3=3500.0, age_years=70.0)
 
