@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from adclip.told import Told, to_plain
+
 FloatArray = NDArray[np.floating[Any]]
 BoolArray = NDArray[np.bool_]
 
@@ -223,7 +225,7 @@ class ScoreEstimate:
 
 
 @dataclass(frozen=True)
-class Prediction:
+class Prediction(Told):
     """The answer for one scan; `to_dict` is one JSON line of `adclip predict --json`.
 
     `scan_only`, `metadata_only` and `volumes_only` are what the network says without a report, what the row of the table
@@ -263,16 +265,12 @@ class Prediction:
         record[self.score_name] = record.pop("mmse")
         order = [
             "scan", "subject_id", "session_id", "status", "diagnosis", "scores", "probabilities", "prediction_set",
-            self.score_name, "scan_only", "metadata_only", "volumes_only", "volumes", "volumes_source", "flags", "report",
-            "model", "adclip_version", "notice",
+            self.score_name, "scan_only", "metadata_only", "volumes_only", "volumes", "volumes_source", "rescans", "prevalence",
+            "probabilities_equal", "similar", "what_if", "flags", "reasons", "report", "model", "adclip_version", "notice",
         ]  # fmt: skip
         if self.error is not None:
             order += ["error", "hint"]
-        result = {key: record[key] for key in order}
-        result["flags"] = list(self.flags)
-        if self.prediction_set is not None:
-            result["prediction_set"] = list(self.prediction_set)
-        return result
+        return {key: to_plain(record[key]) for key in order}
 
 
 @dataclass(frozen=True)

@@ -169,6 +169,8 @@ def _score_of(records: Sequence[Record]) -> str:
 
 
 def _draw_card(record: Record) -> None:
+    from adclip.prediction import answer_lines
+
     probabilities = record.get("probabilities") or {}
     score = _score_of([record])
     estimate = record.get(score)
@@ -186,16 +188,18 @@ def _draw_card(record: Record) -> None:
                 (f"  {name}", f"{value:.2f} {block * round(value * BAR_CELLS)}".rstrip())
                 for name, value in probabilities.items()
             ),
+            ("rescans", text(answer_lines.rescan_line(record))),
             ("prediction set", _prediction_set(record)),
             (score.upper(), f"{interval(estimate, 1)}{top}{table_score}" if estimate else "-"),
-            ("scan only", shares(record.get("scan_only"))),
-            ("metadata only", shares(record.get("metadata_only"))),
-            ("volumes only", shares(record.get("volumes_only"))),
+            *((name, text(sentence)) for name, sentence in answer_lines.sentences(record)),
             ("flags", text(record.get("flags"))),
             ("report", text(record.get("report"))),
             ("model", text((record.get("model") or {}).get("id"))),
         ]
     )
+    for lines in answer_lines.tables_beside(record):
+        sys.stdout.write("\n")
+        draw_table(lines.headers, lines.rows)
     if record.get("volumes"):
         _draw_volumes(record)
 

@@ -142,6 +142,8 @@ class LoadedModel:
         What the training scans are like; None likewise.
     notes : tuple of str
         What is to be known of the files, such as that no hashes are recorded.
+    folder : str
+        Where it was read, or `builtin`.
     """
 
     network: Network
@@ -151,6 +153,7 @@ class LoadedModel:
     class_texts: TextTokens | None = None
     gate: Gate | None = None
     notes: tuple[str, ...] = ()
+    folder: str = "builtin"
 
 
 def with_class_texts(state: dict[str, Tensor], texts: TextTokens) -> dict[str, Tensor]:
@@ -245,7 +248,7 @@ def open_model(
     identity = {"id": name or folder.resolve().name, "base": record.base["name"], "sha256": sha256}
     texts = None if class_texts is None else TextTokens(*class_texts)
     tokenizer = _tokenizer_of(base, record, folder)
-    return LoadedModel(network.eval(), record, identity, tokenizer, texts, gate, notes)
+    return LoadedModel(network.eval(), record, identity, tokenizer, texts, gate, notes, name or str(folder))
 
 
 def _tokenizer_of(base: BaseWeights, record: AdapterRecord, folder: Path) -> Any:

@@ -22,6 +22,9 @@ class Training:
         How many were run, and which one was kept.
     counts : mapping
         Part -> class -> subjects.
+    ages : tuple of float or None
+        Youngest and oldest of the training people in years, each to the end of its band of five years: the range is the group's,
+        and no age of a person. None where fewer than two ages were known.
     volumes_sources : tuple of str or None
         Programs that measured the volumes of the training visits.
     trainable_parameters : int or None
@@ -38,6 +41,7 @@ class Training:
     epochs: int | None = None
     best_epoch: int | None = None
     counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    ages: tuple[float, float] | None = None
     volumes_sources: tuple[str, ...] | None = None
     trainable_parameters: int | None = None
     certificate: LeakCertificate | None = None
@@ -78,6 +82,7 @@ class Training:
             "epochs": self.epochs,
             "best_epoch": self.best_epoch,
             "counts": {part: dict(subjects) for part, subjects in self.counts.items()} or None,
+            "ages": None if self.ages is None else list(self.ages),
             "volumes_sources": sources,
             "trainable_parameters": self.trainable_parameters,
             "certificate": None if self.certificate is None else self.certificate.to_dict(),
@@ -90,21 +95,29 @@ class Training:
     def from_dict(cls, data: Mapping[str, Any]) -> Training:
         """Read `to_dict`, also of earlier versions."""
         outcome = {
-            "epochs", "best_epoch", "counts", "volumes_sources", "trainable_parameters", "certificate", "split_sha256",
-            "fingerprint",
+            "epochs", "best_epoch", "counts", "ages", "volumes_sources", "trainable_parameters", "certificate",
+            "split_sha256", "fingerprint",
         }  # fmt: skip
-        sources, certificate = data.get("volumes_sources"), data.get("certificate")
+        sources, certificate, ages = data.get("volumes_sources"), data.get("certificate"), data.get("ages")
         return cls(
             settings={name: value for name, value in data.items() if name not in outcome},
             epochs=data.get("epochs"),
             best_epoch=data.get("best_epoch"),
             counts=data.get("counts") or {},
+            ages=None if ages is None else _to_ages(ages),
             volumes_sources=None if sources is None else tuple(sources),
             trainable_parameters=data.get("trainable_parameters"),
             certificate=None if certificate is None else LeakCertificate.from_dict(certificate),
             split_sha256=data.get("split_sha256"),
             fingerprint=data.get("fingerprint"),
         )
+
+
+def _to_ages(ages: Any) -> tuple[float, float]:
+    youngest, oldest = (float(age) for age in ages)
+    if not 0 <= youngest <= oldest:
+        raise ValueError("`ages` must be two ages, the younger one first")
+    return youngest, oldest
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from adclip.domain import Prediction
 from adclip.model.calibration import SCAN
+from adclip.prediction.reasons import MEANINGS, NO_DETAIL, OF_VERDICT, OK, meanings_of, more_careful
 
 if TYPE_CHECKING:
     from adclip.model.calibration import Calibration
 
-STATUS_OF_VERDICT = {"pass": "ok", "warn": "caution", "fail": "refer"}
 # The answer's own road was fitted to nobody: probabilities are those of the raw scores.
 NOT_CALIBRATED = "not_calibrated"
 # It was fitted, to too few people of some class for a set that holds the truth as often as is promised.
@@ -24,16 +24,36 @@ WHY_NO_SET = {
     NOT_CALIBRATED: "the model was not calibrated for such answers",
     NO_PREDICTION_SET: "the model had too few calibration subjects of a class, see Calibration in its README.md",
 }
-# What makes a reader careful whatever the quality of the scan.
-CAUTION_FLAGS = frozenset({"volumes_of_other_software", "row_of_other_subject", "scan_and_metadata_disagree",
-                           "unlike_training_scans", "contrast_agent", "constant_answers"})  # fmt: skip
 
 
 def with_flags(prediction: Prediction, flags: Iterable[str]) -> Prediction:
-    """Return a prediction with more flags; one of `CAUTION_FLAGS` turns `ok` into `caution`."""
-    every = tuple(dict.fromkeys((*prediction.flags, *flags)))
-    careful = prediction.status == "ok" and not CAUTION_FLAGS.isdisjoint(every)
-    return replace(prediction, flags=every, status="caution" if careful else prediction.status)
+    """Return a prediction with more flags, as careful as they make it, and why.
+
+    Parameters
+    ----------
+    prediction : Prediction
+    flags : mapping or iterable of str
+        Flags; in a mapping each with what is known of this scan, put into its sentence.
+    """
+    details = flags if isinstance(flags, Mapping) else dict.fromkeys(flags, NO_DETAIL)
+    status, reasons = prediction.status, list(prediction.reasons)
+    for flag, meaning in meanings_of(name for name in details if name not in prediction.flags).items():
+        if meaning.status != OK:
+            status = more_careful(status, meaning.status)
+            reasons.append(meaning.about(details[flag]))
+    return replace(
+        prediction, flags=tuple(dict.fromkeys((*prediction.flags, *details))), status=status, reasons=tuple(reasons)
+    )
+
+
+def with_verdict(prediction: Prediction, verdict: str | None, crossed: Sequence[str]) -> Prediction:
+    """Return a prediction as careful as the verdict of the quality check makes it, and why: which thresholds were crossed."""
+    if (flag := OF_VERDICT.get(verdict or "")) is None:
+        return prediction
+    meaning = MEANINGS[flag]
+    reason = meaning.about(", ".join(crossed))
+    status = more_careful(prediction.status, meaning.status)
+    return replace(prediction, status=status, reasons=(*prediction.reasons, reason))
 
 
 @dataclass(frozen=True)
@@ -53,6 +73,8 @@ class Answer:
         The sentences that all candidates share.
     distance : float or None
         From the training scans, see `adclip.model.gate`.
+    embedding : ndarray (E,), float32, or None
+        Of the scan, L2-normalised, before the cross-attention.
     """
 
     scores: dict[str, float]
@@ -62,6 +84,7 @@ class Answer:
     used_report: bool
     report: str | None
     distance: float | None = None
+    embedding: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

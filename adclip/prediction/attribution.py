@@ -78,7 +78,7 @@ def attribute(predictor: Predictor, image: Tensor, evidence: Evidence, target: s
         scores = predictor.score(image, evidence, Records(vision, fusion, bare_fusion))
         answer = predictor.to_answer(scores, evidence)
         if target is None:
-            target = max(answer.scores, key=lambda label: answer.scores[label])
+            target = predictor.diagnosis(answer)
         if target == predictor.record.task.score_key:
             assert scores.mmse is not None
             number, row, roads = scores.mmse[0], 1, [("vision", vision)]

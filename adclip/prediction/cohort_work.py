@@ -14,6 +14,7 @@ from adclip.imaging.sources.source import Stamp, check_unchanged, stamp_of
 from adclip.prediction.fingerprints import fingerprint
 from adclip.prediction.jobs import Job
 from adclip.prediction.record_store import RecordStore
+from adclip.prediction.telling import Telling
 from adclip.runtime.cohort import Outcome, attempt
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class ModelChoice:
     device: str
     precision: str
     volumes: bool
+    telling: Telling = Telling()  # noqa: RUF009  it is frozen, so it may be shared
+    seed: int = 0
 
     @property
     def device_type(self) -> str:
@@ -171,7 +174,9 @@ class CohortWork(ABC):
         from adclip.prediction.predictor import Predictor
 
         choice = self.choice
-        return Predictor.from_checkpoint(choice.model, choice.device, choice.precision, choice.volumes)
+        return Predictor.from_checkpoint(
+            choice.model, choice.device, choice.precision, choice.volumes, choice.telling, choice.seed
+        )
 
     @property
     def predictor(self) -> Predictor:

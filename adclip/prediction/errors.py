@@ -34,3 +34,21 @@ def of_other_scans(out: Path | str, verb: str, stems: Sequence[str]) -> OutputEr
         f"{out}: holds {_RESULTS[verb]} of scans that are none of these: {name_some(stems)}",
         f"give all of them to go on; else {_ANOTHER_PLACE}",
     )
+
+
+def builtin_has_no_cases() -> CheckpointError:
+    return CheckpointError(
+        "--similar: the builtin model has no training cases with it, as no model that is shared has",
+        "fine-tune a model on your own cohort with `adclip finetune --out RUN`, and give it: --model RUN",
+    )
+
+
+def no_cases(path: Path) -> CheckpointError:
+    return CheckpointError(
+        f"--similar: {path}: no such file; only the folder where a model was fine-tuned has its training cases",
+        "give that folder as --model; if it has none either, an earlier adclip made it: fine-tune again with --overwrite",
+    )
+
+
+def damaged_cases(path: Path, why: str) -> CheckpointError:
+    return CheckpointError(f"--similar: {path}: {why}", "fine-tune again with --overwrite, or leave --similar out")

@@ -41,6 +41,8 @@ class Explanation:
     files : mapping
         Kind -> path below `--out`.
     flags : tuple of str
+    reasons, prevalence, probabilities_equal
+        As in the prediction.
     notice : str
     error, hint : str or None
         Where status is `failed`.
@@ -57,6 +59,9 @@ class Explanation:
     faithfulness: Mapping[str, float] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
+    prevalence: Mapping[str, float] | None = None
+    probabilities_equal: Mapping[str, float] | None = None
     notice: str = ""
     error: str | None = None
     hint: str | None = None
@@ -64,7 +69,7 @@ class Explanation:
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types; `error` and `hint` only where status is failed."""
         record = {key: dict(value) if isinstance(value, Mapping) else value for key, value in vars(self).items()}
-        record["flags"] = list(self.flags)
+        record |= {"flags": list(self.flags), "reasons": list(self.reasons)}
         if self.error is None:
             record.pop("error")
             record.pop("hint")
@@ -147,7 +152,8 @@ def explain_one(
     gains = {key: curves[key] for key in ("deletion_gain", "insertion_gain")}
     explanation = Explanation(
         prediction.scan, prediction.subject_id, prediction.session_id, prediction.status, attribution.target,
-        prediction.scores, prediction.probabilities, attribution.shares, gains, files, tuple(flags), prediction.notice,
+        prediction.scores, prediction.probabilities, attribution.shares, gains, files, tuple(flags), prediction.reasons,
+        prediction.prevalence, prediction.probabilities_equal, prediction.notice,
     )  # fmt: skip
     return explanation, _section(explanation, prediction, regions, picture, predictor.record.task)
 
@@ -182,7 +188,11 @@ def _section(
         "report it read": prediction.report or "none: the scan alone",
         "deletion, insertion gain over random": ", ".join(f"{v:+.3f}" for v in explanation.faithfulness.values()),
         "flags": ", ".join(explanation.flags) or "none",
+        "why caution is due": " ".join(explanation.reasons) or "no reason",
     }
+    if prediction.prevalence is not None:
+        facts["prediction, classes equally common"] = _shares(prediction.probabilities_equal)
+        facts["shares of the classes, as given"] = _shares(prediction.prevalence)
     if prediction.volumes:
         facts["volumes"] = "; ".join(notes(prediction.volumes, prediction.volumes_source, prediction.flags))
     if prediction.mmse is not None:

@@ -143,6 +143,10 @@ class MetadataBaseline:
         """Tell whether a visit has one of the volumes that this regression reads."""
         return any(measured_mm3(visit, column) is not None for column in self.columns if column in _VOLUMES)
 
+    def missing_in(self, visit: Visit) -> list[str]:
+        """Return the columns of this regression that a visit lacks."""
+        return [column for column in self.columns if math.isnan(_read(visit, column, None))]
+
     def _chances(self, standardised: FloatArray, is_known: BoolArray) -> FloatArray:
         """Return the probabilities (K,) of standardised columns (F,), of which some are known."""
         from scipy.special import softmax

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from adclip.clinical.tables.scan_names import session_in_record
-from adclip.domain import Prediction, ReadOptions, Report, ScanItem, ScoreEstimate, Visit
+from adclip.domain import Prediction, ReadOptions, ScanItem, Visit
 from adclip.imaging.sources.in_turn import try_in_turn
 from adclip.model.calibration import SCAN
 from adclip.prediction import errors
-from adclip.prediction.answer import STATUS_OF_VERDICT, Answer, calibrated, likeliest, with_flags
+from adclip.prediction.answer import Answer, calibrated, likeliest
+from adclip.prediction.beside import Beside
 from adclip.prediction.evidence import Evidence, find_evidence, log_chances, weigh
 from adclip.prediction.inputs import read_visit, to_item
 from adclip.prediction.metadata_baseline import MetadataBaseline
-from adclip.runtime.paths import shown
-from adclip.version import __version__
+from adclip.prediction.prevalence import at_prevalence, check_prevalence, parse_prevalence, shift
+from adclip.prediction.similar import TrainingCases, read_cases
+from adclip.prediction.teller import Teller
+from adclip.prediction.telling import PredictTelling, Telling, check_telling
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,6 +42,17 @@ class Predictor:
     volumes : bool
         Whether the volumes of brain structures are looked up beside each scan, else measured: shown with every answer,
         and reported where no table has any.
+    telling : Telling, optional
+        For which shares of the classes, and what is told beside an answer.
+    seed : int
+        Of the pseudo-rescans.
+
+    Raises
+    ------
+    CheckpointError
+        If the model reads reports in a version that this adclip does not write.
+    ConfigError
+        If the model cannot tell what `telling` asks for.
 
     Examples
     --------
@@ -46,7 +60,9 @@ class Predictor:
     >>> predictor("scan.nii.gz").probabilities  # doctest: +SKIP
     """
 
-    def __init__(self, model: LoadedModel, device: str, volumes: bool = True) -> None:
+    def __init__(
+        self, model: LoadedModel, device: str, volumes: bool = True, telling: Telling | None = None, seed: int = 0
+    ) -> None:
         from adclip.clinical.reports import template_versions
         from adclip.model.device import choose_device
         from adclip.model.network import TextTokens
@@ -60,6 +76,9 @@ class Predictor:
         self.identity = model.identity
         self.gate = model.gate
         self.volumes = volumes
+        self.telling = telling or Telling()
+        check_telling(self.telling, self.record, model.folder)
+        self.prevalence = self._shares_of(self.telling.prevalence)
         network = model.network.to(self.device)
         texts = model.class_texts
         class_texts = (
@@ -70,11 +89,19 @@ class Predictor:
                                      record.template_version)  # fmt: skip
         stored = record.metadata_baseline
         self._baseline = None if stored is None else MetadataBaseline.from_dict(stored.content)
+        self.teller = Teller(record, self.identity, self.reader, self._baseline, volumes)
+        self.beside = Beside(self.telling, record.model.contract, self._cases_of(model), seed)
         self._stripper: SkullStripper | None = None
 
     @classmethod
     def from_checkpoint(
-        cls, folder: Path | str = "builtin", device: str = "auto", precision: str = "auto", volumes: bool = True
+        cls,
+        folder: Path | str = "builtin",
+        device: str = "auto",
+        precision: str = "auto",
+        volumes: bool = True,
+        telling: Telling | None = None,
+        seed: int = 0,
     ) -> Self:
         """Load a model.
 
@@ -88,11 +115,15 @@ class Predictor:
             Of the frozen weights: `fp32`, `bf16`, `fp16`, or `auto` (bfloat16 on GPUs that compute in it, else float32).
         volumes : bool
             Whether volumes are found or measured for each scan, see the class.
+        telling : Telling, optional
+            See the class.
+        seed : int
+            See the class.
         """
         from adclip.model.checkpoint import load_model
         from adclip.model.device import choose_device
 
-        return cls(load_model(str(folder), precision, choose_device(device)), device, volumes)
+        return cls(load_model(str(folder), precision, choose_device(device)), device, volumes, telling, seed)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -100,7 +131,11 @@ class Predictor:
         return self.record.labels
 
     def __call__(
-        self, scan: Path | str | ScanItem, meta: Visit | Path | str | None = None, options: ReadOptions | None = None
+        self,
+        scan: Path | str | ScanItem,
+        meta: Visit | Path | str | None = None,
+        options: ReadOptions | None = None,
+        prevalence: Mapping[str, float] | str | None = None,
     ) -> Prediction:
         """Predict one scan.
 
@@ -113,6 +148,8 @@ class Predictor:
             What is known of the person, or a table with one row. Diagnosis and scores in it are never used.
         options : ReadOptions, optional
             Orientation or DICOM series, where the file leaves them open.
+        prevalence : mapping or str, optional
+            Class -> share among people like this one, for this scan alone; by default that of `telling`.
 
         Returns
         -------
@@ -122,13 +159,20 @@ class Predictor:
         ------
         ScanError, TableError
             If the scan or the table cannot be used.
+        ConfigError
+            If `prevalence` does not fit the classes.
         """
+        shares = self.prevalence if prevalence is None else self._shares_of(prevalence)
         visit = read_visit(meta, self.record.task) if isinstance(meta, str | Path) else meta
         if isinstance(scan, str | Path):
-            return try_in_turn(to_item(scan), partial(self, meta=visit, options=options), lambda item, text: None)
+            return try_in_turn(
+                to_item(scan),
+                partial(self, meta=visit, options=options, prevalence=prevalence),
+                lambda item, text: None,
+            )
         prepared = self.prepare(scan, options)
         evidence = self.evidence(prepared, visit)
-        return self.to_prediction(scan, prepared, evidence, self.answer(prepared, evidence))
+        return self.to_prediction(scan, prepared, evidence, self.answer(prepared, evidence), shares)
 
     def prepare(self, item: ScanItem, options: ReadOptions | None = None) -> PreparedScan:
         """Bring a scan onto the model's grid, and find its volumes: in a table beside it, in its sidecar, else by measuring."""
@@ -195,97 +239,59 @@ class Predictor:
 
     def to_answer(self, scores: Scores, evidence: Evidence) -> Answer:
         """Give the numbers of one scan their names."""
+        from torch.nn.functional import normalize
+
         visit = evidence.completed
         used = evidence.road != SCAN  # what the scan's own road leaves aside is no part of the answer
-        report = self._report_of(visit).text if visit and used else None
+        report = self.teller.report_of(visit).text if visit and used else None
         named = dict(zip(self.labels, self.decide(scores, evidence)[0].tolist(), strict=True))
         bare = dict(zip(self.labels, scores.bare[0].tolist(), strict=True))
         points = None
         if scores.mmse is not None and self.record.mmse_mean is not None and self.record.mmse_sd is not None:
             points = float(scores.mmse[0].detach()) * self.record.mmse_sd + self.record.mmse_mean
         distance = None if self.gate is None else float(self.gate.distance(scores.image.cls)[0])
-        return Answer(named, bare, evidence.road, points, used, report, distance)
+        embedding = normalize(scores.image.cls[0].detach().float(), dim=0).cpu().numpy()
+        return Answer(named, bare, evidence.road, points, used, report, distance, embedding)
 
-    def to_prediction(self, item: ScanItem, prepared: PreparedScan, evidence: Evidence, answer: Answer) -> Prediction:
-        """Numbers to the record of the contract."""
-        from adclip.clinical.columns import are_plausible
-        from adclip.clinical.measured import volumes_of
-        from adclip.prediction.volumetry import IMPLAUSIBLE, NEED_RAW_SCAN, ask_baseline, describe
+    def diagnosis(self, answer: Answer) -> str:
+        """Return the class that `to_prediction` names, for the shares of `telling`."""
+        return likeliest(self._chances(answer, self.prevalence))
 
-        visit, metadata_only = evidence.row, evidence.metadata_only
-        result = calibrated(answer, self.record.calibration)
-        flags = [*prepared.flags, *result.flags]
-        if visit is None:
-            flags.append("no_metadata")
-        elif not answer.used_report:
-            flags.append("no_report")
-        flags += self._flags_of_volumes(evidence.completed if answer.used_report else None)
-        volumes = prepared.volumes
-        if volumes is not None and not are_plausible(volumes.mm3):
-            flags.append(IMPLAUSIBLE)
-        if volumes is None and visit is not None:
-            volumes = volumes_of(visit)
-        if self.volumes and item.preprocessed and volumes is None:
-            flags.append(NEED_RAW_SCAN)
-        if metadata_only and {likeliest(result.scan_only), likeliest(metadata_only)} == {
-            self.labels[0],
-            self.labels[-1],
-        }:
-            flags.append("scan_and_metadata_disagree")
-        prediction = Prediction(
-            scan=shown(item.path),
-            status=STATUS_OF_VERDICT[prepared.qc.verdict or "pass"],
-            subject_id=(visit.subject_id if visit and visit.subject_id else item.subject_id) or None,
-            session_id=session_in_record(item, visit),
-            diagnosis=likeliest(result.probabilities),
-            scores=answer.scores,
-            probabilities=result.probabilities,
-            prediction_set=result.prediction_set,
-            mmse=self._score(answer, visit),
-            scan_only=result.scan_only,
-            metadata_only=metadata_only,
-            volumes_only=ask_baseline(self.record.volumes_baseline, prepared.volumes, visit),
-            volumes=describe(volumes, visit),
-            volumes_source=None if volumes is None else volumes.source,
-            flags=(),
-            report=answer.report,
-            model=self.identity,
-            adclip_version=__version__,
-            notice=self.record.notice,
-            score_name=self.record.task.score_key,
-        )
-        return with_flags(prediction, flags)
+    def to_prediction(
+        self,
+        item: ScanItem,
+        prepared: PreparedScan,
+        evidence: Evidence,
+        answer: Answer,
+        prevalence: Mapping[str, float] | None = None,
+    ) -> Prediction:
+        """Numbers to the record of the contract, with all that `telling` asks for; `prevalence` takes the place of its own."""
+        shares = self.prevalence if prevalence is None else prevalence
+        prediction = self.teller.tell(item, prepared, evidence, answer)
+        if shares is not None:
+            prediction = at_prevalence(prediction, shares)
+        chances = partial(self._chances, shares=shares)
+        return self.beside.add(self, prediction, prepared, evidence, answer, chances, is_raw=not item.preprocessed)
 
-    def _report_of(self, visit: Visit) -> Report:
-        """Write what the network reads of a visit, in the version it was taught on, without a label phrase."""
-        from adclip.clinical.reports import fields_of, render
+    def _chances(self, answer: Answer, shares: Mapping[str, float] | None) -> Mapping[str, float]:
+        """Return the probabilities of an answer for these shares of the classes; None are equal ones."""
+        probabilities = calibrated(answer, self.record.calibration).probabilities
+        return probabilities if shares is None else shift(probabilities, shares)
 
-        keep = self.record.task.keep(fields_of(self.record.style))
-        return render(visit, self.record.style, None, keep, version=self.record.template_version)
+    def _shares_of(self, prevalence: Mapping[str, float] | str | None) -> dict[str, float] | None:
+        """Return class -> share in the class order, None where classes count as equally common."""
+        if prevalence is None:
+            return None
+        shares = parse_prevalence(prevalence) if isinstance(prevalence, str) else prevalence
+        return check_prevalence(shares, self.labels)
+
+    def _cases_of(self, model: LoadedModel) -> TrainingCases | None:
+        """Read the training cases of the model where similar ones are asked for."""
+        if not isinstance(self.telling, PredictTelling) or not self.telling.similar:
+            return None
+        return read_cases(model.folder, self.labels, self.record.model.embedding, self.record.training.fingerprint)
 
     def _was_taught_volumes(self) -> bool:
         """Whether volumes varied among the training visits, so that reports told of them; True where the record does not say."""
         baseline = self.record.metadata_baseline
         return self.record.reports and (baseline is None or baseline.reads_volumes_of_table)
-
-    def _flags_of_volumes(self, completed: Visit | None) -> list[str]:
-        """Say what is to be known of the volumes in the report, if there are any."""
-        from adclip.clinical.reports.readings import BRIDGED
-        from adclip.prediction.volumetry import foreign_flag
-
-        if completed is None or not any(column.endswith("_mm3") for column in self.reader.fields(completed)):
-            return []
-        foreign = foreign_flag(completed.volumes_source, self.record.training.volumes_sources or ())
-        flags = self._report_of(completed).flags
-        return [*([foreign] if foreign else []), *(flag for flag in flags if flag in ("estimated_volumes", BRIDGED))]
-
-    def _score(self, answer: Answer, visit: Visit | None) -> ScoreEstimate | None:
-        if answer.mmse_points is None:
-            return None
-        task = self.record.task
-        lowest, highest = task.score_range
-        points = min(max(answer.mmse_points, lowest), highest)
-        half, points_of_row = self.record.calibration.mmse_half_width, task.score_of(visit) if visit else None
-        if half is None:
-            return ScoreEstimate(points, known=points_of_row)
-        return ScoreEstimate(points, max(points - half, lowest), min(points + half, highest), points_of_row)

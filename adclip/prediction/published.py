@@ -87,7 +87,10 @@ def narrow(record: Mapping[str, Any]) -> dict[str, Any]:
             flat_columns[f"{name}_centile"] = entry["centile"]
         if entry["asymmetry_percent"] is not None:
             flat_columns[f"{name}_asymmetry_percent"] = entry["asymmetry_percent"]
-    return {**record, "volumes": flat_columns}
+    # of each value or case a row of its own would be needed: `what_if.tsv` has the curves
+    return {name: value for name, value in record.items() if name not in ("similar", "what_if")} | {
+        "volumes": flat_columns
+    }
 
 
 def flatten(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

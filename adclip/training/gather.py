@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+import math
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -25,6 +27,7 @@ from adclip.training.fit_gate import find_limit
 from adclip.training.methods import Fitted, Material
 from adclip.version import __version__
 
+BAND_YEARS = 5.0
 LIBRARIES = ("torch", "transformers", "nibabel", "numpy")
 # Settings that a RUN tells of its training; paths and devices are not among them.
 RECORDED = (
@@ -76,6 +79,7 @@ def gather_record(
             epochs=fitted.progress.epoch,
             best_epoch=fitted.progress.best_epoch,
             counts={part: count_subjects(cohort, places[part], task.classes) for part in places},
+            ages=range_of_ages(visit.age_years for visit in train),
             volumes_sources=tuple(sorted({visit.volumes_source for visit in train if visit.volumes_source})),
             trainable_parameters=fitted.trained,
             certificate=certificate,
@@ -88,6 +92,17 @@ def gather_record(
         template_version=template_version(config.style),
         reports=config.reports,
     )
+
+
+def range_of_ages(ages: Iterable[float | None]) -> tuple[float, float] | None:
+    """Return from which to which age people were, outwards to whole bands of five years; None with fewer than two known ages.
+
+    The record can be shared, and the very age of the oldest person would tell of that person.
+    """
+    known = [age for age in ages if age is not None]
+    if len(known) < 2:
+        return None
+    return BAND_YEARS * math.floor(min(known) / BAND_YEARS), BAND_YEARS * math.ceil(max(known) / BAND_YEARS)
 
 
 def _calibrate(

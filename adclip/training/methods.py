@@ -92,6 +92,8 @@ class Fitted:
         The parts that were trained.
     trained, total : int
         Parameters.
+    read_outs : Tensor (N, E) or None
+        Of the training scans, by the tuned network, before L2; None for methods that cannot predict.
     """
 
     answers: Answering
@@ -102,6 +104,7 @@ class Fitted:
     prompts: PromptConfig = field(default_factory=PromptConfig)
     trained: int = 0
     total: int = 0
+    read_outs: Tensor | None = None
 
 
 def fit(material: Material, resume_file: Path, on_event: OnEvent) -> Fitted:
@@ -173,7 +176,8 @@ def _fit_network(material: Material, resume_file: Path, on_event: OnEvent) -> Fi
     def embed(places: Sequence[int]) -> Tensor:
         return read_outs(network, material.cohort, places, material.device, at_once)
 
-    gate = fit_gate(embed(material.parts["train"]))
+    of_training = embed(material.parts["train"])
+    gate = fit_gate(of_training)
 
     def answers(places: Sequence[int], *, in_part: bool = False) -> Answers:
         return answer(reader, material.cohort, places, material.mmse_stats, at_once, in_part=in_part)
@@ -187,6 +191,7 @@ def _fit_network(material: Material, resume_file: Path, on_event: OnEvent) -> Fi
         parts_of(material.config),
         trainable,
         total,
+        of_training,
     )
 
 

@@ -20,6 +20,7 @@ from adclip.evaluation.plots import PLOTS
 from adclip.model.checkpoint import check_weights
 from adclip.model.integrity import ADAPTER_WEIGHTS, CARD
 from adclip.model.record import ADAPTER_RECORD, BASELINE_RECORD, AdapterRecord, read_record
+from adclip.prediction.similar import EMBEDDINGS
 from adclip.runtime.events import OnEvent, Warned
 from adclip.runtime.paths import check_place, remove_leftovers, shown, write_text
 from adclip.task import ALZHEIMER, read_task
@@ -33,7 +34,7 @@ SPLIT, SCANS, CERTIFICATE, LAST = "splits.tsv", "scans.tsv", "leak_certificate.j
 STATE = Path("resume") / "state.safetensors"
 RECORDS = (ADAPTER_RECORD, BASELINE_RECORD)
 EARLIER = "earlier"  # where the private files of a finished model wait until another has taken its place
-_FILES = (SETTINGS, SPLIT, SCANS, CERTIFICATE, LAST, "metrics.jsonl", "metrics.csv", "predictions_test.tsv")
+_FILES = (SETTINGS, SPLIT, SCANS, CERTIFICATE, LAST, EMBEDDINGS, "metrics.jsonl", "metrics.csv", "predictions_test.tsv")
 # What may differ between a run and the one that goes on with it: where things lie, where it is computed, and what changes no
 # number there. Another device changes numbers in their last digits.
 _IRRELEVANT = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +14,7 @@ from adclip.prediction.cohort_work import CohortWork, Done, ModelChoice
 from adclip.prediction.fingerprints import RunIdentity, hash_recipe, identify_model
 from adclip.prediction.jobs import Job, check_scans, find_jobs, tell_notes
 from adclip.prediction.record_store import RecordStore
+from adclip.prediction.telling import Telling
 from adclip.runtime.events import OnEvent, Step
 from adclip.runtime.shards import choose_shard, take_shard
 from adclip.verbs.settings import ExplainConfig, PredictConfig
@@ -51,7 +53,7 @@ def read_options(config: Config) -> ReadOptions:
 
 def model_choice(config: Config) -> ModelChoice:
     """Return which model answers, and how."""
-    return ModelChoice(config.model, config.device, config.precision, config.volumes)
+    return ModelChoice(config.model, config.device, config.precision, config.volumes, config.telling, config.seed)
 
 
 def gather(config: Config, record: AdapterRecord, on_event: OnEvent) -> Scans:
@@ -104,7 +106,8 @@ def open_store(
     choice = model_choice(config)
     every = {
         "--orientation": config.orientation, "--series": config.series, "--modality": config.modality,
-        "--volumes": config.volumes, "--precision": choice.precision_used, **settings,
+        "--volumes": config.volumes, "--precision": choice.precision_used, "--seed": config.seed, **_said(config.telling),
+        **settings,
     }  # fmt: skip
     recipe = hash_recipe(record.model.contract, volumes=config.volumes)
     verb = "predict" if isinstance(config, PredictConfig) else "explain"
@@ -112,6 +115,15 @@ def open_store(
     store = RecordStore(config.out, kind, run, results)
     store.check(scans.items, overwrite=config.overwrite)
     return store
+
+
+def _said(telling: Telling) -> dict[str, Any]:
+    """Return how answers are told, by flag."""
+    values = {field.name: getattr(telling, field.name) for field in dataclasses.fields(telling)}
+    return {
+        f"--{name.replace('_', '-')}": list(value) if isinstance(value, tuple) else value
+        for name, value in values.items()
+    }
 
 
 def work_through(

@@ -47,14 +47,16 @@ def explain(config: ExplainConfig, on_event: OnEvent = ignore) -> ExplainResult:
         If the disk is full; what is done stays.
     """
     from adclip.model.record import model_folder, read_record
+    from adclip.prediction.telling import check_telling
 
     record = read_record(model_folder(config.model))
+    check_telling(config.telling, record, config.model)
     targets = [*record.labels, *([record.task.score_key] if record.prompts.mmse_token else [])]
     if config.target is not None and config.target not in targets:
         raise ConfigError.bad_value("--target", f"`{config.target}` is not one of {', '.join(targets)}")
     check_out(config.out)
     scans = gather(config, record, on_event)
-    settings = {"--target": config.target, "--seed": config.seed}
+    settings = {"--target": config.target}
     store = open_store(config, record, scans, "explanation", (PAGE,), settings)
     wish = Wish(config.target, config.seed)
     work = ExplainWork(model_choice(config), read_options(config), store, anew=config.overwrite, wish=wish)

@@ -168,6 +168,7 @@ def _train(
     from adclip.model.device import choose_device
     from adclip.prediction.canary import ask_canary
     from adclip.prediction.dataset import read_cohort
+    from adclip.prediction.similar import TrainingCases, write_cases
     from adclip.training.certificate import certify
     from adclip.training.gather import gather_record
     from adclip.training.methods import Material, fit
@@ -216,6 +217,9 @@ def _train(
     else:
         if fitted.last is not None:
             write_tensors(folder.private / LAST, fitted.last)
+        if fitted.read_outs is not None:
+            visits = [cohort.visits[place] for place in places["train"]]
+            write_cases(folder.private, TrainingCases.of(fitted.read_outs.numpy(), visits, fingerprint))
         save_adapter(config.out, fitted.state, record, folder.make_room, ask_canary)
     folder.end()
     return _to_result(config, record, fitted.progress.history)

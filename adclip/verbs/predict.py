@@ -10,6 +10,7 @@ from adclip.domain import Prediction
 from adclip.prediction.alarm import CONSTANT, Alarm
 from adclip.prediction.answer import with_flags
 from adclip.prediction.cohort_work import Done
+from adclip.prediction.curves import write_curves
 from adclip.prediction.predict_work import PredictWork
 from adclip.prediction.published import RESULTS
 from adclip.prediction.published import write_predictions as write_predictions
@@ -51,8 +52,10 @@ def predict(config: PredictConfig, on_event: OnEvent = ignore) -> PredictResult:
         If the disk is full; what is done stays.
     """
     from adclip.model.record import model_folder, read_record
+    from adclip.prediction.telling import check_telling
 
     record = read_record(model_folder(config.model))  # a wrong --model shows before any scan is read
+    check_telling(config.telling, record, config.model)
     if config.out is not None:
         check_out(config.out)
     scans = gather(config, record, on_event)
@@ -81,6 +84,7 @@ def predict(config: PredictConfig, on_event: OnEvent = ignore) -> PredictResult:
             records = store.records(scans.items)
             flagged = (_flagged(to_prediction(record), is_constant=True) for record in records)
             written = write_predictions(store.out, records if verdict is None else flagged)
+            write_curves(store.out, store.records(scans.items))
         tell_rest(config, written, scans.every, on_event)
     return PredictResult(Stored(read, len(scans.jobs)), tally.failed)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from adclip.clinical.settings import TableOptions
+from adclip.prediction.telling import PredictTelling, Telling
 from adclip.settings.setting import Setting, Settings
 from adclip.settings.shared import (
     MAX_DAYS,
@@ -67,6 +68,7 @@ class PredictConfig(_WithRows, Settings):
     max_days: MaxDays = MAX_DAYS
     out: Annotated[Path | None, Setting("Also write predictions.jsonl, .csv and .tsv here, and a record of each scan as it is done; a stopped run goes on from them.", flags=("--out", "-o"))] = None
     volumes: Volumes = True
+    telling: PredictTelling = PredictTelling()  # noqa: RUF009  it is frozen, so it may be shared
     orientation: Orientation = None
     series: Series = None
     name_pattern: NamePattern = None
@@ -75,12 +77,13 @@ class PredictConfig(_WithRows, Settings):
     precision: Precision = "auto"
     workers: Workers = 1
     shard: Shard = None
+    seed: Seed = 0
     overwrite: Overwrite = False
 
 
 @dataclass(frozen=True)
 class ExplainConfig(_WithRows, Settings):
-    """Settings of `adclip explain`; the seed orders the random baseline of the faithfulness curve."""
+    """Settings of `adclip explain`; the seed also orders the random baseline of the faithfulness curve."""
 
     inputs: Inputs
     out: OutFolder
@@ -91,6 +94,7 @@ class ExplainConfig(_WithRows, Settings):
     max_days: MaxDays = MAX_DAYS
     target: Annotated[str | None, Setting("What to explain; by default the predicted class.", metavar="CN|MCI|AD|mmse")] = None
     volumes: Volumes = True
+    telling: Telling = Telling()  # noqa: RUF009  it is frozen, so it may be shared
     orientation: Orientation = None
     series: Series = None
     name_pattern: NamePattern = None

@@ -13,7 +13,11 @@ from rich.console import Console
 
 from adclip.cli import tables
 from adclip.domain import BUILTIN_NOTICE, Prediction, ScoreEstimate
+from adclip.prediction.answer import with_flags
+from adclip.prediction.prevalence import at_prevalence
+from adclip.prediction.reasons import MEANINGS
 from adclip.runtime.events import Advanced, Failed, Produced, Started, Step, Warned
+from adclip.told import Curve, CurvePoint, RescanRange, SimilarCase
 
 OK = Prediction(
     scan="a.nii",
@@ -142,6 +146,44 @@ def test_a_card_without_a_prediction_set_says_why(run, stub, flag, why):
     stub("predict", SimpleNamespace(predictions=[without], failed=0))
     page = " ".join(run("predict", "a.nii").stdout.split())
     assert f"prediction set {why}" in page and "MCI, AD" not in page
+
+
+def test_card_says_where_the_answer_comes_from_and_why_care_is_due(run, stub):
+    told = with_flags(
+        replace(OK, metadata_only={"CN": 0.1, "MCI": 0.2, "AD": 0.7}, rescans=RescanRange(0.411, 0.568, 7, 8)),
+        {"columns_missing": "apoe4_count", "scan_adds_nothing": ""},
+    )
+    told = at_prevalence(told, {"CN": 0.6, "MCI": 0.3, "AD": 0.1})
+    point = CurvePoint(4000.0, True, {"CN": 0.1, "MCI": 0.25, "AD": 0.65})
+    told = replace(
+        told, what_if=(Curve("hippocampus_mm3", 4000.0, (point,)),), similar=(SimilarCase("AD", None, 0.1234),)
+    )
+    stub("predict", SimpleNamespace(predictions=[told], failed=0))
+    lines = [line.split() for line in run("predict", "a.nii").stdout.splitlines()]
+    rows = {" ".join(line[:-3]): line[-3:] for line in lines if len(line) > 3}
+    assert rows["all, classes equally common"] == ["0.20", "0.50", "0.30"]
+    shifted = [f"{share:.2f}" for share in told.probabilities.values()]
+    assert rows["all, where CN 0.6, MCI 0.3, AD 0.1"] == shifted != ["0.20", "0.50", "0.30"]
+    assert rows["metadata alone"] == [f"{share:.2f}" for share in told.metadata_only.values()]
+    assert rows["volumes alone"] == ["-", "-", "-"]
+    assert rows["4000 (now)"] == ["0.10", "0.25", "0.65"]
+    page = run("predict", "a.nii").stdout
+    assert f"MCI {told.probabilities['MCI']:.2f}, range over rescans 0.41 to 0.57, class kept in 7 of 8" in page
+    assert MEANINGS["columns_missing"].about("apoe4_count") in page and "why caution" in page
+    assert MEANINGS["scan_adds_nothing"].sentence in page and "0.123" in page and "unknown" in page
+
+
+def test_a_flag_or_a_share_that_cannot_be_is_told_with_its_cure(run):
+    ran = run("predict", "a.nii", "--prevalence", "CN=.6,MCI=.3,AD=.3")
+    assert ran.code == 2 and "--prevalence: the shares sum to 1.2" in ran.stderr and "hint:" in ran.stderr
+    ran = run("predict", "a.nii", "--what-if", "hippocampus_mm3=4000")
+    assert ran.code == 2 and "--what-if" in ran.stderr and "hippocampus_mm3=4000:8000:9" in ran.stderr
+
+
+def test_help_keeps_together_how_the_answer_is_told(run):
+    page = run("predict", "--help").stdout
+    section = page[page.index("How the answer is told") :].split("\nOptions")[0]
+    assert all(flag in section for flag in ("--prevalence", "--rescans", "--what-if", "--similar"))
 
 
 def test_table_of_several_scans_has_one_line_each(run, stub):
