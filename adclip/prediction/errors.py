@@ -3,16 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
-from adclip.errors import CheckpointError, ScanError
-
-
-def all_failed_quality(path: Path | str) -> ScanError:
-    return ScanError(
-        f"{path}: every scan has the quality verdict `fail`",
-        "look at qc.html; `adclip preprocess ... --override SUBJECT=pass` accepts a scan",
-    )
+from adclip.errors import CheckpointError
 
 
 def other_template(style: str, version: str, supported: Iterable[str]) -> CheckpointError:

@@ -12,11 +12,11 @@ from adclip.clinical.scans.splits import PARTS, Split, prove_disjoint, require_e
 from adclip.clinical.tables.people import count_people, person_of
 from adclip.domain import Visit
 from adclip.errors import CheckpointError, ConfigError, ScanError, TableError, name_some
+from adclip.evaluation.examples import find_examples
 from adclip.model.bases import BaseWeights, read_base
 from adclip.model.leak_record import InputsUnchanged
 from adclip.model.record import FEW_SUBJECTS
 from adclip.model.settings import ModelConfig
-from adclip.prediction.examples import find_examples
 from adclip.runtime.events import OnEvent, Warned
 from adclip.task import Task
 from adclip.training import errors

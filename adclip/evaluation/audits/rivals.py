@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from adclip.brain_volumes import BrainVolumes
-from adclip.clinical.measured import Case
-from adclip.domain import FloatArray
+from adclip.clinical.measured import volumes_of
+from adclip.domain import FloatArray, Visit
 
 if TYPE_CHECKING:
     import torch
@@ -24,13 +25,15 @@ ICV = "icv_mm3"
 KNOWN_IN = 0.5  # share of the scans in which a volume must be known to count
 
 
-def volume_features(cases: Sequence[Case]) -> FloatArray | None:
+def volume_features(visits: Sequence[Visit], beside: Sequence[BrainVolumes | None] = ()) -> FloatArray | None:
     """Return what is known of the volumes of scans, for a regression: (N, F), NaN where unknown.
 
     Parameters
     ----------
-    cases : sequence of Case
-        N scans with the volumes of each program.
+    visits : sequence of Visit
+        Rows of N scans; a program that nobody names counts as one of its own.
+    beside : sequence of BrainVolumes or None
+        What was found for each scan elsewhere; empty if nobody looked.
 
     Returns
     -------
@@ -38,37 +41,34 @@ def volume_features(cases: Sequence[Case]) -> FloatArray | None:
         Volumes by the program that measured most scans, as share of the head where its volume is known, and the head itself; beside
         them age in years and sex, as the norms of volumes know them. None where no program measured half of the scans.
     """
-    counted = Counter(volumes.source for case in cases for volumes in case.measured)
+    found = [
+        {volumes.source: dict(volumes.mm3) for volumes in (volumes_of(visit), other) if volumes is not None}
+        for visit, other in zip(visits, beside or [None] * len(visits), strict=True)
+    ]
+    counted = Counter(program for programs in found for program in programs)
     if not counted:
         return None
     program, scans = max(counted.items(), key=lambda item: item[1])
-    if scans < KNOWN_IN * len(cases):
+    if scans < KNOWN_IN * len(visits):
         return None
-    rows = [_of_program(case, program) for case in cases]
+    rows = [programs.get(program, {}) for programs in found]
     names = Counter(name for row in rows for name in row)
-    columns = sorted(name for name, count in names.items() if count >= KNOWN_IN * len(cases))
-    table = [[_share(row, name) for name in columns] + [_or_nan(case.age_years), _sex(case)] for case, row in zip(cases, rows, strict=True)]  # fmt: skip
-    return np.array(table, dtype=float)
-
-
-def _of_program(case: Case, program: str | None) -> dict[str, float]:
-    found: BrainVolumes | None = next((volumes for volumes in case.measured if volumes.source == program), None)
-    return {} if found is None else dict(found.mm3)
+    columns = sorted(name for name, count in names.items() if count >= KNOWN_IN * len(visits))
+    people = [
+        [_or_nan(visit.age_years), math.nan if visit.sex is None else float(visit.sex == "M")] for visit in visits
+    ]
+    return np.array([[_share(row, name) for name in columns] + known for row, known in zip(rows, people, strict=True)])
 
 
 def _share(row: dict[str, float], name: str) -> float:
     value, head = row.get(name), row.get(ICV)
     if value is None:
-        return np.nan
+        return math.nan
     return value / head if head and name != ICV else value
 
 
 def _or_nan(value: float | None) -> float:
-    return np.nan if value is None else float(value)
-
-
-def _sex(case: Case) -> float:
-    return np.nan if case.sex is None else float(case.sex == "M")
+    return math.nan if value is None else float(value)
 
 
 def untrained_features(

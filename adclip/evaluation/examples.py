@@ -12,10 +12,10 @@ from adclip.clinical.scans.manifest import Example, Manifest, TableReading, buil
 from adclip.clinical.settings import TableOptions
 from adclip.clinical.tables.table import read_tables
 from adclip.errors import ScanError
+from adclip.evaluation import errors
 from adclip.imaging.sources.find import find_scans
 from adclip.imaging.sources.origins import find_origins
 from adclip.imaging.sources.ours import read_sidecar, without_failed
-from adclip.prediction import errors
 from adclip.prediction.volumetry import still_counts
 from adclip.runtime.events import OnEvent, Warned
 
