@@ -21,18 +21,38 @@ from typing import TYPE_CHECKING, Any
 
 from adclip.version import __version__
 
-_VERBS = ("demo", "explain", "finetune", "predict", "preprocess", "simulate", "synthesize_reports", "weights")
+_VERBS = (
+    "demo",
+    "evaluate",
+    "explain",
+    "finetune",
+    "predict",
+    "preprocess",
+    "simulate",
+    "synthesize_reports",
+    "weights",
+)
 _NAMES = {"Predictor": "adclip.prediction.predictor", "load_base": "adclip.model.base_model"}
 
 __all__ = [
-    "Predictor", "__version__", "demo", "explain", "finetune", "load_base", "predict", "preprocess", "simulate", "synthesize_reports",
+    "Predictor", "__version__", "demo", "evaluate", "explain", "finetune", "load_base", "predict", "preprocess", "simulate", "synthesize_reports",
     "weights",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
     from adclip.model.base_model import load_base
     from adclip.prediction.predictor import Predictor
-    from adclip.verbs import demo, explain, finetune, predict, preprocess, simulate, synthesize_reports, weights
+    from adclip.verbs import (
+        demo,
+        evaluate,
+        explain,
+        finetune,
+        predict,
+        preprocess,
+        simulate,
+        synthesize_reports,
+        weights,
+    )
 
 
 class _EarlierPlace:

@@ -46,6 +46,10 @@ COMMANDS = {
         "Show where in the scan a prediction comes from.",
         "adclip explain sub-01_T1w.nii.gz --meta clinical.csv --model run1 --out explained",
     ),
+    "evaluate": CommandEntry(
+        "Measure a model on its test people or another cohort.",
+        "adclip evaluate --model run1 --scans derivatives --table clinical.csv --out evaluated",
+    ),
     "weights": CommandEntry(
         "Fetch, check and move base models.",
         "adclip weights fetch m3d-clip",

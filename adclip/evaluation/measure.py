@@ -14,6 +14,7 @@ from adclip.clinical.reports import usable_fields
 from adclip.clinical.tables.people import person_of
 from adclip.domain import FloatArray, Visit
 from adclip.evaluation.calibrate import Answers
+from adclip.evaluation.judgement import MODEL, Judgement, predictions_to_tsv
 from adclip.evaluation.metrics import Judged, compare, put_back, summarise, summarise_mean
 from adclip.evaluation.plots import plot_answers
 from adclip.model.calibration import SCAN, Road
@@ -26,8 +27,118 @@ from adclip.prediction.volumes_baseline import VolumesBaseline
 from adclip.runtime.paths import write_text
 from adclip.task import Task
 
-MODEL = "model"  # among those whose answers are judged
 MAJORITY = "majority_"  # begins the names of the numbers of always answering the commonest class
+
+
+def judge(
+    record: AdapterRecord,
+    cohort: Cohort,
+    places: Sequence[int],
+    answers: Answers,
+    told: Sequence[Visit] | None = None,
+) -> Judgement:
+    """Put the answers for scans beside what is true of them, and beside what the metadata and the volumes alone say.
+
+    Parameters
+    ----------
+    record : AdapterRecord
+    cohort : Cohort
+    places : sequence of int
+        Of the scans.
+    answers : Answers
+        For them.
+    told : sequence of Visit, optional
+        What their reports were written from, where that is more than the rows of the cohort.
+    """
+    labels, calibration, task = record.labels, record.calibration, record.task
+    visits = [cohort.visits[place] for place in places]
+    evidence = _evidence_of(record, visits, told or visits)
+    everyone = answers_of(record, cohort, places, answers, evidence)
+    scan = everyone["scan_only"]
+    if record.training.method == "metadata":
+        del everyone["scan_only"]  # the regression on metadata sees no scan, so it has no answer from one
+    roads = [calibration.road(known.road) for known in evidence]
+    thresholds = [road.thresholds if road.fitted else None for road in roads]
+    has_score = record.mmse_mean is not None and answers.mmse is not None
+    return Judgement(
+        tuple(visits),
+        tuple(labels[int(cohort.labels[place])] for place in places),
+        np.array([int(cohort.labels[place]) for place in places], dtype=np.int64),
+        tuple(person_of(visit.subject_id) for visit in visits),
+        tuple(task.score_of(visit) for visit in visits),
+        tuple(float(x) for x in answers.mmse) if has_score and answers.mmse is not None else None,
+        everyone,
+        scan,
+        tuple(thresholds),
+    )
+
+
+def measure_everyone(
+    record: AdapterRecord, judgement: Judgement, majority: str, seed: int, usual_score: float | None = None
+) -> dict[str, Any]:
+    """Return every number of the model, of whoever stands beside it, and of the model less them.
+
+    Parameters
+    ----------
+    record : AdapterRecord
+        For classes and task, prediction sets and the interval of the score.
+    judgement : Judgement
+        Of one scan or more.
+    majority : str
+        Class that the majority baseline always answers.
+    seed : int
+        Of the intervals.
+    usual_score : float, optional
+        Score in points that a model would answer that knows nothing.
+
+    Returns
+    -------
+    dict
+        As `measure`.
+    """
+    labels, task, subjects = record.labels, record.task, judgement.subjects
+    everyone, full, mmse, true_scores = judgement.everyone, judgement.full, judgement.mmse, judgement.true_scores
+    metrics: dict[str, Any] = {}
+    groups: dict[str, dict[str, Any]] = {}
+    for group, judged in everyone.items():
+        scores = (true_scores, mmse) if group == MODEL else (None, None)
+        numbers_of_group = summarise(
+            judgement.truth, judged.equal, labels, subjects, scores[0], scores[1], seed, majority=majority,
+            score_name=task.score_key, as_in_study=judged.study,
+        )  # fmt: skip
+        own = {name: value for name, value in numbers_of_group.items() if not name.startswith(MAJORITY)}
+        if group == MODEL:
+            metrics, groups["majority"] = (
+                own,
+                {n.removeprefix(MAJORITY): numbers_of_group[n] for n in numbers_of_group if n not in own},
+            )
+        else:
+            groups[group] = own
+    metrics |= _measure_sets(full.equal, judgement.numbers.tolist(), judgement.thresholds, labels, subjects, seed)
+    half_width = record.calibration.mmse_half_width
+    if mmse is not None and half_width is not None:
+        within = [
+            None if k is None else float(abs(k - m) <= half_width) for k, m in zip(true_scores, mmse, strict=True)
+        ]
+        metrics[f"{task.score_key}_coverage"] = summarise_mean(within, subjects, seed=seed)
+    if usual_score is not None and f"{task.score_key}_mae" in metrics:
+        usual_errors = [None if score is None else abs(score - usual_score) for score in true_scores]
+        groups["majority"][f"{task.score_key}_mae"] = summarise_mean(usual_errors, subjects, None, seed)
+    scans = len(judgement.truth)
+    usual = np.tile(np.eye(len(labels))[labels.index(majority)], (scans, 1))
+    rivals = everyone | {
+        "majority": Judged(usual, usual, np.full(scans, np.nan if usual_score is None else usual_score))
+    }
+    order = [group for group in (*everyone, "majority") if group != MODEL]
+    for group in order:
+        metrics |= {f"{group}.{name}": value for name, value in groups[group].items()}
+    for group in order:
+        differences = compare(
+            full, rivals[group], judgement.numbers, labels, subjects, judgement.points, seed,
+            names=tuple(groups[group]), score_name=task.score_key,
+        )  # fmt: skip
+        metrics |= {f"{LESS}{group}.{name}": value for name, value in differences.items()}
+    return metrics
 
 
 def measure(
@@ -64,66 +175,21 @@ def measure(
     """
     if not places:
         return {}
-    labels, calibration, task = record.labels, record.calibration, record.task
-    visits = [cohort.visits[place] for place in places]
-    truth = [labels[int(cohort.labels[place])] for place in places]
-    subjects = [person_of(visit.subject_id) for visit in visits]
-    mmse = None if record.mmse_mean is None or answers.mmse is None else [float(x) for x in answers.mmse]
-    true_scores = [task.score_of(visit) for visit in visits]
-    evidence = _evidence_of(record, visits)
-    everyone = answers_of(record, cohort, places, answers, evidence)
-    full, scan = everyone[MODEL], everyone["scan_only"]
-    if record.training.method == "metadata":
-        del everyone["scan_only"]  # the regression on metadata sees no scan, so it has no answer from one
-    trained_on = record.training.counts["train"]
-    majority = max(trained_on, key=lambda label: trained_on[label])
-    numbers = [labels.index(name) for name in truth]
-    metrics: dict[str, Any] = {}
-    groups: dict[str, dict[str, Any]] = {}
-    for group, judged in everyone.items():
-        scores = (true_scores, mmse) if group == MODEL else (None, None)
-        numbers_of_group = summarise(
-            truth, judged.equal, labels, subjects, scores[0], scores[1], seed, majority=majority, score_name=task.score_key,
-            as_in_study=judged.study,
-        )  # fmt: skip
-        own = {name: value for name, value in numbers_of_group.items() if not name.startswith(MAJORITY)}
-        if group == MODEL:
-            metrics, groups["majority"] = (
-                own,
-                {n.removeprefix(MAJORITY): numbers_of_group[n] for n in numbers_of_group if n not in own},
-            )
-        else:
-            groups[group] = own
-    roads = [calibration.road(known.road) for known in evidence]
-    metrics |= _measure_sets(
-        full.equal, numbers, [road.thresholds if road.fitted else None for road in roads], labels, subjects, seed
-    )
-    if mmse is not None and calibration.mmse_half_width is not None:
-        within = [
-            None if k is None else float(abs(k - m) <= calibration.mmse_half_width)
-            for k, m in zip(true_scores, mmse, strict=True)
-        ]
-        metrics[f"{task.score_key}_coverage"] = summarise_mean(within, subjects, seed=seed)
-    if usual_score is not None and f"{task.score_key}_mae" in metrics:
-        usual_errors = [None if score is None else abs(score - usual_score) for score in true_scores]
-        groups["majority"][f"{task.score_key}_mae"] = summarise_mean(usual_errors, subjects, None, seed)
-    usual = np.tile(np.eye(len(labels))[labels.index(majority)], (len(truth), 1))
-    rivals = everyone | {
-        "majority": Judged(usual, usual, np.full(len(truth), np.nan if usual_score is None else usual_score))
-    }
-    order = [group for group in (*everyone, "majority") if group != MODEL]
-    points = np.array([np.nan if score is None else score for score in true_scores], dtype=float)
-    for group in order:
-        metrics |= {f"{group}.{name}": value for name, value in groups[group].items()}
-    for group in order:
-        differences = compare(
-            full, rivals[group], np.array(numbers), labels, subjects, points, seed, names=tuple(groups[group]),
-            score_name=task.score_key,
-        )  # fmt: skip
-        metrics |= {f"{LESS}{group}.{name}": value for name, value in differences.items()}
-    _write_predictions(out, record, visits, truth, true_scores, mmse, everyone | {"scan_only": scan})
-    plot_answers(out / "private" / "plots", task, numbers, full.equal, full.study, true_scores, mmse)
+    judgement = judge(record, cohort, places, answers)
+    metrics = measure_everyone(record, judgement, commonest_in_training(record), seed, usual_score)
+    write_text(out / "private" / "predictions_test.tsv", predictions_to_tsv(record, judgement))
+    full = judgement.full
+    plot_answers(
+        out / "private" / "plots", record.task, judgement.numbers.tolist(), full.equal, full.study,
+        judgement.true_scores, judgement.mmse,
+    )  # fmt: skip
     return metrics
+
+
+def commonest_in_training(record: AdapterRecord) -> str:
+    """Return the class that most training subjects had."""
+    trained_on = record.training.counts["train"]
+    return max(trained_on, key=lambda label: trained_on[label])
 
 
 def answers_of(
@@ -157,7 +223,8 @@ def answers_of(
     answers would look badly calibrated for that reason alone, so there the shares are put back.
     """
     calibration, labels = record.calibration, record.labels
-    evidence = evidence or _evidence_of(record, [cohort.visits[place] for place in places])
+    visits = [cohort.visits[place] for place in places]
+    evidence = evidence or _evidence_of(record, visits, visits)
     shares = record.shares or (1 / len(labels),) * len(labels)
     mmse = None if record.mmse_mean is None else answers.mmse
     metadata = np.array([log_chances(known.metadata_only, labels) for known in evidence])
@@ -184,46 +251,22 @@ def answers_of(
     return judged
 
 
-def _evidence_of(record: AdapterRecord, visits: Sequence[Visit]) -> list[Evidence]:
+def _evidence_of(record: AdapterRecord, rows: Sequence[Visit], told: Sequence[Visit]) -> list[Evidence]:
     """Return what the answers of scans with these rows rest on, as `predict` finds it."""
     stored = record.metadata_baseline
     baseline = None if stored is None else MetadataBaseline.from_dict(stored.content)
 
-    def find(visit: Visit) -> Evidence:
-        has_report = reads_report(visit, record.style, record.task, reports=record.reports)
-        return find_evidence(visit, visit, baseline, has_report=has_report)
+    def find(row: Visit, completed: Visit) -> Evidence:
+        has_report = reads_report(completed, record.style, record.task, reports=record.reports)
+        return find_evidence(row, completed, baseline, has_report=has_report)
 
-    return [find(visit) for visit in visits]
+    return [find(row, completed) for row, completed in zip(rows, told, strict=True)]
 
 
 def _probabilities(road: Road, scores: NDArray[np.float64], shares: Sequence[float]) -> tuple[FloatArray, FloatArray]:
     """Return probabilities (N, K) for classes equally common, and as common as in the study."""
     study_temperature = road.study_temperature or road.temperature
     return to_probabilities(scores, road.temperature), to_probabilities(scores, study_temperature, shares)
-
-
-def _write_predictions(
-    out: Path,
-    record: AdapterRecord,
-    visits: Sequence[Visit],
-    truth: Sequence[str],
-    true_scores: Sequence[float | None],
-    mmse: Sequence[float] | None,
-    everyone: dict[str, Judged],
-) -> None:
-    """Write `private/predictions_test.tsv`: what was said of each test scan, and what is true."""
-    labels, key = record.labels, record.task.score_key
-    tables = {"probability": everyone[MODEL].equal, "study": everyone[MODEL].study}
-    tables |= {kind: everyone[kind].equal for kind in everyone if kind != MODEL}
-    header = ["subject_id", "session_id", "diagnosis"]
-    header += [f"{kind}_{label}" for kind in tables for label in labels]
-    lines = ["\t".join([*header, key, f"{key}_estimate"])]
-    for row, (visit, score) in enumerate(zip(visits, true_scores, strict=True)):
-        cells = [visit.subject_id, visit.session_id or "n/a", truth[row]]
-        cells += [f"{number:.6f}" for table in tables.values() for number in table[row]]
-        cells += ["n/a" if score is None else f"{score:g}", f"{mmse[row]:.3f}" if mmse else "n/a"]
-        lines.append("\t".join(cells))
-    write_text(out / "private" / "predictions_test.tsv", "\n".join(lines) + "\n")
 
 
 def reads_report(visit: Visit, style: str, task: Task, *, reports: bool = True) -> bool:

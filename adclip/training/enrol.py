@@ -6,28 +6,22 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
-from adclip.brain_volumes import BrainVolumes
-from adclip.clinical.measured import usable
 from adclip.clinical.reports import template_version, usable_fields
-from adclip.clinical.scans.manifest import Example, Manifest, build_manifest, with_last_diagnosis
+from adclip.clinical.scans.manifest import Example, Manifest, TableReading, with_last_diagnosis
 from adclip.clinical.scans.splits import PARTS, Split, prove_disjoint, require_every_class, split_by_subject, thin_out
 from adclip.clinical.tables.people import count_people, person_of
-from adclip.clinical.tables.table import read_tables
 from adclip.domain import Visit
 from adclip.errors import CheckpointError, ConfigError, ScanError, TableError, name_some
-from adclip.imaging.sources.find import find_scans
-from adclip.imaging.sources.origins import find_origins
-from adclip.imaging.sources.ours import read_sidecar, without_failed
+from adclip.evaluation.examples import find_examples
 from adclip.model.bases import BaseWeights, read_base
 from adclip.model.calibration import FEW_SUBJECTS
 from adclip.model.leak_record import InputsUnchanged
 from adclip.model.settings import ModelConfig
-from adclip.prediction.volumetry import still_counts
 from adclip.runtime.events import OnEvent, Warned
 from adclip.task import Task
 from adclip.training import errors
 from adclip.training.history import check_tensorboard
-from adclip.training.reread import TableReading, prove_unchanged
+from adclip.training.reread import prove_unchanged
 from adclip.training.run_folder import hash_text, relevant
 from adclip.training.settings import FinetuneConfig, parse_fold
 from adclip.version import __version__
@@ -221,23 +215,8 @@ def _shares(config: FinetuneConfig) -> dict[str, float]:
 
 def _gather(config: FinetuneConfig, on_event: OnEvent) -> tuple[Manifest, TableReading]:
     """Find the scans, join them with their rows, and say what was left out."""
-    scans = find_scans((config.scans,))
-    if raw := next((item for item in scans if not item.preprocessed), None):
-        raise ScanError.not_preprocessed(raw.path)
-    table = read_tables(config.tables, config.table_options, need=("diagnosis",))
-    for place, sentence in table.told:
-        on_event(Warned(str(place), sentence))
-    items = without_failed(scans)
-    if not items:
-        raise errors.all_failed_quality(config.scans)
-    if failed_count := len(scans) - len(items):
-        on_event(Warned(str(config.scans), f"{failed_count} left out: quality verdict fail (see qc.html there)"))
-    table_reading = TableReading(tuple(items), table, find_origins(items, table.scans_of_nobody))
-    manifest = _with_volumes(build_manifest(items, table, table_reading.origins))
-    for note in manifest.notes:
-        on_event(Warned(str(table.path), note))
-    for reason, count in manifest.skipped_by_reason.items():
-        on_event(Warned(str(table.path), f"{count} left out: {reason}"))
+    manifest, table_reading = find_examples(config.scans, config.tables, config.table_options, on_event)
+    table = table_reading.table
     usable_columns = config.read_task().usable
     if config.reports and not any(
         usable_columns(usable_fields(example.visit, config.style)) for example in manifest.examples
@@ -247,17 +226,6 @@ def _gather(config: FinetuneConfig, on_event: OnEvent) -> tuple[Manifest, TableR
         manifest, changed = with_last_diagnosis(manifest, table)
         on_event(Warned(str(table.path), f"{changed} scans count as their subject's last diagnosis (subject-last)"))
     return manifest, table_reading
-
-
-def _with_volumes(manifest: Manifest) -> Manifest:
-    """Add the volumes that stand in the scans' sidecars and still count, as prediction takes them."""
-
-    def measured(example: Example) -> BrainVolumes | None:
-        sidecar = read_sidecar(example.item.path)
-        return usable(sidecar.volumes) if sidecar is not None and still_counts(sidecar.volumes) else None
-
-    examples = tuple(replace(example, measured=measured(example)) for example in manifest.examples)
-    return replace(manifest, examples=examples)
 
 
 def _source_and_volumes(example: Example) -> dict[str, object] | None:

@@ -5,14 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from adclip.errors import LeakError, OutputError, ScanError, TableError, TrainingError
-
-
-def all_failed_quality(path: Path | str) -> ScanError:
-    return ScanError(
-        f"{path}: every scan has the quality verdict `fail`",
-        "look at qc.html; `adclip preprocess ... --override SUBJECT=pass` accepts a scan",
-    )
+from adclip.errors import LeakError, OutputError, TableError, TrainingError
 
 
 def no_class(path: Path | str, absent: list[str]) -> TableError:

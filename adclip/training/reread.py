@@ -8,18 +8,18 @@ could not find one that would not be there without it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 
 from adclip.clinical import errors as clinical_errors
 from adclip.clinical.dialects.canonical import ANSWERS
 from adclip.clinical.measured import volumes_of
-from adclip.clinical.scans.manifest import Manifest, match_visits
+from adclip.clinical.scans.manifest import Manifest, TableReading
 from adclip.clinical.settings import TableOptions
 from adclip.clinical.tables.alteration import Alteration
 from adclip.clinical.tables.table import Table, read_tables
-from adclip.domain import ScanItem, Visit
+from adclip.domain import Visit
 from adclip.errors import InputError
 from adclip.model.leak_record import InputsUnchanged
 from adclip.prediction.metadata_baseline import features_of
@@ -29,28 +29,6 @@ ROW, REPORT = "row", "report"
 INPUTS = tuple(column.name for column in fields(Visit) if column.name not in ANSWERS)
 WriteReports = Callable[[Visit, int], Sequence[str]]
 WORDINGS = 50  # of a report's many wordings a scan shows the canonical one and one of so many: a cohort shows them all
-
-
-@dataclass(frozen=True)
-class TableReading:
-    """One reading of the user's tables, joined with the scans.
-
-    Parameters
-    ----------
-    items : tuple of ScanItem
-        All scans that may be used.
-    table : Table
-    origins : mapping of Path to tuple of Path
-        Derivative -> the scan that it was made of.
-    """
-
-    items: tuple[ScanItem, ...]
-    table: Table
-    origins: Mapping[Path, tuple[Path, ...]]
-
-    def visits(self) -> list[Visit | None]:
-        """Return the visit of each scan, None where it has no row."""
-        return [None if match is None else match[1] for match in match_visits(self.items, self.table, self.origins)]
 
 
 def prove_unchanged(

@@ -13,6 +13,7 @@ from adclip.settings.shared import (
     MAX_DAYS,
     Columns,
     Device,
+    DiagnosisPolicy,
     Inputs,
     MaxDays,
     Meta,
@@ -105,6 +106,35 @@ class ExplainConfig(_WithRows, Settings):
     workers: Workers = 1
     shard: Shard = None
     overwrite: Overwrite = False
+
+
+@dataclass(frozen=True)
+class EvaluateConfig(Settings):
+    """Settings of `adclip evaluate`; classes, score and report style are those of the model."""
+
+    scans: Annotated[Path, Setting("adclip derivatives folder with the scans.", metavar="DIR", show_default=False)]
+    table: Annotated[Path | tuple[Path, ...], Setting("Metadata with subject_id, diagnosis and what the reports need; may be repeated.",
+        metavar="FILE", show_default=False)]
+    out: OutFolder
+    model: Model = "builtin"
+    columns: Columns = ()
+    diagnosis_policy: DiagnosisPolicy = "table"
+    max_days: MaxDays = MAX_DAYS
+    batch_size: Annotated[int, Setting("Scans that the network takes at once.", at_least=1)] = 8
+    device: Device = "auto"
+    precision: Precision = "auto"
+    seed: Seed = 0
+    overwrite: Overwrite = False
+
+    @property
+    def tables(self) -> tuple[Path, ...]:
+        """The tables, one or several."""
+        return as_paths(self.table)
+
+    @property
+    def table_options(self) -> TableOptions:
+        """How they are read."""
+        return TableOptions(self.columns, self.diagnosis_policy, self.max_days)
 
 
 @dataclass(frozen=True)

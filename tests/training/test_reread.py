@@ -11,7 +11,7 @@ from tiny import LABELS
 
 from adclip.clinical.dialects import ADNIMERGE, CANONICAL, DIALECTS
 from adclip.clinical.dialects.canonical import ANSWERS
-from adclip.clinical.scans.manifest import Manifest
+from adclip.clinical.scans.manifest import Manifest, TableReading
 from adclip.clinical.tables import table as tables
 from adclip.clinical.tables.alteration import Alteration, places_of_answers
 from adclip.clinical.tables.header import Header
@@ -21,7 +21,7 @@ from adclip.config import TableOptions
 from adclip.domain import ScanItem
 from adclip.errors import LeakError, TableError
 from adclip.prediction.scoring import report_texts
-from adclip.training.reread import TableReading, prove_unchanged
+from adclip.training.reread import prove_unchanged
 
 NOBODY = Manifest((), ())
 

@@ -102,6 +102,28 @@ def match_visits(
     ]
 
 
+@dataclass(frozen=True)
+class TableReading:
+    """One reading of the user's tables, joined with the scans.
+
+    Parameters
+    ----------
+    items : tuple of ScanItem
+        All scans that may be used.
+    table : Table
+    origins : mapping of Path to tuple of Path
+        Derivative -> the scan that it was made of.
+    """
+
+    items: tuple[ScanItem, ...]
+    table: Table
+    origins: Mapping[Path, tuple[Path, ...]]
+
+    def visits(self) -> list[Visit | None]:
+        """Return the visit of each scan, None where it has no row."""
+        return [None if match is None else match[1] for match in match_visits(self.items, self.table, self.origins)]
+
+
 def _named(visit: Visit, item: ScanItem) -> Visit:
     return replace(visit, subject_id=visit.subject_id or item.subject_id)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -102,6 +103,24 @@ def compare(
         for name in order
         if len(groups[name][0])
     }
+
+
+def compare_groups(first: Estimate, second: Estimate) -> Estimate:
+    """Return how much larger one number is than another of other people, with the interval of the difference.
+
+    Parameters
+    ----------
+    first, second : (float, float, float)
+        Estimate, low and high of each; nobody stands in both groups.
+
+    Notes
+    -----
+    The two intervals, put together as distances whose squares add up (MOVER; Zou & Donner 2008, Statistics in Medicine 27:1693-1702).
+    """
+    below = math.hypot(first[0] - first[1], second[2] - second[0])
+    above = math.hypot(first[2] - first[0], second[0] - second[1])
+    estimate = first[0] - second[0]
+    return estimate, estimate - below, estimate + above
 
 
 def _metrics(

@@ -1,0 +1,256 @@
+"""Everything that is measured of a model on a cohort, from scans in memory to one record."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adclip.clinical.reports import fields_of
+from adclip.clinical.scans.manifest import Example, TableReading, match_visits
+from adclip.clinical.tables.cells import columns_taken_for, read_cells
+from adclip.domain import FloatArray, Visit
+from adclip.evaluation.audits.columns import ColumnMeter, Missingness, measure_columns, measure_missing
+from adclip.evaluation.audits.cross_fit import Learned, fit_and_answer, judged_as
+from adclip.evaluation.audits.quality import QualityAudit, audit_quality
+from adclip.evaluation.audits.rescans import Rescans, find_pairs, measure_rescans
+from adclip.evaluation.audits.rivals import UNTRAINED, VOLUMES, untrained_features, volume_features
+from adclip.evaluation.audits.shuffles import Shuffled, exchange, shuffled
+from adclip.evaluation.audits.subgroups import Subgroup, find_sites, measure_subgroups
+from adclip.evaluation.calibrate import answer
+from adclip.evaluation.judgement import MODEL, Judgement
+from adclip.evaluation.measure import commonest_in_training, judge, measure_everyone, reads_report
+from adclip.evaluation.reading import ReadScans
+from adclip.model.record import AdapterRecord
+from adclip.runtime.events import OnEvent, Step
+
+if TYPE_CHECKING:
+    from adclip.evaluation.calibrate import Answers
+    from adclip.prediction.predictor import Predictor
+
+NOT_TELLING = ("subject_id", "session_id", "visit_date", "scan", "diagnosis")  # ids, and the label itself
+HALF = 0.5  # a class that nobody here has still counts as half a person, so that no answer becomes impossible
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """What was measured of a model on a cohort.
+
+    Parameters
+    ----------
+    record : AdapterRecord
+        Of the model, its `prior` that of the cohort where it is not the run's own.
+    judgement : Judgement
+        Of each scan, rivals included.
+    metrics : dict
+        As `adclip.evaluation.measure.measure` gives them.
+    prevalence : dict
+        Class -> how common it was taken to be in the numbers for these people as they are.
+    rivals_learned : str
+        From whom the regressions that the model does not bring along learned.
+    scan_shuffled, report_shuffled : Shuffled or None
+    subgroups : list of Subgroup
+    columns : list of ColumnMeter
+    missing : Missingness
+    quality : QualityAudit
+    rescans : Rescans
+    """
+
+    record: AdapterRecord
+    judgement: Judgement
+    metrics: dict[str, Any]
+    prevalence: dict[str, float]
+    rivals_learned: str
+    scan_shuffled: Shuffled | None
+    report_shuffled: Shuffled | None
+    subgroups: list[Subgroup]
+    columns: list[ColumnMeter]
+    missing: Missingness
+    quality: QualityAudit
+    rescans: Rescans
+
+    @property
+    def headline(self) -> str:
+        """Name of the number that is told first: AUC of last class against first."""
+        return f"auc_{self.record.labels[-1].lower()}_vs_{self.record.labels[0].lower()}"
+
+    def counts(self) -> dict[str, int]:
+        """Return how many people have each class, by their first scan here."""
+        first = dict(zip(reversed(self.judgement.subjects), reversed(self.judgement.truth), strict=True))
+        people = Counter(first.values())
+        return {label: people.get(label, 0) for label in self.record.labels}
+
+
+def assess(
+    predictor: Predictor,
+    read: ReadScans,
+    training: ReadScans | None,
+    table_reading: TableReading,
+    *,
+    own: bool,
+    seed: int,
+    batch_size: int,
+    on_event: OnEvent,
+) -> Assessment:
+    """Ask the model and everyone beside it about each scan, and measure the answers.
+
+    Parameters
+    ----------
+    predictor : Predictor
+    read : ReadScans
+        Of those that are counted.
+    training : ReadScans or None
+        Of those that the model was trained on, where they are at hand: rivals learn from them.
+    table_reading : TableReading
+        The tables that the rows come from.
+    own : bool
+        Whether the cohort is the run's own, so that its classes are as common as in the training.
+    seed : int
+        Of intervals, folds, exchanges and the untrained network.
+    batch_size : int
+        Scans that the network takes at once.
+    on_event : OnEvent
+        Is told of each step.
+    """
+    cohort, labels = read.cohort, predictor.labels
+    places = list(range(len(cohort.visits)))
+    truth = cohort.labels.numpy().astype(np.int64)
+    record = predictor.record if own and predictor.record.shares else _with_prior(predictor.record, truth)
+    on_event(Step(f"scoring {len(places)} scans ({predictor.device.type})"))
+    answers = _ask(predictor, read, read.told, batch_size)
+    judgement = judge(record, cohort, places, answers, read.told)
+    on_event(Step("asking those that stand beside the model"))
+    judgement = _with_rivals(judgement, predictor, read, training, record, seed, batch_size)
+    scan_shuffled, report_shuffled = _shuffle(predictor, read, record, judgement, seed, batch_size, on_event)
+    on_event(Step("measuring"))
+    common = commonest_in_training(record) if own and record.training.counts.get("train") else _commonest(judgement)
+    mean, sd = record.mmse_mean, record.mmse_sd
+    usual_score = None if (mean, sd) == (0.0, 1.0) else mean  # a model that learned raw points keeps no mean
+    metrics = measure_everyone(record, judgement, common, seed, usual_score)
+    subjects, full = judgement.subjects, judgement.full
+    rows = _rows_of(read.examples, table_reading)
+    cells = {name: [column[row] for row in rows] for name, column in read_cells(table_reading.table).items()}
+    days = table_reading.table.days
+    scores = {} if judgement.mmse is None else {record.task.score_key: np.array(judgement.mmse)}
+    pairs = find_pairs(judgement.visits, subjects, [days[row] for row in rows] if days else None)
+    reported = record.task.usable(fields_of(record.style)) if record.reports else ()
+    return Assessment(
+        record=record,
+        judgement=judgement,
+        metrics=metrics,
+        prevalence=dict(zip(labels, record.shares or (), strict=True)),
+        rivals_learned=_from_whom(training),
+        scan_shuffled=scan_shuffled,
+        report_shuffled=report_shuffled,
+        subgroups=measure_subgroups(
+            judgement.visits, truth, full.equal, full.study, subjects, labels, find_sites(cells), seed
+        ),
+        columns=measure_columns(
+            _telling(cells, table_reading, judgement.visits), truth, subjects, len(labels),
+            columns_taken_for(table_reading.table, *reported), seed,
+        ),
+        missing=measure_missing(judgement.visits, sorted(reported), truth, subjects, labels, seed),
+        quality=audit_quality([quality.numbers for quality in read.quality], truth, subjects, len(labels), seed),
+        rescans=measure_rescans(pairs, full.equal, subjects, labels, scores, seed),
+    )  # fmt: skip
+
+
+def _with_prior(record: AdapterRecord, truth: NDArray[np.int64]) -> AdapterRecord:
+    """Return a model's record whose classes are as common as here."""
+    counts = np.bincount(truth, minlength=len(record.labels)) + np.where(
+        np.bincount(truth, minlength=len(record.labels)) > 0, 0.0, HALF
+    )
+    shares = counts / counts.sum()
+    return dataclasses.replace(record, prior={label: float(x) for label, x in zip(record.labels, shares, strict=True)})
+
+
+def _ask(predictor: Predictor, read: ReadScans, told: Sequence[Visit], batch_size: int) -> Answers:
+    """Return what the network says of each scan with these reports."""
+    record = predictor.record
+    stats = (record.mmse_mean or 0.0, record.mmse_sd or 1.0)
+    cohort = dataclasses.replace(read.cohort, visits=tuple(told))
+    return answer(predictor.reader, cohort, range(len(told)), stats, batch_size)
+
+
+def _with_rivals(
+    judgement: Judgement, predictor: Predictor, read: ReadScans, training: ReadScans | None, record: AdapterRecord,
+    seed: int, batch_size: int,
+) -> Judgement:  # fmt: skip
+    """Add the answers of a regression on volumes and of a read-out of an untrained network, where there can be any."""
+
+    def features(scans: ReadScans) -> dict[str, FloatArray | None]:
+        cohort = scans.cohort
+        return {
+            VOLUMES: volume_features(cohort.visits, cohort.measured),
+            UNTRAINED: untrained_features(record.model, cohort, predictor.device, seed, batch_size),
+        }
+
+    judged, learned = features(read), None if training is None else features(training)
+    everyone = dict(judgement.everyone)
+    for name, table in judged.items():
+        others = None
+        if training is not None and learned is not None:
+            material = learned[name]
+            if material is None or table is None or material.shape[1] != table.shape[1]:
+                continue
+            ids = tuple(visit.subject_id for visit in training.cohort.visits)
+            others = Learned(material, training.cohort.labels.numpy().astype(np.int64), ids)
+        if table is None:
+            continue
+        equal = fit_and_answer(table, judgement.numbers, judgement.subjects, len(record.labels), others, seed)
+        if equal is not None:
+            everyone[name] = judged_as(equal, record.shares or ())
+    return dataclasses.replace(judgement, everyone=everyone)
+
+
+def _shuffle(
+    predictor: Predictor, read: ReadScans, record: AdapterRecord, judgement: Judgement, seed: int, batch_size: int,
+    on_event: OnEvent,
+) -> tuple[Shuffled | None, Shuffled | None]:  # fmt: skip
+    """Return what shuffled scans and shuffled reports cost: both are the same pairs, of each scan with somebody else's report."""
+    has_report = [reads_report(visit, record.style, record.task, reports=record.reports) for visit in read.told]
+    partner = exchange(judgement.subjects, seed)
+    if partner is None:
+        return None, None
+    on_event(Step("scoring the scans once more, each with somebody else's report"))
+    visits = [read.told[int(place)] for place in partner]
+    answers = _ask(predictor, read, visits, batch_size)
+    rows = dataclasses.replace(read.cohort, visits=tuple(read.cohort.visits[int(place)] for place in partner))
+    pairs = judge(record, rows, range(len(visits)), answers, visits).everyone[MODEL].equal
+    given = (judgement.full.equal, pairs, partner, judgement.numbers, judgement.subjects)
+    return shuffled(*given, "scan"), shuffled(*given, "report") if any(has_report) else None
+
+
+def _commonest(judgement: Judgement) -> str:
+    return Counter(judgement.truth).most_common(1)[0][0]
+
+
+def _rows_of(examples: Sequence[Example], table_reading: TableReading) -> list[int]:
+    """Return for each example the position of its row in the table."""
+    matched = match_visits(table_reading.items, table_reading.table, table_reading.origins)
+    row_of = {item.path: match[0] for item, match in zip(table_reading.items, matched, strict=True) if match}
+    return [row_of[example.item.path] for example in examples]
+
+
+def _telling(
+    cells: dict[str, list[str | None]], table_reading: TableReading, visits: Sequence[Visit]
+) -> dict[str, list[str | None]]:
+    """Return the columns that are asked what they tell: those of the file, or of several files joined the known scores."""
+    if not cells:
+        scores = {name: [getattr(visit, name) for visit in visits] for name in ("mmse", "cdr_global", "score")}
+        known = {name: column for name, column in scores.items() if any(value is not None for value in column)}
+        return {name: [None if value is None else str(value) for value in column] for name, column in known.items()}
+    of_no_use = columns_taken_for(table_reading.table, *NOT_TELLING)
+    return {name: column for name, column in cells.items() if name not in of_no_use}
+
+
+def _from_whom(training: ReadScans | None) -> str:
+    if training is None:
+        return "cross-fitted over people of this cohort: each fifth is answered by a regression on the other four"
+    people = len({visit.subject_id for visit in training.cohort.visits})
+    return f"fitted to the {people} training people of the run whose scans are here"
