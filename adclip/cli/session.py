@@ -145,7 +145,8 @@ def _stdout_kept_clean() -> Iterator[Callable[[str], None]]:
         stdout_fd = os.dup(1)
         os.dup2(2, 1)
         try:
-            yield partial(_put_bytes, stdout_fd)
+            # whoever put a stream of their own in the place of stdout, such as a notebook, gets the lines there
+            yield partial(_put_bytes, stdout_fd) if _descriptor(stdout) == 1 else partial(_put, stdout)
         finally:
             _flush_compiled_code()
             os.dup2(stdout_fd, 1)
@@ -166,10 +167,14 @@ def _put_bytes(descriptor: int, text: str) -> None:
 
 
 def _is_real_stdout() -> bool:
+    return _descriptor(sys.__stdout__) == 1
+
+
+def _descriptor(stream: TextIO | None) -> int | None:
     try:
-        return sys.__stdout__ is not None and sys.__stdout__.fileno() == 1
-    except (OSError, ValueError):  # replaced by a test, or closed
-        return False
+        return None if stream is None else stream.fileno()
+    except (OSError, ValueError):  # no file, or closed
+        return None
 
 
 def _flush_compiled_code() -> None:

@@ -23,8 +23,8 @@ from adclip.evaluation.audits.rivals import UNTRAINED, VOLUMES, untrained_featur
 from adclip.evaluation.audits.shuffles import Shuffled, exchange, shuffled
 from adclip.evaluation.audits.subgroups import Subgroup, find_sites, measure_subgroups
 from adclip.evaluation.calibrate import answer
-from adclip.evaluation.judgement import MODEL, Judgement
-from adclip.evaluation.measure import commonest_in_training, judge, measure_everyone, reads_report
+from adclip.evaluation.judgement import MODEL, Judgement, judge, reads_report
+from adclip.evaluation.measure import commonest_in_training, measure_everyone
 from adclip.evaluation.reading import ReadScans
 from adclip.model.record import AdapterRecord
 from adclip.runtime.events import OnEvent, Step

@@ -14,7 +14,8 @@ from adclip.clinical.tables.people import person_of
 from adclip.domain import Visit
 from adclip.evaluation.calibrate import calibrate, gather_evidence
 from adclip.evaluation.fusion import RoadEvidence
-from adclip.evaluation.measure import count_subjects, reads_report, shares_of
+from adclip.evaluation.judgement import reads_report
+from adclip.evaluation.measure import count_subjects, shares_of
 from adclip.model.bases import BaseWeights
 from adclip.model.calibration import SCAN, TABLE, TABLE_WITH_VOLUMES, Calibration
 from adclip.model.leak_record import LeakCertificate

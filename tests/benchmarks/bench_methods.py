@@ -136,7 +136,7 @@ def answer_others(job: tuple[str, str]) -> str:
     from adclip.clinical.scans.manifest import build_manifest
     from adclip.clinical.tables.table import read_table
     from adclip.evaluation.calibrate import answer
-    from adclip.evaluation.measure import answers_of
+    from adclip.evaluation.judgement import answers_of
     from adclip.imaging.sources.find import find_scans
     from adclip.prediction.dataset import read_cohort
     from adclip.prediction.predictor import Predictor

@@ -100,9 +100,9 @@ def test_every_setting_has_an_option_with_the_same_default(name):
 
     kind = getattr(config, "".join(part.title() for part in name.split("-")) + "Config")
     parameters = {parameter.name: parameter for parameter in LazyCommand(name).load().params}
-    fields = [f for f in dataclasses.fields(kind) if f.name != "prompts"]
-    if any(f.name == "prompts" for f in dataclasses.fields(kind)):
-        fields += dataclasses.fields(config.PromptConfig)
+    fields = []
+    for own in dataclasses.fields(kind):  # a setting that is a group of settings has an option for each of those
+        fields += dataclasses.fields(own.default) if dataclasses.is_dataclass(own.default) else [own]
     for field in fields:
         parameter = parameters.pop(field.name)
         if field.default is dataclasses.MISSING:

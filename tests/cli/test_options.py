@@ -41,9 +41,10 @@ def cases() -> list[Any]:
     found = []
     for name in ASKED:
         kind = VERBS[name]
-        names = [field.name for field in dataclasses.fields(kind) if field.name != "prompts"]
-        if len(names) < len(dataclasses.fields(kind)):
-            names += [field.name for field in dataclasses.fields(settings.PromptConfig)]
+        names = []
+        for field in dataclasses.fields(kind):  # of a group of settings each is one
+            group = dataclasses.fields(field.default) if dataclasses.is_dataclass(field.default) else (field,)
+            names += [setting.name for setting in group]
         found += [pytest.param(name, field, id=f"{name}-{field}") for field in names]
     return found
 
@@ -69,8 +70,12 @@ def words_for(name: str, field: str) -> tuple[str, ...]:
 
 
 def flat(config: Any) -> dict[str, Any]:
-    prompts = getattr(config, "prompts", None)
-    return {**vars(config), **(vars(prompts) if prompts else {}), "prompts": None}
+    groups = {name: value for name, value in vars(config).items() if dataclasses.is_dataclass(value)}
+    return (
+        vars(config)
+        | {name: value for group in groups.values() for name, value in vars(group).items()}
+        | dict.fromkeys(groups)
+    )
 
 
 @pytest.mark.parametrize(("name", "field"), cases())
