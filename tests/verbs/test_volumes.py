@@ -18,7 +18,7 @@ from adclip.domain import ScanItem, Visit
 from adclip.imaging.derivatives.files import PreparedScan, write_dataset_description, write_derivative
 from adclip.imaging.derivatives.names import sidecar_path
 from adclip.imaging.records.quality import Quality
-from adclip.prediction.answer import CAUTION_FLAGS
+from adclip.prediction.reasons import CAUTION_FLAGS
 
 ANSWER = ("probabilities", "scores", "scan_only", "metadata_only", "mmse", "report")
 
