@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 OK, CAUTION, REFER = "ok", "caution", "refer"
-STATUSES = (OK, CAUTION, REFER)  # the later, the more careful
+STATUSES = (OK, CAUTION, REFER, "failed")  # the later, the more careful; of a scan that failed nothing is told but that
 NO_DETAIL = ""
 
 

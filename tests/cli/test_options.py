@@ -25,7 +25,7 @@ ASKED = {
 # Where half of the default, the next number or `x` will not do.
 TASK = Path(__file__).parents[2] / "examples" / "tasks" / "parkinson.toml"
 OTHERWISE = {
-    "modality": "MR",
+    "modality": "MR", "prevalence": "CN=.6,MCI=.3,AD=.1", "what_if": "age_years=60:80:3",
     "shard": "2/3", "task": str(TASK), "canonical": "clean.csv", "synthesize-reports out": "x.csv", "fold": "1/3", "orientation": "LAS", "columns": "mmse=SCORE", "overrides": "s=pass", "thickness_mm": "5",
 }  # fmt: skip
 # What is typed for a setting whose option does not have its name.

@@ -14,7 +14,7 @@ ISOLATION = "tests/verbs/test_isolation.py"
 OF_THE_TEST = f"{ISOLATION}::test_the_people_of_the_test_change_nothing_but_their_own_numbers"
 OF_THE_CALIBRATION = f"{ISOLATION}::test_the_people_of_the_calibration_set_thresholds_and_nothing_else"
 OF_THE_VALIDATION = f"{ISOLATION}::test_the_people_of_the_validation_choose_the_epoch_and_nothing_else"
-PREDICT, NUMBERS, EXPLAIN = (f"tests/verbs/test_{name}.py" for name in ("predict", "numbers", "explain"))
+PREDICT, NUMBERS, EXPLAIN, TOLD = (f"tests/verbs/test_{name}.py" for name in ("predict", "numbers", "explain", "told"))
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ LEAKS = (
     Mutant(
         "gate_fitted_on_all_subjects",
         "adclip/training/methods.py",
-        'gate = fit_gate(embed(material.parts["train"]))',
+        "gate = fit_gate(of_training)",
         "gate = fit_gate(embed(range(len(material.cohort.visits))))",
         (OF_THE_TEST,),
     ),
@@ -270,9 +270,41 @@ CALIBRATION = (
     Mutant(
         "doubtful_answer_told_as_sure",
         "adclip/prediction/answer.py",
-        'status="caution" if careful else prediction.status',
-        "status=prediction.status",
-        (f"{PREDICT}::test_the_only_row_of_another_subject_is_used_and_told", "tests/training/test_gate.py"),
+        "status = more_careful(status, meaning.status)",
+        "status = prediction.status",
+        (
+            f"{PREDICT}::test_the_only_row_of_another_subject_is_used_and_told",
+            "tests/training/test_gate.py",
+            "tests/prediction/test_reasons.py",
+        ),
+    ),
+    Mutant(
+        "shares_of_classes_left_out_of_what_the_metadata_say",
+        "adclip/prediction/prevalence.py",
+        "metadata_only=shifted(prediction.metadata_only)",
+        "metadata_only=prediction.metadata_only",
+        ("tests/prediction/test_prevalence.py::test_every_source_shifts_and_the_set_does_not",),
+    ),
+    Mutant(
+        "rescans_that_hang_on_the_seed_alone",
+        "adclip/prediction/rescans.py",
+        "np.random.default_rng([seed, *hashlib.sha256(values.tobytes()).digest()])",
+        "np.random.default_rng([seed])",
+        ("tests/prediction/test_rescans.py::test_they_hang_on_content_and_seed_alone",),
+    ),
+    Mutant(
+        "curve_whose_row_keeps_its_own_value",
+        "adclip/prediction/beside.py",
+        "alter(evidence.row, column, value)",
+        "evidence.row",
+        (f"{TOLD}::test_a_curve_is_what_the_model_says_of_such_rows",),
+    ),
+    Mutant(
+        "farthest_training_cases_called_similar",
+        "adclip/prediction/similar.py",
+        'np.argsort(-cosines, kind="stable")',
+        'np.argsort(cosines, kind="stable")',
+        (f"{TOLD}::test_a_training_scan_finds_itself_first",),
     ),
 )
 

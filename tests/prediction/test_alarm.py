@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -72,4 +70,4 @@ def test_predict_says_so_and_flags_every_answer(tiny_run, tiny_cohort, monkeypat
     assert any("the scan changes nothing" in text for text in told) is blind
     assert all((CONSTANT in item.flags) is blind for item in result.predictions)
     assert not blind or all(item.status != "ok" for item in result.predictions)
-    assert len({dataclasses.astuple(item)[0] for item in result.predictions}) == len(result.predictions)
+    assert len({item.scan for item in result.predictions}) == len(result.predictions)

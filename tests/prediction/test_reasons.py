@@ -49,6 +49,7 @@ def test_the_most_careful_status_wins_in_any_order():
     for one in STATUSES:
         for other in STATUSES:
             assert more_careful(one, other) == more_careful(other, one) == max(one, other, key=STATUSES.index)
+    assert with_flags(Prediction("x.nii", "failed"), ["contrast_agent"]).status == "failed"
     both = with_flags(with_verdict(PLAIN, "fail", ()), ["contrast_agent"])
     assert both.status == "refer" and len(both.reasons) == 2
 

@@ -19,7 +19,7 @@ from adclip.imaging.derivatives.files import PreparedScan, write_dataset_descrip
 from adclip.imaging.derivatives.names import sidecar_path
 from adclip.imaging.records.quality import Quality
 from adclip.model.calibration import FOUND_VOLUMES, SCAN, Calibration
-from adclip.prediction.answer import CAUTION_FLAGS
+from adclip.prediction.reasons import CAUTION_FLAGS
 
 ANSWER = ("probabilities", "scores", "scan_only", "metadata_only", "mmse", "report")
 
