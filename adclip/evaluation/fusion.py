@@ -184,7 +184,8 @@ def _chances_of_truth(evidence: RoadEvidence, road: Road, *, cross_fit: bool) ->
     """Return the probability of each subject's true class (N,)."""
     rows = np.arange(len(evidence.truth))
     if not cross_fit:
-        return to_probabilities(evidence.weighed(road), road.temperature)[rows, evidence.truth]
+        table = to_probabilities(evidence.weighed(road), road.temperature, least=road.least_probability)
+        return table[rows, evidence.truth]
     chances = np.empty(len(rows))
     fold_of = np.empty(len(rows), dtype=int)
     for number in np.unique(evidence.truth):  # a class of fewer people than folds is spread as far as it goes
@@ -198,7 +199,7 @@ def _chances_of_truth(evidence: RoadEvidence, road: Road, *, cross_fit: bool) ->
         # of one class alone any temperature can be had: its raw scores are left as they are
         fitted = _weights_and_temperature(part) if len(np.unique(part.truth)) > 1 else _raw(part, {})
         left_out = evidence.chosen(held_out)
-        table = to_probabilities(left_out.weighed(fitted), fitted.temperature)
+        table = to_probabilities(left_out.weighed(fitted), fitted.temperature, least=road.least_probability)
         chances[held_out] = table[np.arange(len(held_out)), left_out.truth]
     return chances
 

@@ -206,7 +206,11 @@ def _evidence_of(record: AdapterRecord, rows: Sequence[Visit], told: Sequence[Vi
 def _probabilities(road: Road, scores: NDArray[np.float64], shares: Sequence[float]) -> tuple[FloatArray, FloatArray]:
     """Return probabilities (N, K) for classes equally common, and as common as in the study."""
     study_temperature = road.study_temperature or road.temperature
-    return to_probabilities(scores, road.temperature), to_probabilities(scores, study_temperature, shares)
+    least = road.least_probability
+    return (
+        to_probabilities(scores, road.temperature, least=least),
+        to_probabilities(scores, study_temperature, shares, least=least),
+    )
 
 
 def reads_report(visit: Visit, style: str, task: Task, *, reports: bool = True) -> bool:

@@ -83,6 +83,18 @@ class Road:
         """How many people it was fitted on."""
         return sum(self.counts.values())
 
+    @property
+    def least_probability(self) -> float:
+        """Smallest probability that any class is given; 0 where nobody is counted.
+
+        What none of n people showed may still happen to 3 in n (the rule of three: Hanley and Lippman-Hand 1983, JAMA 249:1743, the
+        95 % limit), so no class is told to be surer than 1 - 3 / n. With very few people it is half of an even share.
+        """
+        if not self.fitted or not self.subjects:
+            return 0.0
+        classes = len(self.counts)
+        return min(3 / self.subjects / (classes - 1), 1 / (2 * classes))
+
     def too_few(self, coverage: float) -> dict[str, int]:
         """Return class -> subjects, of the classes that have too few for a prediction set of this coverage."""
         return {label: count for label, count in self.counts.items() if count < least_subjects(coverage)}

@@ -114,8 +114,10 @@ def calibrated(answer: Answer, calibration: Calibration) -> CalibratedAnswer:
     `not_calibrated` says, and it has no prediction set. Nor has one whose subjects are too few of a class, see `no_prediction_set`.
     """
     alone, road = calibration.road(SCAN), calibration.road(answer.road)
-    scan_only = name_probabilities(answer.bare, alone.temperature)
-    probabilities = scan_only if answer.road == SCAN else name_probabilities(answer.scores, road.temperature)
+    scan_only = name_probabilities(answer.bare, alone.temperature, alone.least_probability)
+    probabilities = scan_only
+    if answer.road != SCAN:
+        probabilities = name_probabilities(answer.scores, road.temperature, road.least_probability)
     flags: tuple[str, ...] = () if road.fitted else (NOT_CALIBRATED,)
     if road.fitted and road.thresholds is None:
         flags = (NO_PREDICTION_SET,)
@@ -125,23 +127,25 @@ def calibrated(answer: Answer, calibration: Calibration) -> CalibratedAnswer:
     return CalibratedAnswer(probabilities, scan_only, prediction_set, flags)
 
 
-def name_probabilities(scores: Mapping[str, float], temperature: float) -> dict[str, float]:
-    """Softmax of named scores over temperature."""
+def name_probabilities(scores: Mapping[str, float], temperature: float, least: float = 0.0) -> dict[str, float]:
+    """Return what `to_probabilities` makes of named scores."""
     row = np.array([list(scores.values())], dtype=np.float64)
-    return dict(zip(scores, to_probabilities(row, temperature)[0].tolist(), strict=True))
+    return dict(zip(scores, to_probabilities(row, temperature, least=least)[0].tolist(), strict=True))
 
 
 def to_probabilities(
-    scores: NDArray[np.float64], temperature: float, shares: Sequence[float] | None = None
+    scores: NDArray[np.float64], temperature: float, shares: Sequence[float] | None = None, *, least: float = 0.0
 ) -> NDArray[np.float64]:
     """Softmax of scores (N, K) over temperature, for classes equally common; for a study's `shares` (K,) their logarithms are added.
 
-    They are added before dividing, so that which class is the likeliest does not hang on the temperature.
+    They are added before dividing, so that which class is the likeliest does not hang on the temperature. Of every probability the same part
+    goes into an even share for all, so that none is smaller than `least` (below 1 / K) and their order stays.
     """
     prior = 0.0 if shares is None else np.log(shares)
     values = (scores + prior) / temperature
     weights = np.exp(values - values.max(axis=1, keepdims=True))
-    result: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
+    chances = weights / weights.sum(axis=1, keepdims=True)
+    result: NDArray[np.float64] = least + (1 - chances.shape[1] * least) * chances
     return result
 
 

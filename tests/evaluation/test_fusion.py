@@ -167,7 +167,7 @@ def test_thresholds_are_those_of_other_libraries(counts):
     scores, others = signs(truth, rng, 1.2), signs(people(600), rng, 1.2)
     road = fit_road(RoadEvidence(truth, both=scores), LABELS)
     assert not road.cross_fitted
-    chances, asked = (to_probabilities(table, road.temperature) for table in (scores, others))
+    chances, asked = (to_probabilities(table, road.temperature, least=road.least_probability) for table in (scores, others))
     ours = asked >= np.array([road.thresholds[label] for label in LABELS])
     mondrian = ConformalClassifier().fit(1 - chances[np.arange(len(truth)), truth], bins=truth)
     for place, count in enumerate(counts):
@@ -186,7 +186,7 @@ def test_the_person_at_the_threshold_is_in():
     truth = people(90)
     scores = signs(truth, np.random.default_rng(4), 1.0)
     road = fit_road(RoadEvidence(truth, both=scores), LABELS)
-    chances = to_probabilities(scores, road.temperature)
+    chances = to_probabilities(scores, road.temperature, least=road.least_probability)
     for place, label in enumerate(LABELS):
         own = chances[truth == place, place]
         assert np.sum(own >= road.thresholds[label]) == 28, "ceil(31 * 0.9) of 30"
@@ -204,7 +204,7 @@ def coverages(count: int, resamples: int) -> np.ndarray:
         rng = np.random.default_rng([seed, count])
         road = fit_road(draw(people(3 * count), rng), LABELS)
         new = draw(people(900), rng)
-        chances = to_probabilities(new.weighed(road), road.temperature)[np.arange(900), new.truth]
+        chances = to_probabilities(new.weighed(road), road.temperature, least=road.least_probability)[np.arange(900), new.truth]
         limits = np.array([road.thresholds[label] for label in LABELS])[new.truth]
         found.append([np.mean((chances >= limits)[new.truth == place]) for place in range(3)])
     return np.array(found)
@@ -310,3 +310,14 @@ def test_a_road_of_nobody_is_not_there(taught):
     assert set(alone) == {SCAN}
     no_parts = gather_evidence(replace(answers, person=None, volumes=None), rows, truth, lambda _visit: True, baseline)
     assert set(no_parts) == {SCAN, TABLE_WITH_VOLUMES, TABLE_AND_FOUND_VOLUMES}
+
+
+@pytest.mark.parametrize(("people", "surest"), [((50, 50, 50), 0.98), ((10, 10, 10), 0.9), ((2, 1, 1), 2 / 3)])
+def test_nobody_is_told_more_than_the_calibration_people_can_show(people, surest):
+    """Errors that none of n people showed may still happen to 3 in n; with hardly anybody, half of the answer is an even share."""
+    counts = dict(zip(("CN", "MCI", "AD"), people, strict=True))
+    road = Road(1.0, 0.0, 0.0, counts=counts, fitted=True)
+    told = to_probabilities(np.array([[900.0, 0.0, -900.0], [1.0, 0.0, 0.5]]), 1.0, least=road.least_probability)
+    assert told[0].max() == pytest.approx(surest) and told.sum(axis=1) == pytest.approx(1.0)
+    assert told[1].argsort().tolist() == [1, 2, 0]  # their order stays
+    assert replace(road, fitted=False).least_probability == replace(road, counts={}).least_probability == 0.0

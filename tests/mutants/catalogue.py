@@ -235,8 +235,8 @@ CALIBRATION = (
     Mutant(
         "scan_only_by_the_temperature_of_the_other_road",
         "adclip/prediction/answer.py",
-        "scan_only = name_probabilities(answer.bare, alone.temperature)",
-        "scan_only = name_probabilities(answer.bare, road.temperature)",
+        "scan_only = name_probabilities(answer.bare, alone.temperature, alone.least_probability)",
+        "scan_only = name_probabilities(answer.bare, road.temperature, road.least_probability)",
         (f"{PREDICT}::test_each_road_has_its_own_threshold_and_temperature",),
     ),
     Mutant(

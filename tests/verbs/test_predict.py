@@ -204,7 +204,9 @@ def test_a_fitted_run_answers_by_every_road(predictor, config, visits, road):
         assert told.scores == pytest.approx(
             named(fitted.scan * scan + fitted.metadata * row + fitted.both * both), abs=1e-4
         )
-        assert told.probabilities == pytest.approx(name_probabilities(told.scores, fitted.temperature))
+        least = fitted.least_probability
+        assert told.probabilities == pytest.approx(name_probabilities(told.scores, fitted.temperature, least))
+        assert 0 < least <= min(told.probabilities.values())
         assert "not_calibrated" not in told.flags
         assert (told.probabilities == told.scan_only) == (road == SCAN)
 
@@ -404,6 +406,8 @@ def test_a_folder_of_many_is_no_single_scan(predictor, tiny_cohort):
 def test_probabilities_of_scores():
     assert name_probabilities({"a": 2000.0, "b": -2000.0}, 0.5) == {"a": 1.0, "b": 0.0}
     assert name_probabilities({"a": 1.0, "b": 1.0}, 3.0) == {"a": 0.5, "b": 0.5}
+    limited = name_probabilities({"a": 2000.0, "b": 0.0, "c": -2000.0}, 0.5, least=0.01)
+    assert limited == pytest.approx({"a": 0.98, "b": 0.01, "c": 0.01}) and sum(limited.values()) == pytest.approx(1)
 
 
 # ------------------------------------------------------------------------------------------------ the builtin model
