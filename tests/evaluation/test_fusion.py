@@ -26,6 +26,7 @@ from adclip.model.calibration import (
     TABLE_AND_FOUND_VOLUMES,
     TABLE_WITH_VOLUMES,
     Calibration,
+    Road,
     likely_coverage,
 )
 from adclip.model.card_calibration import missing_sets

@@ -203,7 +203,7 @@ TRAINING = (
     ),
     Mutant(
         "prediction_sets_measured_by_the_threshold_of_the_other_road",
-        "adclip/evaluation/measure.py",
+        "adclip/evaluation/judgement.py",
         "roads = [calibration.road(known.road) for known in evidence]",
         "roads = [calibration.road(evidence[0].road) for known in evidence]",
         (f"{NUMBERS}::test_sets_are_measured_by_the_road_of_each_answer",),
