@@ -66,10 +66,11 @@ def fit_road(evidence: RoadEvidence, classes: Sequence[str], shares: Sequence[fl
 
     Notes
     -----
-    Thresholds are class-conditional split conformal prediction with the score of Sadinle et al. 2019 (LAC; classes apart: Vovk 2012, Mondrian):
-    for each class the ceil((n + 1) * 0.9)-th smallest of one minus the probability of the true class among its n subjects. Of fewer than 9 there is
-    none. With fewer than `FEW_SUBJECTS` in all that probability is cross-fitted: weights and temperature of four fifths of the subjects give it for the
-    last fifth, so that nobody's own answer shapes how well it seems to fit. What is kept is fitted on all.
+    Thresholds are class-conditional split conformal prediction with the score of Sadinle et al. 2019 (LAC; classes apart: Vovk 2012,
+    Mondrian): for each class the ceil((n + 1) * 0.9)-th smallest of one minus the probability of the true class among its n subjects.
+    Of fewer than 9 there is none. With fewer than `FEW_SUBJECTS` in all that probability is cross-fitted: weights and temperature of
+    four fifths of the subjects give it for the last fifth, so that nobody's own answer shapes how well it seems to fit. What is kept is
+    fitted on all.
 
     A road whose subjects are of fewer than two classes has nothing of its own, and leaves the raw scores.
     """
@@ -133,7 +134,8 @@ def fit_weights(calibrated_sources: Sequence[NDArray[np.float64]], truth: NDArra
 
     Notes
     -----
-    Stacking of log-probabilities (Wolpert 1992; weights at least 0: Breiman 1996). S numbers are fitted; the penalty is worth `PENALTY` subjects.
+    Stacking of log-probabilities (Wolpert 1992; weights at least 0: Breiman 1996). S numbers are fitted; the penalty is worth `PENALTY`
+    subjects.
     """
     from scipy.optimize import minimize
 

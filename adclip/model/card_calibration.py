@@ -28,9 +28,9 @@ def describe_calibration(record: AdapterRecord) -> str:
         return "None: there was no calibration subject, so probabilities are those of the raw scores."
     few = ", which is few: read the probabilities with care" if calibration.subjects < FEW_SUBJECTS else ""
     paragraphs = [
-        f"Fitted on {calibration.subjects} calibration subjects{few}. What an answer rests on decides how its sources - the scan, the\nrow, both together - "
-        "are weighed and how sure it may be. Each number below multiplies raw scores, which are then divided\nby the temperature; the second temperature is for "
-        "classes as common as in this study.",
+        f"Fitted on {calibration.subjects} calibration subjects{few}. What an answer rests on decides how its sources - the scan, the\n"
+        "row, both together - are weighed and how sure it may be. Each number below multiplies raw scores, which are then divided\n"
+        "by the temperature; the second temperature is for classes as common as in this study.",
         _table(calibration),
         *_sets(calibration),
         *_rest(record),
@@ -60,8 +60,8 @@ def missing_sets(calibration: Calibration) -> list[str]:
     for name, few in calibration.too_few.items():
         names_of.setdefault(tuple(few.items()), []).append(name)
     return [
-        f"no prediction sets for answers that rest on {'; '.join(names)}: {_percent(level)} needs at least {least} calibration subjects of each class, "
-        f"and of {' and '.join(f'{label} there are {count}' for label, count in few)}"
+        f"no prediction sets for answers that rest on {'; '.join(names)}: {_percent(level)} needs at least {least} calibration "
+        f"subjects of each class, and of {' and '.join(f'{label} there are {count}' for label, count in few)}"
         for few, names in names_of.items()
     ]
 
@@ -77,8 +77,8 @@ def _sets(calibration: Calibration) -> list[str]:
     if promised and all(road.counts for road in promised.values()):
         how = " The thresholds are cross-fitted." if any(road.cross_fitted for road in promised.values()) else ""
         lines.append(
-            f"Prediction sets hold the true class with {_percent(level)} in each class, on average over calibrations like this one. With this one,\n"
-            f"coverage lies with 95 % probability within the following.{how}\n"
+            f"Prediction sets hold the true class with {_percent(level)} in each class, on average over calibrations like this one.\n"
+            f"With this one, coverage lies with 95 % probability within the following.{how}\n"
         )
         for counts, names in names_of.items():
             likely = {label: likely_coverage(count, level) for label, count in counts}
@@ -123,8 +123,8 @@ def _uncalibrated(record: AdapterRecord) -> list[str]:
         return []
     return [
         f"Not calibrated are answers that rest on {'; '.join(unfitted)}: calibration subjects with such evidence were of fewer than two\n"
-        "classes, or there were none. Their probabilities are those of the raw scores, flagged `not_calibrated`, and there is no prediction\n"
-        "set; nothing is taken over from other answers."
+        "classes, or there were none. Their probabilities are those of the raw scores, flagged `not_calibrated`, and there is no\n"
+        "prediction set; nothing is taken over from other answers."
     ]
 
 

@@ -187,7 +187,7 @@ def come_with(predictor: Predictor, item: ScanItem, visit: Visit, road: str):
         scores = predictor.score(predictor.to_image(prepared), evidence)
     told = predictor.to_prediction(item, prepared, evidence, predictor.to_answer(scores, evidence))
     of_row = [math.log(told.metadata_only[label]) if told.metadata_only else 0.0 for label in LABELS]
-    return told, np.array(scores.bare[0]), np.array(of_row), np.array(scores.report[0])
+    return told, scores.bare[0].numpy(), np.array(of_row), scores.report[0].numpy()
 
 
 def named(numbers: np.ndarray) -> dict[str, float]:
