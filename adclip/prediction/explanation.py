@@ -188,8 +188,9 @@ def _section(
         "report it read": prediction.report or "none: the scan alone",
         "deletion, insertion gain over random": ", ".join(f"{v:+.3f}" for v in explanation.faithfulness.values()),
         "flags": ", ".join(explanation.flags) or "none",
-        "why caution is due": " ".join(explanation.reasons) or "no reason",
     }
+    if explanation.reasons:
+        facts[f"why {explanation.status}"] = " ".join(explanation.reasons)
     if prediction.prevalence is not None:
         facts["prediction, classes equally common"] = _shares(prediction.probabilities_equal)
         facts["shares of the classes, as given"] = _shares(prediction.prevalence)

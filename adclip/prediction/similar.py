@@ -130,7 +130,7 @@ def read_cases(model: str, labels: Sequence[str], width: int, fingerprint: str |
     """
     path = check_cases(model)
     try:
-        with np.load(path) as stored:  # of plain arrays: numpy reads no objects unless it is told to
+        with np.load(path) as stored:  # NumPy reads no pickled objects unless told to
             cases = TrainingCases(
                 np.asarray(stored["embeddings"], dtype=np.float32),
                 tuple(stored["diagnosis"].tolist()),
