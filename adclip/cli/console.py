@@ -53,12 +53,12 @@ class LogHandler(logging.Handler):
 
 
 @contextmanager
-def progress(*, quiet: bool = False) -> Iterator[OnEvent]:
-    """Draw events on stderr: bars on a terminal, plain lines elsewhere, only warnings and failures when `quiet`."""
+def progress(*, quiet: bool = False, plain: bool = False) -> Iterator[OnEvent]:
+    """Draw events on stderr: bars on a terminal, plain lines elsewhere or when `plain`, only warnings and failures when `quiet`."""
     console = stderr()
     if quiet:
         yield Troubles(console)
-    elif console.is_terminal and not console.is_dumb_terminal:
+    elif console.is_terminal and not console.is_dumb_terminal and not plain:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (

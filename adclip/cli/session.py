@@ -46,7 +46,8 @@ class Session:
         from adclip.cli.console import progress
 
         logs = _logs_shown(verbose=self.verbose, debug=self.debug)
-        with logs, _stdout_kept_clean() as put, progress(quiet=self.quiet) as draw:
+        lines_between = self.as_json and sys.stdout.isatty()  # they would tear a bar on the same terminal
+        with logs, _stdout_kept_clean() as put, progress(quiet=self.quiet, plain=lines_between) as draw:
 
             def on_event(event: Event) -> None:
                 if isinstance(event, Failed):

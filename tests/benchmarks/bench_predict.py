@@ -2,14 +2,14 @@
 
     adclip simulate --out few --subjects 3 --preprocessed
     OMP_NUM_THREADS=1 python tests/benchmarks/bench_predict.py few [--scans 100 1000 10000] [--workers 1 2] [--rows]
-                             [--no-network] [--batches 1 2 4 8 16] [--precision fp32]
+                             [--no-network] [--no-read] [--batches 1 2 4 8 16] [--precision fp32]
 
 A few derivatives are linked under as many names as are asked for, with a table of all columns for `--rows`. Every run is a process of its own and
 writes a folder of its own; the same run is then told again, which is what resuming a finished cohort costs. Seconds are told on
 the clock and of the processor, as other work may share the machine: compare the latter. Memory is the largest resident size of the first
 process and of the largest of the others.
 
-`--no-network` answers every scan as the first: what is left is all that is not the network. `--batches` answers
+`--no-network` answers every scan as the first, `--no-read` takes every scan for the first: what is left is all that is neither. `--batches` answers
 16 scans by so many at a time, and says what each costs.
 """
 
@@ -50,6 +50,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[1])
     parser.add_argument("--rows", action="store_true")
     parser.add_argument("--no-network", action="store_true")
+    parser.add_argument("--no-read", action="store_true")
     parser.add_argument("--precision", default="fp32")
     parser.add_argument("--batches", type=int, nargs="*")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
@@ -104,7 +105,7 @@ def lay_out(source: Path, folder: Path, count: int) -> None:
 def run_apart(options: argparse.Namespace, folder: Path, workers: int) -> dict[str, Any]:
     words = [sys.executable, __file__, str(options.source), "--one", str(workers), "--folder", str(folder)]
     words += ["--precision", options.precision, *(["--rows"] if options.rows else [])]
-    words += ["--no-network"] if options.no_network else []
+    words += [*(["--no-network"] if options.no_network else []), *(["--no-read"] if options.no_read else [])]
     done = subprocess.run(words, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(done.stderr)
@@ -117,8 +118,9 @@ def run_one(options: argparse.Namespace) -> dict[str, Any]:
     from adclip.config import PredictConfig
 
     spent: dict[str, float] = defaultdict(float)
-    if options.no_network:
-        answer_as_the_first()
+    left_out = {"answer": options.no_network, "prepare": options.no_read}
+    for function in (name for name, is_left_out in left_out.items() if is_left_out):
+        repeat_the_first(function)
     for name, (owner, function) in STAGES.items():
         measure(owner, function, name, spent)
     config = PredictConfig(
@@ -163,17 +165,18 @@ def measure(owner_name: str, function: str, name: str, spent: dict[str, float]) 
     setattr(owner, function, timed)
 
 
-def answer_as_the_first() -> None:
+def repeat_the_first(function: str) -> None:
+    """Let a method of the predictor return what it returned first."""
     from adclip.prediction.predictor import Predictor
 
-    real, known = Predictor.answer, []
+    real, known = getattr(Predictor, function), []
 
-    def answer(self: Any, prepared: Any, visit: Any) -> Any:
+    def repeated(*args: Any) -> Any:
         if not known:
-            known.append(real(self, prepared, visit))
+            known.append(real(*args))
         return known[0]
 
-    Predictor.answer = answer  # type: ignore[method-assign]
+    setattr(Predictor, function, repeated)
 
 
 def tell(count: int, workers: int, kind: str, cost: dict[str, Any]) -> None:

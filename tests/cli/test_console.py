@@ -7,7 +7,8 @@ import io
 from rich.console import Console
 from rich.progress import Progress
 
-from adclip.cli.console import Bars, one_line
+from adclip.cli import console as console_module
+from adclip.cli.console import Bars, Lines, Troubles, one_line, progress
 from adclip.runtime.events import Advanced, Failed, Started, Step, Warned
 
 
@@ -35,3 +36,12 @@ def test_bars_draw_every_event():
 def test_one_line():
     assert one_line("a\r\n\tb\x1b[31m\u202e") == "a b\\x1b[31m\\u202e"
     assert one_line("Ärzte 患者 é") == "Ärzte 患者 é"
+
+
+def test_lines_on_the_same_terminal_are_not_torn_by_bars(monkeypatch):
+    screen = Console(file=io.StringIO(), force_terminal=True, width=100)
+    monkeypatch.setattr(console_module, "stderr", lambda: screen)
+    monkeypatch.setenv("TERM", "xterm")
+    for settings, kind in (({}, Bars), ({"plain": True}, Lines), ({"plain": True, "quiet": True}, Troubles)):
+        with progress(**settings) as draw:
+            assert type(draw) is kind
