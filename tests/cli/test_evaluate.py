@@ -26,7 +26,9 @@ def test_json_is_one_line_and_strict(run, stub):
 def test_a_person_reads_numbers_and_findings(run, stub):
     stub("evaluate", EvaluateResult(Path("o"), RECORD, 0, 30))
     ran = run(*LINE)
-    assert "auc_ad_vs_cn" in ran.stdout and "The scan adds nothing." in ran.stdout and "Research use only." in ran.stdout
+    assert (
+        "auc_ad_vs_cn" in ran.stdout and "The scan adds nothing." in ran.stdout and "Research use only." in ran.stdout
+    )
 
 
 def test_some_failed_scans_end_with_code_3(run, stub):
