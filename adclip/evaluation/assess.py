@@ -27,13 +27,14 @@ from adclip.evaluation.judgement import MODEL, Judgement, judge, reads_report
 from adclip.evaluation.measure import commonest_in_training, measure_everyone
 from adclip.evaluation.reading import ReadScans
 from adclip.model.record import AdapterRecord
-from adclip.runtime.events import OnEvent, Step
+from adclip.runtime.events import Advanced, OnEvent, Started, Step
 
 if TYPE_CHECKING:
     from adclip.evaluation.calibrate import Answers
     from adclip.prediction.predictor import Predictor
 
 NOT_TELLING = ("subject_id", "session_id", "visit_date", "scan", "diagnosis")  # ids, and the label itself
+AT_ONCE = 32  # scans that are scored between two reports of progress
 HALF = 0.5  # a class that nobody here has still counts as half a person, so that no answer becomes impossible
 
 
@@ -121,8 +122,7 @@ def assess(
     places = list(range(len(cohort.visits)))
     truth = cohort.labels.numpy().astype(np.int64)
     record = predictor.record if own and predictor.record.shares else _with_prior(predictor.record, truth)
-    on_event(Step(f"scoring {len(places)} scans ({predictor.device.type})"))
-    answers = _ask(predictor, read, read.told, batch_size)
+    answers = _ask(predictor, read, read.told, batch_size, f"scoring scans ({predictor.device.type})", on_event)
     judgement = judge(record, cohort, places, answers, read.told)
     on_event(Step("asking those that stand beside the model"))
     judgement = _with_rivals(judgement, predictor, read, training, record, seed, batch_size)
@@ -169,12 +169,29 @@ def _with_prior(record: AdapterRecord, truth: NDArray[np.int64]) -> AdapterRecor
     return dataclasses.replace(record, prior={label: float(x) for label, x in zip(record.labels, shares, strict=True)})
 
 
-def _ask(predictor: Predictor, read: ReadScans, told: Sequence[Visit], batch_size: int) -> Answers:
+def _ask(
+    predictor: Predictor, read: ReadScans, told: Sequence[Visit], batch_size: int, task: str, on_event: OnEvent
+) -> Answers:
     """Return what the network says of each scan with these reports."""
     record = predictor.record
     stats = (record.mmse_mean or 0.0, record.mmse_sd or 1.0)
     cohort = dataclasses.replace(read.cohort, visits=tuple(told))
-    return answer(predictor.reader, cohort, range(len(told)), stats, batch_size)
+    on_event(Started(task, len(told)))
+    parts = []
+    for start in range(0, len(told), AT_ONCE):
+        places = range(start, min(start + AT_ONCE, len(told)))
+        parts.append(answer(predictor.reader, cohort, places, stats, batch_size))
+        on_event(Advanced(task, places.stop))
+    return _in_one(parts)
+
+
+def _in_one(parts: Sequence[Answers]) -> Answers:
+    """Return the answers for several lots of scans as those for all of them."""
+    columns = {field.name: [getattr(part, field.name) for part in parts] for field in dataclasses.fields(parts[0])}
+    whole: dict[str, Any] = {
+        name: None if column[0] is None else np.concatenate(column) for name, column in columns.items()
+    }
+    return type(parts[0])(**whole)
 
 
 def _with_rivals(
@@ -217,9 +234,8 @@ def _shuffle(
     partner = exchange(judgement.subjects, seed)
     if partner is None:
         return None, None
-    on_event(Step("scoring the scans once more, each with somebody else's report"))
     visits = [read.told[int(place)] for place in partner]
-    answers = _ask(predictor, read, visits, batch_size)
+    answers = _ask(predictor, read, visits, batch_size, "scoring them with somebody else's report", on_event)
     rows = dataclasses.replace(read.cohort, visits=tuple(read.cohort.visits[int(place)] for place in partner))
     pairs = judge(record, rows, range(len(visits)), answers, visits).everyone[MODEL].equal
     given = (judgement.full.equal, pairs, partner, judgement.numbers, judgement.subjects)

@@ -143,8 +143,8 @@ def draw_reliability(truth: Sequence[int], as_in_study: FloatArray, seed: int = 
         axes = picture.axes
         for group, low, high in reliability_groups(as_in_study, seed):
             stated = confidence[group].mean()
-            axes.plot([stated, stated], [low, high], color="0.8", linewidth=6, solid_capstyle="butt")
-            axes.plot(stated, right[group].mean(), "o", color="C0")
+            axes.plot([stated, stated], [low, high], color="0.8", linewidth=6, solid_capstyle="butt", zorder=1)
+            axes.plot(stated, right[group].mean(), "o", color="C0", zorder=3)
         axes.plot([0, 1], [0, 1], color="0.7", linestyle=":")
         axes.set_xlabel("probability of the answer")
         axes.set_ylabel("share that was right")

@@ -718,6 +718,46 @@ METRICS = (
     ),
 )
 
+EVALUATION = (
+    Mutant(
+        "training_people_counted_in_an_evaluation",
+        "adclip/evaluation/participants.py",
+        "if part == TEST or (part is None and not own)",
+        "if part is not None or not own",
+        ("tests/evaluation/test_participants.py",),
+    ),
+    Mutant(
+        "training_scans_under_other_ids_counted_in_an_evaluation",
+        "adclip/evaluation/participants.py",
+        "person: met.get(person) or part_of.get(person)",
+        "person: part_of.get(person)",
+        ("tests/evaluation/test_participants.py::test_a_training_scan_under_another_id_is_not_counted",),
+    ),
+    Mutant(
+        "people_answered_by_regressions_that_saw_their_other_scans",
+        "adclip/evaluation/audits/cross_fit.py",
+        "in parts.split(features, truth, people):",
+        "in parts.split(features, truth, np.arange(len(truth))):",
+        ("tests/evaluation/audits/test_audits.py::test_nobody_is_answered_by_own_scans",),
+    ),
+    Mutant(
+        "shuffled_scans_judged_by_who_owns_the_scan",
+        "adclip/evaluation/audits/shuffles.py",
+        "by_report[partner] = pairs",
+        "by_report[:] = pairs",
+        (
+            "tests/evaluation/audits/test_audits.py::test_a_model_that_looks_at_the_scan_alone_is_told_apart_from_one_that_reads_alone",
+        ),
+    ),
+    Mutant(
+        "atrophy_taken_for_a_fault_of_the_scanner",
+        "adclip/evaluation/audits/quality.py",
+        "if names[place] not in OF_ANATOMY]",
+        "if names[place]]",
+        ("tests/evaluation/audits/test_audits.py::test_what_atrophy_changes_by_itself_is_no_confound",),
+    ),
+)
+
 SIMULATION = (
     Mutant(
         "simulated_head_mirrored_in_its_file",
@@ -854,5 +894,5 @@ SETTINGS = (
 )
 
 CATALOGUE = (
-    *LEAKS, *TRAINING, *CALIBRATION, *PREDICTION, *EXPLANATION, *IMAGING, *CLINICAL, *METRICS, *SIMULATION, *CLI, *SETTINGS,
+    *LEAKS, *TRAINING, *CALIBRATION, *PREDICTION, *EXPLANATION, *IMAGING, *CLINICAL, *METRICS, *EVALUATION, *SIMULATION, *CLI, *SETTINGS,
 )  # fmt: skip

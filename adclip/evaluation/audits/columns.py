@@ -62,7 +62,10 @@ class ColumnMeter:
         if self.read:
             return f"the model reads `{self.column}`, which alone gives {share}: circular, unless it is a measurement of the body"
         if self.kind == "score":
-            return f"`{self.column}` alone gives {share}: the diagnosis was made by it, in part at least. The model does not read it; leave it out of any comparison"
+            return (
+                f"`{self.column}` alone gives {share}: the diagnosis was made by it, in part at least. The model does not read it; "
+                "leave it out of any comparison"
+            )
         if self.kind == "diagnosis":
             return (
                 f"`{self.column}` alone gives {share}: it is the diagnosis in other words. The model does not read it"

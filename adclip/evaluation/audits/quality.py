@@ -113,11 +113,11 @@ def _say(judged: int, area: Entry | None) -> str:
         return "too few people of a class, or quality numbers that do not vary: nothing can be said"
     low = area["low"]
     if value <= DOUBTFUL:
-        return f"how the scans were taken says little of the diagnosis (AUC {value:.2f}, at most {DOUBTFUL} is expected of chance and few people)"
+        return f"how the scans were taken says little of the diagnosis (AUC {value:.2f}; above {DOUBTFUL} it would be doubtful)"
     sure = isinstance(low, float) and low > 0.5
     return (
         f"how the scans were taken tells the diagnosis with an AUC of {value:.2f}"
         + (", more than chance" if sure else ", which chance may explain with so few people")
-        + ". Above .6 a model may have learned who was scanned where and how: compare sites and scanners between the groups, and repeat the "
-        "evaluation within one scanner before you speak of the disease"
+        + f". Above {DOUBTFUL} a model may have learned who was scanned where and how: compare sites and scanners between the groups, "
+        "and repeat the evaluation within one scanner before you speak of the disease"
     )

@@ -13,6 +13,8 @@ from adclip.domain import FloatArray
 from adclip.evaluation.metrics.intervals import auc_difference_interval, auc_interval
 from adclip.evaluation.metrics.summary import Entry, entry, odds
 
+MISSED = 0.05  # AUC; where the interval leaves room for a larger loss, one may have been missed
+
 
 @dataclass(frozen=True)
 class Shuffled:
@@ -100,6 +102,8 @@ def shuffled(
         return None
     count = len(set(people))
     verdict = f"the {what} adds to the answer" if cost[1] > 0 else f"the {what} adds nothing"
+    if cost[1] <= 0 and cost[2] > MISSED:
+        verdict += " that so few people could show"
     change = f"{abs(cost[0]):.3f} {'lower' if cost[0] >= 0 else 'higher'}"
     says = (
         f"{verdict}: with {what}s of other people the AUC is {area[0]:.3f}, {change} "

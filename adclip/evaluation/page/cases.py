@@ -39,10 +39,12 @@ def cases_page(assessment: Assessment, read: ReadScans, notice: str) -> str:
         ]
         known, estimate = judgement.true_scores[place], None if judgement.mmse is None else judgement.mmse[place]
         texts = [
-            f"Diagnosis {judgement.truth[place]}, answered {labels[int(judgement.full.equal[place].argmax())]}. Quality: {quality.verdict or 'not judged'}"
+            f"Diagnosis {judgement.truth[place]}, answered {labels[int(judgement.full.equal[place].argmax())]}. "
+            f"Quality: {quality.verdict or 'not judged'}"
             + (f" ({', '.join(quality.reasons)})" if quality.reasons else "")
             + ".",
-            f"Age {_told(visit.age_years)}, sex {visit.sex or 'unknown'}; {assessment.record.task.score} {_told(known)}, estimated {_told(estimate)}.",
+            f"Age {_told(visit.age_years)}, sex {visit.sex or 'unknown'}; {assessment.record.task.score} {_told(known)}, "
+            f"estimated {_told(estimate)}.",
         ]
         image = read.cohort.images[place, 0].numpy().astype(np.float32) / QUANTUM
         figure = Figure(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -63,8 +64,6 @@ def interval(entry: Mapping[str, Any] | None, digits: int = 3) -> str:
 
 def by_group(assessment: Assessment) -> tuple[dict[str, Any], dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
     """Return the model's numbers, those of each that stands beside it, and the differences."""
-    import dataclasses
-
     return dataclasses.replace(assessment.record, metrics=assessment.metrics).by_group()
 
 
@@ -111,7 +110,8 @@ def findings_of(assessment: Assessment) -> list[Finding]:
     if excess and excess.get("value") is not None:
         off = excess.get("low") is not None and excess["low"] > 0
         word = "beyond what" if off else "within what"
-        text = f"Calibration: the ECE is {word} a perfect model shows with so few scans ({interval(own.get('ece'))} against {interval(own.get('ece_if_perfect'))})."
+        found, expected = interval(own.get("ece")), interval(own.get("ece_if_perfect"))
+        text = f"Calibration: the ECE is {word} a perfect model shows with so few scans ({found} against {expected})."
         findings.append(Finding("warn" if off else "good", text))
     findings += [Finding("warn", _sentence(meter.says)) for meter in assessment.columns if meter.is_circular]
     findings.append(Finding("warn" if assessment.quality.is_doubtful else "plain", _sentence(assessment.quality.says)))
