@@ -12,10 +12,10 @@ from adclip.settings.setting import Settings
 from adclip.settings.shared import REPORT_STYLES
 from adclip.simulation.settings import SimulateConfig
 from adclip.training.settings import FinetuneConfig
-from adclip.verbs.settings import DemoConfig, ExplainConfig, PredictConfig, WeightsConfig
+from adclip.verbs.settings import DemoConfig, DoctorConfig, ExplainConfig, PredictConfig, SchemaConfig, WeightsConfig
 
 __all__ = [
-    "LAST_TEXT_TOKEN", "M3D_CLIP", "REPORT_STYLES", "SMALL", "DemoConfig", "ExplainConfig", "FinetuneConfig", "ModelConfig",
-    "PredictConfig", "PreprocessConfig", "PromptConfig", "Settings", "SimulateConfig", "SynthesizeReportsConfig", "TableOptions",
+    "LAST_TEXT_TOKEN", "M3D_CLIP", "REPORT_STYLES", "SMALL", "DemoConfig", "DoctorConfig", "ExplainConfig", "FinetuneConfig", "ModelConfig",
+    "PredictConfig", "PreprocessConfig", "PromptConfig", "SchemaConfig", "Settings", "SimulateConfig", "SynthesizeReportsConfig", "TableOptions",
     "WeightsConfig",
 ]  # fmt: skip
