@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from adclip.domain import InputContract
 from adclip.model.leak_record import InputsUnchanged, LeakCertificate
-from adclip.model.record import SCHEMA_VERSION, AdapterRecord
+from adclip.model.record import SCHEMA_VERSION, AdapterRecord, Calibration
 from adclip.model.record_parts import Canary, Number, Training
 from adclip.model.settings import ModelConfig, PromptConfig
 from adclip.record_schema import (
@@ -23,15 +25,18 @@ from adclip.settings.setting import Settings
 from adclip.task import Task
 
 
-def number() -> Schema:
-    """Return the schema of one measured number with its interval."""
-    n: Schema = {"type": "integer", "description": "How many scans, or subjects, are behind it."}
+def number(*, counted: bool = True) -> Schema:
+    """Return the schema of one measured number with its interval; one that is not `counted` may be of nobody, such as a loss."""
+    n: Schema = {
+        "type": "integer" if counted else ["integer", "null"],
+        "description": "How many scans, or subjects, are behind it.",
+    }
     return of_record(Number, {"scans": None, "n": n}, optional=("note", "low", "high"))
 
 
-def numbers() -> Schema:
+def numbers(*, counted: bool = True) -> Schema:
     """Return the schema of measured numbers by name."""
-    return mapping_of(number())
+    return mapping_of(number(counted=counted))
 
 
 def adapter() -> Schema:
@@ -47,6 +52,7 @@ def adapter() -> Schema:
         "training": _training(),
         "metadata_baseline": or_null(_regression()),
         "volumes_baseline": or_null(_regression()),
+        "calibration": _calibration(),
         "metrics": numbers(),
         "files": or_null(mapping_of(SHA256)),
         "canary": or_null(of_record(Canary)),
@@ -115,6 +121,12 @@ def _task() -> Schema:
         },
         description=(Task.__doc__ or "").partition("\n")[0],
     )
+
+
+def _calibration() -> Schema:
+    """Return the schema of what the calibration subjects taught; records of earlier versions lack what came later."""
+    later = [field.name for field in dataclasses.fields(Calibration) if field.default is not dataclasses.MISSING]
+    return of_record(Calibration, optional=later)
 
 
 def _training() -> Schema:

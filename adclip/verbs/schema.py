@@ -178,7 +178,7 @@ def _demo() -> Schema:
     from adclip.prediction.shapes import prediction
     from adclip.verbs.demo import DemoResult
 
-    own: dict[str, Schema | None] = {"numbers": numbers(), "predictions": list_of(prediction())}
+    own: dict[str, Schema | None] = {"numbers": numbers(counted=False), "predictions": list_of(prediction())}
     return of_record(DemoResult, own, names={"Prediction": object})
 
 
@@ -189,7 +189,7 @@ def _demo_summary() -> Schema:
     return object_of(
         {
             "config": {"type": "object"},
-            "numbers": numbers(),
+            "numbers": numbers(counted=False),
             "seconds": number,
             "peak_memory_gb": number,
             "notice": TEXT,
