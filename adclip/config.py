@@ -12,10 +12,18 @@ from adclip.settings.setting import Settings
 from adclip.settings.shared import REPORT_STYLES
 from adclip.simulation.settings import SimulateConfig
 from adclip.training.settings import FinetuneConfig
-from adclip.verbs.settings import DemoConfig, EvaluateConfig, ExplainConfig, PredictConfig, WeightsConfig
+from adclip.verbs.settings import (
+    DemoConfig,
+    DoctorConfig,
+    EvaluateConfig,
+    ExplainConfig,
+    PredictConfig,
+    SchemaConfig,
+    WeightsConfig,
+)
 
 __all__ = [
-    "LAST_TEXT_TOKEN", "M3D_CLIP", "REPORT_STYLES", "SMALL", "DemoConfig", "EvaluateConfig", "ExplainConfig", "FinetuneConfig", "ModelConfig",
-    "PredictConfig", "PreprocessConfig", "PromptConfig", "Settings", "SimulateConfig", "SynthesizeReportsConfig", "TableOptions",
+    "LAST_TEXT_TOKEN", "M3D_CLIP", "REPORT_STYLES", "SMALL", "DemoConfig", "DoctorConfig", "EvaluateConfig", "ExplainConfig", "FinetuneConfig", "ModelConfig",
+    "PredictConfig", "PreprocessConfig", "PromptConfig", "SchemaConfig", "Settings", "SimulateConfig", "SynthesizeReportsConfig", "TableOptions",
     "WeightsConfig",
 ]  # fmt: skip

@@ -58,6 +58,14 @@ COMMANDS = {
         "Make a cohort of heads with known truth.",
         "adclip simulate --out cohort --subjects 40",
     ),
+    "doctor": CommandEntry(
+        "Say what this machine can do, and the fix for what it cannot.",
+        "adclip doctor",
+    ),
+    "schema": CommandEntry(
+        "Print the JSON Schema of any output.",
+        "adclip schema prediction",
+    ),
 }
 
 

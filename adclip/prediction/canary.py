@@ -7,6 +7,7 @@ otherwise.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +26,7 @@ RULE = 1  # rises when image or row below change: the answers of earlier records
 # Largest difference of a score (or of the z-scored MMSE) that is taken for arithmetic. Measured with the builtin model on a CPU: 1e-6 between
 # one and two threads, 1.4e-6 without oneDNN's kernels, 0.011 with weights in bfloat16.
 TOLERANCE = 1e-3
+DIGITS = 5  # what is kept; further ones hang on the number of threads
 VISIT = Visit(
     subject_id="canary", age_years=72.0, sex="F", education_years=16.0, apoe4_count=1, icv_mm3=1.45e6, hippocampus_mm3=6800.0,
     ventricles_mm3=36000.0, whole_brain_mm3=1.02e6, volumes_source="FreeSurfer",
@@ -61,10 +63,14 @@ def ask_canary(model: LoadedModel) -> Canary:
         scores = score_batch(reader, image, [VISIT])
     return Canary(
         RULE,
-        dict(zip(record.labels, scores.report[0].tolist(), strict=True)),
-        dict(zip(record.labels, scores.bare[0].tolist(), strict=True)),
-        None if scores.mmse is None or record.mmse_sd is None else float(scores.mmse[0]),
+        _named(record.labels, scores.report[0].tolist()),
+        _named(record.labels, scores.bare[0].tolist()),
+        round(float(scores.mmse[0]), DIGITS) if scores.mmse is not None and record.mmse_sd is not None else None,
     )
+
+
+def _named(labels: Sequence[str], values: Sequence[float]) -> dict[str, float]:
+    return {label: round(value, DIGITS) for label, value in zip(labels, values, strict=True)}
 
 
 def check_canary(model: LoadedModel, folder: Path) -> float | None:

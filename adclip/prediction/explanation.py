@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from adclip.domain import Prediction, ReadOptions
 from adclip.prediction.answer import with_flags
+from adclip.prediction.faithfulness_record import Faithfulness
 from adclip.prediction.figures import Bar, PageSection, PageTable, draw_overlay
 from adclip.prediction.jobs import Job
 from adclip.runtime.paths import write_bytes, write_text
@@ -136,17 +137,17 @@ def explain_one(
     regions = share_by_region(heat, model.contract)
     files |= {"regions": f"{name}_regions.tsv", "faithfulness": f"{name}_faithfulness.json", "figure": f"{name}.png"}
     write_text(folder / files["regions"], _regions_tsv(regions))
-    record = {
-        "level": "deletion and insertion against one random order of patches",
-        "method": "grad-eclip",
-        "target": attribution.target,
-        "replacement": "the MNI152NLin2009aSym average brain on the model grid",
-        "roads": attribution.shares,
-        "flags": list(attribution.flags),
+    record = Faithfulness(
+        level="deletion and insertion against one random order of patches",
+        method="grad-eclip",
+        target=attribution.target,
+        replacement="the MNI152NLin2009aSym average brain on the model grid",
+        roads=attribution.shares,
+        flags=attribution.flags,
+        notice=prediction.notice,
         **curves,
-        "notice": prediction.notice,
-    }
-    write_text(folder / files["faithfulness"], json.dumps(record, indent=2) + "\n")
+    )
+    write_text(folder / files["faithfulness"], json.dumps(record.to_dict(), indent=2) + "\n")
     picture = _picture(stem, prepared, heat, attribution, prediction, model.contract)
     write_bytes(folder / files["figure"], picture)
     gains = {key: curves[key] for key in ("deletion_gain", "insertion_gain")}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from adclip.brain_volumes import BrainVolumes
@@ -114,6 +114,43 @@ def may_be_told(volumes: BrainVolumes | None, learned_from: Collection[str]) -> 
     return foreign_flag(volumes.source, learned_from) != OTHER_SOFTWARE
 
 
+@dataclass(frozen=True)
+class VolumeFacts:
+    """What is told of one volume. What is not known is None.
+
+    Parameters
+    ----------
+    mm3 : float
+        In cubic millimetres of the scan.
+    icv_share : float or None
+        The fraction of the intracranial volume, 0 to 1.
+    centile : float or None
+        Among healthy people of this age and sex, 0 to 100.
+    centile_beyond : bool or None
+        Whether the volume lies outside the tabulated centiles, of which `centile` then is the outermost.
+    norms : str or None
+        Which norms.
+    bridged : bool or None
+        Whether those norms are another program's and a calibration leads to its scale.
+    error_mm3 : float or None
+        Standard deviation of the measured differences to the reference.
+    n : int or None
+        The people it was measured on.
+    asymmetry_percent : float or None
+        Of a structure with two sides: 100 (R - L) / ((R + L) / 2).
+    """
+
+    mm3: float
+    icv_share: float | None = None
+    centile: float | None = None
+    centile_beyond: bool | None = None
+    norms: str | None = None
+    bridged: bool | None = None
+    error_mm3: float | None = None
+    n: int | None = None
+    asymmetry_percent: float | None = None
+
+
 def describe(volumes: BrainVolumes | None, visit: Visit | None) -> dict[str, dict[str, Any]] | None:
     """Say of each volume what a reader needs to judge it.
 
@@ -127,11 +164,7 @@ def describe(volumes: BrainVolumes | None, visit: Visit | None) -> dict[str, dic
     Returns
     -------
     dict or None
-        For each column: `mm3`; `icv_share`, the fraction of the intracranial volume; `centile` for age and sex, 0 to 100,
-        `centile_beyond` where the volume lies outside the tabulated centiles, of which it then is the outermost; `norms`
-        they come from; `bridged` where those norms are another program's and a calibration leads to its scale;
-        `error_mm3`, the standard deviation of the measured differences to the reference; `n`, the people it was measured
-        on; `asymmetry_percent` of a structure with two sides. What is not known is None. None where there is no volume.
+        For each column the content of its `VolumeFacts`. None where there is no volume.
     """
     if volumes is None or not volumes.mm3:
         return None
@@ -144,17 +177,18 @@ def describe(volumes: BrainVolumes | None, visit: Visit | None) -> dict[str, dic
         rank = ranks.get(column)
         standing = rank if isinstance(rank, Standing) else None
         error_mm3, people = volumes.error_of(column)
-        entries[column] = {
-            "mm3": value,
-            "icv_share": float(f"{value / icv:.6g}") if icv and column != ICV else None,
-            "centile": None if standing is None else round(standing.centile, 3),
-            "centile_beyond": None if standing is None else standing.beyond,
-            "norms": None if standing is None else standing.norm_id,
-            "bridged": None if standing is None else standing.bridged,
-            "error_mm3": error_mm3,
-            "n": people,
-            "asymmetry_percent": _asymmetry(column, volumes.mm3),
-        }
+        facts = VolumeFacts(
+            mm3=value,
+            icv_share=float(f"{value / icv:.6g}") if icv and column != ICV else None,
+            centile=None if standing is None else round(standing.centile, 3),
+            centile_beyond=None if standing is None else standing.beyond,
+            norms=None if standing is None else standing.norm_id,
+            bridged=None if standing is None else standing.bridged,
+            error_mm3=error_mm3,
+            n=people,
+            asymmetry_percent=_asymmetry(column, volumes.mm3),
+        )
+        entries[column] = dict(vars(facts))
     return entries
 
 

@@ -153,6 +153,22 @@ class WeightsConfig(Settings):
 
 
 @dataclass(frozen=True)
+class DoctorConfig(Settings):
+    """Settings of `adclip doctor`."""
+
+    model: Model = "builtin"
+    full: Annotated[bool, Setting("Also import torch and ask it for its devices, hash large files, and load the model.")] = False
+    privacy: Annotated[bool, Setting("Also run the commands on simulated heads with sockets blocked; some minutes.")] = False
+
+
+@dataclass(frozen=True)
+class SchemaConfig(Settings):
+    """Settings of `adclip schema`."""
+
+    name: Annotated[str | None, Setting("Which output; without it all are listed.", metavar="[NAME]", is_argument=True)] = None
+
+
+@dataclass(frozen=True)
 class DemoConfig(Settings):
     """Settings of `adclip demo`."""
 

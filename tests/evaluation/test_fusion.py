@@ -168,7 +168,9 @@ def test_thresholds_are_those_of_other_libraries(counts):
     scores, others = signs(truth, rng, 1.2), signs(people(600), rng, 1.2)
     road = fit_road(RoadEvidence(truth, both=scores), LABELS)
     assert not road.cross_fitted
-    chances, asked = (to_probabilities(table, road.temperature, least=road.least_probability) for table in (scores, others))
+    chances, asked = (
+        to_probabilities(table, road.temperature, least=road.least_probability) for table in (scores, others)
+    )
     ours = asked >= np.array([road.thresholds[label] for label in LABELS])
     mondrian = ConformalClassifier().fit(1 - chances[np.arange(len(truth)), truth], bins=truth)
     for place, count in enumerate(counts):
@@ -205,7 +207,9 @@ def coverages(count: int, resamples: int) -> np.ndarray:
         rng = np.random.default_rng([seed, count])
         road = fit_road(draw(people(3 * count), rng), LABELS)
         new = draw(people(900), rng)
-        chances = to_probabilities(new.weighed(road), road.temperature, least=road.least_probability)[np.arange(900), new.truth]
+        chances = to_probabilities(new.weighed(road), road.temperature, least=road.least_probability)[
+            np.arange(900), new.truth
+        ]
         limits = np.array([road.thresholds[label] for label in LABELS])[new.truth]
         found.append([np.mean((chances >= limits)[new.truth == place]) for place in range(3)])
     return np.array(found)

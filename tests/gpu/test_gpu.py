@@ -87,3 +87,17 @@ def test_a_training_step_moves_only_what_is_ours(tiny_base, precision, tmp_path)
 def test_the_reader_follows_the_network(tiny_base):
     reader = make_reader(base_network(tiny_base).cuda())
     assert reader.bare().tokens.device.type == "cuda" and len(LABELS) == reader.bare().tokens.shape[1]
+
+
+def test_a_gate_fitted_on_the_gpu_in_bfloat16_serves_the_cpu(tiny_base):
+    from adclip.model.bases import read_base
+    from adclip.training.fit_gate import fit_gate, read_outs
+
+    cohort, outs = make_cohort(48), []
+    for device, precision in (("cuda", torch.bfloat16), ("cpu", torch.float32)):
+        torch.manual_seed(3)
+        network = load_network(read_base(str(tiny_base)), PROMPTS, dtype=precision).to(device)
+        outs.append(read_outs(network, cohort, range(48), torch.device(device)))
+    gate = fit_gate(outs[0][:32])
+    there, here = (gate.distance(read_out[32:]) for read_out in outs)
+    torch.testing.assert_close(here, there, rtol=0.1, atol=0)

@@ -186,7 +186,7 @@ def test_a_run_keeps_its_canary_and_verify_asks_again(run):
     assert stored.scores != stored.scan_only
     (checked,) = weights(WeightsConfig("verify", str(run))).runs
     assert checked.canary == "answers as recorded" and checked.canary_difference is not None
-    assert checked.canary_difference <= 1e-5 and checked.canary_tolerance == TOLERANCE
+    assert checked.canary_difference <= 2e-5 and checked.canary_tolerance == TOLERANCE
 
 
 def test_other_words_or_weights_are_told_by_the_canary(run, monkeypatch):

@@ -27,6 +27,48 @@ _COLUMNS = (
 _PREVIEWS = 3
 
 
+@dataclass(frozen=True)
+class ReportRecord:
+    """One line of a file of reports.
+
+    Parameters
+    ----------
+    subject_id, session_id : str or None
+        Whose visit it is.
+    label : str or None
+        Class named in the label phrase; None where the phrase is left out.
+    text : str
+        The words the text tower reads.
+    style, template_version : str
+        Which template wrote it.
+    fields : tuple of Span
+        Every printed value and where it came from.
+    missing : tuple of str
+        Columns that the report could have said and the visit cannot supply.
+    flags : tuple of str
+        What was left out and why.
+    synthetic : bool
+        Always true: no physician wrote it.
+    """
+
+    subject_id: str | None
+    session_id: str | None
+    label: str | None
+    text: str
+    style: str
+    template_version: str
+    fields: tuple[Span, ...]
+    missing: tuple[str, ...]
+    flags: tuple[str, ...]
+    synthetic: bool = True
+    notice: str = RESEARCH_NOTICE
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types in the order of the file."""
+        fields = [span._asdict() | {"sources": list(span.sources)} for span in self.fields]
+        return {**vars(self), "fields": fields, "missing": list(self.missing), "flags": list(self.flags)}
+
+
 @dataclass
 class Written:
     """What stands in a file of reports: their number, the labels and flags among them, and the first ones."""
@@ -98,19 +140,18 @@ def _missing(visit: Visit, style: str, task: Task) -> list[str]:
 
 def _to_record(visit: Visit, report: Report, spans: Sequence[Span], missing: list[str]) -> dict[str, Any]:
     """Return one record: the report, whose it is, where each number came from, and what there was none of."""
-    return {
-        "subject_id": visit.subject_id or None,
-        "session_id": visit.session_id,
-        "label": report.label,
-        "text": report.text,
-        "style": report.style,
-        "template_version": report.template_version,
-        "fields": [span._asdict() | {"sources": list(span.sources)} for span in spans],
-        "missing": missing,
-        "flags": list(report.flags),
-        "synthetic": True,
-        "notice": RESEARCH_NOTICE,
-    }
+    record = ReportRecord(
+        subject_id=visit.subject_id or None,
+        session_id=visit.session_id,
+        label=report.label,
+        text=report.text,
+        style=report.style,
+        template_version=report.template_version,
+        fields=tuple(spans),
+        missing=tuple(missing),
+        flags=report.flags,
+    )
+    return record.to_dict()
 
 
 def _jsonl_writer(stream: TextIO) -> Any:

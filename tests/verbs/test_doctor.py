@@ -1,0 +1,186 @@
+"""What the doctor finds, what it advises, and that nothing reaches out where it says so."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from adclip.cli.main import app
+from adclip.errors import DefectError
+from adclip.model.readiness import RAW_HEAD_GB, needed_gb
+from adclip.runtime import environment
+from adclip.runtime.environment import MISSING, OK, WARN, Finding, look_at_folders, look_at_python, look_at_variables
+from adclip.runtime.events import ignore
+from adclip.verbs import privacy
+from adclip.verbs.doctor import doctor
+from adclip.verbs.settings import DoctorConfig
+
+Usage = namedtuple("Usage", "total used free")
+
+
+def found(name: str, **settings) -> Finding:
+    return next(one for one in doctor(DoctorConfig(**settings)).findings if one.name == name)
+
+
+def told(*words: str) -> tuple[int, list[dict]]:
+    result = CliRunner().invoke(app, ["doctor", *words, "--json"], prog_name="adclip")
+    return result.exit_code, [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_a_machine_on_which_the_tests_run_lacks_nothing():
+    code, lines = told()
+    assert code == 0
+    assert {line["status"] for line in lines} <= {OK, WARN}
+    names = [line["name"] for line in lines]
+    for name in ("python", "packages", "torch", "gpu", "memory", "cache", "store", "weights: builtin", "model: builtin", "isal", "dcm2niix",
+                 "network", "OMP_NUM_THREADS", "telemetry: adclip", "telemetry: huggingface_hub"):  # fmt: skip
+        assert name in names
+    assert all(line["fix"] for line in lines if line["status"] != OK), "whatever could be better comes with a command"
+    assert not [line for line in lines if str(Path.home()) in line["what"]], "no name of a user"
+
+
+def test_what_needs_no_torch_imports_nothing_heavy():
+    code = (
+        "import sys; from adclip.verbs.doctor import doctor; from adclip.verbs.settings import DoctorConfig; doctor(DoctorConfig())\n"
+        "print(sorted({'torch', 'monai', 'scipy', 'pandas', 'transformers', 'huggingface_hub'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_package_that_is_not_there_or_too_old_is_missing():
+    (_, packages) = look_at_python(["numpy>=2.0", "no-such-package>=1", "torch>=99"])
+    assert packages.status == MISSING and "no-such-package>=1" in packages.what and "numpy" not in packages.what
+    assert packages.fix == "pip install --upgrade 'no-such-package>=1' 'torch>=99'"
+    (_, packages) = look_at_python(["numpy>=2.0"])
+    assert packages.status == OK
+
+
+def test_too_little_memory_is_missing_and_the_exit_code_says_so(monkeypatch):
+    monkeypatch.setattr(environment, "usable_memory_gb", lambda: 2.0)
+    code, lines = told()
+    assert code == 4
+    memory = {line["what"].split()[0]: line["status"] for line in lines if line["name"] == "memory"}
+    assert memory == {"builtin": OK, "m3d-clip": MISSING}
+    assert needed_gb("builtin") < 2 < needed_gb("m3d-clip")
+
+
+def test_the_need_of_a_run_follows_its_base(tiny_run, tiny_base):
+    size = (tiny_base / "base.safetensors").stat().st_size
+    assert needed_gb(str(tiny_run)) == pytest.approx(RAW_HEAD_GB + size / 1e9)
+
+
+@pytest.mark.parametrize(("free_gb", "status"), [(0.1, MISSING), (3.0, WARN), (100.0, OK)])
+def test_a_full_disk_is_told(monkeypatch, free_gb, status):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _place: Usage(1, 1, free_gb * 1e9))
+    findings = {finding.name: finding for finding in look_at_folders()}
+    assert set(findings) == {"cache", "store", "temporary", "here"}
+    assert {finding.status for finding in findings.values()} == {status}
+    assert (findings["cache"].fix == "export ADCLIP_HOME=/a/folder/of/yours") is (status != OK)
+
+
+def test_a_folder_that_cannot_be_is_told(monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("ADCLIP_HOME", str(tmp_path / "file" / "home"))
+    findings = {finding.name: finding.status for finding in look_at_folders()}
+    assert findings["cache"] == MISSING and findings["here"] != MISSING
+
+
+def test_variables_that_nobody_reads_are_told_with_what_was_meant(monkeypatch):
+    monkeypatch.setenv("ADCLIP_BATCHSIZE", "4")
+    monkeypatch.setenv("ADCLIP_BATCH_SIZE", "4")
+    monkeypatch.setenv("OMP_NUM_THREADS", "512")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    findings = {finding.name: finding for finding in doctor(DoctorConfig()).findings}
+    assert findings["ADCLIP_BATCHSIZE"].status == WARN and "ADCLIP_BATCH_SIZE" in findings["ADCLIP_BATCHSIZE"].what
+    assert findings["ADCLIP_BATCHSIZE"].fix == "unset ADCLIP_BATCHSIZE"
+    assert findings["ADCLIP_BATCH_SIZE"].status == OK
+    assert findings["OMP_NUM_THREADS"].status == WARN and "export OMP_NUM_THREADS=" in (
+        findings["OMP_NUM_THREADS"].fix or ""
+    )
+    assert findings["network"].fix == "unset HF_HUB_OFFLINE"
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    assert "HF_HUB_OFFLINE" not in next(one for one in look_at_variables(()) if one.name == "network").what
+
+
+def test_a_damaged_run_is_missing_by_its_file(tiny_run, tmp_path):
+    run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    assert found("model: run", model=str(run)).status == OK
+    (run / "README.md").write_text("other words\n")
+    broken = found("model: run", model=str(run))
+    assert broken.status == MISSING and "README.md" in broken.what and broken.fix
+    assert told("--model", str(run))[0] == 4
+
+
+def test_a_run_without_its_base_is_missing(tiny_run, tmp_path):
+    run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    record = json.loads((run / "adapter.json").read_text())
+    record["base"] |= {"name": "gone", "sha256": "0" * 64}
+    (run / "adapter.json").write_text(json.dumps(record))
+    broken = found("model: run", model=str(run))
+    assert broken.status == MISSING and "adclip weights import" in (broken.fix or "")
+
+
+def test_full_asks_torch_and_loads_the_model(tiny_run):
+    findings = {finding.name: finding for finding in doctor(DoctorConfig(model=str(tiny_run), full=True)).findings}
+    assert "threads" in findings and findings["model: run"].status == OK
+
+
+# ------------------------------------------------------------------------------------------------ privacy
+
+
+def blocked(code: str) -> subprocess.CompletedProcess[str]:
+    start = "from adclip.verbs import privacy; privacy.block(); import socket\n"
+    return subprocess.run([sys.executable, "-c", start + code], capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    "call",
+    ["socket.create_connection(('192.0.2.1', 80), 1)", "socket.getaddrinfo('example.org', 80)", "socket.gethostbyname('example.org')",
+     "socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('192.0.2.1', 53))",
+     "__import__('urllib.request').request.urlopen('http://192.0.2.1/')"],
+)  # fmt: skip
+def test_whoever_reaches_out_is_refused_and_named(call):
+    done = blocked(f"try:\n    {call}\nexcept OSError as error:\n    print('refused', error)\nprint(privacy._ATTEMPTS)")
+    assert done.stdout.startswith("refused") and "socket." in done.stdout.splitlines()[-1], done.stdout + done.stderr
+    assert "192.0.2.1" in done.stdout or "example.org" in done.stdout
+
+
+def test_sockets_of_this_machine_s_file_system_are_let_be(tmp_path):
+    code = f"s = socket.socket(socket.AF_UNIX); s.bind({str(tmp_path / 's')!r}); s.listen(); c = socket.socket(socket.AF_UNIX); "
+    done = blocked(code + f"c.connect({str(tmp_path / 's')!r}); print(privacy._ATTEMPTS)")
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("stdout", "code", "words"),
+    [
+        (
+            '{"command": "predict", "attempts": ["socket.connect to (\'192.0.2.1\', 80) (nosy/send.py)"]}\n',
+            0,
+            "nosy/send.py",
+        ),
+        ('{"command": "predict", "attempts": []}\n', 1, "did not come to their end"),
+        ("", 0, "did not come to their end"),
+    ],
+)
+def test_an_attempt_fails_loudly(monkeypatch, stdout, code, words):
+    done = subprocess.CompletedProcess([], code, stdout, "Traceback\nOSError: gone\n")
+    monkeypatch.setattr(privacy.subprocess, "run", lambda *_args, **_options: done)
+    with pytest.raises(DefectError, match=words):
+        privacy.run_blocked(ignore)
+
+
+@pytest.mark.slow
+def test_the_commands_reach_nothing():
+    code, lines = told("--privacy")
+    assert code == 0
+    ran = [line["name"] for line in lines if line["name"].startswith("privacy: ")]
+    assert ran == [f"privacy: {name}" for name in ("simulate", "preprocess", "predict", "explain", "finetune")]
