@@ -55,7 +55,7 @@ def test_the_schema_has_the_limits_that_the_settings_hold_to(command, key, limit
 def test_a_default_is_the_one_that_the_command_line_takes(name):
     properties = to_json_schema(CONFIGS[name])["properties"]
     parameters = {one.name: one for one in LazyCommand(name).load().params if one.name in properties}
-    assert len(parameters) >= 6
+    assert len(parameters) >= min(6, len(properties))
     for key, parameter in parameters.items():
         taken = str(parameter.default) if isinstance(parameter.default, Path) else parameter.default
         assert properties[key].get("default") == (None if taken == () else taken), key

@@ -75,11 +75,23 @@ def planned_row() -> Schema:
 def dictionary() -> Schema:
     """Return the schema of the JSON beside a table that says what its columns are, as BIDS has it."""
     column = object_of(
-        {"Description": TEXT, "Units": TEXT, "Levels": {"type": "object"}, "Sums": TEXT, "Origin": list_of(TEXT)},
-        optional=("Units", "Levels", "Sums", "Origin"),
+        {
+            "Description": TEXT,
+            "Units": TEXT,
+            "Levels": {"type": "object"},
+            "Sums": TEXT,
+            "Origin": list_of(TEXT),
+            "Value": TEXT,
+        },
+        optional=("Units", "Levels", "Sums", "Origin", "Value"),
     )
+    program = object_of({"Name": TEXT, "Version": TEXT})
     shape: Schema = {"type": "object", "description": "What the columns of the table beside it are."}
-    return {**shape, "properties": {"Notice": TEXT, "Tables": {}, "Notes": {}}, "additionalProperties": column}
+    return {
+        **shape,
+        "properties": {"Notice": TEXT, "Tables": {}, "Notes": {}, "GeneratedBy": program},
+        "additionalProperties": column,
+    }
 
 
 def description() -> Schema:
