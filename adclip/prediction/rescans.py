@@ -2,7 +2,7 @@
 
 A true rescan of the same head differs in position, in the sensitivity of the coils, in contrast and in noise. Each is drawn here anew
 and put on the prepared scan, so that preprocessing need not run again. NumPy and SciPy do it: MONAI's transforms would do the same, but
-loading them takes longer than all rescans of a scan (docs/explanation/method.md has the seconds).
+loading them takes most of the time of a whole raw scan (docs/explanation/decisions.md has the seconds).
 """
 
 from __future__ import annotations
