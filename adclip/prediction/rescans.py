@@ -2,7 +2,7 @@
 
 A true rescan of the same head differs in position, in the sensitivity of the coils, in contrast and in noise. Each is drawn here anew
 and put on the prepared scan, so that preprocessing need not run again. NumPy and SciPy do it: MONAI's transforms would do the same, but
-loading them takes longer than all rescans of a scan (docs/explanation/method.md has the seconds).
+loading them takes most of the time of a whole raw scan (docs/explanation/decisions.md has the seconds).
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ NOISE = (
 
 
 def default_count(*, is_raw: bool, device_type: str, tower_parameters: int) -> int:
-    """Return how many pseudo-rescans are made where nobody said: `DEFAULT_COUNT` where they take at most half as long as the answer.
+    """Return how many pseudo-rescans are made where nobody said: `DEFAULT_COUNT` where they are cheap beside the rest, else none.
 
-    A rule, and no clock, so that the same scan gets the same record on a busy machine. Preparing a raw scan takes most of the time of an
-    answer; a prepared scan has nothing beside the network's one pass, and eight more would multiply it.
+    A rule, and no clock, so that the same scan gets the same record on a busy machine. A raw scan is prepared for seconds before the
+    network sees it; a prepared scan costs little but the network's one pass, and eight more would multiply it.
 
     Parameters
     ----------

@@ -36,8 +36,8 @@ class Telling(Settings):
         "those for equal shares beside them.", metavar="CN=.6,MCI=.3,AD=.1", check=_check_prevalence,
         source="Saerens et al. 2002, Neural Computation 14:21-41")] = None
     rescans: Annotated[int | None, Setting("Change the scan slightly K times, as other scans of the same day would differ, and tell the range of "
-        "the answer; 0 is off. By default 8 where that takes at most half as long as the rest.", metavar="K", at_least=0, at_most=MOST_RESCANS,
-        note="That is: of raw scans, with a small network or on a GPU.")] = None
+        "the answer; 0 is off. By default 8 for raw scans with a small network or on a GPU, else none.", metavar="K", at_least=0,
+        at_most=MOST_RESCANS)] = None
 
 
 @dataclass(frozen=True)
