@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adclip.domain import RESEARCH_NOTICE
-from adclip.runtime.events import OnEvent, Warned, ignore
+from adclip.runtime.events import OnEvent, Step, ignore
 from adclip.runtime.paths import check_folder, legible, shown, without_folders, write_text
 from adclip.verbs.settings import EvaluateConfig
 from adclip.version import __version__
@@ -157,7 +157,7 @@ def _choose(config: EvaluateConfig, on_event: OnEvent) -> _Chosen:
     options = replace(config.table_options, task=record.task)
     manifest, table_reading = find_examples(config.scans, config.tables, options, on_event)
     participants = choose_participants(manifest, run)
-    on_event(Warned(str(config.scans), participants.says))
+    on_event(Step(participants.says))
     return _Chosen(manifest, table_reading, participants)
 
 

@@ -21,6 +21,7 @@ VERBS = {
 ASKED = {
     "preprocess": ("scans", "--out", "o"), "synthesize-reports": ("t.csv", "--out", "r.jsonl"), "simulate": ("--out", "o"),
     "finetune": ("--scans", "s", "--table", "t.csv", "--out", "o"), "predict": ("a.nii",), "explain": ("a.nii", "--out", "o"),
+    "evaluate": ("--scans", "s", "--table", "t.csv", "--out", "o"),
 }  # fmt: skip
 # Where half of the default, the next number or `x` will not do.
 TASK = Path(__file__).parents[2] / "examples" / "tasks" / "parkinson.toml"
@@ -89,7 +90,7 @@ def test_an_option_changes_its_own_setting_alone(run, stub, name, field):
     assert [key for key in before if before[key] != after[key]] == [field]
 
 
-@pytest.mark.parametrize("name", ["synthesize-reports", "finetune", "predict", "explain"])
+@pytest.mark.parametrize("name", ["synthesize-reports", "finetune", "predict", "explain", "evaluate"])
 def test_the_limit_in_days_reaches_the_reading_of_tables(run, stub, name):
     calls = stub(name.replace("-", "_"), AdclipError("stopped here", "nothing"))
     run(name, *ASKED[name])

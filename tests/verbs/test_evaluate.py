@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -90,7 +91,9 @@ def test_exactly_these_files_and_nobody_named_in_those_that_may_be_passed_on(eva
     assert names_in(evaluated.out) == FILES
     ids = [visit.subject_id for visit in read_table(tiny_cohort / "table.csv").rows]
     for name in FILES:
-        text = (evaluated.out / name).read_text()
+        text = re.sub(
+            'base64,[^"]+', "", (evaluated.out / name).read_text()
+        )  # three letters of an id occur in any picture
         if not name.startswith("private/"):
             assert not any(subject in text for subject in ids), name
         assert str(tiny_cohort) not in text and str(tiny_run) not in text, name
