@@ -6,10 +6,12 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from adclip.clinical.dialects import AUXILIARY, DIALECTS, PROGRAMS, with_program
+from adclip.clinical.dialects import AUXILIARY, PROGRAMS, with_program
 from adclip.clinical.tables.header import Header
-from adclip.clinical.tables.records import read_records
+from adclip.clinical.tables.opening import open_table
+from adclip.clinical.tables.plain_words import with_plain_words
 from adclip.clinical.tables.rules import choose_rules, dialect_of
+from adclip.clinical.tables.wanted import wanted_names
 from adclip.errors import AdclipError
 
 _OF_PEOPLE = "participants.tsv"
@@ -73,13 +75,13 @@ def _says_something(table: Path) -> bool:
     """Whether the names of a table's columns promise age, sex and the like of somebody, or a program's volumes."""
     if not table.is_file():
         return False
-    names = {source for dialect in DIALECTS for rule in dialect.rules for source in rule.sources}
     try:
-        records = read_records(table, names)
-        _, shown = next(records)
+        shown, records = open_table(table, answers=False)
         _, first = next(records)
         dialect = with_program(dialect_of(table, shown, first), shown)
-        columns = {rule.column for rule in choose_rules(table, dialect, (), Header.of(shown, dialect))}
+        header = Header.of(shown, dialect)
+        rules = with_plain_words(table, dialect, choose_rules(table, dialect, (), header), header, wanted_names(()))
+        columns = {rule.column for rule in rules}
     except (AdclipError, StopIteration):
         return False  # what cannot be read is told when somebody asks for it
     if not columns & {"subject_id", "scan"}:
