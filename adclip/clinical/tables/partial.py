@@ -263,7 +263,10 @@ def _rows(
                 beside = {
                     header.show(one): (one, [row[spots[0]] for row in (cells, *behind)])
                     for one, spots in readers
-                    if one is not rule and len(spots) == 1 and (answers or one.column not in ANSWERS)
+                    if one is not rule
+                    and one.column in COLUMNS
+                    and len(spots) == 1
+                    and (answers or one.column not in ANSWERS)
                 }
                 remedy = cure(rule, shown, texts[places[0]], error, others, beside)
                 raise clinical_errors.bad_cell(path, line, shown, error.why, remedy) from None
