@@ -6,10 +6,9 @@ the class of what stands there and never the thing itself, because clinical valu
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -25,6 +24,7 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
 _NUMBER_WITH_UNIT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)\s*[A-Za-z%].*")
 _OF_A_MAXIMUM = re.compile(r"\d+(\.\d+)?\s*(/|of|out of)\s*\d+")
+_SHORTENED = re.compile(r"\d([.,]\d+)?E\+\d+")  # 1.00E+05
 _COMMA_NUMBER = re.compile(r"[+-]?[\d.]+(,\d+)+(\.\d+)?")
 
 
@@ -35,6 +35,10 @@ class CellError(ValueError):
         super().__init__(why, remedy)
         self.why = why
         self.remedy = remedy
+
+
+class CommaNumberError(CellError):
+    """A number with a comma in it: of decimals or of thousands, one cell alone does not say."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,9 @@ class Range:
         Whether the value becomes an int.
     slips : mapping
         Factor -> what a value looks like if multiplying it by the factor brings it into the range: the usual unit slips.
+    usual : tuple of float or None
+        Where a value must lie after a slip's factor to be called one; None for the whole range. An age of 170 may be a wrong digit,
+        and is not taken for 14 years in months.
     """
 
     low: float
@@ -61,6 +68,7 @@ class Range:
     allowed: tuple[float, ...] = ()
     whole: bool = False
     slips: Mapping[float, str] | None = None
+    usual: tuple[float, float] | None = None
 
     def parse(self, cell: str) -> float | int:
         """Return the number in `cell`, checked; never converted to another unit."""
@@ -70,13 +78,19 @@ class Range:
                 shown = ", ".join(f"{item:g}" for item in self.allowed)
                 raise CellError(f"a number other than {shown}")
         elif not self.low <= value <= self.high:
-            for factor, looks in (self.slips or {}).items():
-                if self.low <= value * factor <= self.high:
-                    raise CellError(f"looks like {looks}, the column is in {self.unit}", self._cure(looks))
+            looks = self._slip(value)
+            if looks and self.usual is None:
+                raise CellError(f"looks like {looks}, the column is in {self.unit}", self._cure(looks))
             side = "below" if value < self.low else "above"
             limit = self.low if value < self.low else self.high
-            raise CellError(f"a number {side} {limit:g}, the plausible limit in {self.unit}")
+            remedy = f"if the column is in {looks}, {self._cure(looks)}; else correct the cell" if looks else ""
+            raise CellError(f"a number {side} {limit:g}, the plausible limit in {self.unit}", remedy)
         return int(value) if self.whole else value
+
+    def _slip(self, value: float) -> str:
+        """Return what a value outside the range looks like, empty for nothing known."""
+        low, high = self.usual or (self.low, self.high)
+        return next((looks for factor, looks in (self.slips or {}).items() if low <= value * factor <= high), "")
 
     def _cure(self, looks: str) -> str:
         unit = looks.split()[0]
@@ -95,7 +109,7 @@ def to_number(cell: str) -> float:
     if cell[0] in "<>≤≥":
         raise CellError("a censored value where an exact number is needed")
     if _COMMA_NUMBER.fullmatch(cell):
-        raise CellError("a number with a comma in it", "write decimals with a point and no thousands separators")
+        raise CommaNumberError("a number with a comma in it", "write decimals with a point and no thousands separators")
     if _OF_A_MAXIMUM.fullmatch(cell):
         raise CellError("points of a maximum, such as 3/5", "leave only the points in the cell")
     if _NUMBER_WITH_UNIT.fullmatch(cell):
@@ -110,10 +124,27 @@ def _to_sex(cell: str) -> str:
     sex = _SEXES.get(cell.lower())
     if sex is not None:
         return sex
-    kind = "a number code" if _NUMBER.fullmatch(cell) else "text"
+    kind, example = ("a number code", "1=M,2=F") if _NUMBER.fullmatch(cell) else ("text", "w=F,m=M")
     raise CellError(
-        f"{kind} other than F or M", "write F or M, or say what the codes mean: `--column sex=YOURS:1=M,2=F`"
+        f"{kind} other than F or M", f"write F or M, or say what the codes mean: `--column sex=YOURS:{example}`"
     )
+
+
+_GENOTYPES = re.compile(r"(?:apo)?[e\u03b5]?([234])\s*[/|_-]?\s*[e\u03b5]?([234])", re.IGNORECASE)
+_E4_COUNTS = Range(0, 2, "alleles", allowed=(0, 1, 2), whole=True)
+
+
+def _to_e4_count(cell: str) -> float | int:
+    """Read a number of alleles; of a genotype that can be no number (e3/e4, 3/4) the number of its 4s."""
+    alleles = _GENOTYPES.fullmatch(cell)
+    if alleles is None:
+        return _E4_COUNTS.parse(cell)
+    if cell.isdigit():  # 34 is a genotype, if it is no slip
+        raise CellError(
+            "a number other than 0, 1, 2",
+            "if the column holds genotypes of two digits, declare them: `--column apoe4_count=YOURS:genotype`",
+        )
+    return alleles.groups().count("4")
 
 
 def _to_diagnosis(cell: str) -> Diagnosis:
@@ -137,6 +168,11 @@ def _to_date(cell: str) -> str:
 
 def _to_id(prefix: str) -> Callable[[str], str]:
     def parse(cell: str) -> str:
+        if _SHORTENED.fullmatch(cell):
+            raise CellError(
+                "a number that a spreadsheet has shortened: digits of the id are lost",
+                "take the ids from their source again, and keep the column as text in the spreadsheet",
+            )
         name = re.sub(f"^{prefix}", "", unescape_cell(cell), flags=re.IGNORECASE)
         try:
             return check_id("id", name)
@@ -156,15 +192,17 @@ def _volume(low: float, high: float) -> Callable[[str], float | int]:
     return Range(low, high, "mm3", slips={1e3: "cm3 (ml)", 1e-3: "thousandths of mm3"}).parse
 
 
+_MONTHS_AND_DAYS = {1 / 12: "months", 1 / 365.25: "days"}
+
 # Canonical column -> how its cell is read. Names and units: the project's contract; scores by their definition.
 COLUMNS: dict[str, Callable[[str], Any]] = {
     "subject_id": _to_id("sub-"),
     "session_id": _to_id("ses-"),
     "visit_date": _to_date,
-    "age_years": Range(0, 120, "years").parse,
+    "age_years": Range(0, 120, "years", slips=_MONTHS_AND_DAYS, usual=(18, 110)).parse,
     "sex": _to_sex,
-    "education_years": Range(0, 40, "years").parse,
-    "apoe4_count": Range(0, 2, "alleles", allowed=(0, 1, 2), whole=True).parse,
+    "education_years": Range(0, 40, "years", slips={1 / 12: "months"}, usual=(5, 25)).parse,
+    "apoe4_count": _to_e4_count,
     "mmse": Range(0, 30, "points").parse,  # Folstein et al. 1975
     "cdr_global": Range(0, 3, "points", allowed=(0, 0.5, 1, 2, 3)).parse,  # Morris 1993
     "diagnosis": _to_diagnosis,
@@ -187,30 +225,6 @@ FURTHER_VOLUMES: dict[str, Callable[[str], float | int]] = {
     "inferior_lateral_ventricle_left_mm3": Range(0, 60000, "mm3").parse,
     "inferior_lateral_ventricle_right_mm3": Range(0, 60000, "mm3").parse,
 }
-# Names that other tables use. Only ever suggested: a name says nothing of units and codes.
-_ELSEWHERE = {
-    "age": "age_years", "sex_code": "sex", "gender": "sex", "ptgender": "sex", "m/f": "sex", "educ": "education_years",
-    "education": "education_years", "pteducat": "education_years", "apoe4": "apoe4_count", "apoe": "apoe4_count",
-    "dx": "diagnosis", "group": "diagnosis", "label": "diagnosis", "mmscore": "mmse", "mmse_total": "mmse",
-    "cdr": "cdr_global", "cdglobal": "cdr_global", "cdrtot": "cdr_global", "icv": "icv_mm3", "etiv": "icv_mm3",
-    "hippocampus": "hippocampus_mm3", "hippocampal volume": "hippocampus_mm3", "ventricles": "ventricles_mm3",
-    "wholebrain": "whole_brain_mm3", "entorhinal": "entorhinal_mm3", "fusiform": "fusiform_mm3",
-    "midtemp": "middle_temporal_mm3", "subject": "subject_id", "ptid": "subject_id", "rid": "subject_id",
-    "id": "subject_id", "subject id": "subject_id", "mri id": "scan", "session": "session_id", "viscode": "session_id",
-    "visit": "session_id", "examdate": "visit_date", "filename": "scan", "file": "scan", "path": "scan",
-    "code": "subject_id", "patient": "subject_id", "patient id": "subject_id", "date": "visit_date",
-    "scan date": "visit_date", "tiv": "icv_mm3", "eid": "subject_id",
-}  # fmt: skip
-
-
-def near_miss(name: str, columns: Iterable[str] = tuple(COLUMNS)) -> str | None:
-    """Return the canonical column of `columns` that an unknown column name probably means, or None."""
-    columns = tuple(columns)
-    folded = name.strip().lower()
-    if _ELSEWHERE.get(folded) in columns:
-        return _ELSEWHERE[folded]
-    close = difflib.get_close_matches(re.sub(r"[\s/-]+", "_", folded), columns, n=1, cutoff=0.8)
-    return close[0] if close else None
 
 
 def parse_cell(column: str, cell: str) -> Any:

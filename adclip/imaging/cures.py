@@ -62,10 +62,20 @@ def mask_air(path: Path | str) -> str:
     return _line(path, code, "INV2.nii.gz UNI-masked.nii.gz")
 
 
+def show_series(path: Path | str) -> str:
+    """Return a line that prints number and description of every DICOM series of a folder."""
+    code = (
+        "import pydicom as d,pathlib as p,sys; h=[d.dcmread(f,stop_before_pixels=True,force=True) for f in p.Path(sys.argv[1]).iterdir() if f.is_file()]; "
+        "print(*sorted({(str(i.get('SeriesNumber')),str(i.get('SeriesDescription'))) for i in h}),sep=chr(10))"
+    )
+    return _line(path, code)
+
+
 def let_through(path: Path | str, subject: str = "SUBJECT") -> str:
     """Return the command that prepares a scan whatever it looks like; what it writes is read by every other command."""
     return f"`adclip preprocess {shlex.quote(str(path))} --out derivatives --override {subject}=pass`"
 
 
-def _line(path: Path | str, code: str, arguments: str) -> str:
-    return f'`python -c "{code}" {shlex.quote(str(path))} {arguments}`'
+def _line(path: Path | str, code: str, *arguments: str) -> str:
+    words = (f'python -c "{code}"', shlex.quote(str(path)), *arguments)
+    return f"`{' '.join(words)}`"

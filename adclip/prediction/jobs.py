@@ -50,7 +50,7 @@ def find_jobs(
     subject : str or None
         Subject id (`--subject`) for the one scan that nothing else joins.
     on_event : OnEvent
-        Is told what was noted of tables; what is to be known of a scan stands in its job, see `tell_notes`.
+        Is told what was noted of tables, also of those that lie beside the scans and are not used; what is to be known of a scan stands in its job, see `tell_notes`.
     name_pattern : str or None
         How names of files and folders are read (`--name-pattern`).
 
@@ -68,12 +68,15 @@ def find_jobs(
     """
     from adclip.clinical.scans.matching import match_rows, rows_naming
     from adclip.clinical.scans.unmatched import say_unmatched
+    from adclip.clinical.tables.beside import say_unused
     from adclip.clinical.tables.table import read_tables
     from adclip.imaging.sources.find import find_scans
     from adclip.imaging.sources.origins import find_origins
 
     items = find_scans(inputs, name_pattern)
     if not metas:
+        for place, sentence in say_unused(inputs):
+            on_event(Warned(str(place), sentence))
         return [Job(item, None, item.flags, item.notes) for item in items]
     table: Table = read_tables(metas, options)
     meta = table.path

@@ -54,7 +54,9 @@ BAD: dict[str, tuple[str, str | bytes, list[str], list[str]]] = {
     # cells
     "id with a path": ("t.csv", canonical("../x,bl,70,F,CN,"), ["line 2, column `subject_id`", "not an id"], []),
     "a word for a number": ("t.csv", canonical("a,bl,seventy,F,CN,"), ["line 2, column `age_years`", "text where a number"], []),
-    "decimal comma": ("t.csv", "subject_id;age_years\na;70,5\n", ["line 2, column `age_years`", "comma"], []),
+    "decimal comma": ("t.csv", 'subject_id,age_years\na,"70,5"\n', ["line 2, column `age_years`", "comma"], []),
+    "decimal commas and points": ("t.csv", "subject_id;age_years\na;70,5\nb;70.5\n", ["line 2, column `age_years`", "comma"], []),
+    "thousands or decimals": ("t.csv", "subject_id;icv_mm3\na;1,344\n", ["line 2, column `icv_mm3`", "comma"], []),
     "a unit in the cell": ("t.csv", canonical("a,bl,70 y,F,CN,"), ["line 2", "followed by a unit"], []),
     "an age of 170": ("t.csv", canonical("a,bl,170,F,CN,"), ["line 2, column `age_years`", "above 120"], []),
     "a negative age": ("t.csv", canonical("a,bl,-70,F,CN,"), ["line 2", "below 0"], []),

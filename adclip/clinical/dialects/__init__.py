@@ -18,6 +18,7 @@ from adclip.clinical.dialects.loni import LONI
 from adclip.clinical.dialects.nacc import NACC
 from adclip.clinical.dialects.oasis import OASIS_1, OASIS_2, OASIS_3
 from adclip.clinical.dialects.programs import DLMUSE_TABLE, HIPPODEEP_TABLE, SYNTHSEG_TABLE
+from adclip.clinical.dialects.ukbiobank import UKBIOBANK
 
 __all__ = [
     "AUXILIARY", "CANONICAL", "DIALECTS", "PROGRAMS", "Derived", "Dialect", "Rule", "StudyKey", "Tall", "recognise", "study_key",
@@ -39,6 +40,7 @@ DIALECTS: tuple[Dialect, ...] = (
     NACC,
     IXI,
     LONI,
+    UKBIOBANK,
     BIDS,
     *PROGRAMS,
     CANONICAL,

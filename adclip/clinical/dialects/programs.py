@@ -7,7 +7,8 @@ Those that FreeSurfer's tools make stand in `freesurfer_tables.py`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from adclip.clinical.columns import parse_cell, read_further
@@ -113,7 +114,37 @@ _SYNTHSEG_VENTRICLES = (
 )  # fmt: skip
 _SYNTHSEG_BRAIN = (*(f"{side} {name}" for side in _SIDES for name in _SYNTHSEG_SIDES), "brain-stem")
 
-SYNTHSEG_TABLE = Dialect(
+# Names that SynthSeg alone has beside the hippocampi: with them `left_hippocampus` is its own, as a database writes it.
+_SYNTHSEG_MARKS = frozenset({"total_intracranial", *(f"{side}_inferior_lateral_ventricle" for side in _SIDES)})
+# The written names of MUSE's regions (BrainCOLOR's), whose hippocampi are called as SynthSeg's are.
+_OF_BRAINCOLOR = frozenset(
+    f"{side} {name}" for side in _SIDES
+    for name in ("inf lat vent", "thalamus proper", "cerebellum exterior", "basal forebrain")
+)  # fmt: skip
+
+
+class _SynthSeg(Dialect):
+    """SynthSeg's names with blanks, or with `_` where one of its own tells it; no table of BrainCOLOR's regions."""
+
+    def spell(self, names: Sequence[str]) -> list[str]:
+        if self.respell is None or _SYNTHSEG_MARKS & set(names):
+            return super().spell(names)
+        return replace(self, respell=None).spell(names)
+
+    def fits(self, names: frozenset[str]) -> bool:
+        return super().fits(names) and not names & _OF_BRAINCOLOR
+
+
+def _with_blanks(name: str) -> str:
+    """Return ``left hippocampus`` for ``left_hippocampus``, ``ctx-lh-entorhinal`` for ``ctx_lh_entorhinal``."""
+    hyphenated = re.fullmatch(r"ctx_([lr]h)_(\w+)|(brain)_(stem)", name)
+    if hyphenated is None:
+        return name.replace("_", " ") if re.match(r"(left|right|total|3rd|4th)_", name) else name
+    hemisphere, gyrus, brain, stem = hyphenated.groups()
+    return f"ctx-{hemisphere}-{gyrus}" if gyrus else f"{brain}-{stem}"
+
+
+SYNTHSEG_TABLE = _SynthSeg(
     name="SynthSeg volumes",
     signatures=(frozenset({"left hippocampus", "right hippocampus"}),),
     rules=(
@@ -132,6 +163,7 @@ SYNTHSEG_TABLE = Dialect(
     unused={
         r"(left|right) .*|csf|ctx-[lr]h-.*|.*ventricle|brain-stem": "another structure of SynthSeg; no report uses it",
     },
+    respell=_with_blanks,
 )  # fmt: skip
 
 # ----------------------------------------------------------------------------------------------- DLMUSE
@@ -175,6 +207,11 @@ def _muse_rules(prefix: str) -> Iterable[Rule]:
     yield Rule("whole_brain_mm3", parts, WHOLE_BRAIN[DLMUSE], "mm3", _without_ventricles)
 
 
+def _without_point(name: str) -> str:
+    """Return ``702`` for ``702.0``, which pandas makes of a code that it takes for a number."""
+    return re.sub(r"(?<=\d)\.0$", "", name) if re.fullmatch(r"[a-z_]*\d{1,3}\.0", name) else name
+
+
 DLMUSE_TABLE = Dialect(
     name="DLMUSE volumes",
     signatures=tuple(
@@ -194,7 +231,8 @@ DLMUSE_TABLE = Dialect(
     rules=(*ids("mrid", *OTHER_IDS), *(rule for prefix in _MUSE_PREFIXES for rule in _muse_rules(prefix))),
     volumes_source=DLMUSE,
     definitions=definitions_of(DLMUSE),
-    unused={r"(dl_?)?(muse_)?(volume_)?\d{1,3}": "another region of MUSE; no report uses it"},
+    unused={r"(dl_?)?(muse_)?(volume_)?\d{1,3}(\.0)?": "another region of MUSE; no report uses it"},
+    respell=_without_point,
 )
 
 # ----------------------------------------------------------------------------------------------- hippodeep

@@ -74,26 +74,39 @@ def check_ids(tables: Sequence[PartialTable]) -> None:
         earlier_ids |= subject_ids
 
 
-def notes_of(tables: Sequence[PartialTable], joined: Joining, max_days: int) -> Iterator[str]:
-    """Yield what the user should know: tables without ids, repeated rows, rows that no other table knows."""
+def notes_of(tables: Sequence[PartialTable], joined: Joining, max_days: int) -> Iterator[tuple[Path, str]]:
+    """Yield what the user should know, each sentence with the file that it is about: tables without ids, repeated rows, rows of no visit."""
+    paths = {table.name: table.path for table in reversed(tables)}
     for table in tables:
         if len(table.rows) > 1 and not any("subject_id" in row.values for row in table.rows):
             what = "no subject id" if "subject_id" in table.columns else "no column of subject ids"
             by = "by their `scan` alone" if any("scan" in row.values for row in table.rows) else "to no scan"
             yield (
+                table.path,
                 f"{what} in {table.name}: its {len(table.rows)} rows are joined {by} "
-                "(`--column subject_id=NAME` names the column)"
+                "(`--column subject_id=NAME` names the column)",
             )
-    yield from _say_halves(joined)
-    yield from map(_say_failed, (table for table in tables if table.failed))
-    if joined.repeated:
-        yield f"rows that repeat another one exactly: {joined.repeated}; each counts once"
+    for sentence in _say_halves(joined):
+        yield joined.visits[0].path, sentence
+    for table in tables:
+        if table.failed:
+            yield table.path, _say_failed(table)
+    for name, count in joined.repeated.items():
+        yield paths[name], f"rows that repeat another one exactly: {count}; each counts once"
     for name, count in joined.added.items():
-        yield f"{name}: {count} rows are visits that the tables before it do not have"
+        yield paths[name], f"{_rows(count, 'is a visit', 'are visits')} that the tables before it do not have"
     for name, count in joined.first_kept.items():
-        yield f"{name}: {count} rows give other years of education than the person's first row; the first counts"
+        yield (
+            paths[name],
+            f"{_rows(count, 'gives', 'give')} other years of education than the person's first row; the first counts",
+        )
     for name, count in joined.unattached.items():
-        yield f"{name}: {count} rows belong to no visit of the other tables (at most {max_days} days apart)"
+        what = _rows(count, "belongs", "belong")
+        yield paths[name], f"{what} to no visit of the other tables (at most {max_days} days apart)"
+
+
+def _rows(count: int, one: str, several: str) -> str:
+    return f"1 row {one}" if count == 1 else f"{count} rows {several}"
 
 
 def _say_halves(joined: Joining) -> Iterator[str]:

@@ -1,14 +1,18 @@
-"""Days written in the order that a user declares: `--column visit_date=YOURS:DMY`."""
+"""Days written in the order that a user declares, `--column visit_date=YOURS:DMY`, or counted as spreadsheets do, `:SERIAL`."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from datetime import date
+from datetime import date, timedelta
 
 from adclip.clinical.columns import CellError
 
-FORMS = ("YMD", "DMY", "MDY")
+_ORDERS, SERIAL = ("YMD", "DMY", "MDY"), "SERIAL"
+FORMS = (*_ORDERS, SERIAL)
+# Day 0 of spreadsheets, whose 1900 has a 29th of February; numbers of five digits are days of 1927 to 2173.
+_DAY_0 = date(1899, 12, 30)
+_COUNTED = re.compile(r"\d{5}(\.\d+)?")
 
 _MONTHS = {name: number for number, name in enumerate(
     ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"), start=1)}  # fmt: skip
@@ -25,7 +29,7 @@ def date_reader(form: str) -> Callable[[str], str | None]:
     Parameters
     ----------
     form : str
-        One of `FORMS`. Parts are numbers, or English names for the month; between them stand slashes, points, dashes or blanks, or
+        One of `FORMS`; `SERIAL` reads a number of days, see `is_counted`. Of the others parts are numbers, or English names for the month; between them stand slashes, points, dashes or blanks, or
         nothing (``31052012``, ``31may2012``). A time of day behind them is passed over.
 
     Returns
@@ -34,10 +38,14 @@ def date_reader(form: str) -> Callable[[str], str | None]:
         Takes a cell; returns YYYY-MM-DD, None for an empty one, and raises `CellError`. Years need four digits: two do not tell
         1912 from 2012.
     """
+    if form == SERIAL:
+        return _to_counted_day
 
     def read(cell: str) -> str | None:
         if not cell:
             return None
+        if is_counted(cell):
+            raise CellError("a day as spreadsheets count them", f"declare that: `:{SERIAL}` in place of `:{form}`")
         day = _TIME.sub("", cell)
         parts = _split(day, form) if _DAY.fullmatch(day) else []
         if len(parts) != 3:
@@ -54,6 +62,22 @@ def date_reader(form: str) -> Callable[[str], str | None]:
             raise _not_of(form) from None
 
     return read
+
+
+def is_counted(cell: str) -> bool:
+    """Whether a cell may be a day as spreadsheets count them, 43558 for 2019-04-03; a fraction is the time of day."""
+    return _COUNTED.fullmatch(cell.strip()) is not None
+
+
+def _to_counted_day(cell: str) -> str | None:
+    if not cell:
+        return None
+    if not is_counted(cell):
+        raise CellError(
+            "not a day as spreadsheets count them",
+            "if the column has dates, declare their order: `:YMD`, `:DMY` or `:MDY`",
+        )
+    return (_DAY_0 + timedelta(days=int(cell.partition(".")[0]))).isoformat()
 
 
 def order_of(cells: Iterable[str]) -> str | None:
@@ -94,7 +118,7 @@ def _split(day: str, form: str) -> list[str]:
 
 
 def _not_of(form: str) -> CellError:
-    others = " or ".join(f"`:{other}`" for other in FORMS if other != form)
+    others = " or ".join(f"`:{other}`" for other in _ORDERS if other != form)
     return CellError(
         f"not a day in the order {form}",
         f"if the column has another order, declare that: {others} in place of `:{form}`",

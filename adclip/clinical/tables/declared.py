@@ -10,13 +10,14 @@ from typing import Any
 
 from adclip.clinical.columns import COLUMNS, UNITS, CellError, parse_cell
 from adclip.clinical.dialects import Rule
-from adclip.clinical.dialects.base import Reader, codes, scaled
+from adclip.clinical.dialects.base import Reader, codes, count_e4, scaled
 from adclip.clinical.dialects.canonical import unit_of
 from adclip.clinical.dialects.missing import unless_missing
 from adclip.clinical.tables.dates import FORMS, date_reader
 from adclip.errors import ConfigError
 
 _CODES = re.compile(r"[^=,]+=[^=,]*(,[^=,]+=[^=,]*)*")
+_GENOTYPE = "GENOTYPE"  # 34 or e3/e4 in a column of e4 alleles
 _KINDS = {"mm3": {"mm3", "cm3", "ml"}, "years": {"years", "months", "days"}}
 # A word that is no declared code may still be one that the column knows: `HC=CN` leaves MCI and AD as they are. A number never is.
 _WORDS = frozenset({"sex", "diagnosis"})
@@ -31,7 +32,7 @@ class Declared:
     unit : str
         Of `UNITS`; empty for the canonical column's own.
     form : str
-        Of `FORMS`; empty for YYYY-MM-DD.
+        Of `FORMS`, or `GENOTYPE` of the alleles; empty for the canonical column's own.
     meaning : mapping of str to str
         Code -> text of the canonical column.
     unknown : tuple of str
@@ -54,6 +55,8 @@ class Declared:
         read: Reader | None = None
         if self.unit:
             read = scaled(column, UNITS[self.unit])
+        elif self.form == _GENOTYPE:
+            read = count_e4
         elif self.form:
             read = date_reader(self.form)
         elif parse is not None:
@@ -111,7 +114,7 @@ def kind_of(part: str) -> str | None:
     """Return what a part behind a colon declares - a unit, a form or codes -, None where it can only belong to the column's name."""
     if _unit_of(part) in UNITS:
         return "unit"
-    if part.upper() in FORMS:
+    if part.upper() in (*FORMS, _GENOTYPE):
         return "form"
     return "codes" if _CODES.fullmatch(part) else None
 
@@ -148,7 +151,11 @@ def declare(column: str, parts: tuple[str, ...], parse: Callable[[str], Any] | N
     own = unit_of(column)
     if unit and unit not in _KINDS.get(own, set()):
         raise ConfigError.bad_value("--column", f"`{column}` cannot be in {unit}", f"it is in {own or 'no unit'}")
-    if form and column != "visit_date":
+    if form == _GENOTYPE and column != "apoe4_count":
+        raise ConfigError.bad_value(
+            "--column", f"`{column}` is no count of alleles, `:genotype` says nothing of it", "leave it out"
+        )
+    if form and form != _GENOTYPE and column != "visit_date":
         raise ConfigError.bad_value("--column", f"`{column}` is no date, `:{form}` says nothing of it", "leave it out")
     listed = [code for code, _ in named]
     if repeated := {code for code in listed if listed.count(code) > 1}:
@@ -157,7 +164,7 @@ def declare(column: str, parts: tuple[str, ...], parse: Callable[[str], Any] | N
     if meaning and (unit or form):
         raise ConfigError.bad_value(
             "--column",
-            f"`{column}` has a {'unit' if unit else 'date'} and codes with a meaning",
+            f"`{column}` has a {'unit' if unit else 'form'} and codes with a meaning",
             "declare codes for unknown only: `99=`",
         )
     try:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from adclip.errors import LeakError, ScanError, TableError
 
+_HINTS = 6  # in one line
 _NO_VOLUMES = ", and no volumes"
 
 
@@ -49,10 +51,21 @@ def no_header(path: Path | str) -> TableError:
     )
 
 
+def header_below(path: Path | str, line: int) -> TableError:
+    copy = f"tail -n +{line} {shlex.quote(str(path))} > with-header.csv"
+    is_sheet = str(path).lower().endswith(".xlsx")
+    return TableError(
+        f"{path}: its first line names no column; the names seem to stand in line {line}",
+        "delete the rows above the names in the sheet"
+        if is_sheet
+        else f"take away the lines above: `{copy}`, and give with-header.csv",
+    )
+
+
 def no_known_column(path: Path | str, hints: Iterable[str]) -> TableError:
     return TableError(
         f"{path}: no column name is known to adclip",
-        "; ".join(list(hints)[:3])
+        "; ".join(list(hints)[:_HINTS])
         or "name the columns as in the documentation, or map them: `--column age_years=YOURS`",
     )
 

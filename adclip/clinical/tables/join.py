@@ -119,7 +119,7 @@ def _attach_to_person(table: PartialTable, of_subject: dict[str, list[Joined]], 
         first = first_rows.setdefault(subject, row)
         if first is not row:
             if first.values == row.values:
-                result.repeated += 1
+                result.repeated[table.name] = result.repeated.get(table.name, 0) + 1
             elif {*first.values, *row.values} - PERSON - {"session_id"}:
                 raise errors.same_subject(table.path, first.line, row.line)
             elif differ_in(first.values, row.values, "education_years"):

@@ -87,8 +87,8 @@ class Joining:
     ----------
     visits : list of Joined
         In the order of the tables.
-    repeated : int
-        Rows that repeat another one exactly; counted once.
+    repeated : dict of str to int
+        File name -> rows that repeat another one of it exactly; counted once.
     unattached : dict of str to int
         File name -> rows that belong to no visit.
     added : dict of str to int
@@ -98,7 +98,7 @@ class Joining:
     """
 
     visits: list[Joined] = field(default_factory=list)
-    repeated: int = 0
+    repeated: dict[str, int] = field(default_factory=dict)
     unattached: dict[str, int] = field(default_factory=dict)
     added: dict[str, int] = field(default_factory=dict)
     first_kept: dict[str, int] = field(default_factory=dict)

@@ -77,7 +77,7 @@ class Visits:
                 continue
             if key in rows_by_key:
                 _check_repetition(table, rows_by_key[key], row, key)
-                result.repeated += 1
+                result.repeated[table.name] = result.repeated.get(table.name, 0) + 1
                 if row.aside != rows_by_key[key].aside:
                     self._take(table, row, key)  # the same but for answers that nobody reads
                 continue

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from adclip.clinical.columns import COLUMNS, CellError, Range, near_miss
+from adclip.clinical.column_names import near_miss
+from adclip.clinical.columns import COLUMNS, CellError, Range
 from adclip.clinical.dialects.base import Rule
 from adclip.clinical.dialects.canonical import SCORE
 from adclip.clinical.tables.declared import declare, kind_of

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adclip.clinical.columns import COLUMNS, near_miss
+from adclip.clinical.column_names import near_miss, unit_in_name
+from adclip.clinical.columns import COLUMNS
 from adclip.clinical.dialects import Dialect, Rule
-from adclip.clinical.dialects.canonical import ANSWERS
+from adclip.clinical.dialects.canonical import ANSWERS, unit_of
+from adclip.clinical.tables.declared import declaration
 from adclip.clinical.tables.header import Header
 
+_LENGTHS_OF_TIME = frozenset({"months", "days", "years"})
 _OF_ONE_OCCASION = re.compile(
     r"(^|[\W_])(bl|base|baseline|sc|scr|screening|entry|intake|first|last|final|enrol\w*)($|[\W_])", re.IGNORECASE
 )
@@ -94,5 +97,9 @@ def hints_of(path: Path, extra: Sequence[str], dialect: Dialect, used: set[str])
         if dialect.why_not(name) is None and (meant := near_miss(name, open_columns)):
             if meant in ANSWERS and _OF_ONE_OCCASION.search(name):
                 continue
-            shown = f'"{meant}={name}"' if " " in name else f"{meant}={name}"
+            unit = unit_in_name(name)
+            fits = unit and unit != unit_of(meant) and (unit in _LENGTHS_OF_TIME) == (unit_of(meant) == "years")
+            shown = declaration(
+                f"{meant}={name}:{unit}" if fits and unit_of(meant) in ("mm3", "years") else f"{meant}={name}"
+            )
             yield f"column `{name}` of {path.name} is not used; if it holds `{meant}`, add `--column {shown}`"

@@ -9,22 +9,26 @@ from pathlib import Path
 from typing import Any
 
 from adclip.clinical import errors as clinical_errors
-from adclip.clinical.columns import COLUMNS, MISSING, CellError, parse_cell
-from adclip.clinical.dialects import CANONICAL, DIALECTS, Derived, Dialect, Rule, Tall, with_program
+from adclip.clinical.columns import COLUMNS, MISSING, CellError, CommaNumberError, parse_cell
+from adclip.clinical.dialects import CANONICAL, Derived, Dialect, Rule, Tall, with_program
 from adclip.clinical.dialects.bids import subject_of_file
 from adclip.clinical.dialects.canonical import ANSWERS, SOURCE, read_dictionary
 from adclip.clinical.tables import errors
 from adclip.clinical.tables.alteration import Alteration, places_of_answers
 from adclip.clinical.tables.cures import cure
+from adclip.clinical.tables.decimal_commas import FREE_OF_COMMAS, NOTE, comma_places, with_points
 from adclip.clinical.tables.failed_rows import find_failed
-from adclip.clinical.tables.header import Header, check_header, to_plain
+from adclip.clinical.tables.header import Header, to_plain
 from adclip.clinical.tables.mapping import ColumnMapping
 from adclip.clinical.tables.meanings import Meaning, hints_of, meanings_of
-from adclip.clinical.tables.records import read_records
-from adclip.clinical.tables.remarks import WATCHED, Remarks
+from adclip.clinical.tables.opening import open_table
+from adclip.clinical.tables.plain_words import with_plain_words
+from adclip.clinical.tables.records import delimiter_of
+from adclip.clinical.tables.remarks import WATCHED, Remarks, say_days_for_ids
 from adclip.clinical.tables.rules import choose_rules, dialect_of, notes_of_mappings
 from adclip.clinical.tables.structure_rows import check_rows
 from adclip.clinical.tables.tall import is_tall, one_row_a_visit, only_read
+from adclip.clinical.tables.wanted import wanted_names
 from adclip.errors import TableError
 
 
@@ -128,15 +132,23 @@ def read_partial(
         If the file cannot be read, has no known column, two columns mean the same, a cell is not what its column holds, or
         some rows name a subject and others do not. Cells are never quoted, only classed.
     """
-    records = read_records(path, _wanted(mappings, answers=answers))
-    _, shown = next(records)
-    ignored = frozenset() if answers else _answer_sources(mappings)
-    check_header(path, shown, _wanted(mappings), ignored)
+    try:
+        return _read(path, mappings, altered, answers=answers, commas=False)
+    except CommaNumberError:  # the first of them; whether all are of decimals, the whole table says
+        return _read(path, mappings, altered, answers=answers, commas=True)
+
+
+def _read(
+    path: Path, mappings: Sequence[ColumnMapping], altered: Alteration | None, *, answers: bool, commas: bool
+) -> PartialTable:
+    """Read one file; with `commas` numbers may have a comma for the decimal point, else the first such cell is raised."""
+    shown, records = open_table(path, mappings, answers=answers)
     if (first := next(records, None)) is not None:
         records = chain([first], records)
     dialect = with_program(dialect_of(path, shown, first[1] if first is not None else ()), shown)
     header = Header.of(shown, dialect)
-    rules = choose_rules(path, dialect, mappings, header)
+    names = wanted_names(mappings, answers=answers)
+    rules = with_plain_words(path, dialect, choose_rules(path, dialect, mappings, header), header, names)
     used = header.places(rules)
     extra = tuple(name for place, name in enumerate(shown) if name and place not in used)
     hints = tuple(hints_of(path, extra, dialect, {rule.column for rule in rules}))
@@ -146,10 +158,14 @@ def read_partial(
         raise errors.no_known_column(path, hints)
     if altered is not None:
         records = altered(path, records, shown, places_of_answers(header, rules, mappings))
+    comma_columns = frozenset[int]()
+    if commas and delimiter_of(path, names) in FREE_OF_COMMAS:
+        comma_columns = comma_places(open_table(path, mappings, answers=answers)[1], header, rules)
+    if comma_columns:
+        records = with_points(records, comma_columns)
     remarks, failed = Remarks(), list[int]()
-    read = _rows(
-        path, only_read(records, header, dialect.tall), header, dialect, rules, remarks, failed, answers=answers
-    )
+    lines = only_read(records, header, dialect.tall)
+    read = _rows(path, lines, header, dialect, rules, remarks, failed, answers=answers, commas=commas)
     rows = one_row_a_visit(path, read) if is_tall(header, dialect.tall) else list(read)
     if not rows:
         raise _no_rows(path, header, dialect.tall)
@@ -163,6 +179,7 @@ def read_partial(
             row.values["subject_id"] = parse_cell("subject_id", subject)
     unread = [why for name, why in dialect.unread.items() if name in to_plain(extra)]
     noted = [rule.note for rule in rules if rule.note and (answers or rule.column not in ANSWERS)]
+    odd_ids = say_days_for_ids((row.values.get("subject_id", ""), row.line) for row in rows)
     asked = notes_of_mappings(dialect, mappings, header, ANSWERS) if answers else ()
     return PartialTable(
         path,
@@ -174,7 +191,7 @@ def read_partial(
         hints,
         dialect.derived,
         definitions,
-        (*unread, *noted, *asked, *remarks.sentences()),
+        (*unread, *noted, *asked, *remarks.sentences(), *odd_ids, *([NOTE] if comma_columns else ())),
         {shown: len(lines) for shown, lines in remarks.unread.items()},
         {rule.column: rule.standby for rule in rules if rule.standby},
         tuple(failed),
@@ -191,24 +208,6 @@ def _no_rows(path: Path, header: Header, tall: Tall | None) -> TableError:
         return TableError.no_rows(path, "the table has a header but no rows")
     shown = ", ".join(sorted(code.upper() for code in tall.read))
     return TableError.no_rows(path, f"no row of a parameter that is read ({tall.code.upper()} of {shown})")
-
-
-def _wanted(mappings: Sequence[ColumnMapping], *, answers: bool = True) -> set[str]:
-    """Return all names that any dialect reads: they decide which delimiter fits, and which cells of JSON must be values."""
-    names = {source for dialect in DIALECTS for rule in dialect.rules for source in rule.sources}
-    names |= {mapping.table_column.lower() for mapping in mappings}
-    return names - {""} - (frozenset() if answers else _answer_sources(mappings))
-
-
-def _answer_sources(mappings: Sequence[ColumnMapping]) -> frozenset[str]:
-    """Return the names of the columns from which answers alone are read."""
-    rules = [rule for dialect in DIALECTS for rule in dialect.rules]
-    read = {source for rule in rules if rule.column in ANSWERS for source in rule.sources}
-    read |= {mapping.table_column.lower() for mapping in mappings if mapping.column in ANSWERS}
-    input_sources = {source for rule in rules if rule.column not in ANSWERS for source in rule.sources}
-    return frozenset(
-        read - input_sources - {mapping.table_column.lower() for mapping in mappings if mapping.column not in ANSWERS}
-    )
 
 
 def _check_named(path: Path, rows: Sequence[PartialRow]) -> None:
@@ -228,6 +227,7 @@ def _rows(
     failed: list[int],
     *,
     answers: bool,
+    commas: bool,
 ) -> Iterator[PartialRow]:
     """Yield the rows, and enter in `failed` the lines of those whose segmentation failed."""
     unknown = MISSING | dialect.missing
@@ -256,8 +256,19 @@ def _rows(
                 if target is aside:
                     remarks.unread[shown].append(line)
                     continue
-                others = (cells[places[0]] for _, cells in records if len(cells) == len(header.shown))
-                remedy = cure(rule, shown, texts[places[0]], error, others)
+                if isinstance(error, CommaNumberError) and not commas:
+                    raise
+                behind = [other for _, other in records if len(other) == len(header.shown)]
+                others = [other[places[0]] for other in behind]
+                beside = {
+                    header.show(one): (one, [row[spots[0]] for row in (cells, *behind)])
+                    for one, spots in readers
+                    if one is not rule
+                    and one.column in COLUMNS
+                    and len(spots) == 1
+                    and (answers or one.column not in ANSWERS)
+                }
+                remedy = cure(rule, shown, texts[places[0]], error, others, beside)
                 raise clinical_errors.bad_cell(path, line, shown, error.why, remedy) from None
             if value is not None:
                 target[rule.column] = value

@@ -20,6 +20,7 @@ from adclip.clinical.tables.workbooks import read_workbook
 from adclip.errors import TableError
 
 _DELIMITERS = (",", "\t", ";")
+_SEPARATOR = re.compile(r"\"?sep=([^\s\w\"])\"?[^\S\n]*\r?\n", re.IGNORECASE)
 _OF_FREESURFER = re.compile(r"(Measure|[lr]h\.[\w.]+):?\S* ", re.IGNORECASE)
 
 
@@ -51,6 +52,17 @@ def read_records(path: Path, column_names: Collection[str]) -> Iterator[tuple[in
     return _csv_records(path, text, column_names)
 
 
+def delimiter_of(path: Path, column_names: Collection[str]) -> str | None:
+    """Return what stands between the cells of a table that `read_records` can read; None of JSON and of a workbook."""
+    if path.suffix.lower() in (".xlsx", ".json"):
+        return None
+    text = _read_text(path)
+    if text.lstrip()[:1] == "[":
+        return None
+    said = _SEPARATOR.match(text)
+    return said[1] if said else _find_delimiter(text, column_names)
+
+
 def _read_text(path: Path) -> str:
     if not path.exists():
         raise TableError.missing_file(path)
@@ -75,9 +87,15 @@ def _read_text(path: Path) -> str:
 
 
 def _csv_records(path: Path, text: str, column_names: Collection[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows of a CSV; rows without any content, which spreadsheets leave behind, are passed over."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_find_delimiter(text, column_names), strict=True)
-    begins, first = 1, True
+    """Yield the rows of a CSV; rows without any content, which spreadsheets leave behind, are passed over.
+
+    So is Excel's first line ``sep=;``, which says the delimiter.
+    """
+    said = _SEPARATOR.match(text)
+    delimiter = said[1] if said else _find_delimiter(text, column_names)
+    reader = csv.reader(io.StringIO(text[said.end() :] if said else text, newline=""), delimiter=delimiter, strict=True)
+    above = 1 if said else 0
+    begins, first = 1 + above, True
     while True:
         try:
             cells = next(reader)
@@ -88,7 +106,7 @@ def _csv_records(path: Path, text: str, column_names: Collection[str]) -> Iterat
         if any(cell.strip() for cell in cells):
             yield begins, [cell.strip() for cell in cells] if first else cells
             first = False
-        begins = reader.line_num + 1
+        begins = reader.line_num + 1 + above
 
 
 def _find_delimiter(text: str, column_names: Collection[str]) -> str:

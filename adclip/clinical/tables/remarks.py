@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,8 @@ from adclip.clinical.dialects.missing import is_suspect
 from adclip.clinical.tables.declared import declaration
 
 _SHOWN = 5  # lines
+_MONTH = "(jan|feb|m[a\u00e4]r|mrz|apr|ma[iy]|jun|jul|aug|sep|o[ck]t|nov|de[cz])[a-z]*"
+_DAY_FOR_ID = re.compile(rf"\d{{1,2}}[-.]{_MONTH}([-.]\d{{2,4}})?|{_MONTH}[-.]\d{{1,4}}", re.IGNORECASE)
 WATCHED = frozenset(
     {"mmse", *(column for column in COLUMNS if column.endswith("_mm3"))}
 )  # canonical columns that are looked at
@@ -55,6 +58,22 @@ class Remarks:
                 f"`{shown}` has numbers of repeated eights or nines in {_rows(lines)}, which are often codes for unknown; "
                 f"if they are, declare them: `--column {declaration(f'{both}:CODE=')}`"
             )
+
+
+def say_days_for_ids(lines_by_id: Iterable[tuple[str, int]]) -> Iterator[str]:
+    """Yield a sentence where ids look like days: spreadsheets make ``1-Mar`` of ``1-3`` and ``3/1``.
+
+    Parameters
+    ----------
+    lines_by_id : iterable of (str, int)
+        Ids with their lines.
+    """
+    lines = [line for subject, line in lines_by_id if _DAY_FOR_ID.fullmatch(subject)]
+    if lines:
+        yield (
+            f"ids that look like days, such as spreadsheets make of 1-3, in {_rows(lines)}: if they were numbers, take them from "
+            "their source again, with the column as text"
+        )
 
 
 def say_unread(unread: Sequence[tuple[str, str, int]]) -> str | None:

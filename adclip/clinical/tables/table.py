@@ -25,7 +25,7 @@ from adclip.clinical.tables.joined import Joined
 from adclip.clinical.tables.likeness import Likeness
 from adclip.clinical.tables.mapping import parse_mappings
 from adclip.clinical.tables.meanings import Meaning
-from adclip.clinical.tables.partial import PartialTable
+from adclip.clinical.tables.partial import PartialTable, file_name
 from adclip.clinical.tables.plausible import check_people, check_together
 from adclip.clinical.tables.scan_names import bare_name, pair_name, scan_identity
 from adclip.clinical.tables.sources import read_source
@@ -203,7 +203,8 @@ def read_tables(
     check_people(joined.visits)
     of_files = [*told_of_files(tables)]
     hints = tuple(dict.fromkeys(hint for table in tables for hint in table.hints))
-    notes = [*notes_of(tables, joined, options.max_days)]
+    of_joining = [*notes_of(tables, joined, options.max_days)]
+    notes = list[str]()
     if options.diagnosis_policy == "cdr" and options.answers:
         notes.append(apply_cdr(joined.visits, tables))
     elif options.answers:
@@ -230,8 +231,15 @@ def read_tables(
         + derived_meanings(tables, columns),
         dialects={table.name: table.dialect for table in tables},
         definitions=_definitions(tables),
-        notes=(*(note for _, note in of_files if note not in hints), *notes),
-        told=(*of_files, *((joined.visits[0].path, note) for note in notes)),
+        notes=(
+            *(note for _, note in of_files if note not in hints),
+            *(
+                note if len(tables) == 1 or file_name(path) in note else f"{file_name(path)}: {note}"
+                for path, note in of_joining
+            ),
+            *notes,
+        ),
+        told=(*of_files, *of_joining, *((joined.visits[0].path, note) for note in notes)),
         task=options.task,
         days=tuple(visit.values.get(DAY) for visit in joined.visits),
         max_days=options.max_days,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from adclip.clinical.columns import near_miss
+from adclip.clinical.column_names import near_miss
 from adclip.clinical.dialects import AUXILIARY, Derived
 from adclip.clinical.dialects.base import AGE_AT_BASELINE
 from adclip.clinical.dialects.canonical import ANSWERS

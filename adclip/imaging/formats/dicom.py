@@ -19,7 +19,7 @@ import numpy as np
 
 from adclip.errors import ScanError
 from adclip.imaging import errors as imaging_errors
-from adclip.imaging.formats import contrast, dicom_errors, errors
+from adclip.imaging.formats import contrast, dicom_errors, errors, series_facts
 from adclip.imaging.formats.content import HEAD_BYTES, describe, is_dicom_content, pointer_at
 from adclip.imaging.formats.deflate import check_inflated
 from adclip.imaging.formats.geometry import Geometry, choose_affine, with_facts
@@ -33,7 +33,7 @@ _TAGS = [
     *contrast.TAGS, contrast.SERIES, contrast.PROTOCOL,
 ]  # fmt: skip
 
-_PRIVATE_TAGS = [PHILIPS_CREATOR, PHILIPS_SCALE]
+_FURTHER_TAGS = [PHILIPS_CREATOR, PHILIPS_SCALE, *series_facts.TAGS]
 # MR images of PS3.4, B.5: plain, enhanced, enhanced in colour, converted to enhanced
 _IMAGES = frozenset(f"1.2.840.10008.5.1.4.1.1.4{part}" for part in ("", ".1", ".3", ".4"))
 
@@ -176,7 +176,7 @@ def _group(path: Path) -> dict[str, _Series]:
             continue
         try:
             check_inflated(file)
-            header = dcmread(file, stop_before_pixels=True, specific_tags=[*_TAGS, *_PRIVATE_TAGS], force=True)
+            header = dcmread(file, stop_before_pixels=True, specific_tags=[*_TAGS, *_FURTHER_TAGS], force=True)
             values = {name: header.get(name) for name in _TAGS}  # pydicom looks at a value when it is asked for
             if values["Rows"] is None or values["Columns"] is None:
                 _check_not_damaged(file, header)
@@ -234,7 +234,7 @@ def quiet() -> Iterator[None]:
 def _choose(path: Path, groups: dict[str, _Series], selector: str | None) -> _Series:
     if selector is None:
         if len(groups) > 1:
-            raise dicom_errors.several_series(path, _list(groups.values()))
+            raise dicom_errors.several_series(path, _list(groups.values()), *_sequences(groups.values()))
         return next(iter(groups.values()))
     if selector in groups:
         return groups[selector]
@@ -254,23 +254,39 @@ def _places(groups: Iterable[_Series]) -> list[tuple[str, _Series]]:
     return [(f"{place}of{len(ordered)}", series) for place, series in enumerate(ordered, start=1)]
 
 
+def _named(groups: Iterable[_Series]) -> list[tuple[str, _Series]]:
+    """Name each series by what is told of it: the number where there is one of it, else the place among all."""
+    places = _places(groups)
+    counts = Counter(_number(series) for _, series in places)
+    return [
+        (place if (number := _number(series)) is None or counts[number] > 1 else f"{number}", series)
+        for place, series in places
+    ]
+
+
 def _list(groups: Iterable[_Series], only: set[int | None] | None = None) -> str:
-    """Series by what `--series` takes - the number where there is one of it, else the place - slices and matrix.
+    """Series by what `--series` takes, slices and matrix, and what speaks against one.
 
     That tells them apart and says nothing of a person.
     """
     shown = []
-    places = _places(groups)
-    counts = Counter(_number(series) for _, series in places)
-    for place, series in places:
+    for name, series in _named(groups):
         header, number = series[0][1], _number(series)
         if only is not None and number not in only:
             continue
         count = max(len(series), int(header.get("NumberOfFrames", 1) or 1))
-        name = f"{place} without number" if number is None else f"{place} with number {number}"
-        name = f"{number}" if number is not None and counts[number] == 1 else name
-        shown.append(f"{name} ({count} x {int(header.Rows)} x {int(header.Columns)})")
+        lacking = "" if name == f"{number}" else " without number" if number is None else f" with number {number}"
+        facts = ", ".join((f"{count} x {int(header.Rows)} x {int(header.Columns)}", *series_facts.say_warnings(header)))
+        shown.append(f"{name}{lacking} ({facts})")
     return ", ".join(shown)
+
+
+def _sequences(groups: Iterable[_Series]) -> tuple[str, str]:
+    """Return what to choose first, which nothing speaks against where there is one, and the sequences of all series."""
+    named = _named(groups)
+    plain = [name for name, series in named if not series_facts.say_warnings(series[0][1])]
+    told = [f"{name}: {facts}" for name, series in named if (facts := series_facts.say_sequence(series[0][1]))]
+    return (plain or [named[0][0]])[0], "; ".join(told)
 
 
 def _number(series: _Series) -> int | None:

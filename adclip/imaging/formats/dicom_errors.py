@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from adclip.errors import ScanError
+from adclip.imaging import cures
 
 
 def no_dicom(path: Path | str) -> ScanError:
@@ -70,11 +71,12 @@ def several_patients(path: Path | str, count: int) -> ScanError:
     return ScanError(f"{path}: DICOM files of {count} patients", "put each patient's files into a folder of their own")
 
 
-def several_series(path: Path | str, listing: str) -> ScanError:
-    first = listing.split(" ")[0]
+def several_series(path: Path | str, listing: str, first: str, sequences: str) -> ScanError:
+    told = f" ({sequences})" if sequences else ""
     return ScanError(
         f"{path}: several DICOM series: {listing}",
-        f"choose the T1 scan by the word it is listed under, such as `--series {first}`",
+        f"choose the T1 scan by the word it is listed under, such as `--series {first}`{told}; "
+        f"what was written of each, which may name people, shows {cures.show_series(path)}",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,9 @@ from adclip.errors import ScanError
 from adclip.imaging import cures
 from adclip.runtime.paths import legible
 
+# Files of OASIS-1's discs. clinica's converter has the directions that FreeSurfer gives SUBJ_111; the files in RAW lie alike. Of the
+# atlas' side nothing is documented there.
+_OASIS_1 = re.compile(r"OAS1_\d{4}_MR\d_mpr(-\d|_n\d)_anon(_sbj_111|(?P<atlas>_111_t88))?[\w.]*$", re.IGNORECASE)
 LARGEST_32_BIT = 3.4028235e38
 
 
@@ -122,7 +126,11 @@ def bad_type(path: Path | str, kind: str) -> ScanError:
     return ScanError(f"{path}: voxels are {kind}, not plain numbers", "export the scan with one real value per voxel")
 
 
-def not_finite(path: Path | str, count: int) -> ScanError:
+def not_finite(path: Path | str, count: int, of: int) -> ScanError:
+    if count == of:
+        return ScanError(
+            f"{path}: all voxels are NaN or infinite", "the file holds no image; export the scan again from its source"
+        )
     return ScanError(
         f"{path}: {count} voxels are NaN or infinite",
         f"if they stand for voxels without a value, set them to 0, and give the new file: {cures.clear_nan(path)}; "
@@ -230,10 +238,14 @@ def bad_affine(path: Path | str, why: str) -> ScanError:
 
 
 def no_orientation(path: Path | str) -> ScanError:
-    return ScanError(
-        f"{path}: the header has no orientation, so left and right are unknown",
-        "if you know for certain where its axes point, say so, for example `--orientation LAS`",
-    )
+    remedy = "if you know for certain where its axes point, say so, for example `--orientation LAS`"
+    if known := _OASIS_1.search(Path(path).name):
+        remedy = (
+            "this is OASIS-1's file on its atlas (T88_111); give the person's file in SUBJ_111 or RAW with `--orientation ASL`"
+            if known["atlas"]
+            else "OASIS-1's RAW and SUBJ_111 files are read as ASL by FreeSurfer and clinica; to do so too, add `--orientation ASL`"
+        )
+    return ScanError(f"{path}: the header has no orientation, so left and right are unknown", remedy)
 
 
 def bad_voxel_size(path: Path | str, sizes: tuple[float, ...], hint: str = "") -> ScanError:

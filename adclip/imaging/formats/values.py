@@ -85,7 +85,7 @@ def check_values(path: Path, values: FloatArray, stored: NDArray[Any], *, is_mr:
         if stored.dtype.kind in "iu" or np.isfinite(stored).all():
             _check_spikes(path, np.nan_to_num(values), stored)  # one of 1e300 in a file of 64-bit numbers
             raise formats_errors.overflow(path)
-        raise formats_errors.not_finite(path, bad)
+        raise formats_errors.not_finite(path, bad, values.size)
     if low == high:
         raise formats_errors.constant(path)
     _check_spikes(path, values, stored)

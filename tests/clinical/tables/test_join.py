@@ -53,7 +53,7 @@ def test_a_dated_table_is_attached_to_the_nearest_visit_within_the_limit(write, 
     table = read_tables((visits, volumes), TableOptions(max_days=days))
     assert [visit.hippocampus_mm3 for visit in table.rows] == [6100, expected]
     assert [visit.visit_date for visit in table.rows] == ["2010-01-01", "2011-01-01"]
-    assert any("v.csv: 1 rows belong to no visit" in note for note in table.notes) == (expected is None)
+    assert any("v.csv: 1 row belongs to no visit" in note for note in table.notes) == (expected is None)
 
 
 def test_sessions_of_other_names_are_joined_by_date(write):

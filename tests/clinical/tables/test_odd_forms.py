@@ -106,7 +106,7 @@ def test_a_screening_that_became_a_baseline_is_no_further_visit(tmp_path):
     assert len(table.rows) == 2
     assert not any("do not have" in note for note in table.notes)
     later = put(tmp_path / "e.csv", screened + "ADNI3,011_S_0002,2,y1,m12,2018-03-02,2\n")
-    assert any("e.csv: 1 rows are visits" in note for note in read(merge, later).notes)
+    assert any("e.csv: 1 row is a visit" in note for note in read(merge, later).notes)
 
 
 @pytest.mark.parametrize("name", ["sub-011S0002_T1w.nii.gz", "011_S_0002.nii.gz", "sub-ADNI011S0002_T1w.nii.gz"])

@@ -92,7 +92,7 @@ def test_a_table_that_names_nobody_joins_nothing(write):
 def test_visits_that_only_a_later_table_has_are_counted(write):
     one = write("one.csv", "subject_id,session_id,mmse\na,bl,29\n")
     two = write("two.csv", "subject_id,session_id,hippocampus_mm3\na,bl,7000\na,m12,6900\n")
-    assert any(note.startswith("two.csv: 1 rows are visits") for note in read_tables((one, two)).notes)
+    assert any(note.startswith("two.csv: 1 row is a visit") for note in read_tables((one, two)).notes)
 
 
 def test_an_age_measured_on_another_day_is_moved_to_the_visit(write):

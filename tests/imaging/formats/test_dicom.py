@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +20,7 @@ from pydicom.uid import RLELossless
 from adclip.domain import ReadOptions, Volume
 from adclip.errors import ScanError
 from adclip.imaging.formats import convert, pixels
+from adclip.imaging.formats.series_facts import say_sequence
 from adclip.imaging.sources.files import check_scan, read_volume, scan_sha256
 
 
@@ -172,6 +176,37 @@ def test_series_that_no_number_tells_apart_can_be_chosen_as_listed(tmp_path: Pat
     assert "--series 4of5" in caught.value.remedy
     with pytest.raises(ScanError, match="no DICOM series 5of6"):
         check_scan(tmp_path / "scan", ReadOptions(series="5of6"))
+
+
+def test_a_series_with_a_contrast_agent_is_called_so_and_never_the_example(tmp_path: Path) -> None:
+    def with_agent(dataset: Any, index: int) -> None:
+        dataset.ContrastBolusAgent = "Secretol"
+        dataset.SeriesDescription = "POST anna"
+
+    def plain(dataset: Any, index: int) -> None:
+        dataset.MRAcquisitionType, dataset.RepetitionTime, dataset.EchoTime, dataset.InversionTime = (
+            "3D",
+            2300,
+            2.98,
+            900,
+        )
+        dataset.SeriesDescription = "MPRAGE anna"
+
+    write_series(tmp_path / "scan", number=3, change=with_agent)
+    write_series(tmp_path / "scan", number=7, count=24, prefix="b", change=plain)
+    with pytest.raises(ScanError, match=r"3 \(32 x 40 x 36, contrast agent\), 7 \(24 x 40 x 36\)") as caught:
+        check_scan(tmp_path / "scan")
+    assert "--series 7`" in caught.value.remedy
+    assert "3D, TR 2300, TE 2.98, TI 900 ms" in caught.value.remedy
+    assert "Secretol" not in str(caught.value) and "anna" not in caught.value.remedy
+    code = shlex.split(caught.value.remedy.rpartition(" `python ")[2].rstrip("`"))
+    shown = subprocess.run([sys.executable, *code], capture_output=True, text=True, check=True).stdout
+    assert shown.splitlines() == ["('3', 'POST anna')", "('7', 'MPRAGE anna')"]
+
+
+@pytest.mark.parametrize("value", ["many", "nan", None])
+def test_a_time_that_is_no_number_says_nothing(value: Any) -> None:
+    assert say_sequence({"EchoTime": value, "PixelSpacing": [1.0, 1.0], "SliceThickness": "1.2"}) == "1 x 1 x 1.2 mm"
 
 
 def test_one_slice_by_name_asks_for_its_folder(tmp_path: Path) -> None:

@@ -98,6 +98,19 @@ def test_analyze_is_read_only_with_a_declared_orientation(tmp_path: Path) -> Non
         read_volume(tmp_path / "x.hdr", ReadOptions(orientation="RAS"))
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("OAS1_0001_MR1_mpr-1_anon.img", "add `--orientation ASL`"), ("OAS1_0042_MR2_mpr_n4_anon_sbj_111.img", "add `--orientation ASL`"),
+     ("OAS1_0001_MR1_mpr_n4_anon_111_t88_gfc.img", "in SUBJ_111 or RAW with `--orientation ASL`"), ("OAS1.img", "for example `--orientation LAS`")],
+)  # fmt: skip
+def test_files_of_oasis_1_are_told_how_they_are_read(tmp_path: Path, name: str, words: str) -> None:
+    nib.save(nib.AnalyzeImage(marked(), np.diag([2.0, 2.5, 3.0, 1.0])), tmp_path / name)
+    with pytest.raises(ScanError, match="no orientation") as caught:
+        read_volume(tmp_path / name)
+    assert words in caught.value.remedy
+    assert read_volume(tmp_path / name, ReadOptions(orientation="ASL")).flags == ("orientation_declared",)
+
+
 def test_an_mgh_without_orientation_needs_one_and_a_broken_stream_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "x.mgh"
     nib.save(nib.MGHImage(texture((80, 81, 82)), AFFINE), path)

@@ -88,6 +88,7 @@ ARRAYS: dict[str, tuple[Callable[[], np.ndarray], str]] = {
     "rgb": (rgb, "RGB"),
     "complex": (lambda: texture().astype(np.complex64), "complex"),
     "nan": (with_nan, "2 voxels are NaN"),
+    "nothing but nan": (lambda: np.full((40, 40, 40), np.nan, np.float32), "all voxels are NaN"),
     "infinite": (lambda: with_one(np.inf), "1 voxels are NaN or infinite"),
     "overflow": (lambda: with_one(1e300), "too large for 32-bit"),
     "wrapped": (wrapped, "integer overflow"),
