@@ -44,24 +44,17 @@ def _draw(records: Sequence[tables.Record], config: SimulateConfig) -> None:
 
 
 def _next_step(config: SimulateConfig) -> str:
+    from adclip.model.bases import is_here
     from adclip.model.checkpoint import base_options
 
     out = str(config.out)
     if config.contrast == "ct":
         return "look at the scans; preprocess refuses CT"
     if config.preprocessed:
-        return shlex.join(
-            [
-                "adclip",
-                "finetune",
-                "--scans",
-                out,
-                "--table",
-                f"{out}/table.csv",
-                *base_options(config.model),
-                "--out",
-                "run",
-            ]
+        base = base_options(config.model)
+        fetch = "" if is_here(config.model) else f"adclip weights fetch {config.model} && "
+        return fetch + shlex.join(
+            ["adclip", "finetune", "--scans", out, "--table", f"{out}/table.csv", *base, "--out", "run"]
         )
     model = [] if config.model == "builtin" else ["--model", config.model]
     return shlex.join(["adclip", "preprocess", out, *model, "--out", f"{out}-prep"])

@@ -158,6 +158,11 @@ def read_base(name: str, tokenizer: Path | None = None) -> BaseWeights:
     return BaseWeights(**{**vars(base), "vocabulary": vocabulary})
 
 
+def is_here(name: str) -> bool:
+    """Tell whether a name is anything else than a base that could be fetched and was not."""
+    return name not in KNOWN or Path(name).exists() or (store() / name / BASE_RECORD).is_file()
+
+
 def read_recorded(folder: Path) -> BaseWeights:
     """Read a base that has adclip's own record beside it."""
     record = read_base_record(folder)

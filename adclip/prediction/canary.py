@@ -7,6 +7,7 @@ otherwise.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from adclip.model.checkpoint import LoadedModel
+    from adclip.model.record import AdapterRecord
 
 RULE = 1  # rises when image or row below change: the answers of earlier records then say nothing
 # Largest difference of a score (or of the z-scored MMSE) that is taken for arithmetic. Measured with the builtin model on a CPU: 1e-6 between
@@ -104,3 +106,22 @@ def check_canary(model: LoadedModel, folder: Path) -> float | None:
             raise errors.canary_differs(folder, name, here, there, TOLERANCE)
         largest = max(largest, abs(here - there))
     return largest
+
+
+def stamp_run(folder: Path) -> AdapterRecord:
+    """Write hashes and canary into the record of a RUN that is there already, and return that record; for those who made it.
+
+    Raises
+    ------
+    CheckpointError, WeightsError
+        If the RUN cannot be loaded.
+    """
+    from adclip.model.checkpoint import open_model
+    from adclip.model.integrity import stamp
+    from adclip.model.record import ADAPTER_RECORD
+    from adclip.runtime.paths import write_text
+
+    record = stamp(folder)
+    record = dataclasses.replace(record, canary=ask_canary(open_model(folder, record)))
+    write_text(folder / ADAPTER_RECORD, record.to_json())
+    return record

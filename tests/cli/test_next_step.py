@@ -15,7 +15,9 @@ from adclip.simulation.settings import SimulateConfig
 
 def parsed(line: str) -> tuple[str, dict]:
     """Parse a printed line as the shell and the command would, and return the command and its values."""
-    program, command, *words = shlex.split(line)
+    first, _, rest = line.rpartition(" && ")
+    assert first in ("", "adclip weights fetch m3d-clip") and bool(first) == ("--base m3d-clip" in rest)
+    program, command, *words = shlex.split(rest)
     assert program == "adclip"
     return command, LazyCommand(command).make_context(command, words).params
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from fake_hub import COMMIT, Hub, read_files, serve
-from originals import write_original
+from originals import shard, write_original
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 792000000\n"
 
@@ -183,6 +183,23 @@ def test_a_repository_or_revision_that_is_not_there(shell):
     is_refused(shell("fetch", "--revision", "b" * 40), 4, "no such revision")
     shell.hub.known = False
     is_refused(shell("fetch"), 4, "no such repository")
+
+
+def test_a_model_in_several_files_is_fetched_whole(shell, tmp_path):
+    folder = write_original(tmp_path / "parts")
+    shard(folder)
+    shell.hub.files = read_files(folder)
+    done = shell("fetch")
+    assert done.returncode == 0, done.stderr
+    for name, data in shell.hub.files.items():
+        assert (shell.stored / name).read_bytes() == data
+    assert len(list(shell.stored.glob("*.safetensors"))) == 3 and shell("verify", "m3d-clip").returncode == 0
+    del shell.hub.files["model-00002-of-00003.safetensors"]
+    shell.hub.commit = "c" * 40
+    is_refused(
+        shell("fetch", "--overwrite", "--revision", "c" * 40), 4, "model-00002-of-00003.safetensors", "not beside it"
+    )
+    assert shell("verify", "m3d-clip").returncode == 0  # the earlier one is whole
 
 
 def test_files_that_are_no_model_never_reach_the_store(shell, tmp_path):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from originals import SMALL_TEXT, write_original
+from originals import SMALL_TEXT, shard, write_original
 from safetensors.torch import load_file, save_file
 from tiny import CONTRACT, finetune_config, write_base
 
@@ -25,7 +25,7 @@ from adclip.model.places import find_base, remember
 from adclip.model.record import read_record
 from adclip.model.store import adopt
 from adclip.model.text import read_tokenizer
-from adclip.prediction.canary import TOLERANCE, ask_canary, check_canary, make_image
+from adclip.prediction.canary import TOLERANCE, ask_canary, check_canary, make_image, stamp_run
 from adclip.runtime.events import ignore
 from adclip.verbs.finetune import finetune
 from adclip.verbs.settings import WeightsConfig
@@ -93,7 +93,7 @@ def test_a_missing_card_is_named(run):
 
 
 def test_a_record_of_before_the_hashes_loads_with_a_note_and_can_be_stamped(run, caplog):
-    path = run / "adapter.json"
+    path, whole = run / "adapter.json", read_record(run)
     data = json.loads(path.read_text())
     written = data.pop("files")
     del data["canary"]
@@ -104,6 +104,8 @@ def test_a_record_of_before_the_hashes_loads_with_a_note_and_can_be_stamped(run,
     assert weights(WeightsConfig("verify", str(run))).runs[0].state == "whole, no hashes recorded"
     assert stamp(run).files == written
     assert load_model(str(run)).notes == ()
+    assert stamp_run(run) == whole
+    assert weights(WeightsConfig("verify", str(run))).runs[0].canary == "answers as recorded"
 
 
 @pytest.mark.parametrize("files", [{"adapter.safetensors": 3}, ["a"], "abc"])
@@ -305,21 +307,6 @@ def test_a_base_in_the_store_with_a_vocabulary_from_elsewhere(tmp_path):
 
 
 # ------------------------------------------------------------------------------------------------ several files
-
-
-def shard(folder: Path) -> Path:
-    """Split model.safetensors into three parts with an index, as Hugging Face's tools write them."""
-    state = load_file(folder / "model.safetensors")
-    (folder / "model.safetensors").unlink()
-    places = {}
-    for number in range(3):
-        name = f"model-{number + 1:05d}-of-00003.safetensors"
-        part = {key: value for place, (key, value) in enumerate(sorted(state.items())) if place % 3 == number}
-        save_file(part, folder / name)
-        places |= dict.fromkeys(part, name)
-    index = folder / "model.safetensors.index.json"
-    index.write_text(json.dumps({"metadata": {}, "weight_map": places}))
-    return index
 
 
 def test_parts_are_read_by_their_index_and_imported_whole(tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from adclip.model.bases import BUILTIN_FOLDER
@@ -116,3 +116,18 @@ def write_original(
         lines += [f"[unused{number}]" for number in range(text["words"] - len(lines))]
         (folder / "vocab.txt").write_text("\n".join(lines) + "\n")
     return folder
+
+
+def shard(folder: Path) -> Path:
+    """Split model.safetensors into three parts with an index, as Hugging Face's tools write them; returns the index."""
+    state = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    places: dict[str, str] = {}
+    for number in range(3):
+        name = f"model-{number + 1:05d}-of-00003.safetensors"
+        part = {key: value for place, (key, value) in enumerate(sorted(state.items())) if place % 3 == number}
+        save_file(part, folder / name)
+        places |= dict.fromkeys(part, name)
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": places}))
+    return index
