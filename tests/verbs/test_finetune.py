@@ -49,7 +49,7 @@ from adclip.verbs.finetune import finetune, plan
 FILES = {
     "adapter.json", "adapter.safetensors", "README.md", "private/config.toml", "private/metrics.jsonl",
     "private/metrics.csv",
-    "private/predictions_test.tsv", "private/splits.tsv", "private/scans.tsv", "private/.lock", "private/leak_certificate.json", "private/last.safetensors",
+    "private/predictions_test.tsv", "private/splits.tsv", "private/scans.tsv", "private/embeddings.npz", "private/.lock", "private/leak_certificate.json", "private/last.safetensors",
     *(f"private/plots/{name}.png" for name in ("loss", "roc", "confusion", "reliability", "mmse")),
 }  # fmt: skip
 
