@@ -18,7 +18,11 @@ from adclip.runtime.paths import legible
 
 PREPARED_EACH = 100  # so many prepared scans are worth the seconds in which another process loads torch and the model
 GB_RAW, GB_PREPARED = 1.6, 0.8  # peak memory of one process, see docs/benchmarks.md
-BATCHES = {"cpu": 1, "cuda": 8, "mps": 1}  # prepared scans through the network at once; see docs/benchmarks.md
+BATCHES = {
+    "cpu": 1,
+    "cuda": 8,
+    "mps": 1,
+}  # prepared scans through the network at once; measured on CPUs, see docs/benchmarks.md
 
 
 @dataclass
