@@ -14,6 +14,7 @@ from adclip.prediction.reasons import NO_DETAIL
 from adclip.prediction.volumetry import OTHER_SOFTWARE, foreign_flag
 
 SAME_WITHIN = 0.02  # of every probability: what a reader sees as one number
+ROUNDING = 1e-9
 
 
 def flags_of_answer(
@@ -50,7 +51,7 @@ def flags_of_answer(
 
 def are_alike(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
     """Whether two answers are the same to a reader, in every class."""
-    return all(abs(value - other[label]) <= SAME_WITHIN for label, value in one.items())
+    return all(abs(value - other[label]) <= SAME_WITHIN + ROUNDING for label, value in one.items())
 
 
 def flags_of_row(row: Visit | None, training: Training, baseline: MetadataBaseline | None) -> dict[str, str]:
