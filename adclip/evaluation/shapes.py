@@ -17,18 +17,21 @@ SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 SCHEMA_VERSION = 1
 
 
-def evaluation(further: Mapping[str, Schema] | None = None) -> Schema:
-    """Return the schema of `metrics.json`, in which groups of people have numbers and nobody a name.
+def evaluation_line() -> Schema:
+    """Return the schema of the line of `adclip evaluate --json`: `metrics.json`, and where it stands."""
+    return _evaluation({"out": {**TEXT, "description": "Folder of page and tables."}})
 
-    Parameters
-    ----------
-    further : mapping, optional
-        Key -> schema of what stands beside these, as in the line of `--json`.
-    """
+
+def evaluation() -> Schema:
+    """Return the schema of `metrics.json`, in which groups of people have numbers and nobody a name."""
+    return _evaluation({})
+
+
+def _evaluation(further: Mapping[str, Schema]) -> Schema:
     by_group = mapping_of(numbers())
     shuffled = or_null(of_record(Shuffled, {"auc": number(), "cost": number()}))
     properties: dict[str, Schema] = {
-        **(further or {}),
+        **further,
         "schema_version": {"const": SCHEMA_VERSION},
         "model": object_of({"id": TEXT, "base": TEXT, "sha256": SHA256}),
         "adclip_version": TEXT,
@@ -46,7 +49,8 @@ def evaluation(further: Mapping[str, Schema] | None = None) -> Schema:
         "shuffled": object_of({"scan": shuffled, "report": shuffled}),
         "subgroups": list_of(
             of_record(
-                Subgroup, {"kind": one_of("sex", "age", "site"), "counts": mapping_of(COUNT), "numbers": numbers(), "too_small": {"type": "boolean"}}
+                Subgroup, {"kind": one_of("sex", "age", "site"), "counts": mapping_of(COUNT), "numbers": numbers(),
+                           "too_small": {"type": "boolean"}}
             )
         ),
         "columns": list_of(

@@ -90,12 +90,6 @@ def _finetune() -> Schema:
     return of_record(FinetuneResult, changed)
 
 
-def _evaluate() -> Schema:
-    from adclip.evaluation.shapes import evaluation
-
-    return evaluation({"out": TEXT})
-
-
 def _evaluate_plan() -> Schema:
     from adclip.verbs.evaluate import EvaluatePlan
 
@@ -267,6 +261,7 @@ _ENTRIES: tuple[tuple[str, bool, str, Callable[[], Schema]], ...] = (
     ("preprocess", True, "`adclip preprocess --json`", _of("imaging.derivatives.shapes", "row")),
     ("preprocess-plan", True, "`adclip preprocess --dry-run --json`", _of("imaging.derivatives.shapes", "planned_row")),
     ("sidecar", False, "*_desc-preproc_T1w.json of preprocess", _of("imaging.derivatives.shapes", "sidecar")),
+    ("mask", False, "*_desc-brain_mask.json of preprocess", _of("imaging.derivatives.shapes", "mask")),
     ("dataset", False, "dataset_description.json", _of("imaging.derivatives.shapes", "description")),
     ("dictionary", False, "status.json, volumes.json, participants.json, *.json beside a clean table",
      _of("imaging.derivatives.shapes", "dictionary")),
@@ -277,7 +272,7 @@ _ENTRIES: tuple[tuple[str, bool, str, Callable[[], Schema]], ...] = (
     ("metrics", True, "private/metrics.jsonl of a RUN", _epoch),
     ("finetune", True, "`adclip finetune --json`", _finetune),
     ("finetune-plan", True, "`adclip finetune --dry-run --json`", _finetune_plan),
-    ("evaluate", True, "`adclip evaluate --json`", _evaluate),
+    ("evaluate", True, "`adclip evaluate --json`", _of("evaluation.shapes", "evaluation_line")),
     ("evaluate-plan", True, "`adclip evaluate --dry-run --json`", _evaluate_plan),
     ("evaluation", False, "metrics.json of evaluate", _of("evaluation.shapes", "evaluation")),
     ("report", True, "reports.jsonl of synthesize-reports", _report),

@@ -216,7 +216,8 @@ def test_what_is_told_beside_an_answer(few, tiny_run):
     out = few.parent / "told"
     (record,) = lines_of(
         "predict", few / "sub-p00", "--meta", few / "table.csv", "--model", tiny_run, "--device", "cpu", "--out", out, "--rescans", "2",
-        "--prevalence", "CN=.6,MCI=.3,AD=.1", "--what-if", "age_years=60:80:3", "--what-if", "hippocampus_mm3=5000:8000:2", "--similar", "2",
+        "--prevalence", "CN=.6,MCI=.3,AD=.1", "--what-if", "age_years=60:80:3", "--what-if", "hippocampus_mm3=5000:8000:2",
+        "--similar", "2",
     )  # fmt: skip
     (kept,) = (json_of(path) for path in out.rglob("sub-*_prediction.json"))
     assert {**record, "fingerprint": kept["fingerprint"]} == kept
@@ -397,6 +398,10 @@ def test_preprocessing_its_plan_and_its_files(broken, monkeypatch, tmp_path):
     (sidecar,) = (json_of(path) for path in (tmp_path / "out").rglob("*_desc-preproc_T1w.json"))
     is_valid("sidecar", sidecar)
     is_valid("sidecar", sidecar | {"SomebodysOwn": 3})
+    (mask,) = (json_of(path) for path in (tmp_path / "out").rglob("*_desc-brain_mask.json"))
+    is_valid("mask", mask)
+    for key, value in (("Sources", []), ("Sources", ["/home/x/a.nii.gz"]), ("Type", "Face"), ("Notice", "")):
+        assert not validator("mask").is_valid(mask | {key: value}), key
     for key, value in (
         ("Steps", [{"name": "level"}]),
         ("ScanToMNI", [[1, 0]]),
