@@ -88,7 +88,7 @@ def of_record(
     fields = (
         [field.name for field in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else list(kind._fields)
     )
-    said = describe_fields(kind)
+    said = {name: words for base in reversed(kind.__mro__) for name, words in describe_fields(base).items()}
     changed = dict(changed or {})
     properties: dict[str, Schema] = {}
     for field in fields:

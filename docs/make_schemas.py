@@ -24,7 +24,8 @@ HEAD = """# JSON Schemas
 
 <!-- Written by docs/make_schemas.py from the records; edit the records instead. -->
 
-Every JSON and every JSON line that adclip writes, as JSON Schema 2020-12. `adclip schema NAME` prints the same. A validator in Python:
+Every JSON and every JSON line that adclip writes for others, as JSON Schema 2020-12; what it keeps for itself alone (`.simulation/`, its
+cache, `places.json` of its store) has none. `adclip schema NAME` prints the same. A validator in Python:
 
 ```bash
 adclip predict scan.nii.gz --json > answer.jsonl

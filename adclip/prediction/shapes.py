@@ -1,12 +1,33 @@
-"""The record of a prediction as JSON Schema."""
+"""The records of predictions and explanations as JSON Schema: lines of `--json`, files of single scans, whose run a folder is of."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from adclip.domain import Prediction, ScoreEstimate
+from adclip.prediction.explain_work import SECTION
+from adclip.prediction.explanation import Explanation
+from adclip.prediction.figures import Bar
+from adclip.prediction.fingerprints import RunIdentity
+from adclip.prediction.record_store import FINGERPRINT, RUN_DIGITS
 from adclip.prediction.volumetry import VolumeFacts
-from adclip.record_schema import SHA256, TEXT, Schema, mapping_of, object_of, of_record, one_of, or_null
+from adclip.record_schema import (
+    SHA256,
+    TEXT,
+    Schema,
+    any_of,
+    list_of,
+    mapping_of,
+    object_of,
+    of_record,
+    one_of,
+    or_null,
+)
+from adclip.told import Curve, CurvePoint, RescanRange
 
 PROBABILITY: Schema = {"type": "number", "minimum": 0, "maximum": 1}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+SHARES = or_null(mapping_of(PROBABILITY))
 STATUSES = ("ok", "caution", "refer", "failed")
 
 
@@ -17,25 +38,105 @@ def prediction() -> Schema:
     named here must hold one.
     """
     estimate = or_null(of_record(ScoreEstimate))
-    shares = or_null(mapping_of(PROBABILITY))
     model = object_of({"id": TEXT, "base": TEXT, "sha256": SHA256})
+    rescans = of_record(RescanRange, {"low": PROBABILITY, "high": PROBABILITY, "kept": COUNT, "of": COUNT})
+    curve = of_record(Curve, {"points": list_of(of_record(CurvePoint, {"probabilities": mapping_of(PROBABILITY)}))})
     changed: dict[str, Schema | None] = {
         "status": one_of(*STATUSES),
-        "probabilities": shares,
-        "scan_only": shares,
-        "metadata_only": shares,
-        "volumes_only": shares,
+        "probabilities": SHARES,
+        "scan_only": SHARES,
+        "metadata_only": SHARES,
+        "volumes_only": SHARES,
         "volumes": or_null(mapping_of(of_record(VolumeFacts))),
         "mmse": estimate,
+        "rescans": or_null(rescans),
+        "prevalence": SHARES,
+        "probabilities_equal": SHARES,
+        "what_if": or_null(list_of(curve)),
         "model": {"anyOf": [model, {"type": "object", "maxProperties": 0}]},
         "error": TEXT,
         "hint": TEXT,
         "score_name": None,
     }
     shape = of_record(Prediction, changed, optional=("mmse", "error", "hint"))
-    failed = {"properties": {"status": {"const": "failed"}}, "required": ["error", "hint"]}
+    return {**shape, "additionalProperties": estimate, "allOf": [_failed_or_done(), _told_for_shares_or_not()]}
+
+
+def prediction_record() -> Schema:
+    """Return the schema of `sub-*_prediction.json`: a prediction, and what decided it."""
+    return _with_keys(prediction(), {FINGERPRINT: _fingerprint()})
+
+
+def explanation() -> Schema:
+    """Return the schema of one line of `adclip explain --json`."""
+    changed: dict[str, Schema | None] = {
+        "status": one_of(*STATUSES), "probabilities": SHARES, "prevalence": SHARES, "probabilities_equal": SHARES, "error": TEXT,
+        "hint": TEXT,
+    }  # fmt: skip
+    shape = of_record(Explanation, changed, optional=("error", "hint"))
+    return {**shape, "allOf": [_failed_or_done(), _told_for_shares_or_not()]}
+
+
+def explanation_record() -> Schema:
+    """Return the schema of `sub-*_explanation.json`: an explanation, what the page says of the scan, and what decided it."""
+    cells = list_of(any_of(TEXT, of_record(Bar)))
+    parts = [TEXT, list_of(TEXT), list_of(cells)]
+    table: Schema = {
+        "type": "array", "prefixItems": parts, "items": False, "minItems": len(parts),
+        "description": "Caption, header and rows.",
+    }  # fmt: skip
+    section = object_of(
+        {"title": TEXT, "facts": mapping_of(TEXT), "tables": list_of(table)},
+        description="What the page says of the scan.",
+    )
+    shape = _with_keys(explanation(), {FINGERPRINT: _fingerprint(), SECTION: section}, optional=(SECTION,))
+    return {**shape, "allOf": [*shape["allOf"], {"anyOf": [_failed(), {"required": [SECTION]}]}]}
+
+
+def cohort_run() -> Schema:
+    """Return the schema of `.adclip/predict.json` and `.adclip/explain.json`: which model, settings and scans a folder is of."""
+    model = {**object_of({"name": TEXT}), "additionalProperties": SHA256}
+    own: dict[str, Schema | None] = {
+        "verb": one_of("predict", "explain"),
+        "model": model,
+        "recipe": SHA256,
+        "sha256": {**SHA256, "description": "Of all of it; the fingerprints of the records begin with it."},
+        "scans": {
+            **list_of(TEXT),
+            "description": "`sub-X[_ses-Y]` of all scans of the cohort, those of other shards included.",
+        },
+        "notice": TEXT,
+    }
+    return of_record(RunIdentity, own)
+
+
+def _failed() -> Schema:
+    return {"properties": {"status": {"const": "failed"}}, "required": ["error", "hint"]}
+
+
+def _failed_or_done() -> Schema:
+    """Return that `error` and `hint` stand in the records of scans that failed, and in no others."""
     done = {
         "properties": {"status": {"enum": [status for status in STATUSES if status != "failed"]}},
         "not": {"required": ["error"]},
     }
-    return {**shape, "additionalProperties": estimate, "anyOf": [failed, done]}
+    return {"anyOf": [_failed(), done]}
+
+
+def _told_for_shares_or_not() -> Schema:
+    """Return that probabilities for equal shares stand beside those for other shares, and beside no others."""
+    kinds = [{"type": "null"}, {"type": "object"}]
+    return {"anyOf": [{"properties": {"prevalence": kind, "probabilities_equal": kind}} for kind in kinds]}
+
+
+def _fingerprint() -> Schema:
+    pattern = f"^[0-9a-f]{{{RUN_DIGITS}}}:([0-9a-f]{{64}})?$"
+    says = "Which run, and the hash of what decided the record; without that hash the next run does the scan again."
+    return {"type": "string", "pattern": pattern, "description": says}
+
+
+def _with_keys(shape: Schema, properties: dict[str, Schema], *, optional: tuple[str, ...] = ()) -> Schema:
+    """Return the schema of an object with further keys."""
+    known: dict[str, Any] = shape["properties"]
+    required = [*shape["required"], *(name for name in properties if name not in optional)]
+    return {**shape, "properties": {**known, **properties}, "required": required}

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from adclip.prediction.predictor import Predictor
 
 PAGE, RECORD = "evaluate.html", "metrics.json"
-SCHEMA_VERSION = 1
 REHEARSED = 8  # scans that `--dry-run` scores to time them
 PASSES = 3  # scored as they are, scored with somebody else's report, embedded without a training
 
@@ -54,7 +53,20 @@ class EvaluateResult:
 
 @dataclass(frozen=True)
 class EvaluatePlan:
-    """What an evaluation would do: who is counted, how many scans, minutes by a few scans that were timed here, and memory."""
+    """What an evaluation would do.
+
+    Parameters
+    ----------
+    says : str
+        Who is counted, in words.
+    scans, people : int
+        How many are counted.
+    minutes : float
+        By a few scans that were timed here.
+    memory_gb : float
+        Of the scans and the network, estimated.
+    notice : str
+    """
 
     says: str
     scans: int
@@ -195,6 +207,7 @@ def _write(
     from adclip.evaluation.page.methods import facts_of, methods_to_markdown
     from adclip.evaluation.page.render import render
     from adclip.evaluation.page.sections import sections_of
+    from adclip.evaluation.shapes import SCHEMA_VERSION
 
     out, private = config.out, config.out / "private"
     record = {

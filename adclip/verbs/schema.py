@@ -79,12 +79,6 @@ def schema_of(name: str) -> dict[str, Any]:
 # --------------------------------------------------------------------------------------- what only a verb writes
 
 
-def _explanation() -> Schema:
-    from adclip.prediction.explanation import Explanation
-
-    return of_record(Explanation, {"status": one_of("ok", "caution", "refer", "failed")}, optional=("error", "hint"))
-
-
 def _finetune() -> Schema:
     from adclip.model.record_shapes import numbers
     from adclip.verbs.finetune import FinetuneResult
@@ -94,6 +88,14 @@ def _finetune() -> Schema:
         "metrics": numbers(), "baselines": of_groups, "differences": of_groups, "history": list_of(_epoch()),
     }  # fmt: skip
     return of_record(FinetuneResult, changed)
+
+
+def _evaluate_plan() -> Schema:
+    from adclip.verbs.evaluate import EvaluatePlan
+
+    count: Schema = {"type": "integer", "minimum": 0}
+    cost: Schema = {"type": "number", "minimum": 0}
+    return of_record(EvaluatePlan, {"scans": count, "people": count, "minutes": cost, "memory_gb": cost})
 
 
 def _finetune_plan() -> Schema:
@@ -231,8 +233,8 @@ def _settings() -> Schema:
     return file_schema(
         {
             "demo": own.DemoConfig, "preprocess": PreprocessConfig, "synthesize-reports": SynthesizeReportsConfig,
-            "finetune": FinetuneConfig, "predict": own.PredictConfig, "explain": own.ExplainConfig, "weights": own.WeightsConfig,
-            "simulate": SimulateConfig, "doctor": own.DoctorConfig, "schema": SchemaConfig,
+            "finetune": FinetuneConfig, "predict": own.PredictConfig, "explain": own.ExplainConfig, "evaluate": own.EvaluateConfig,
+            "weights": own.WeightsConfig, "simulate": SimulateConfig, "doctor": own.DoctorConfig, "schema": SchemaConfig,
         }
     )  # fmt: skip
 
@@ -251,11 +253,15 @@ def _of(module: str, function: str) -> Callable[[], Schema]:
 
 _ENTRIES: tuple[tuple[str, bool, str, Callable[[], Schema]], ...] = (
     ("prediction", True, "`adclip predict --json`, predictions.jsonl", _of("prediction.shapes", "prediction")),
-    ("explanation", True, "`adclip explain --json`", _explanation),
+    ("prediction-record", False, "sub-*_prediction.json of predict", _of("prediction.shapes", "prediction_record")),
+    ("explanation", True, "`adclip explain --json`", _of("prediction.shapes", "explanation")),
+    ("explanation-record", False, "sub-*_explanation.json of explain", _of("prediction.shapes", "explanation_record")),
+    ("cohort-run", False, ".adclip/predict.json, .adclip/explain.json", _of("prediction.shapes", "cohort_run")),
     ("faithfulness", False, "*_relevance_faithfulness.json of explain", _faithfulness),
     ("preprocess", True, "`adclip preprocess --json`", _of("imaging.derivatives.shapes", "row")),
     ("preprocess-plan", True, "`adclip preprocess --dry-run --json`", _of("imaging.derivatives.shapes", "planned_row")),
     ("sidecar", False, "*_desc-preproc_T1w.json of preprocess", _of("imaging.derivatives.shapes", "sidecar")),
+    ("mask", False, "*_desc-brain_mask.json of preprocess", _of("imaging.derivatives.shapes", "mask")),
     ("dataset", False, "dataset_description.json", _of("imaging.derivatives.shapes", "description")),
     ("dictionary", False, "status.json, volumes.json, participants.json, *.json beside a clean table",
      _of("imaging.derivatives.shapes", "dictionary")),
@@ -266,6 +272,9 @@ _ENTRIES: tuple[tuple[str, bool, str, Callable[[], Schema]], ...] = (
     ("metrics", True, "private/metrics.jsonl of a RUN", _epoch),
     ("finetune", True, "`adclip finetune --json`", _finetune),
     ("finetune-plan", True, "`adclip finetune --dry-run --json`", _finetune_plan),
+    ("evaluate", True, "`adclip evaluate --json`", _of("evaluation.shapes", "evaluation_line")),
+    ("evaluate-plan", True, "`adclip evaluate --dry-run --json`", _evaluate_plan),
+    ("evaluation", False, "metrics.json of evaluate", _of("evaluation.shapes", "evaluation")),
     ("report", True, "reports.jsonl of synthesize-reports", _report),
     ("synthesize-reports", True, "`adclip synthesize-reports --json`", _synthesize),
     ("columns", True, "`adclip synthesize-reports --explain-columns --json`", _columns),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections import namedtuple
 from pathlib import Path
 
@@ -16,12 +18,22 @@ from adclip.cli.main import app
 from adclip.errors import DefectError
 from adclip.model.readiness import RAW_HEAD_GB, needed_gb
 from adclip.runtime import environment
-from adclip.runtime.environment import MISSING, OK, WARN, Finding, look_at_folders, look_at_python, look_at_variables
+from adclip.runtime.environment import (
+    MISSING,
+    OK,
+    WARN,
+    Finding,
+    look_at_folders,
+    look_at_optional,
+    look_at_python,
+    look_at_variables,
+)
 from adclip.runtime.events import ignore
 from adclip.verbs import privacy
-from adclip.verbs.doctor import doctor
+from adclip.verbs.doctor import OPTIONAL, doctor
 from adclip.verbs.settings import DoctorConfig
 
+ROOT = Path(__file__).parents[2]
 Usage = namedtuple("Usage", "total used free")
 
 
@@ -44,6 +56,17 @@ def test_a_machine_on_which_the_tests_run_lacks_nothing():
         assert name in names
     assert all(line["fix"] for line in lines if line["status"] != OK), "whatever could be better comes with a command"
     assert not [line for line in lines if str(Path.home()) in line["what"]], "no name of a user"
+
+
+def test_optional_packages_are_those_of_the_project():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = {
+        extra: wanted for extra, wanted in project["optional-dependencies"].items() if extra not in ("test", "dev")
+    }
+    packages = {re.split("[<>=]", one)[0]: extra for extra, wanted in extras.items() for one in wanted}
+    assert {package: extra for package, (extra, _) in OPTIONAL.items()} == packages
+    names = [finding.name for finding in look_at_optional(OPTIONAL)]
+    assert names == list(OPTIONAL), "each is told of"
 
 
 def test_what_needs_no_torch_imports_nothing_heavy():

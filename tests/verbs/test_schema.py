@@ -193,6 +193,11 @@ def test_predictions_of_good_and_bad_scans(broken, tiny_run):
     assert len(written) == len(records)
     for record in (*records, *written):
         is_valid("prediction", record)
+    kept = [json_of(path) for path in (broken / "out").rglob("sub-*_prediction.json")]
+    assert len(kept) == len(records)
+    for record in kept:  # also of the scan that failed, which the next run tries again
+        is_valid("prediction-record", record)
+        assert record["fingerprint"].endswith(":") == (record["status"] == "failed")
     is_valid("dataset", json_of(broken / "out" / "dataset_description.json"))
     good = next(record for record in records if record["status"] != "failed")
     assert good["volumes"] and good["mmse"] and good["metadata_only"]  # nothing was valid for being absent
@@ -207,6 +212,46 @@ def test_predictions_of_good_and_bad_scans(broken, tiny_run):
         assert not validator("prediction").is_valid({name: value for name, value in good.items() if name != key}), key
 
 
+def test_what_is_told_beside_an_answer(few, tiny_run):
+    out = few.parent / "told"
+    (record,) = lines_of(
+        "predict", few / "sub-p00", "--meta", few / "table.csv", "--model", tiny_run, "--device", "cpu", "--out", out, "--rescans", "2",
+        "--prevalence", "CN=.6,MCI=.3,AD=.1", "--what-if", "age_years=60:80:3", "--what-if", "hippocampus_mm3=5000:8000:2",
+        "--similar", "2",
+    )  # fmt: skip
+    (kept,) = (json_of(path) for path in out.rglob("sub-*_prediction.json"))
+    assert {**record, "fingerprint": kept["fingerprint"]} == kept
+    is_valid("prediction", record)
+    is_valid("prediction-record", kept)
+    book = json_of(out / ".adclip" / "predict.json")
+    is_valid("cohort-run", book)
+    assert kept["fingerprint"].startswith(book["sha256"][:16]) and book["settings"]["--rescans"] == 2
+    assert record["rescans"]["of"] == 2 and len(record["similar"]) == 2 and len(record["what_if"]) == 2
+    curve, shares = record["what_if"][0], record["prevalence"]
+    assert len(curve["points"]) >= 3 and shares["CN"] == 0.6 and set(record["probabilities_equal"]) == set(shares)
+    wrong: list[tuple[str, Any]] = [
+        ("rescans", {"low": 0.1, "high": 0.2, "kept": 1}), ("rescans", record["rescans"] | {"high": 1.2}), ("rescans", 2),
+        ("rescans", record["rescans"] | {"kept": 1.5}), ("prevalence", {"CN": 6}), ("prevalence", None), ("probabilities_equal", None),
+        ("probabilities_equal", [0.2]), ("similar", [{"diagnosis": "AD"}]), ("similar", [record["similar"][0] | {"subject_id": "p00"}]),
+        ("what_if", [curve | {"points": [60.0]}]), ("what_if", [curve | {"column": None}]), ("what_if", curve),
+        ("what_if", [curve | {"points": [curve["points"][0] | {"probabilities": {"CN": -0.1}}]}]), ("reasons", "old"), ("reasons", None),
+    ]  # fmt: skip
+    for key, value in wrong:
+        assert not validator("prediction").is_valid(record | {key: value}), (key, value)
+    for key in ("rescans", "prevalence", "probabilities_equal", "similar", "what_if", "reasons"):
+        assert not validator("prediction").is_valid({name: value for name, value in record.items() if name != key}), key
+    assert not validator("prediction-record").is_valid(record) and not validator("prediction").is_valid(kept)
+    assert not validator("prediction-record").is_valid(kept | {"fingerprint": book["sha256"]})
+    for key, value in (
+        ("verb", "preprocess"),
+        ("model", {"adapter.json": "abc"}),
+        ("scans", [1]),
+        ("recipe", ""),
+        ("surprise", 1),
+    ):
+        assert not validator("cohort-run").is_valid(book | {key: value}), key
+
+
 def test_the_score_of_another_task_may_stand_in_the_place_of_the_mmse(few, tiny_run):
     (record, *_) = lines_of("predict", few / "sub-p00", "--model", tiny_run, "--device", "cpu")
     moca = {**{name: value for name, value in record.items() if name != "mmse"}, "moca": record["mmse"]}
@@ -214,16 +259,83 @@ def test_the_score_of_another_task_may_stand_in_the_place_of_the_mmse(few, tiny_
     assert not validator("prediction").is_valid(moca | {"moca": 22})
 
 
-def test_explanations_and_their_faithfulness(few, tiny_run, tmp_path):
+def test_explanations_and_their_faithfulness(broken, tiny_run):
+    out = broken / "explained"
     records = lines_of(
-        "explain", few / "sub-p00", "--model", tiny_run, "--out", tmp_path / "x", "--device", "cpu", "--no-volumes"
-    )
+        "explain", broken, "--meta", broken / "table.csv", "--model", tiny_run, "--out", out, "--device", "cpu", "--rescans", "2",
+        "--prevalence", "CN=.6,MCI=.3,AD=.1", code=3,
+    )  # fmt: skip
+    kept = {record["scan"]: record for record in (json_of(path) for path in out.rglob("sub-*_explanation.json"))}
+    assert len(kept) == len(records) >= 3
+    book = json_of(out / ".adclip" / "explain.json")
+    is_valid("cohort-run", book)
+    assert book["verb"] == "explain" and len(book["scans"]) == len(records)
     for record in records:
         is_valid("explanation", record)
-        faithfulness = json_of(tmp_path / "x" / record["files"]["faithfulness"])
+        is_valid("explanation-record", kept[record["scan"]])
+    (failed,) = (record for record in records if record["status"] == "failed")
+    assert not validator("explanation").is_valid({name: value for name, value in failed.items() if name != "error"})
+    done = [record for record in records if record["status"] != "failed"]
+    for record in done:
+        faithfulness = json_of(out / record["files"]["faithfulness"])
         is_valid("faithfulness", faithfulness)
         assert not validator("faithfulness").is_valid(faithfulness | {"deletion": [None]})
-        assert not validator("explanation").is_valid(record | {"shares": [1]})
+    record, whole = done[0], kept[done[0]["scan"]]
+    assert record["prevalence"]["CN"] == 0.6 and record["probabilities_equal"]
+    for key, value in (
+        ("shares", [1]), ("probabilities", {"CN": 2}), ("prevalence", None), ("reasons", None), ("error", "cut short"), ("surprise", 1),
+    ):  # fmt: skip
+        assert not validator("explanation").is_valid(record | {key: value}), key
+    section = whole["section"]
+    assert section["facts"] and any(
+        isinstance(cell, dict) for _, _, rows in section["tables"] for row in rows for cell in row
+    )
+    for changed in (
+        {"facts": {"age": 70}},
+        {"tables": [["caption", ["region"]]]},
+        {"tables": [["caption", ["region"], [[3]]]]},
+    ):
+        assert not validator("explanation-record").is_valid(whole | {"section": section | changed}), changed
+    assert not validator("explanation-record").is_valid(
+        {name: value for name, value in whole.items() if name != "section"}
+    )
+    assert not validator("explanation").is_valid(whole)
+
+
+def test_an_evaluation_its_plan_and_its_file(tiny_run, tiny_cohort, tmp_path):
+    words = ["evaluate", "--model", tiny_run, "--scans", tiny_cohort, "--table", tiny_cohort / "table.csv", "--out", tmp_path / "out",
+             "--device", "cpu"]  # fmt: skip
+    (plan,) = lines_of(*words, "--dry-run")
+    is_valid("evaluate-plan", plan)
+    assert not validator("evaluate-plan").is_valid(plan | {"scans": "many"})
+    (told,) = lines_of(*words)
+    record = json_of(tmp_path / "out" / "metrics.json")
+    is_valid("evaluate", told)
+    is_valid("evaluation", record)
+    assert {name: value for name, value in told.items() if name != "out"} == record
+    assert not validator("evaluation").is_valid(told) and not validator("evaluate").is_valid(record)
+    # nothing was valid for being empty
+    assert (
+        record["metrics"]
+        and record["beside"]
+        and record["less"]
+        and record["subgroups"]
+        and record["columns"]
+        and record["findings"]
+    )
+    (first, *_), (column, *_) = record["subgroups"], record["columns"]
+    wrong: list[tuple[str, Any]] = [
+        ("schema_version", 2), ("metrics", {"accuracy": 0.5}), ("beside", {"scan_only": {"accuracy": {"value": 0.5}}}), ("less", [1]),
+        ("people", {"CN": 1.5}), ("prevalence", {"CN": 2}), ("flow", {"scans counted": -1}), ("shuffled", {"scan": None}),
+        ("shuffled", {"scan": {"auc": 0.5}, "report": None}), ("subgroups", [first | {"kind": "colour"}]), ("missing", None),
+        ("subgroups", [first | {"numbers": {"auc": 1}}]), ("columns", [column | {"explained": 1.5}]), ("quality", {"scans": 1}),
+        ("rescans", record["rescans"] | {"pairs": None}), ("findings", [{"level": "bad", "text": "x"}]), ("own_test_part", "yes"),
+        ("model", {"id": "x"}), ("subject_id", "p00"),
+    ]  # fmt: skip
+    for key, value in wrong:
+        assert not validator("evaluation").is_valid(record | {key: value}), (key, value)
+    for key in record:
+        assert not validator("evaluation").is_valid({name: value for name, value in record.items() if name != key}), key
 
 
 def test_a_run_and_what_it_tells(tiny_run, tiny_cohort, tiny_base, tmp_path):
@@ -286,6 +398,10 @@ def test_preprocessing_its_plan_and_its_files(broken, monkeypatch, tmp_path):
     (sidecar,) = (json_of(path) for path in (tmp_path / "out").rglob("*_desc-preproc_T1w.json"))
     is_valid("sidecar", sidecar)
     is_valid("sidecar", sidecar | {"SomebodysOwn": 3})
+    (mask,) = (json_of(path) for path in (tmp_path / "out").rglob("*_desc-brain_mask.json"))
+    is_valid("mask", mask)
+    for key, value in (("Sources", []), ("Sources", ["/home/x/a.nii.gz"]), ("Type", "Face"), ("Notice", "")):
+        assert not validator("mask").is_valid(mask | {key: value}), key
     for key, value in (
         ("Steps", [{"name": "level"}]),
         ("ScanToMNI", [[1, 0]]),

@@ -60,6 +60,23 @@ def sidecar() -> Schema:
     return object_of(properties, optional=optional, closed=False, description=summary(Sidecar))
 
 
+def mask() -> Schema:
+    """Return the schema of `*_desc-brain_mask.json`: what BIDS asks to be known of a mask."""
+    source: Schema = {"type": "string", "pattern": "^bids::sub-"}
+    properties: dict[str, Schema] = {
+        "Type": {"const": "Brain"},
+        "SpatialReference": {"const": TEMPLATE_SPACE},
+        "Sources": {
+            "type": "array",
+            "items": source,
+            "minItems": 1,
+            "description": "The preprocessed scan, below the folder.",
+        },
+        "Notice": {"const": RESEARCH_NOTICE},
+    }
+    return object_of(properties, description="The brain mask of a preprocessed scan.")
+
+
 def row() -> Schema:
     """Return the schema of one line of `adclip preprocess --json`."""
     own: dict[str, Schema | None] = {"qc": None, "status": one_of(*_STATUSES), "notice": TEXT}
