@@ -215,7 +215,7 @@ def test_predictions_of_good_and_bad_scans(broken, tiny_run):
 def test_what_is_told_beside_an_answer(few, tiny_run):
     out = few.parent / "told"
     (record,) = lines_of(
-        "predict", few / "sub-p00", "--meta", few / "table.csv", "--model", tiny_run, "--device", "cpu", "--out", out, "--rescans", "2",
+        "predict", few / "sub-p02", "--meta", few / "table.csv", "--model", tiny_run, "--device", "cpu", "--out", out, "--rescans", "2",
         "--prevalence", "CN=.6,MCI=.3,AD=.1", "--what-if", "age_years=60:80:3", "--what-if", "hippocampus_mm3=5000:8000:2",
         "--similar", "2",
     )  # fmt: skip
@@ -232,7 +232,7 @@ def test_what_is_told_beside_an_answer(few, tiny_run):
     wrong: list[tuple[str, Any]] = [
         ("rescans", {"low": 0.1, "high": 0.2, "kept": 1}), ("rescans", record["rescans"] | {"high": 1.2}), ("rescans", 2),
         ("rescans", record["rescans"] | {"kept": 1.5}), ("prevalence", {"CN": 6}), ("prevalence", None), ("probabilities_equal", None),
-        ("probabilities_equal", [0.2]), ("similar", [{"diagnosis": "AD"}]), ("similar", [record["similar"][0] | {"subject_id": "p00"}]),
+        ("probabilities_equal", [0.2]), ("similar", [{"diagnosis": "AD"}]), ("similar", [record["similar"][0] | {"subject_id": "p02"}]),
         ("what_if", [curve | {"points": [60.0]}]), ("what_if", [curve | {"column": None}]), ("what_if", curve),
         ("what_if", [curve | {"points": [curve["points"][0] | {"probabilities": {"CN": -0.1}}]}]), ("reasons", "old"), ("reasons", None),
     ]  # fmt: skip
