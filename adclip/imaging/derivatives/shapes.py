@@ -75,11 +75,22 @@ def planned_row() -> Schema:
 def dictionary() -> Schema:
     """Return the schema of the JSON beside a table that says what its columns are, as BIDS has it."""
     column = object_of(
-        {"Description": TEXT, "Units": TEXT, "Levels": {"type": "object"}, "Sums": TEXT, "Origin": list_of(TEXT)},
-        optional=("Units", "Levels", "Sums", "Origin"),
+        {
+            "Description": TEXT,
+            "Units": TEXT,
+            "Levels": {"type": "object"},
+            "Sums": TEXT,
+            "Value": or_null(TEXT),
+            "Origin": list_of(TEXT),
+        },
+        optional=("Units", "Levels", "Sums", "Value", "Origin"),
     )
     shape: Schema = {"type": "object", "description": "What the columns of the table beside it are."}
-    return {**shape, "properties": {"Notice": TEXT, "Tables": {}, "Notes": {}}, "additionalProperties": column}
+    return {
+        **shape,
+        "properties": {"Notice": TEXT, "GeneratedBy": object_of({"Name": TEXT, "Version": TEXT})},
+        "additionalProperties": column,
+    }
 
 
 def description() -> Schema:
