@@ -23,8 +23,10 @@ from typer.testing import CliRunner
 from adclip.cli.catalog import COMMANDS
 from adclip.cli.main import app
 from adclip.errors import ConfigError
+from adclip.evaluation.audits.columns import ColumnMeter
 from adclip.model.bases import BUILTIN_FOLDER
 from adclip.model.record import model_folder
+from adclip.prediction.figures import Bar
 from adclip.record_schema import any_of, describe_fields, of_record, of_type
 from adclip.verbs.finetune import finetune
 from adclip.verbs.schema import CATALOGUE, schema, schema_of
@@ -287,9 +289,11 @@ def test_explanations_and_their_faithfulness(broken, tiny_run):
     ):  # fmt: skip
         assert not validator("explanation").is_valid(record | {key: value}), key
     section = whole["section"]
-    assert section["facts"] and any(
-        isinstance(cell, dict) for _, _, rows in section["tables"] for row in rows for cell in row
-    )
+    assert section["facts"] and section["tables"]
+    # these people's volumes have no norms; where there are some, a bar stands in the place of a number
+    for cell, good in ((Bar(40.0, "40 %"), True), (Bar("40", "40 %"), False)):  # type: ignore[arg-type]
+        tables = [*section["tables"], ["Volumes", ["centile"], [[vars(cell)]]]]
+        assert validator("explanation-record").is_valid(whole | {"section": section | {"tables": tables}}) is good
     for changed in (
         {"facts": {"age": 70}},
         {"tables": [["caption", ["region"]]]},
@@ -314,16 +318,12 @@ def test_an_evaluation_its_plan_and_its_file(tiny_run, tiny_cohort, tmp_path):
     is_valid("evaluation", record)
     assert {name: value for name, value in told.items() if name != "out"} == record
     assert not validator("evaluation").is_valid(told) and not validator("evaluate").is_valid(record)
-    # nothing was valid for being empty
-    assert (
-        record["metrics"]
-        and record["beside"]
-        and record["less"]
-        and record["subgroups"]
-        and record["columns"]
-        and record["findings"]
-    )
-    (first, *_), (column, *_) = record["subgroups"], record["columns"]
+    # nothing was valid for being empty, but for columns: five people are too few for a tree
+    for key in ("metrics", "beside", "less", "subgroups", "findings"):
+        assert record[key], key
+    meter = ColumnMeter("cdr_global", 5, "score", False, record["metrics"]["accuracy"], 0.8)
+    first, column = record["subgroups"][0], meter.to_dict()
+    is_valid("evaluation", record | {"columns": [column]})
     wrong: list[tuple[str, Any]] = [
         ("schema_version", 2), ("metrics", {"accuracy": 0.5}), ("beside", {"scan_only": {"accuracy": {"value": 0.5}}}), ("less", [1]),
         ("people", {"CN": 1.5}), ("prevalence", {"CN": 2}), ("flow", {"scans counted": -1}), ("shuffled", {"scan": None}),
