@@ -98,7 +98,7 @@ def dictionary() -> Schema:
             "Levels": {"type": "object"},
             "Sums": TEXT,
             "Origin": list_of(TEXT),
-            "Value": TEXT,
+            "Value": or_null(TEXT),
         },
         optional=("Units", "Levels", "Sums", "Origin", "Value"),
     )
