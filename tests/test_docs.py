@@ -65,7 +65,7 @@ def test_command_lines_parse(page):
     for line in lines:
         found = re.match(r"adclip (\S+) ?(.*)", line)
         if found and found[1] in COMMANDS:
-            words = shlex.split(re.split(r" \| | \|\| ", found[2])[0], comments=True)
+            words = shlex.split(re.split(r" \| | \|\| | > ", found[2])[0], comments=True)
             LazyCommand(found[1]).make_context(found[1], words)
         elif found:
             raise AssertionError(f"no such command: {line}")
