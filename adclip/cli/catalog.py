@@ -59,7 +59,7 @@ COMMANDS = {
         "adclip simulate --out cohort --subjects 40",
     ),
     "doctor": CommandEntry(
-        "Say what this machine can do, and the fix for what it cannot.",
+        "Say what this machine can do, and mend what it cannot.",
         "adclip doctor",
     ),
     "schema": CommandEntry(

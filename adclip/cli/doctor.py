@@ -13,7 +13,7 @@ from adclip.verbs.settings import DoctorConfig
 
 
 def doctor_command(ctx: typer.Context, config: DoctorConfig) -> None:
-    """Say what this machine can do, and the exact fix for what it cannot.
+    """Say what this machine can do, and mend what it cannot.
 
     Python, torch, GPU, memory against the need of each model, folders and free disk, weights and their hashes, optional packages,
     variables, telemetry of other people's packages. Exit code 4 where something needed is missing, else 0.

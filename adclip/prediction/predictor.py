@@ -89,7 +89,6 @@ class Predictor:
                                      record.template_version)  # fmt: skip
         stored = record.metadata_baseline
         self._baseline = None if stored is None else MetadataBaseline.from_dict(stored.content)
-        self.teller = Teller(record, self.identity, self.reader, self._baseline, volumes)
         self.beside = Beside(self.telling, record.model.contract, self._cases_of(model), seed)
         self._stripper: SkullStripper | None = None
 
@@ -115,15 +114,18 @@ class Predictor:
             Of the frozen weights: `fp32`, `bf16`, `fp16`, or `auto` (bfloat16 on GPUs that compute in it, else float32).
         volumes : bool
             Whether volumes are found or measured for each scan, see the class.
-        telling : Telling, optional
-            See the class.
-        seed : int
+        telling, seed
             See the class.
         """
         from adclip.model.checkpoint import load_model
         from adclip.model.device import choose_device
 
         return cls(load_model(str(folder), precision, choose_device(device)), device, volumes, telling, seed)
+
+    @property
+    def teller(self) -> Teller:
+        """Says what the model answered."""
+        return Teller(self.record, self.identity, self.reader, self._baseline, self.volumes)
 
     @property
     def labels(self) -> tuple[str, ...]:

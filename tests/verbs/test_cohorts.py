@@ -130,10 +130,15 @@ def test_a_prediction_survives_being_written(undisturbed: Path) -> None:
 # ------------------------------------------------------------------------------------------------ stopped, and gone on with
 
 
+def hear_interrupts() -> None:
+    """What runs in the background of a shell is started with interrupts ignored, and its children are too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def started(config: PredictConfig, *further: str) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         command(config, *further), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        env=os.environ | {"OMP_NUM_THREADS": "1"}, preexec_fn=hear_interrupts,
     )  # fmt: skip
     try:
         yield process
@@ -245,7 +250,7 @@ def test_a_folder_of_another_run_is_refused_with_the_cure(
     out = Path(shutil.copytree(undisturbed, config.out))
     other = Path(shutil.copytree(tiny_run, tmp_path / "other"))
     record = json.loads((other / "adapter.json").read_text())
-    record["calibration"]["temperature"] *= 2
+    record["calibration"]["roads"]["scan"]["temperature"] *= 2
     (other / "adapter.json").write_text(json.dumps(record))
     refused = {
         "of another model": replace(config, model=str(other)),

@@ -646,7 +646,6 @@ def test_prediction_sets_hold_the_likeliest_class(tiny_run, tiny_cohort):
         alone = replace(predictor.record.calibration.road(SCAN), thresholds=dict.fromkeys(LABELS, threshold))
         calibration = replace(predictor.record.calibration, roads={SCAN: alone})
         predictor.record = replace(predictor.record, calibration=calibration)
-        predictor.teller = replace(predictor.teller, record=predictor.record)
         found = predictor(next(tiny_cohort.glob("sub-p01/**/*desc-preproc_T1w.nii.gz")))
         assert len(found.prediction_set) == size and found.diagnosis in found.prediction_set
 

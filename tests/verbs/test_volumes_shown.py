@@ -30,7 +30,7 @@ def test_every_volume_comes_with_its_share_centile_and_error(raw_config, measure
         "volumes_only",
         "volumes",
         "volumes_source",
-        "flags",
+        "rescans",
     ]
     assert list(record["volumes"]) == list(VOLUMES)
     left, both = record["volumes"]["hippocampus_left_mm3"], record["volumes"]["hippocampus_mm3"]
