@@ -18,15 +18,9 @@ from adclip.runtime.paths import private_folder
 # adclip's tree that is hf-xet alone, which `weights fetch` uses.
 BLOCKED = frozenset(
     {
-        "socket.connect",
-        "socket.sendto",
-        "socket.sendmsg",
-        "socket.getaddrinfo",
-        "socket.gethostbyname",
-        "socket.gethostbyaddr",
-        "socket.bind",
+        "socket.connect", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr",
     }
-)
+)  # fmt: skip  # not `socket.bind`: urllib3 binds to ::1 when it is imported, to see whether there is IPv6, and sends nothing
 PEOPLE = 12  # of the cohort that is tuned on; the smallest that gives every part of the split somebody of each class
 _LIMIT_S = 1800
 _ATTEMPTS: list[str] = []
@@ -90,7 +84,7 @@ def block() -> None:
 
 def _is_local(event: str, arguments: tuple[Any, ...]) -> bool:
     """Whether it is a socket of this machine's file system, by which Python's own processes talk."""
-    return event in ("socket.connect", "socket.bind") and isinstance(arguments[1], str | bytes)
+    return event == "socket.connect" and isinstance(arguments[1], str | bytes)
 
 
 def run_all(folder: Path) -> None:

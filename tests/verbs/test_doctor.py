@@ -180,6 +180,10 @@ def test_sockets_of_this_machine_s_file_system_are_let_be(tmp_path):
     code = f"s = socket.socket(socket.AF_UNIX); s.bind({str(tmp_path / 's')!r}); s.listen(); c = socket.socket(socket.AF_UNIX); "
     done = blocked(code + f"c.connect({str(tmp_path / 's')!r}); print(privacy._ATTEMPTS)")
     assert done.stdout.strip() == "[]", done.stderr
+    done = blocked(
+        "socket.socket().bind(('127.0.0.1', 0)); print(privacy._ATTEMPTS)"
+    )  # as urllib3 does to see what there is
+    assert done.stdout.strip() == "[]", done.stderr
 
 
 @pytest.mark.parametrize(
