@@ -13,6 +13,7 @@ from adclip.prediction.metadata_baseline import PEOPLE_COLUMNS, MetadataBaseline
 from adclip.prediction.reasons import NO_DETAIL
 from adclip.prediction.volumetry import OTHER_SOFTWARE, foreign_flag
 
+LIKELIER_THAN_NOT = 0.5
 SAME_WITHIN = 0.02  # of every probability: what a reader sees as one number
 ROUNDING = 1e-9
 
@@ -42,7 +43,11 @@ def flags_of_answer(
     elif not answer.used_report:
         flags.append("no_report")
     if metadata_only := evidence.metadata_only:
-        if {likeliest(result.scan_only), likeliest(metadata_only)} == {labels[0], labels[-1]}:
+        parts = (result.scan_only, metadata_only)
+        are_sure = all(
+            max(part.values()) >= LIKELIER_THAN_NOT for part in parts
+        )  # a row that hardly knows contradicts nobody
+        if are_sure and {likeliest(part) for part in parts} == {labels[0], labels[-1]}:
             flags.append("scan_and_metadata_disagree")
         if are_alike(result.probabilities, metadata_only):
             flags.append("scan_adds_nothing")

@@ -53,7 +53,7 @@ MEANINGS: Mapping[str, Meaning] = {
         CAUTION, "A contrast agent was given: it brightens vessels and some tissue, and training had scans without one."
     ),
     "scan_and_metadata_disagree": Meaning(
-        CAUTION, "Scan and metadata contradict each other: one alone says the first class, the other the last."
+        CAUTION, "Scan and metadata contradict each other: one alone finds the first class likelier than not, the other the last."
     ),
     "class_flips_between_rescans": Meaning(
         CAUTION, "The predicted class changes when the scan is changed as little as another scan of the same day would be{}."

@@ -33,7 +33,13 @@ def test_a_scan_that_adds_nothing_is_told_from_one_that_does():
 
 
 @pytest.mark.parametrize(
-    ("scan", "contradicts"), [(CN, True), (AD, False), ({"CN": 0.2, "MCI": 0.6, "AD": 0.2}, False)]
+    ("scan", "contradicts"),
+    [
+        (CN, True),
+        (AD, False),
+        ({"CN": 0.2, "MCI": 0.6, "AD": 0.2}, False),
+        ({"CN": 0.4, "MCI": 0.3, "AD": 0.3}, False),
+    ],
 )
 def test_only_the_first_class_and_the_last_contradict_each_other(scan, contradicts):
     assert ("scan_and_metadata_disagree" in flags(AD, scan, AD)) is contradicts
