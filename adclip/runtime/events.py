@@ -61,3 +61,13 @@ OnEvent = Callable[[Event], None]
 
 def ignore(event: Event) -> None:
     """Listen to nothing: the library's default."""
+
+
+def without_records(on_event: OnEvent) -> OnEvent:
+    """Return a listener that is told everything but the records of the commands that another one is made of."""
+
+    def tell(event: Event) -> None:
+        if not isinstance(event, Produced):
+            on_event(event)
+
+    return tell

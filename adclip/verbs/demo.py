@@ -15,7 +15,7 @@ from adclip.clinical.settings import SynthesizeReportsConfig
 from adclip.domain import Prediction, Visit
 from adclip.errors import OutputError
 from adclip.prediction.settings import PreprocessConfig
-from adclip.runtime.events import OnEvent, Step, ignore
+from adclip.runtime.events import OnEvent, Step, ignore, without_records
 from adclip.runtime.paths import claim_folder, write_text
 from adclip.simulation.settings import SimulateConfig
 from adclip.training.settings import FinetuneConfig
@@ -77,6 +77,7 @@ def demo(config: DemoConfig, on_event: OnEvent = ignore) -> DemoResult:
     OutputError
         If `config.out` holds a demo already.
     """
+    on_event = without_records(on_event)  # stdout has the demo's own record
     began = time.monotonic()
     out = _claim(config)
     on_event(Step("1/5 two raw simulated heads"))
