@@ -129,8 +129,8 @@ def redrawn(runs: list[list[dict]], chosen: list[str]) -> list[list[dict]]:
     return again
 
 
-def answer_others(job: tuple[str, str]) -> str:
-    """Let a finished run answer for a whole cohort that it has not seen; kept beside it."""
+def answer_others(job: tuple[str, str, str]) -> str:
+    """Let a finished run answer for a whole cohort that it has not seen, told by a table; kept beside the run."""
     import torch
 
     from adclip.clinical.scans.manifest import build_manifest
@@ -142,14 +142,14 @@ def answer_others(job: tuple[str, str]) -> str:
     from adclip.prediction.predictor import Predictor
     from adclip.runtime.events import ignore
 
-    run, cohort = Path(job[0]), Path(job[1])
+    run, cohort, table = map(Path, job)
     kept = run.with_name(f"{run.name}.{cohort.name}.json")
     if kept.is_file() or not (run / "adapter.json").is_file():
         return f"{run.name} {cohort.name}: there"
     start = time.perf_counter()
     predictor = Predictor.from_checkpoint(run, "cpu")
     record = predictor.record
-    manifest = build_manifest(find_scans((cohort,)), read_table(cohort / "table.csv"))
+    manifest = build_manifest(find_scans((cohort,)), read_table(table))
     data = read_cohort(manifest.examples, record.model.contract, record.task, ignore)
     with torch.inference_mode():
         found = answer(
@@ -157,11 +157,11 @@ def answer_others(job: tuple[str, str]) -> str:
         )
     rows = []
     told = answers_of(record, data, range(len(data.visits)), found)
-    shares = {"probability": told["model"].equal, "scan_only": told["scan_only"].equal}
+    shares = {"probability" if kind == "model" else kind: judged.equal for kind, judged in told.items()}
     for place, visit in enumerate(data.visits):
         known = visit.mmse is not None and found.mmse is not None and record.mmse_mean is not None
         rows.append({"subject_id": visit.subject_id, "diagnosis": str(visit.diagnosis),
-                     **{kind: list(table[place]) for kind, table in shares.items()},
+                     **{kind: list(each[place]) for kind, each in shares.items()},
                      "mmse": visit.mmse if known else "n/a", "mmse_estimate": float(found.mmse[place]) if known else "n/a"})  # fmt: skip
     kept.write_text(json.dumps(rows))
     return f"{run.name} {cohort.name}: {time.perf_counter() - start:.0f} s"
@@ -236,7 +236,7 @@ def main() -> None:
         for line in pool.map(run_one, jobs):
             print(line, flush=True)
         if options.others:
-            runs = [(str(options.out / f"{slug(name)}-{seed}"), str(options.others))
+            runs = [(str(options.out / f"{slug(name)}-{seed}"), str(options.others), str(options.others / "table.csv"))
                     for seed in options.seeds for name in options.only if name in PREDICTS]  # fmt: skip
             for line in pool.map(answer_others, runs):
                 print(line, flush=True)
