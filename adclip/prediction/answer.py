@@ -65,12 +65,9 @@ class Answer:
     scores, bare : dict
         Class -> score before temperature, as decided (all sources weighed) and of the scan alone.
     road : str
-        What the answer rests on, one of `adclip.model.calibration.ROADS`.
+        What the answer rests on, one of `adclip.model.calibration.ROADS`. On that of the scan a report is no part of it.
     mmse_points : float or None
         Before clipping.
-    used_report : bool
-    report : str or None
-        The sentences that all candidates share.
     distance : float or None
         From the training scans, see `adclip.model.gate`.
     embedding : ndarray (E,), float32, or None
@@ -81,10 +78,13 @@ class Answer:
     bare: dict[str, float]
     road: str
     mmse_points: float | None
-    used_report: bool
-    report: str | None
     distance: float | None = None
     embedding: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def used_report(self) -> bool:
+        """Whether what the report says took part in the answer."""
+        return self.road != SCAN
 
 
 @dataclass(frozen=True)

@@ -175,6 +175,7 @@ def _regions_tsv(regions: list[RegionShare]) -> str:
 def _section(
     explanation: Explanation, prediction: Prediction, regions: list[RegionShare], picture: bytes, task: Task
 ) -> PageSection:
+    from adclip.prediction.answer_lines import rescan_line
     from adclip.prediction.volume_lines import notes
 
     facts = {
@@ -192,6 +193,8 @@ def _section(
     }
     if explanation.reasons:
         facts[f"why {explanation.status}"] = " ".join(explanation.reasons)
+    if range_of_rescans := rescan_line(prediction.to_dict()):
+        facts["if the scan were taken again"] = range_of_rescans
     if prediction.prevalence is not None:
         facts["prediction, classes equally common"] = _shares(prediction.probabilities_equal)
         facts["shares of the classes, as given"] = _shares(prediction.prevalence)

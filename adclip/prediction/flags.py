@@ -13,7 +13,7 @@ from adclip.prediction.metadata_baseline import PEOPLE_COLUMNS, MetadataBaseline
 from adclip.prediction.reasons import NO_DETAIL
 from adclip.prediction.volumetry import OTHER_SOFTWARE, foreign_flag
 
-LIKELIER_THAN_NOT = 0.5
+LIKELIER_THAN_NOT = 0.5  # a part that gives no class as much hardly knows, and contradicts nobody
 SAME_WITHIN = 0.02  # of every probability: what a reader sees as one number
 ROUNDING = 1e-9
 
@@ -44,9 +44,7 @@ def flags_of_answer(
         flags.append("no_report")
     if metadata_only := evidence.metadata_only:
         parts = (result.scan_only, metadata_only)
-        are_sure = all(
-            max(part.values()) >= LIKELIER_THAN_NOT for part in parts
-        )  # a row that hardly knows contradicts nobody
+        are_sure = all(max(part.values()) >= LIKELIER_THAN_NOT for part in parts)
         if are_sure and {likeliest(part) for part in parts} == {labels[0], labels[-1]}:
             flags.append("scan_and_metadata_disagree")
         if are_alike(result.probabilities, metadata_only):

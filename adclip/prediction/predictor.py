@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Self
 
 from adclip.domain import Prediction, ReadOptions, ScanItem, Visit
 from adclip.imaging.sources.in_turn import try_in_turn
-from adclip.model.calibration import SCAN
 from adclip.prediction import errors
 from adclip.prediction.answer import Answer, calibrated, likeliest
 from adclip.prediction.beside import Beside
@@ -243,9 +242,6 @@ class Predictor:
         """Give the numbers of one scan their names."""
         from torch.nn.functional import normalize
 
-        visit = evidence.completed
-        used = evidence.road != SCAN  # what the scan's own road leaves aside is no part of the answer
-        report = self.teller.report_of(visit).text if visit and used else None
         named = dict(zip(self.labels, self.decide(scores, evidence)[0].tolist(), strict=True))
         bare = dict(zip(self.labels, scores.bare[0].tolist(), strict=True))
         points = None
@@ -253,7 +249,7 @@ class Predictor:
             points = float(scores.mmse[0].detach()) * self.record.mmse_sd + self.record.mmse_mean
         distance = None if self.gate is None else float(self.gate.distance(scores.image.cls)[0])
         embedding = normalize(scores.image.cls[0].detach().float(), dim=0).cpu().numpy()
-        return Answer(named, bare, evidence.road, points, used, report, distance, embedding)
+        return Answer(named, bare, evidence.road, points, distance, embedding)
 
     def diagnosis(self, answer: Answer) -> str:
         """Return the class that `to_prediction` names, for the shares of `telling`."""

@@ -1,7 +1,7 @@
 """The records of a cohort on disk: one file a scan, written when its scan is done, and whose run a folder is of.
 
 A record is whole or absent, so a killed run, a full disk, and several processes or shards that write into one folder leave nothing
-that could be believed by mistake. What is read as one file at the end is made of them (`adclip.prediction.publish`).
+that could be believed by mistake. What is read as one file at the end is made of them (`adclip.prediction.published`).
 """
 
 from __future__ import annotations

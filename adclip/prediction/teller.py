@@ -56,7 +56,9 @@ class Teller:
         flags = dict.fromkeys(prepared.flags, NO_DETAIL)
         flags |= flags_of_answer(answer, result, evidence, self.record.labels)
         flags |= flags_of_row(visit, self.record.training, self.baseline)
-        flags |= self._flags_of_volumes(evidence.completed if answer.used_report else None)
+        told = evidence.completed if answer.used_report else None
+        report = None if told is None else self.report_of(told)
+        flags |= self._flags_of_volumes(told, report)
         volumes = prepared.volumes
         if volumes is not None and not are_plausible(volumes.mm3):
             flags[IMPLAUSIBLE] = NO_DETAIL
@@ -80,7 +82,7 @@ class Teller:
             volumes=describe(volumes, visit),
             volumes_source=None if volumes is None else volumes.source,
             flags=(),
-            report=answer.report,
+            report=None if report is None else report.text,
             model=self.identity,
             adclip_version=__version__,
             notice=self.record.notice,
@@ -95,14 +97,14 @@ class Teller:
         keep = self.record.task.keep(fields_of(self.record.style))
         return render(visit, self.record.style, None, keep, version=self.record.template_version)
 
-    def _flags_of_volumes(self, completed: Visit | None) -> dict[str, str]:
+    def _flags_of_volumes(self, told: Visit | None, report: Report | None) -> dict[str, str]:
         """Say what is to be known of the volumes in the report, if there are any."""
         from adclip.prediction.flags import flags_of_volumes
 
-        if completed is None or not any(column.endswith("_mm3") for column in self.reader.fields(completed)):
+        if told is None or report is None or not any(column.endswith("_mm3") for column in self.reader.fields(told)):
             return {}
         learned_from = self.record.training.volumes_sources or ()
-        return flags_of_volumes(completed.volumes_source, learned_from, self.report_of(completed).flags)
+        return flags_of_volumes(told.volumes_source, learned_from, report.flags)
 
     def _score(self, answer: Answer, visit: Visit | None) -> ScoreEstimate | None:
         if answer.mmse_points is None:

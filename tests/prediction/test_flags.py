@@ -18,7 +18,7 @@ ROW = Visit(age_years=70.0, sex="F")
 
 
 def flags(together, scan, metadata, *, used_report=True):
-    answer = Answer(together, scan, TABLE, None, used_report, None)
+    answer = Answer(together, scan, TABLE if used_report else SCAN, None)
     result = CalibratedAnswer(together, scan, None, ("unlike_training_scans",))
     row = None if metadata is None else ROW
     return set(flags_of_answer(answer, result, Evidence(row, row, TABLE if row else SCAN, metadata), LABELS))

@@ -375,7 +375,7 @@ def test_the_predictor_agrees_with_the_verb(predictor, config, visits):
 def test_the_mmse_stays_between_0_and_30(predictor, config, points):
     item = ScanItem(config.inputs[0], "p01", "01", True)
     prepared = predictor.prepare(item)
-    answer = Answer(dict.fromkeys(LABELS, 1.0), dict.fromkeys(LABELS, 1.0), SCAN, points, False, None)
+    answer = Answer(dict.fromkeys(LABELS, 1.0), dict.fromkeys(LABELS, 1.0), SCAN, points)
     found = predictor.to_prediction(item, prepared, predictor.evidence(prepared, None), answer).mmse
     assert 0 <= found.estimate <= 30 and found.known is None
     if found.low is not None:
