@@ -14,6 +14,8 @@ from adclip.prediction.reasons import NO_DETAIL
 from adclip.prediction.volumetry import OTHER_SOFTWARE, foreign_flag
 
 LIKELIER_THAN_NOT = 0.5  # a part that gives no class as much hardly knows, and contradicts nobody
+# What clinics often do not know. Builtin, 400 simulated people: without them calibration and coverage hold (tests/benchmarks/bench_calibration.py).
+SELDOM_KNOWN = ("education_years", "apoe4_count")
 SAME_WITHIN = 0.02  # of every probability: what a reader sees as one number
 ROUNDING = 1e-9
 
@@ -71,8 +73,13 @@ def flags_of_row(row: Visit | None, training: Training, baseline: MetadataBaseli
     if baseline is not None:
         counts_volumes = baseline.knows_volume_of(row)
         absent = [name for name in baseline.missing_in(row) if counts_volumes or name in PEOPLE_COLUMNS]
-        if absent:
-            flags["columns_missing"] = ", ".join(absent)
+        minor = [name for name in absent if name in SELDOM_KNOWN and baseline.averages]
+        for flag, columns in (
+            ("columns_missing", [name for name in absent if name not in minor]),
+            ("columns_averaged", minor),
+        ):
+            if columns:
+                flags[flag] = ", ".join(columns)
     return flags
 
 

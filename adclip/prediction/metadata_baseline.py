@@ -143,6 +143,11 @@ class MetadataBaseline:
         """Tell whether a visit has one of the volumes that this regression reads."""
         return any(measured_mm3(visit, column) is not None for column in self.columns if column in _VOLUMES)
 
+    @property
+    def averages(self) -> bool:
+        """Whether a row's missing columns are averaged over; models from before that take the median."""
+        return self.covariance is not None and self.shares is not None
+
     def missing_in(self, visit: Visit) -> list[str]:
         """Return the columns of this regression that a visit lacks."""
         return [column for column in self.columns if math.isnan(_read(visit, column, None))]

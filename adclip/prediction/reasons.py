@@ -43,6 +43,7 @@ MEANINGS: Mapping[str, Meaning] = {
     "columns_missing": Meaning(
         CAUTION, "The row lacks columns that the training people had{}: how good answers are without them was not measured."
     ),
+    "columns_averaged": Meaning(OK, "The row lacks columns that the training people had{}: the answer is averaged over what they may be."),
     "row_of_other_subject": Meaning(
         CAUTION, "The only row of the table names another subject than the scan: check that both are of one person."
     ),

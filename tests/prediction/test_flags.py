@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from adclip.domain import Visit
@@ -10,6 +12,7 @@ from adclip.model.record_parts import Training
 from adclip.prediction.answer import Answer, CalibratedAnswer
 from adclip.prediction.evidence import Evidence
 from adclip.prediction.flags import flags_of_answer, flags_of_row, flags_of_volumes
+from adclip.prediction.metadata_baseline import MetadataBaseline
 from adclip.training.gather import range_of_ages
 
 LABELS = ("CN", "MCI", "AD")
@@ -61,6 +64,18 @@ def test_a_row_without_an_age_or_of_a_model_without_ages_is_not_flagged():
     ):
         assert flags_of_row(row, training, None) == {}
     assert Training.from_dict(known.to_dict()) == known and "ages" not in Training().to_dict()
+
+
+def test_what_is_seldom_known_is_averaged_over_where_the_model_can():
+    ages, education = (60.0, 70.0, 80.0, 65.0, 75.0, 85.0), (12.0, 16.0, 9.0, 14.0, 11.0, 10.0)
+    visits = [Visit(age_years=age, education_years=years) for age, years in zip(ages, education, strict=True)]
+    baseline = MetadataBaseline.fit(visits, ["CN", "CN", "AD", "CN", "AD", "AD"], ("CN", "AD"))
+    of_median = replace(baseline, covariance=None, shares=None)
+    row = Visit(age_years=70.0)
+    assert flags_of_row(row, Training(), baseline) == {"columns_averaged": "education_years"}
+    assert flags_of_row(row, Training(), of_median) == {"columns_missing": "education_years"}
+    both = flags_of_row(Visit(), Training(), baseline)
+    assert both == {"columns_missing": "age_years", "columns_averaged": "education_years"}
 
 
 def test_ages_are_told_as_bands_of_five_years():

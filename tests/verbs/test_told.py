@@ -119,8 +119,12 @@ def test_columns_that_training_had_are_missed(config, scan, visit):
     assert "apoe4_count" in columns and "hippocampus_mm3" in columns  # of the painted people
     whole = ask(scan, visit)
     assert "columns_missing" not in whole.flags and (whole.status == "ok") == (not whole.reasons)
-    found = ask(scan, replace(visit, apoe4_count=None, ventricles_mm3=None))
-    assert found.status == "caution" and any("(apoe4_count, ventricles_mm3)" in reason for reason in found.reasons)
+    found = ask(scan, replace(visit, age_years=None, ventricles_mm3=None))
+    assert found.status == "caution" and any("(age_years, ventricles_mm3)" in reason for reason in found.reasons)
+    seldom = ask(scan, replace(visit, apoe4_count=None, education_years=None))  # are averaged over
+    assert (
+        "columns_averaged" in seldom.flags and "columns_missing" not in seldom.flags and seldom.status == whole.status
+    )
     none = {column: None for column in vars(visit) if column.endswith("_mm3")}
     assert "columns_missing" not in ask(scan, replace(visit, **none)).flags  # calibrated without volumes as well
     assert "columns_missing" not in ask(scan).flags
