@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from adclip.domain import CLASS_PHRASES, MMSE_RANGE, Diagnosis, Visit
+from adclip.domain import CLASS_PHRASES, MMSE_RANGE, Diagnosis, Prediction, Visit
 from adclip.errors import ConfigError
 
 MMSE = "mmse"
@@ -158,8 +158,9 @@ class Task:
             str(data.get("name", "unnamed")), tuple(classes), class_phrases, name, (float(limits[0]), float(limits[1])),
             None if columns is None else tuple(columns),
         )  # fmt: skip
-        if task.score_key != MMSE and task.score_key in {field.name for field in dataclasses.fields(Visit)}:
-            raise wrong(f"the score cannot be called {name}: a column of another meaning has that name")
+        taken = {field.name for kind in (Visit, Prediction) for field in dataclasses.fields(kind)}
+        if task.score_key != MMSE and task.score_key in taken:
+            raise wrong(f"the score cannot be called {name}: something of another meaning has that name, in tables or in answers")
         return task
 
 

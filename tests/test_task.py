@@ -68,6 +68,8 @@ def test_a_file_says_everything(parkinson):
         (('name = "MoCA"', 'nam = "MoCA"'), "needs `name` and `range`"),
         (("[0, 30]", "[30, 0]"), "lowest and its highest"),
         (('"MoCA"', '"sex"'), "of another meaning"),
+        (('"MoCA"', '"report"'), "of another meaning"),
+        (('"MoCA"', '"Rescans"'), "of another meaning"),
         (('"sex"', '"mmse"'), "not a column that a report may use"),
         (('"sex"', '"diagnosis"'), "not a column that a report may use"),
         (("[0, 30]", "[0, 30"), "not readable as TOML"),

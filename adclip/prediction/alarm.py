@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from adclip.domain import Prediction
+from adclip.prediction.prevalence import shift
 
 CONSTANT = "constant_answers"  # the flag of predictions of such a cohort
 FEWEST_SCANS = 8  # fewer can agree by chance
@@ -32,9 +33,14 @@ class Alarm:
 
     def add(self, prediction: Prediction) -> None:
         """Take note of one answer; one that failed has none."""
-        answer = prediction.scan_only
+        answer, shares = prediction.scan_only, prediction.prevalence
         if not answer:
             return
+        if shares is not None:
+            if not all(shares.values()):
+                return  # of a class that does not occur nothing is left
+            # what the model says is judged, not how rare its user holds a class to be
+            answer = shift(answer, {label: 1 / share for label, share in shares.items()})
         self.count += 1
         self._certain += max(answer.values()) >= CERTAIN
         for label, probability in answer.items():

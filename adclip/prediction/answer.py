@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from adclip.domain import Prediction
 from adclip.model.calibration import SCAN
+from adclip.prediction.prevalence import likeliest
 from adclip.prediction.reasons import MEANINGS, NO_DETAIL, OF_VERDICT, OK, meanings_of, more_careful
 
 if TYPE_CHECKING:
@@ -157,8 +158,3 @@ def to_prediction_set(
         return None
     first = likeliest(probabilities)
     return tuple(label for label, share in probabilities.items() if share >= thresholds[label] or label == first)
-
-
-def likeliest(probabilities: Mapping[str, float]) -> str:
-    """Return the most probable class."""
-    return max(probabilities, key=lambda label: probabilities[label])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 from adclip.domain import InputContract, Prediction, Visit
@@ -12,7 +13,7 @@ from adclip.prediction.evidence import Evidence
 from adclip.prediction.questions import Question
 from adclip.prediction.rescans import FLIPS, default_count, pseudo_rescans, to_range
 from adclip.prediction.similar import TrainingCases
-from adclip.prediction.telling import PredictTelling, Telling
+from adclip.prediction.telling import Telling
 from adclip.prediction.what_if import alter, is_found, present_value, to_curve
 from adclip.told import Curve
 
@@ -98,14 +99,14 @@ class Beside:
                 prediction = replace(prediction, rescans=found)
                 if found.kept < found.of:
                     prediction = with_flags(prediction, {FLIPS: f"it stayed in {found.kept} of {found.of}"})
-            if isinstance(self.telling, PredictTelling) and self.telling.questions:
+            if self.telling.questions:
                 here = chances(answer)
                 curves = [
                     _curve(model, question, prepared, evidence, here, chances) for question in self.telling.questions
                 ]
                 prediction = replace(prediction, what_if=tuple(curves))
-        if isinstance(self.telling, PredictTelling) and self.cases is not None and answer.embedding is not None:
-            nearest = self.cases.nearest(answer.embedding, self.telling.similar)
+        if self.cases is not None and answer.embedding is not None:
+            nearest = self.cases.nearest(answer.embedding, self.telling.similar_cases)
             prediction = replace(prediction, similar=nearest)
         return prediction
 
@@ -120,19 +121,35 @@ def answers_again(
     model: Asked, prepared: PreparedScan, evidence: Evidence, contract: InputContract, count: int, seed: int
 ) -> Iterator[Answer]:
     """Yield the answer to each of `count` pseudo-rescans of a scan, with all else as it is."""
+    rescans = pseudo_rescans(prepared.image, prepared.mask, contract, count, seed)
+    while batch := [replace(prepared, image=image) for image in islice(rescans, AT_ONCE)]:
+        yield from answer_together(model, batch, [evidence] * len(batch))
+
+
+def answer_together(model: Asked, prepared: Sequence[PreparedScan], evidence: Sequence[Evidence]) -> list[Answer]:
+    """Answer several scans by one pass through the network.
+
+    Parameters
+    ----------
+    model : Asked
+    prepared : sequence of PreparedScan
+        B scans on the model's grid.
+    evidence : sequence of Evidence
+        What the answer of each rests on.
+
+    Returns
+    -------
+    list of Answer
+        Those of `Predictor.answer` but for rounding: products of larger matrices are summed in another order.
+    """
     import torch
 
     from adclip.prediction.scoring import score_batch
 
-    visit = evidence.completed or Visit()
-    images = [
-        model.to_image(replace(prepared, image=image))
-        for image in pseudo_rescans(prepared.image, prepared.mask, contract, count, seed)
-    ]
-    for start in range(0, count, AT_ONCE):
-        batch = images[start : start + AT_ONCE]
-        scores = score_batch(model.reader, torch.cat(batch), [visit] * len(batch))
-        yield from (model.to_answer(scores.of_one(place), evidence) for place in range(len(batch)))
+    images = torch.cat([model.to_image(scan) for scan in prepared])
+    with torch.inference_mode():
+        scores = score_batch(model.reader, images, [known.completed or Visit() for known in evidence])
+        return [model.to_answer(scores.of_one(place), known) for place, known in enumerate(evidence)]
 
 
 def answers_to(model: Asked, prepared: PreparedScan, evidences: Sequence[Evidence]) -> Iterator[Answer]:

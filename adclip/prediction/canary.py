@@ -54,12 +54,10 @@ def ask_canary(model: LoadedModel) -> Canary:
     """
     import torch
 
-    from adclip.prediction.scoring import Reader, score_batch
+    from adclip.prediction.scoring import reader_of, score_batch
 
     record, device = model.record, model.network.logit_scale.device
-    texts = None if model.class_texts is None else model.class_texts.to(device)
-    reader = Reader(model.network, model.tokenizer, record.labels, record.style, texts, record.reports, record.task,
-                    record.template_version)  # fmt: skip
+    reader = reader_of(model, device)
     image = torch.from_numpy(make_image(record.model.contract))[None, None].to(device)
     with torch.inference_mode():
         scores = score_batch(reader, image, [VISIT])

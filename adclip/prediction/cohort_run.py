@@ -17,12 +17,9 @@ from adclip.runtime.machine import choose_workers
 from adclip.runtime.paths import legible
 
 PREPARED_EACH = 100  # so many prepared scans are worth the seconds in which another process loads torch and the model
-GB_RAW, GB_PREPARED = 1.6, 0.8  # peak memory of one process, see docs/benchmarks.md
-BATCHES = {
-    "cpu": 1,
-    "cuda": 8,
-    "mps": 1,
-}  # prepared scans through the network at once; measured on CPUs, see docs/benchmarks.md
+GB_RAW, GB_PREPARED = 1.6, 0.8  # of memory for one process, which sets how many are started
+# Prepared scans through the network at once. On a CPU nothing is won by more (docs/benchmarks.md); no GPU was measured.
+BATCHES = {"cpu": 1, "cuda": 8, "mps": 1}
 
 
 @dataclass

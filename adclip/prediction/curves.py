@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from adclip.runtime.paths import write_text
+from adclip.runtime.paths import atomic_path
 from adclip.runtime.spreadsheets import escape_cell
 
 TABLE = "what_if.tsv"
@@ -24,7 +24,7 @@ def write_curves(out: Path, records: Iterable[Mapping[str, Any]]) -> None:
     records : iterable of mapping
         Of predictions, as `Prediction.to_dict` returns them.
     """
-    rows = [
+    rows = (
         {
             "scan": record["scan"], "subject_id": record["subject_id"], "session_id": record["session_id"] or "n/a",
             "column": curve["column"], "value": f"{point['value']:g}", "is_present": str(point["is_present"]).lower(),
@@ -33,11 +33,10 @@ def write_curves(out: Path, records: Iterable[Mapping[str, Any]]) -> None:
         for record in records
         for curve in record.get("what_if") or ()
         for point in curve["points"]
-    ]  # fmt: skip
-    if not rows:
+    )  # fmt: skip
+    if (first := next(rows, None)) is None:
         return
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), delimiter="\t", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: escape_cell(value) for name, value in row.items()} for row in rows)
-    write_text(out / TABLE, text.getvalue())
+    with atomic_path(out / TABLE) as table, table.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, list(first), delimiter="\t", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: escape_cell(value) for name, value in row.items()} for row in chain((first,), rows))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from adclip.prediction.figures import Bar, PageSection, PageTable, draw_overlay
 from adclip.prediction.jobs import Job
 from adclip.runtime.paths import write_bytes, write_text
 from adclip.task import Task
+from adclip.told import RescanRange, to_plain
 
 if TYPE_CHECKING:
     from adclip.imaging.prepare import PreparedScan
@@ -42,7 +43,7 @@ class Explanation:
     files : mapping
         Kind -> path below `--out`.
     flags : tuple of str
-    reasons, prevalence, probabilities_equal
+    reasons, prevalence, probabilities_equal, rescans
         As in the prediction.
     notice : str
     error, hint : str or None
@@ -63,14 +64,14 @@ class Explanation:
     reasons: tuple[str, ...] = ()
     prevalence: Mapping[str, float] | None = None
     probabilities_equal: Mapping[str, float] | None = None
+    rescans: RescanRange | None = None
     notice: str = ""
     error: str | None = None
     hint: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types; `error` and `hint` only where status is failed."""
-        record = {key: dict(value) if isinstance(value, Mapping) else value for key, value in vars(self).items()}
-        record |= {"flags": list(self.flags), "reasons": list(self.reasons)}
+        record: dict[str, Any] = to_plain(asdict(self))
         if self.error is None:
             record.pop("error")
             record.pop("hint")
@@ -154,7 +155,7 @@ def explain_one(
     explanation = Explanation(
         prediction.scan, prediction.subject_id, prediction.session_id, prediction.status, attribution.target,
         prediction.scores, prediction.probabilities, attribution.shares, gains, files, tuple(flags), prediction.reasons,
-        prediction.prevalence, prediction.probabilities_equal, prediction.notice,
+        prediction.prevalence, prediction.probabilities_equal, prediction.rescans, prediction.notice,
     )  # fmt: skip
     return explanation, _section(explanation, prediction, regions, picture, predictor.record.task)
 

@@ -7,9 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 from adclip.clinical.reports.readings import BRIDGED
 from adclip.domain import Visit
 from adclip.model.record_parts import Training
-from adclip.prediction.answer import Answer, CalibratedAnswer, likeliest
+from adclip.prediction.answer import Answer, CalibratedAnswer
 from adclip.prediction.evidence import Evidence
 from adclip.prediction.metadata_baseline import PEOPLE_COLUMNS, MetadataBaseline
+from adclip.prediction.prevalence import likeliest
 from adclip.prediction.reasons import NO_DETAIL
 from adclip.prediction.volumetry import OTHER_SOFTWARE, foreign_flag
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from adclip.domain import ReadOptions, ScanItem
 from adclip.errors import AdclipError
 from adclip.imaging.sources.in_turn import try_in_turn
-from adclip.prediction.answer import Answer, with_flags
+from adclip.prediction.answer import with_flags
+from adclip.prediction.beside import answer_together
 from adclip.prediction.cohort_work import Answered, CohortWork, ModelChoice, Numbered, Told
 from adclip.prediction.jobs import Job, added_flags, failed_prediction
 from adclip.prediction.record_store import RecordStore
@@ -19,8 +20,6 @@ from adclip.task import Task
 if TYPE_CHECKING:
     from adclip.domain import Prediction
     from adclip.imaging.prepare import PreparedScan
-    from adclip.prediction.evidence import Evidence
-    from adclip.prediction.predictor import Predictor
 
 
 class PredictWork(CohortWork):
@@ -83,35 +82,6 @@ class PredictWork(CohortWork):
             _to_record(job, self.predictor.to_prediction(item, scan, known, answer))
             for (job, (item, scan, _)), known, answer in zip(read, evidence, answers, strict=True)
         ]
-
-
-def answer_together(
-    predictor: Predictor, prepared: Sequence[PreparedScan], evidence: Sequence[Evidence]
-) -> list[Answer]:
-    """Answer several scans by one pass through the network.
-
-    Parameters
-    ----------
-    predictor : Predictor
-    prepared : sequence of PreparedScan
-        B scans on the model's grid.
-    evidence : sequence of Evidence
-        What the answer of each rests on.
-
-    Returns
-    -------
-    list of Answer
-        Those of `Predictor.answer` but for rounding: products of larger matrices are summed in another order.
-    """
-    import torch
-
-    from adclip.domain import Visit
-    from adclip.prediction.scoring import score_batch
-
-    images = torch.cat([predictor.to_image(scan) for scan in prepared])
-    with torch.inference_mode():
-        scores = score_batch(predictor.reader, images, [known.completed or Visit() for known in evidence])
-        return [predictor.to_answer(scores.of_one(place), known) for place, known in enumerate(evidence)]
 
 
 def _to_record(job: Job, prediction: Prediction) -> Mapping[str, Any]:

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Self
 from adclip.domain import Prediction, ReadOptions, ScanItem, Visit
 from adclip.imaging.sources.in_turn import try_in_turn
 from adclip.prediction import errors
-from adclip.prediction.answer import Answer, calibrated, likeliest
+from adclip.prediction.answer import Answer, calibrated
 from adclip.prediction.beside import Beside
 from adclip.prediction.evidence import Evidence, find_evidence, log_chances, weigh
 from adclip.prediction.inputs import read_visit, to_item
 from adclip.prediction.metadata_baseline import MetadataBaseline
-from adclip.prediction.prevalence import at_prevalence, check_prevalence, parse_prevalence, shift
+from adclip.prediction.prevalence import at_prevalence, check_prevalence, likeliest, parse_prevalence, shift
 from adclip.prediction.similar import TrainingCases, read_cases
 from adclip.prediction.teller import Teller
-from adclip.prediction.telling import PredictTelling, Telling, check_telling
+from adclip.prediction.telling import Telling, check_telling
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,8 +64,7 @@ class Predictor:
     ) -> None:
         from adclip.clinical.reports import template_versions
         from adclip.model.device import choose_device
-        from adclip.model.network import TextTokens
-        from adclip.prediction.scoring import Reader
+        from adclip.prediction.scoring import reader_of
 
         supported_versions = template_versions(model.record.style)
         if model.record.template_version not in supported_versions:
@@ -78,17 +77,10 @@ class Predictor:
         self.telling = telling or Telling()
         check_telling(self.telling, self.record, model.folder)
         self.prevalence = self._shares_of(self.telling.prevalence)
-        network = model.network.to(self.device)
-        texts = model.class_texts
-        class_texts = (
-            None if texts is None else TextTokens(texts.tokens.to(self.device), texts.word_mask.to(self.device))
-        )
-        record = self.record
-        self.reader: Reader = Reader(network, model.tokenizer, record.labels, record.style, class_texts, record.reports, record.task,
-                                     record.template_version)  # fmt: skip
-        stored = record.metadata_baseline
+        self.reader: Reader = reader_of(model, self.device)
+        stored = self.record.metadata_baseline
         self._baseline = None if stored is None else MetadataBaseline.from_dict(stored.content)
-        self.beside = Beside(self.telling, record.model.contract, self._cases_of(model), seed)
+        self.beside = Beside(self.telling, self.record.model.contract, self._cases_of(model), seed)
         self._stripper: SkullStripper | None = None
 
     @classmethod
@@ -285,7 +277,7 @@ class Predictor:
 
     def _cases_of(self, model: LoadedModel) -> TrainingCases | None:
         """Read the training cases of the model where similar ones are asked for."""
-        if not isinstance(self.telling, PredictTelling) or not self.telling.similar:
+        if not self.telling.similar_cases:
             return None
         return read_cases(model.folder, self.labels, self.record.model.embedding, self.record.training.fingerprint)
 

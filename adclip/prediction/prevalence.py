@@ -99,6 +99,11 @@ def shift(probabilities: Mapping[str, float], shares: Mapping[str, float]) -> di
     return {label: weights[label] / total for label in probabilities}
 
 
+def likeliest(probabilities: Mapping[str, float]) -> str:
+    """Return the class with the highest probability; the first of those that share it."""
+    return max(probabilities, key=lambda label: probabilities[label])
+
+
 def at_prevalence(prediction: Prediction, shares: Mapping[str, float]) -> Prediction:
     """Return a prediction with every probability shifted to these shares, its diagnosis after them.
 
@@ -113,7 +118,7 @@ def at_prevalence(prediction: Prediction, shares: Mapping[str, float]) -> Predic
     probabilities = shift(equal, shares)
     return replace(
         prediction,
-        diagnosis=max(probabilities, key=lambda label: probabilities[label]),
+        diagnosis=likeliest(probabilities),
         probabilities=probabilities,
         scan_only=shifted(prediction.scan_only),
         metadata_only=shifted(prediction.metadata_only),

@@ -57,7 +57,7 @@ MEANINGS: Mapping[str, Meaning] = {
         CAUTION, "Scan and metadata contradict each other: one alone finds the first class likelier than not, the other the last."
     ),
     "class_flips_between_rescans": Meaning(
-        CAUTION, "The predicted class changes when the scan is changed as little as another scan of the same day would be{}."
+        CAUTION, "The predicted class changes when place, shading, contrast and noise of the prepared scan are changed a little{}."
     ),
     "scan_adds_nothing": Meaning(OK, "The scan adds nothing to the metadata: with it and without it the answer is the same."),
     "constant_answers": Meaning(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,13 +67,17 @@ class RecordStore:
     def write(self, item: ScanItem, record: Mapping[str, Any], fingerprint: str | None) -> None:
         """Write a record, whole or not at all; without a fingerprint it is one that the next run tries again.
 
+        Files of an earlier record of the scan that are none of this one's go: another class's heatmap would be taken for its own.
+
         Raises
         ------
         OSError
             If the disk is full.
         """
         marked = {**record, FINGERPRINT: self._prefix + (fingerprint or "")}
+        earlier = _read(self.path(item))
         write_text(self.path(item), json.dumps(marked) + "\n")
+        self._remove_files(earlier, kept=as_mapping(record.get("files")).values())
 
     def find(self, item: ScanItem, fingerprint: str) -> dict[str, Any] | None:
         """Return the record of a finished scan if all that decided it is as it was, else None."""
@@ -138,8 +142,9 @@ class RecordStore:
                     (self.out / name).unlink(missing_ok=True)
                 kept = {self.path(item) for item in items}
                 for path in self.out.rglob(f"sub-*_{self.kind}.json"):
-                    if path not in kept and FINGERPRINT in _read(path):
+                    if path not in kept and FINGERPRINT in (record := _read(path)):
                         path.unlink(missing_ok=True)
+                        self._remove_files(record)
             book = {**self.run.to_dict(), "scans": scans, "notice": RESEARCH_NOTICE}
             if earlier != book:
                 write_text(self._book, json.dumps(book) + "\n")
@@ -153,6 +158,14 @@ class RecordStore:
         shutil.rmtree(self.out / BOOK, ignore_errors=True)
         with suppress(OSError):
             self.out.rmdir()
+
+    def _remove_files(self, record: Mapping[str, Any], kept: Collection[Any] = ()) -> None:
+        """Remove the files that a record of an earlier run names, all below `out`, but for those that are kept."""
+        if FINGERPRINT not in record:
+            return
+        for name in as_mapping(record.get("files")).values():
+            if isinstance(name, str) and name not in kept and Path(name).name == name:
+                (self.out / name).unlink(missing_ok=True)
 
     def _check_places(self, items: Sequence[ScanItem]) -> None:
         places: dict[Path, ScanItem] = {}

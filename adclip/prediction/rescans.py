@@ -8,12 +8,13 @@ loading them takes most of the time of a whole raw scan (docs/explanation/decisi
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adclip.domain import BoolArray, FloatArray, InputContract
+from adclip.prediction.prevalence import likeliest
 from adclip.told import RescanRange
 
 DEFAULT_COUNT = 8
@@ -51,8 +52,8 @@ def default_count(*, is_raw: bool, device_type: str, tower_parameters: int) -> i
 
 def pseudo_rescans(
     image: FloatArray, mask: BoolArray, contract: InputContract, count: int, seed: int = 0
-) -> list[NDArray[np.float32]]:
-    """Make pseudo-rescans of one prepared scan.
+) -> Iterator[NDArray[np.float32]]:
+    """Make pseudo-rescans of one prepared scan, one after the other.
 
     Parameters
     ----------
@@ -67,9 +68,9 @@ def pseudo_rescans(
     seed : int
         Another seed draws others. The rest of the draw is the scan itself, so that one scan has the same rescans in every process.
 
-    Returns
-    -------
-    list of ndarray (X, Y, Z), float32
+    Yields
+    ------
+    ndarray (X, Y, Z), float32
         In [0, 1], 0 outside the moved brain.
 
     Notes
@@ -84,7 +85,8 @@ def pseudo_rescans(
     brain = np.asarray(mask, dtype=np.float32)
     draw = np.random.default_rng([seed, *hashlib.sha256(values.tobytes()).digest()])
     waves = spline_filter(values, order=3, output=np.float32)
-    return [_rescan(waves, brain, contract, draw) for _ in range(count)]
+    for _ in range(count):
+        yield _rescan(waves, brain, contract, draw)
 
 
 def _rescan(
@@ -151,11 +153,7 @@ def to_range(present: Mapping[str, float], again: Sequence[Mapping[str, float]])
     RescanRange
         The scan itself is within it: a range that leaves out the printed number would look like a slip.
     """
-    label = _likeliest(present)
+    label = likeliest(present)
     found = [present[label], *(one[label] for one in again)]
-    kept = sum(_likeliest(one) == label for one in again)
+    kept = sum(likeliest(one) == label for one in again)
     return RescanRange(min(found), max(found), kept, len(again))
-
-
-def _likeliest(probabilities: Mapping[str, float]) -> str:
-    return max(probabilities, key=lambda label: probabilities[label])

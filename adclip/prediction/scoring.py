@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -15,6 +16,9 @@ from adclip.model.numbers import check_embeddings
 from adclip.model.text import tokenize
 from adclip.model.vision import AttentionRecord
 from adclip.task import ALZHEIMER, Task
+
+if TYPE_CHECKING:
+    from adclip.model.checkpoint import LoadedModel
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,13 @@ class Reader:
             for text in self.report_texts(visit, wording.keep, wording.phrasing)
         ]
         return self.encode(texts, len(self.labels))
+
+
+def reader_of(model: LoadedModel, device: torch.device) -> Reader:
+    """Return the reader of a loaded model, its network and class texts moved to `device`."""
+    record, texts = model.record, model.class_texts
+    return Reader(model.network.to(device), model.tokenizer, record.labels, record.style, None if texts is None else texts.to(device),
+                  record.reports, record.task, record.template_version)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from adclip.prediction.explain_work import SECTION
 from adclip.prediction.explanation import Explanation
 from adclip.prediction.figures import Bar
 from adclip.prediction.fingerprints import RunIdentity
+from adclip.prediction.reasons import STATUSES
 from adclip.prediction.record_store import FINGERPRINT, RUN_DIGITS
 from adclip.prediction.volumetry import VolumeFacts
 from adclip.record_schema import (
@@ -28,7 +29,7 @@ from adclip.told import Curve, CurvePoint, RescanRange
 PROBABILITY: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 COUNT: Schema = {"type": "integer", "minimum": 0}
 SHARES = or_null(mapping_of(PROBABILITY))
-STATUSES = ("ok", "caution", "refer", "failed")
+RESCANS = or_null(of_record(RescanRange, {"low": PROBABILITY, "high": PROBABILITY, "kept": COUNT, "of": COUNT}))
 
 
 def prediction() -> Schema:
@@ -39,7 +40,6 @@ def prediction() -> Schema:
     """
     estimate = or_null(of_record(ScoreEstimate))
     model = object_of({"id": TEXT, "base": TEXT, "sha256": SHA256})
-    rescans = of_record(RescanRange, {"low": PROBABILITY, "high": PROBABILITY, "kept": COUNT, "of": COUNT})
     curve = of_record(Curve, {"points": list_of(of_record(CurvePoint, {"probabilities": mapping_of(PROBABILITY)}))})
     changed: dict[str, Schema | None] = {
         "status": one_of(*STATUSES),
@@ -49,7 +49,7 @@ def prediction() -> Schema:
         "volumes_only": SHARES,
         "volumes": or_null(mapping_of(of_record(VolumeFacts))),
         "mmse": estimate,
-        "rescans": or_null(rescans),
+        "rescans": RESCANS,
         "prevalence": SHARES,
         "probabilities_equal": SHARES,
         "what_if": or_null(list_of(curve)),
@@ -70,8 +70,8 @@ def prediction_record() -> Schema:
 def explanation() -> Schema:
     """Return the schema of one line of `adclip explain --json`."""
     changed: dict[str, Schema | None] = {
-        "status": one_of(*STATUSES), "probabilities": SHARES, "prevalence": SHARES, "probabilities_equal": SHARES, "error": TEXT,
-        "hint": TEXT,
+        "status": one_of(*STATUSES), "probabilities": SHARES, "prevalence": SHARES, "probabilities_equal": SHARES, "rescans": RESCANS,
+        "error": TEXT, "hint": TEXT,
     }  # fmt: skip
     shape = of_record(Explanation, changed, optional=("error", "hint"))
     return {**shape, "allOf": [_failed_or_done(), _told_for_shares_or_not()]}

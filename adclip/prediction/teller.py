@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from adclip.clinical.tables.scan_names import session_in_record
 from adclip.domain import Prediction, Report, ScanItem, ScoreEstimate, Visit
-from adclip.prediction.answer import Answer, calibrated, likeliest, with_flags, with_verdict
+from adclip.prediction.answer import Answer, calibrated, with_flags, with_verdict
 from adclip.prediction.evidence import Evidence
 from adclip.prediction.metadata_baseline import MetadataBaseline
+from adclip.prediction.prevalence import likeliest
 from adclip.prediction.reasons import NO_DETAIL, OK
 from adclip.runtime.paths import shown
 from adclip.version import __version__

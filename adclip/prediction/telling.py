@@ -35,9 +35,19 @@ class Telling(Settings):
     prevalence: Annotated[str | None, Setting("How common each class is among people like these: shifts all probabilities, and tells "
         "those for equal shares beside them.", metavar="CN=.6,MCI=.3,AD=.1", check=_check_prevalence,
         source="Saerens et al. 2002, Neural Computation 14:21-41")] = None
-    rescans: Annotated[int | None, Setting("Change the scan slightly K times, as other scans of the same day would differ, and tell the range of "
+    rescans: Annotated[int | None, Setting("Change place, shading, contrast and noise of the scan a little, K times, and tell the range of "
         "the answer; 0 is off. By default 8 for raw scans with a small network or on a GPU, else none.", metavar="K", at_least=0,
         at_most=MOST_RESCANS)] = None
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """What is asked of other values of a column."""
+        return ()
+
+    @property
+    def similar_cases(self) -> int:
+        """How many training cases are told."""
+        return 0
 
 
 @dataclass(frozen=True)
@@ -53,8 +63,13 @@ class PredictTelling(Telling):
 
     @property
     def questions(self) -> tuple[Question, ...]:
-        """What is asked of other values."""
+        """What is asked of other values of a column."""
         return tuple(parse_question(text) for text in self.what_if)
+
+    @property
+    def similar_cases(self) -> int:
+        """How many training cases are told."""
+        return self.similar
 # fmt: on
 
 
@@ -81,8 +96,7 @@ def check_telling(telling: Telling, record: AdapterRecord, model: str) -> None:
 
     if telling.prevalence is not None:
         check_prevalence(parse_prevalence(telling.prevalence), record.labels)
-    if isinstance(telling, PredictTelling):
-        for question in telling.questions:
-            check_question(question, record)
-        if telling.similar:
-            check_cases(model)
+    for question in telling.questions:
+        check_question(question, record)
+    if telling.similar_cases:
+        check_cases(model)

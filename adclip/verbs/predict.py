@@ -10,7 +10,7 @@ from adclip.domain import Prediction
 from adclip.prediction.alarm import CONSTANT, Alarm
 from adclip.prediction.answer import with_flags
 from adclip.prediction.cohort_work import Done
-from adclip.prediction.curves import write_curves
+from adclip.prediction.curves import TABLE, write_curves
 from adclip.prediction.predict_work import PredictWork
 from adclip.prediction.published import RESULTS
 from adclip.prediction.published import write_predictions as write_predictions
@@ -59,32 +59,35 @@ def predict(config: PredictConfig, on_event: OnEvent = ignore) -> PredictResult:
     if config.out is not None:
         check_out(config.out)
     scans = gather(config, record, on_event)
-    store = None if config.out is None else open_store(config, record, scans, "prediction", RESULTS, {})
+    store = None if config.out is None else open_store(config, record, scans, "prediction", (*RESULTS, TABLE), {})
     work = PredictWork(model_choice(config), read_options(config), store, anew=config.overwrite, task=record.task)
     lines = [""] * (len(scans.jobs) if store is None else 0)
     alarm = Alarm()
 
     def remember(done: Done) -> None:
-        alarm.add(to_prediction(done.record))
         if store is None:
+            alarm.add(to_prediction(done.record))
             lines[done.place] = json.dumps(done.record)
 
     tally = work_through(work, scans, config, on_event, remember)
 
-    verdict = alarm.verdict()
-    if verdict is not None:
-        on_event(Warned(config.model, verdict))
-
     def read(place: int) -> Prediction:
         record = json.loads(lines[place]) if store is None else store.read(scans.jobs[place].item) or {}
-        return _flagged(to_prediction(record), is_constant=verdict is not None)
+        return _flagged(to_prediction(record), is_constant=alarm.verdict() is not None)
 
+    written = 0
     if store is not None:
         with store.locked():
+            for record_of_scan in store.records(scans.items):  # those of other shards and earlier runs too
+                alarm.add(to_prediction(record_of_scan))
             records = store.records(scans.items)
-            flagged = (_flagged(to_prediction(record), is_constant=True) for record in records)
-            written = write_predictions(store.out, records if verdict is None else flagged)
-            write_curves(store.out, store.records(scans.items))
+            flagged = (_flagged(to_prediction(one), is_constant=True) for one in records)
+            written = write_predictions(store.out, records if alarm.verdict() is None else flagged)
+            if config.telling.what_if:
+                write_curves(store.out, store.records(scans.items))
+    if (verdict := alarm.verdict()) is not None:
+        on_event(Warned(config.model, verdict))
+    if store is not None:
         tell_rest(config, written, scans.every, on_event)
     return PredictResult(Stored(read, len(scans.jobs)), tally.failed)
 

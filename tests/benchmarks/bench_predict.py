@@ -195,7 +195,7 @@ def time_batches(source: Path, sizes: list[int], *, rows: bool) -> None:
     """Say what a scan costs of the processor by how many go through the network at once."""
     from adclip import Predictor
     from adclip.domain import ScanItem, Visit
-    from adclip.prediction.predict_work import answer_together
+    from adclip.prediction.beside import answer_together
 
     predictor = Predictor.from_checkpoint("builtin", "cpu")
     scans = derivatives_of(source)
@@ -204,11 +204,12 @@ def time_batches(source: Path, sizes: list[int], *, rows: bool) -> None:
         Visit(age_years=60.0 + i, sex="FM"[i % 2], hippocampus_mm3=5000.0 + 50 * i, icv_mm3=1.4e6, volumes_source="DLMUSE") if rows else None
         for i in range(16)
     ]  # fmt: skip
-    answer_together(predictor, prepared[:2], visits[:2])
+    evidence = [predictor.evidence(scan, visit) for scan, visit in zip(prepared, visits, strict=True)]
+    answer_together(predictor, prepared[:2], evidence[:2])
     for size in sizes:
         began = time.process_time()
         for start in range(0, 16, size):
-            answer_together(predictor, prepared[start : start + size], visits[start : start + size])
+            answer_together(predictor, prepared[start : start + size], evidence[start : start + size])
         print(f"batch {size:3}: {1000 * (time.process_time() - began) / 16:.0f} ms a scan", flush=True)
 
 

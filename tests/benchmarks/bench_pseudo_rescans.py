@@ -59,7 +59,7 @@ def add_changes(table: Table, predictor: Predictor, paths: list[Path], options: 
         head = prepared(predictor, ready_ixi(path, options.cache))
         here = told(predictor, head)
         start = time.process_time()
-        pseudo_rescans(head.image, head.mask, predictor.record.model.contract, options.rescans)
+        list(pseudo_rescans(head.image, head.mask, predictor.record.model.contract, options.rescans))
         making.append(time.process_time() - start)
         start = time.process_time()
         evidence = predictor.evidence(head, None)

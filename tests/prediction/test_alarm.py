@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from adclip.domain import Prediction
 from adclip.prediction.alarm import CERTAIN, CONSTANT, FEWEST_SCANS, SAME, Alarm
+from adclip.prediction.prevalence import shift
 from adclip.verbs.predict import predict
 from adclip.verbs.settings import PredictConfig
 
@@ -47,20 +51,57 @@ def test_failed_scans_are_no_answers():
     assert alarm.verdict() is None and alarm.count == FEWEST_SCANS - 1
 
 
+@pytest.mark.parametrize("shares", [(0.9995, 0.0003, 0.0002), (0.6, 0.3, 0.1), (1.0, 0.0, 0.0)])
+def test_what_the_model_says_is_judged_and_not_how_rare_a_class_is_held_to_be(shares):
+    prevalence = dict(zip(LABELS, shares, strict=True))
+
+    def verdict(rows) -> str | None:
+        alarm = Alarm()
+        for row in rows:
+            equal = dict(zip(LABELS, row, strict=True))
+            told = Prediction("a.nii", "ok", scan_only=shift(equal, prevalence), prevalence=prevalence)
+            alarm.add(told)
+        return alarm.verdict()
+
+    assert verdict(np.random.default_rng(0).dirichlet((4, 4, 4), 50)) is None
+    same = verdict([(0.2, 0.3, 0.5)] * 50)
+    assert same is None if 0.0 in shares else "the scan changes nothing" in same
+
+
+@pytest.fixture
+def blind_network(monkeypatch):
+    """A network that sees the same in every scan."""
+    import torch
+
+    from adclip.model.network import ImageTokens, Network
+
+    real = Network.image_tokens
+
+    def same(self, images, record=None):
+        found = real(self, torch.full_like(images, 0.5), record)
+        return ImageTokens(found.cls, found.patches, found.mmse)
+
+    monkeypatch.setattr(Network, "image_tokens", same)
+
+
+def test_shards_hear_the_alarm_of_all_of_them(tiny_run, tiny_cohort, tmp_path, blind_network):
+    config = PredictConfig(
+        (tiny_cohort,), model=str(tiny_run), device="cpu", volumes=False, out=tmp_path / "out", workers=1
+    )
+    told: dict[int, list[str]] = {1: [], 2: []}
+    for number, texts in told.items():
+        predict(
+            replace(config, shard=f"{number}/2"), lambda event, texts=texts: texts.append(getattr(event, "text", ""))
+        )
+    assert any("the scan changes nothing" in text for text in told[2])
+    lines = [json.loads(line) for line in (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()]
+    assert len(lines) > FEWEST_SCANS and all(CONSTANT in line["flags"] for line in lines)
+
+
 @pytest.mark.parametrize("blind", [False, True])
-def test_predict_says_so_and_flags_every_answer(tiny_run, tiny_cohort, monkeypatch, blind):
+def test_predict_says_so_and_flags_every_answer(tiny_run, tiny_cohort, request, blind):
     if blind:
-        import torch
-
-        from adclip.model.network import ImageTokens, Network
-
-        real = Network.image_tokens
-
-        def same(self, images, record=None):
-            found = real(self, torch.full_like(images, 0.5), record)
-            return ImageTokens(found.cls, found.patches, found.mmse)
-
-        monkeypatch.setattr(Network, "image_tokens", same)
+        request.getfixturevalue("blind_network")
     told: list[str] = []
     config = PredictConfig(
         (tiny_cohort,), meta=tiny_cohort / "table.csv", model=str(tiny_run), device="cpu", volumes=False

@@ -41,12 +41,15 @@ def test_each_is_a_brain_that_moved_a_little():
 
 def test_they_hang_on_content_and_seed_alone():
     image, mask = make_scan()
-    first = pseudo_rescans(image, mask, CONTRACT, 3)
+    first = list(pseudo_rescans(image, mask, CONTRACT, 3))
     for one, other in zip(first, pseudo_rescans(image.copy(order="F"), mask, CONTRACT, 3), strict=True):
         np.testing.assert_array_equal(one, other)
-    np.testing.assert_array_equal(first[0], pseudo_rescans(image, mask, CONTRACT, 1)[0])  # more begin with fewer
+    np.testing.assert_array_equal(first[0], next(pseudo_rescans(image, mask, CONTRACT, 1)))  # more begin with fewer
     assert all(np.any(first[0] != other) for other in first[1:])
-    for other in (pseudo_rescans(image, mask, CONTRACT, 1, seed=1)[0], pseudo_rescans(*make_scan(1), CONTRACT, 1)[0]):
+    for other in (
+        next(pseudo_rescans(image, mask, CONTRACT, 1, seed=1)),
+        next(pseudo_rescans(*make_scan(1), CONTRACT, 1)),
+    ):
         assert np.any(first[0] != other)
 
 
@@ -70,8 +73,8 @@ def test_another_process_makes_the_same(tmp_path):
 
 def test_an_empty_or_a_constant_scan_does_no_harm():
     nothing = np.zeros(CONTRACT.shape_xyz, np.float32)
-    assert not pseudo_rescans(nothing, nothing > 0, CONTRACT, 1)[0].any()
-    assert np.isfinite(pseudo_rescans(nothing + 1, nothing == 0, CONTRACT, 1)[0]).all()
+    assert not next(pseudo_rescans(nothing, nothing > 0, CONTRACT, 1)).any()
+    assert np.isfinite(next(pseudo_rescans(nothing + 1, nothing == 0, CONTRACT, 1))).all()
 
 
 def test_the_range_holds_what_is_printed_and_counts_who_kept_the_class():

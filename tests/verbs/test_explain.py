@@ -119,6 +119,22 @@ def test_what_is_lost_is_made_again_and_shards_are_one_run(config, result, tmp_p
     assert files_of(out) == files_of(config.out)
 
 
+def test_the_maps_of_a_replaced_run_are_not_left_beside_those_of_the_next(config, result, tmp_path):
+    """A map of another target, or of a scan that is not asked for now, would be taken for one of this run."""
+    out = tmp_path / "out"
+    explain(replace(config, out=out))
+    mine = out / "notes.txt"
+    mine.write_text("of a person")
+    other = next(name for name in ("CN", "AD") if name != result.explanations[0].target)
+    (one,) = explain(replace(config, inputs=config.inputs[:1], target=other, out=out, overwrite=True)).explanations
+    images = {path.name for path in out.rglob("*") if path.suffix in (".png", ".gz", ".json")}
+    assert set(one.files.values()) <= images and one.target == other
+    assert {name for name in images if "relevance" in name} == {
+        name for name in one.files.values() if "relevance" in name
+    }
+    assert mine.read_text() == "of a person"
+
+
 @pytest.mark.parametrize("target", ["DLB", "ad"])
 def test_an_unknown_target_is_told_at_once(config, tmp_path, target):
     with pytest.raises(ConfigError, match="--target"):

@@ -187,6 +187,8 @@ def test_a_curve_is_what_the_model_says_of_such_rows(config, scan, visit, tiny_r
     record = json.loads((out / "predictions.jsonl").read_text())
     assert record["what_if"][0]["points"][0]["value"] == 4000
     assert "what_if" not in (out / "predictions.csv").read_text()
+    told(replace(config, out=out, overwrite=True))
+    assert not (out / "what_if.tsv").exists(), "curves of the replaced run"
 
 
 def test_curves_follow_the_shares_given(config):
