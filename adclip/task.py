@@ -160,7 +160,9 @@ class Task:
         )  # fmt: skip
         taken = {field.name for kind in (Visit, Prediction) for field in dataclasses.fields(kind)}
         if task.score_key != MMSE and task.score_key in taken:
-            raise wrong(f"the score cannot be called {name}: something of another meaning has that name, in tables or in answers")
+            raise wrong(
+                f"the score cannot be called {name}: something of another meaning has that name, in tables or in answers"
+            )
         return task
 
 

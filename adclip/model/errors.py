@@ -27,6 +27,13 @@ def no_folder(path: Path | str) -> CheckpointError:
     )
 
 
+def is_base(name: Path | str) -> CheckpointError:
+    return CheckpointError(
+        f"{name}: a base, which knows no diagnoses until it is tuned",
+        f"tune it with `adclip finetune --base {name} ...` and give that RUN; without --model the builtin model answers",
+    )
+
+
 def unfinished(path: Path | str) -> CheckpointError:
     return CheckpointError(
         f"{path}: an unfinished run", "give its `adclip finetune` line again; it goes on where it stopped"

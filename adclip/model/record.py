@@ -12,7 +12,7 @@ from adclip.domain import BUILTIN_NOTICE, RESEARCH_NOTICE
 from adclip.errors import CheckpointError, ConfigError
 from adclip.json_values import is_number
 from adclip.model import errors
-from adclip.model.bases import BUILTIN_FOLDER
+from adclip.model.bases import BUILTIN_FOLDER, KNOWN
 from adclip.model.calibration import Calibration
 from adclip.model.record_parts import Canary, StoredBaseline, Training
 from adclip.model.settings import ModelConfig, PromptConfig
@@ -159,7 +159,7 @@ def read_record(folder: Path, name: str = ADAPTER_RECORD) -> AdapterRecord:
         raise errors.is_baseline(folder)
     if not path.is_file():
         if not folder.exists():
-            raise errors.no_folder(folder)
+            raise errors.is_base(folder) if str(folder) in KNOWN else errors.no_folder(folder)
         begun = (folder / "private" / "config.toml").is_file()
         raise errors.unfinished(folder) if begun else errors.missing(folder)
     try:

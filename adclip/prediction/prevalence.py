@@ -12,10 +12,11 @@ from adclip.errors import ConfigError
 FLAG = "--prevalence"
 ROUNDING = 0.01  # shares are most often written with two decimals
 _EXAMPLE = f"for example {FLAG} CN=.6,MCI=.3,AD=.1"
+_PERCENT = f"{FLAG} CN=60%,MCI=30%,AD=10%"
 
 
 def parse_prevalence(text: str) -> dict[str, float]:
-    """Return class -> share of `CN=.6,MCI=.3,AD=.1`.
+    """Return class -> share of `CN=.6,MCI=.3,AD=.1`, or of `CN=60%,MCI=30%,AD=10%`.
 
     Raises
     ------
@@ -31,7 +32,7 @@ def parse_prevalence(text: str) -> dict[str, float]:
     for part in text.split(","):
         label, equals, number = (piece.strip() for piece in part.partition("="))
         try:
-            share = float(number)
+            share = float(number) if not number.endswith("%") else float(number[:-1]) / 100
         except ValueError:
             share = math.nan
         if not label or not equals or not math.isfinite(share):
@@ -68,7 +69,7 @@ def _check_numbers(shares: Mapping[str, float]) -> None:
             raise ConfigError.bad_value(FLAG, f"the share of {label} is not a number of at least 0", _EXAMPLE)
     total = sum(shares.values())
     if not abs(total - 1) <= ROUNDING + 1e-9:
-        remedy = "give shares of all people, which sum to 1; percent are divided by 100"
+        remedy = "give shares of all people, which sum to 1" + (f"; as percent, {_PERCENT}" if total > 2 else "")
         raise ConfigError.bad_value(FLAG, f"the shares sum to {total:g}, not to 1", remedy)
 
 

@@ -85,6 +85,8 @@ def narrow(record: Mapping[str, Any]) -> dict[str, Any]:
         flat_columns[column] = entry["mm3"]
         if entry["centile"] is not None:
             flat_columns[f"{name}_centile"] = entry["centile"]
+            if entry["centile_beyond"]:  # 95 stands for all above it, 5 for all below
+                flat_columns[f"{name}_centile_beyond"] = True
         if entry["asymmetry_percent"] is not None:
             flat_columns[f"{name}_asymmetry_percent"] = entry["asymmetry_percent"]
     # of each value or case a row of its own would be needed: `what_if.tsv` has the curves

@@ -72,5 +72,8 @@ def check_question(question: Question, record: AdapterRecord) -> None:
     able = [column for column in fields_of(record.style) if column in _NUMBERS]
     able = list(record.task.usable(able)) if record.reports else []
     if question.column not in able:
+        likely = [column for column in able if column.startswith(question.column.casefold())]
         remedy = f"it reads {', '.join(able)}" if able else "it reads the scan alone, so no column changes its answer"
+        if len(likely) == 1:
+            remedy = f"say {FLAG} {likely[0]}=..."
         raise ConfigError.bad_value(FLAG, f"`{question.column}` is no number that this model's report reads", remedy)

@@ -35,13 +35,13 @@ MEANINGS: Mapping[str, Meaning] = {
     "qc_fail": Meaning(REFER, "The scan failed the quality check{}: look at it before you use any number."),
     "qc_warn": Meaning(CAUTION, "The quality check found something doubtful in the scan{}."),
     "unlike_training_scans": Meaning(
-        CAUTION, "The scan lies farther from the training scans than 98 in 100 new scans of their kind would."
+        CAUTION, "The scan lies farther from the training scans than 98 in 100 new scans of their kind would: look at the scan and its mask, and trust the probabilities less."
     ),
     "age_outside_training": Meaning(
         CAUTION, "The person's age lies outside the ages of training{}: nothing was learned or measured there."
     ),
     "columns_missing": Meaning(
-        CAUTION, "The row lacks columns that the training people had{}: how good answers are without them was not measured."
+        CAUTION, "The row lacks columns that the training people had{}: add them if you can, as how good answers are without them was not measured."
     ),
     "columns_averaged": Meaning(OK, "The row lacks columns that the training people had{}: the answer is averaged over what they may be."),
     "row_of_other_subject": Meaning(
@@ -54,7 +54,7 @@ MEANINGS: Mapping[str, Meaning] = {
         CAUTION, "A contrast agent was given: it brightens vessels and some tissue, and training had scans without one."
     ),
     "scan_and_metadata_disagree": Meaning(
-        CAUTION, "Scan and metadata contradict each other: one alone finds the first class likelier than not, the other the last."
+        CAUTION, "Scan and metadata contradict each other, with classes equally common: one alone finds the first class likelier than not, the other the last. Check that both are of one person and date."
     ),
     "class_flips_between_rescans": Meaning(
         CAUTION, "The predicted class changes when place, shading, contrast and noise of the prepared scan are changed a little{}."
@@ -69,7 +69,7 @@ MEANINGS: Mapping[str, Meaning] = {
     "not_calibrated": Meaning(
         OK, "Too few calibration subjects had such evidence: the probabilities are those of the raw scores."
     ),
-    "no_metadata": Meaning(OK, "Nothing was known of the person: the answer rests on the scan alone."),
+    "no_metadata": Meaning(OK, "Nothing was known of the person: the answer rests on the scan, and on volumes measured in it if the report has any."),
     "no_metadata_row": Meaning(OK, "No row of the table belongs to the scan."),
     "no_report": Meaning(OK, "The row has no column that the model's report prints."),
     "volumes_of_other_version": Meaning(

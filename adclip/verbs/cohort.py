@@ -15,7 +15,7 @@ from adclip.prediction.fingerprints import RunIdentity, hash_recipe, identify_mo
 from adclip.prediction.jobs import Job, check_scans, find_jobs, tell_notes
 from adclip.prediction.record_store import RecordStore
 from adclip.prediction.telling import Telling
-from adclip.runtime.events import OnEvent, Step
+from adclip.runtime.events import OnEvent, Step, Warned
 from adclip.runtime.shards import choose_shard, take_shard
 from adclip.verbs.settings import ExplainConfig, PredictConfig
 
@@ -64,6 +64,8 @@ def gather(config: Config, record: AdapterRecord, on_event: OnEvent) -> Scans:
     AdclipError
         If there is no scan, a table is unusable, or the lone scan is.
     """
+    if config.columns and not config.metas:
+        on_event(Warned("--column", "there is no table that it could speak of: give one with --meta"))
     tables = replace(config.table_options, task=record.task, answers=False)
     every = find_jobs(config.inputs, config.metas, tables, config.subject, on_event, config.name_pattern)
     shard = choose_shard(config.shard, len(every), on_event)

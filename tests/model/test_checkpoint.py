@@ -366,6 +366,9 @@ def test_a_number_that_cannot_be_is_named(folder, changed, words):
 
 def test_what_is_no_model_is_told_apart(tmp_path):
     refused(tmp_path / "nope", "no such folder")
+    with pytest.raises(CheckpointError, match="knows no diagnoses") as raised:
+        read_record(Path("m3d-clip"))
+    assert "adclip finetune --base m3d-clip" in raised.value.remedy
     (tmp_path / "run" / "private").mkdir(parents=True)
     refused(tmp_path / "run", "not an adclip model folder")
     (tmp_path / "run" / "private" / "config.toml").write_text("")

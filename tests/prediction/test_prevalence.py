@@ -74,7 +74,8 @@ def test_every_source_shifts_and_the_set_does_not():
     ("text", "problem"),
     [
         ("CN=.6,MCI=.3,AD=.2", "sum to 1.1"), ("CN=60,MCI=30,AD=10", "sum to 100"), ("CN=1.2,MCI=-.3,AD=.1", "MCI"),
-        ("CN=.6,MCI=.4", None), ("CN=.5,CN=.5", "twice"), ("CN", "CLASS=SHARE"), ("CN=a,MCI=.3", "CLASS=SHARE"),
+        ("CN=.6,MCI=.4", None), ("CN=60%,MCI=40%", None), ("CN=60%,MCI=30%", "sum to 0.9"), ("CN=%,MCI=1", "CLASS=SHARE"),
+        ("CN=.5,CN=.5", "twice"), ("CN", "CLASS=SHARE"), ("CN=a,MCI=.3", "CLASS=SHARE"),
         ("CN=nan,MCI=1", "CLASS=SHARE"), ("", "CLASS=SHARE"), ("=1", "CLASS=SHARE"), ("CN=inf", "CLASS=SHARE"),
     ],
 )  # fmt: skip
@@ -85,6 +86,16 @@ def test_what_is_no_shares_is_refused_with_a_cure(text, problem):
     with pytest.raises(ConfigError, match=problem) as raised:
         Telling(prevalence=text)
     assert raised.value.exit_code == 2 and raised.value.problem.startswith("--prevalence") and raised.value.remedy
+
+
+def test_percent_are_told_how_to_be_written():
+    with pytest.raises(ConfigError) as raised:
+        parse_prevalence("CN=60,MCI=30,AD=10")
+    cure = raised.value.remedy.rpartition(" ")[2]
+    assert parse_prevalence(cure) == pytest.approx({"CN": 0.6, "MCI": 0.3, "AD": 0.1})
+    with pytest.raises(ConfigError) as raised:
+        parse_prevalence("CN=.6,MCI=.3,AD=.2")
+    assert "%" not in raised.value.remedy
 
 
 @pytest.mark.parametrize(

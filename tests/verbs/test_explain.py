@@ -127,7 +127,7 @@ def test_the_maps_of_a_replaced_run_are_not_left_beside_those_of_the_next(config
     mine.write_text("of a person")
     other = next(name for name in ("CN", "AD") if name != result.explanations[0].target)
     (one,) = explain(replace(config, inputs=config.inputs[:1], target=other, out=out, overwrite=True)).explanations
-    images = {path.name for path in out.rglob("*") if path.suffix in (".png", ".gz", ".json")}
+    images = {path.name for path in out.rglob("*") if path.suffix in (".png", ".gz", ".json", ".tsv")}
     assert set(one.files.values()) <= images and one.target == other
     assert {name for name in images if "relevance" in name} == {
         name for name in one.files.values() if "relevance" in name

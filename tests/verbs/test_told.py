@@ -21,6 +21,7 @@ from adclip.errors import CheckpointError, ConfigError
 from adclip.model.record import read_record
 from adclip.prediction.prevalence import shift
 from adclip.prediction.telling import PredictTelling, Telling
+from adclip.runtime.events import Warned
 from adclip.verbs.explain import explain
 from adclip.verbs.predict import predict
 
@@ -203,6 +204,15 @@ def test_a_column_that_no_report_has_is_refused(config):
         with pytest.raises(ConfigError, match="--what-if") as raised:
             told(config, what_if=(text,))
         assert "age_years" in raised.value.remedy
+    with pytest.raises(ConfigError) as raised:
+        told(config, what_if=("age=60:70:3",))
+    assert raised.value.remedy.startswith("say --what-if age_years=")
+
+
+def test_a_rule_for_a_table_that_is_not_there_is_told(config):
+    heard = []
+    predict(replace(config, meta=None, columns=("age_years=age",)), heard.append)
+    assert any(isinstance(event, Warned) and "--meta" in event.text for event in heard)
 
 
 # ------------------------------------------------------------------------------------------------ similar cases

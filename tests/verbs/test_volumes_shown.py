@@ -80,8 +80,11 @@ def test_a_row_of_the_table_has_three_numbers_a_volume_at_most(raw_config, measu
     named = [name for name in one if name.startswith("volumes.")]
     assert one["volumes.hippocampus_mm3"] == "6200.0" and float(one["volumes.hippocampus_left_centile"]) < 50
     assert float(one["volumes.hippocampus_asymmetry_percent"]) == pytest.approx(200 / 31, abs=1e-4)
-    assert len(named) <= 2 * len(VOLUMES) + 3 and not any("error" in name or "norms" in name for name in named)
+    numbers = [name for name in named if not name.endswith("_centile_beyond")]
+    assert len(numbers) <= 2 * len(VOLUMES) + 3 and not any("error" in name or "norms" in name for name in named)
     assert two["status"] == "failed" and two["volumes.hippocampus_mm3"] == "" and "volumes" not in one
+    beyond = [name.removesuffix("_beyond") for name in set(named) - set(numbers)]
+    assert beyond and all(float(one[name]) in (5, 95) for name in beyond), "the ends of the norms, told from an exact 5 or 95"
 
 
 def test_nothing_of_it_reaches_a_log(raw_config, measured, meta, caplog):

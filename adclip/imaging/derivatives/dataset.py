@@ -16,7 +16,7 @@ DESCRIPTION, IGNORED = "dataset_description.json", ".bidsignore"
 # What adclip keeps beside the images: pages, tables, pictures, matrices
 _NOT_OF_BIDS = (
     "qc.html", "status.tsv", "status.json", "volumes.tsv", "volumes.json", "figures", "*_xfm.txt", "predictions.jsonl",
-    "predictions.csv", "predictions.tsv", "*_prediction.json", "*_explanation.json",
+    "predictions.csv", "predictions.tsv", "what_if.tsv", "*_prediction.json", "*_explanation.json",
 )  # fmt: skip
 _READMES = ("README", "README.md", "README.rst", "README.txt")
 _README = "{name}\n\nWritten by adclip {version}. {notice}\n"
