@@ -1,4 +1,4 @@
-"""Raw heads whose volumes a stand-in for the segmenter measures; `tests/support/measured.py` has its numbers."""
+"""A short run, and raw heads whose volumes a stand-in for the segmenter measures; `tests/support/measured.py` has its numbers."""
 
 from __future__ import annotations
 
@@ -8,8 +8,15 @@ import numpy as np
 import pytest
 from measured import SOURCE, Measured, with_training
 from phantoms import FakeStripper, make_head, save, turn
+from tiny import finetune_config
 
 from adclip.config import PredictConfig
+
+
+@pytest.fixture
+def one_epoch(tmp_path, tiny_base, tiny_cohort):
+    """Settings of a run of one epoch."""
+    return finetune_config(tiny_cohort, tiny_base, tmp_path / "run", epochs=1)
 
 
 @pytest.fixture

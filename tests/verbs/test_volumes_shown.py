@@ -84,7 +84,9 @@ def test_a_row_of_the_table_has_three_numbers_a_volume_at_most(raw_config, measu
     assert len(numbers) <= 2 * len(VOLUMES) + 3 and not any("error" in name or "norms" in name for name in named)
     assert two["status"] == "failed" and two["volumes.hippocampus_mm3"] == "" and "volumes" not in one
     beyond = [name.removesuffix("_beyond") for name in set(named) - set(numbers)]
-    assert beyond and all(float(one[name]) in (5, 95) for name in beyond), "the ends of the norms, told from an exact 5 or 95"
+    assert beyond and all(float(one[name]) in (5, 95) for name in beyond), (
+        "the ends of the norms, told from an exact 5 or 95"
+    )
 
 
 def test_nothing_of_it_reaches_a_log(raw_config, measured, meta, caplog):
