@@ -136,7 +136,7 @@ def test_other_diagnoses_of_a_known_table_are_left_out_and_counted(tmp_path):
     rows = "1,001_S_0001,bl,2010-01-01,CN,CN,70,29,ADNI1\n2,001_S_0002,bl,2010-01-01,LMCI,MCI,70,27,ADNI1\n"
     table = read(tmp_path / "adni.csv", header + rows, two)
     assert [visit.diagnosis for visit in table.rows] == ["CN", None]
-    assert any("1 rows have a diagnosis that is no class" in note for note in table.notes)
+    assert any("1 row has a diagnosis that is no class" in note for note in table.notes)
     assert two.score_of(table.rows[0]) == 29
 
 
@@ -144,7 +144,7 @@ def test_two_of_the_three_groups_of_an_ordinary_table_can_be_told_apart(tmp_path
     two = Task.from_dict({"name": "two", "classes": ["CN", "AD"], "score": {"name": "MMSE", "range": [0, 30]}})
     table = read(tmp_path / "t.csv", "subject_id,diagnosis,mmse\na,CN,29\nb,MCI,27\nc,ad,20\n", two)
     assert [visit.diagnosis for visit in table.rows] == ["CN", None, "AD"]
-    assert table.rows[0].mmse == 29 and any("1 rows have a diagnosis that is no class" in note for note in table.notes)
+    assert table.rows[0].mmse == 29 and any("1 row has a diagnosis that is no class" in note for note in table.notes)
 
 
 def test_a_clean_table_keeps_the_score(tmp_path, parkinson):

@@ -41,6 +41,10 @@ class CommaNumberError(CellError):
     """A number with a comma in it: of decimals or of thousands, one cell alone does not say."""
 
 
+class NoClassError(CellError):
+    """A word or a code for a diagnosis that is none of the classes: what it means, the user can say."""
+
+
 @dataclass(frozen=True)
 class Range:
     """Plausible values of a number.
@@ -154,7 +158,7 @@ def _to_diagnosis(cell: str) -> Diagnosis:
     if name in Diagnosis.__members__:
         return Diagnosis[name]
     kind = "a number code" if _NUMBER.fullmatch(cell) else "text"
-    raise CellError(f"{kind} other than CN, MCI or AD", "write CN, MCI or AD, or leave it empty if unknown")
+    raise NoClassError(f"{kind} other than CN, MCI or AD", "write CN, MCI or AD, or leave it empty if unknown")
 
 
 def _to_date(cell: str) -> str:

@@ -73,10 +73,10 @@ def _code_of(value: str, parameter: str) -> Any:
 
 
 _AGE = "age at enrolment (ENRLDT), the same on every row"
-# What people keep of the package's tables when they choose columns
+# What people keep of the package's tables when they choose columns, without those of answers: DX, AVAL and AVALC
 _MARKS = (
-    "paramcd", "enrldt", "avisit", "agegr1", "enrlfl", "studyid", "subjid", "siteid", "rid", "visit", "visitnum", "adt", "aval", "avalc",
-    "educ", "dx", "age", "sex", "origprot", "colprot",
+    "paramcd", "enrldt", "avisit", "agegr1", "enrlfl", "studyid", "subjid", "siteid", "rid", "visit", "visitnum", "adt", "educ", "age", "sex",
+    "origprot", "colprot",
 )  # fmt: skip
 
 

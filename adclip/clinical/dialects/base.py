@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cache
 from typing import Any
 
 from adclip.clinical.columns import CellError, Range, parse_cell
@@ -128,7 +129,7 @@ class Dialect:
     canonical_names : bool
         Whether columns that bear a canonical name are read as such beside the rules.
     scan_key : callable or None
-        For a study: takes the name of a scan's file or of a folder above it, without the ending, or an id made of them;
+        For a study: takes the name of a scan's file, with its ending, or of a folder above it, or an id made of them;
         returns subject and session as the study's tables write them (the session None where the name has none), or None
         for a name that is not the study's.
     respell : callable or None
@@ -161,11 +162,10 @@ class Dialect:
         """
         source_names = {source for rule in self.rules for source in rule.sources}.union(*self.signatures)
         made_by_r = {_made_by_r(name): name for name in sorted(source_names)}
+        respell = self.respell or str
         spelled = []
         for name in names:
-            rule_name = (
-                name if name in source_names else made_by_r.get(name, self.respell(name) if self.respell else name)
-            )
+            rule_name = name if name in source_names else made_by_r.get(name, respell(name))
             spelled.append(name if rule_name in names else rule_name)
         return spelled
 
@@ -181,6 +181,7 @@ class Dialect:
         return None
 
 
+@cache
 def _made_by_r(name: str) -> str:
     """Return what R's `make.names` makes of a column's name."""
     r_name = re.sub(r"[^A-Za-z0-9._]", ".", name)

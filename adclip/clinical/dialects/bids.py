@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from adclip.clinical.columns import MISSING, CellError, parse_cell
+from adclip.clinical.columns import COLUMNS, MISSING, CellError, parse_cell
 from adclip.clinical.dialects.base import Dialect, Reader, Rule, count_e4, folded_code, scaled, to_date
 from adclip.clinical.dialects.missing import unless_missing
 
@@ -60,14 +60,15 @@ _NO_UNIT = frozenset(
     }
 )
 _ADULT_YEARS = 18.0
-# Columns whose name leaves open what they hold: read only if the sidecar's `Units` says so.
+# What the sidecar's `Units` decides: whether a column is read whose name leaves open what it holds, and whether one is converted that
+# is called years. Where the two contradict each other, one is wrong.
 _BY_UNIT = {
     "education": ("education_years", _YEARS, "years"),
     "apoe4": ("apoe4_count", {"allele": 1.0, "alleles": 1.0, "count": 1.0}, "alleles"),
+    "age_years": ("age_years", _YEARS, "years"),
+    "years_of_education": ("education_years", _YEARS, "years"),
+    "education_years": ("education_years", _YEARS, "years"),
 }
-_IN_YEARS = {
-    "age_years": "age_years", "years_of_education": "education_years", "education_years": "education_years",
-}  # fmt: skip
 
 
 class _Bids(Dialect):
@@ -166,7 +167,7 @@ def with_sidecar(dialect: Dialect, sidecar: Mapping[str, Any], name: str = "the 
         Of the JSON, for notes.
     """
     levels = bids_levels(sidecar)
-    declared = [*_coded(dialect, levels, name), *_by_unit(sidecar, name), *_named_years(sidecar, name)]
+    declared = [*_coded(dialect, levels, name), *_by_unit(dialect, sidecar, name)]
     unit = _unit(sidecar, "age")
     factor = _factor(unit, _YEARS)
     dialect_rules: tuple[Rule, ...] = dialect.rules
@@ -229,30 +230,21 @@ def _factor(unit: str | None, factors: Mapping[str, float]) -> float | None:
     return next(iter(known)) if len(known) == 1 else None
 
 
-def _by_unit(sidecar: Mapping[str, Any], sidecar_name: str) -> list[Rule]:
+def _by_unit(dialect: Dialect, sidecar: Mapping[str, Any], sidecar_name: str) -> list[Rule]:
+    read_anyway = {*COLUMNS, *(source for rule in dialect.rules for source in rule.sources)}
     rules = []
     for name, (column, units, unit) in _BY_UNIT.items():
         said = _unit(sidecar, name)
         factor = _factor(said, units)
         if said is None or factor is None:
             continue
-        if factor == 1:
+        if factor != 1:
+            rules.append(_converted(column, name, said, factor, sidecar_name))
+        elif name not in read_anyway:
             rules.append(
                 Rule(column, (name,), "its unit stands in the JSON beside the table", unit, scaled(column, factor))
             )
-        else:
-            rules.append(_converted(column, name, said, factor, sidecar_name))
     return rules
-
-
-def _named_years(sidecar: Mapping[str, Any], sidecar_name: str) -> list[Rule]:
-    """Return rules for columns that are called years and that the sidecar says are in another unit: one of the two is wrong."""
-    said = {name: _unit(sidecar, name) for name in _IN_YEARS}
-    return [
-        _converted(column, name, unit, factor, sidecar_name)
-        for name, column in _IN_YEARS.items()
-        if (unit := said[name]) is not None and (factor := _factor(unit, _YEARS)) not in (None, 1.0) and factor
-    ]
 
 
 def _coded(dialect: Dialect, levels: Mapping[str, Mapping[str, str]], name: str) -> list[Rule]:

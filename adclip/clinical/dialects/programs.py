@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from adclip.clinical.columns import parse_cell, read_further
@@ -127,9 +126,9 @@ class _SynthSeg(Dialect):
     """SynthSeg's names with blanks, or with `_` where one of its own tells it; no table of BrainCOLOR's regions."""
 
     def spell(self, names: Sequence[str]) -> list[str]:
-        if self.respell is None or _SYNTHSEG_MARKS & set(names):
+        if not _SYNTHSEG_MARKS & set(names):
             return super().spell(names)
-        return replace(self, respell=None).spell(names)
+        return super().spell([name if (own := _with_blanks(name)) in names else own for name in names])
 
     def fits(self, names: frozenset[str]) -> bool:
         return super().fits(names) and not names & _OF_BRAINCOLOR
@@ -163,7 +162,6 @@ SYNTHSEG_TABLE = _SynthSeg(
     unused={
         r"(left|right) .*|csf|ctx-[lr]h-.*|.*ventricle|brain-stem": "another structure of SynthSeg; no report uses it",
     },
-    respell=_with_blanks,
 )  # fmt: skip
 
 # ----------------------------------------------------------------------------------------------- DLMUSE

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from adclip.clinical.columns import parse_cell
+from adclip.clinical.columns import MISSING, parse_cell
 from adclip.clinical.dialects.base import Dialect, Rule, codes, to_date
 
 SOURCE = "FSL FIRST (UK Biobank)"
@@ -90,7 +90,11 @@ def by_instance(shown: Sequence[str], records: Iterator[Record]) -> tuple[list[s
                 (instance, [cells[row[field]] if field in row else "" for field in first])
                 for instance, row in sorted(places.items())
             ]
-            told = [(instance, values) for instance, values in visits if any(value.strip() for value in values)]
+            told = [
+                (instance, values)
+                for instance, values in visits
+                if any(value.strip() not in MISSING for value in values)
+            ]
             for instance, values in told:
                 yield line, [*person, *values, str(instance)]
             if not told:
@@ -110,8 +114,11 @@ def _respell(name: str) -> str:
 
 
 def scan_key(name: str) -> tuple[str, str | None] | None:
-    """Return id and instance of ``1234567_20252_2_0``, as UK Biobank calls the bulk files of a T1."""
-    match = re.fullmatch(r"(\d{7})_(?:20252|20216|20263)_(\d)_\d+(?:_.*)?", name)
+    """Return id and instance of ``1234567_20252_2_0``, as UK Biobank calls the bulk files of a T1.
+
+    What may follow is the ending of a file or BIDS's ``_T1w``; `sub-` stands in front where a dataset was made of such files.
+    """
+    match = re.fullmatch(r"(?:sub-)?(\d{7})_(?:20252|20216|20263)_(\d)_\d+(?:[_.].*)?", name)
     return (match[1], match[2]) if match else None
 
 

@@ -6,18 +6,16 @@ import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from adclip.clinical.dialects import AUXILIARY, PROGRAMS, with_program
-from adclip.clinical.tables.header import Header
-from adclip.clinical.tables.opening import open_table
-from adclip.clinical.tables.plain_words import with_plain_words
-from adclip.clinical.tables.rules import choose_rules, dialect_of
-from adclip.clinical.tables.wanted import wanted_names
+from adclip.clinical.dialects import AUXILIARY, PROGRAMS
+from adclip.clinical.tables.opening import recognise_table
+from adclip.clinical.tables.plain_words import open_words
 from adclip.errors import AdclipError
 
 _OF_PEOPLE = "participants.tsv"
 _ENDINGS = (".csv", ".tsv")
 _ABOVE = 4  # folders: sub-01/ses-01/anat lies in a dataset
 _MOST_TABLES = 20  # in one folder; more are results or parts of something
+_LARGEST = 50_000_000  # bytes; the whole text is decoded for its header, which takes half a CPU second then
 _FACTS = frozenset({"age_years", "sex", "education_years", "apoe4_count", *AUXILIARY})
 
 
@@ -72,18 +70,16 @@ def _tables_at(path: Path) -> Iterable[Path]:
 
 
 def _says_something(table: Path) -> bool:
-    """Whether the names of a table's columns promise age, sex and the like of somebody, or a program's volumes."""
-    if not table.is_file():
-        return False
+    """Whether the names of a table's columns promise age, sex and the like of somebody, or a program's volumes; its rows are not read."""
     try:
-        shown, records = open_table(table, answers=False)
-        _, first = next(records)
-        dialect = with_program(dialect_of(table, shown, first), shown)
-        header = Header.of(shown, dialect)
-        rules = with_plain_words(table, dialect, choose_rules(table, dialect, (), header), header, wanted_names(()))
-        columns = {rule.column for rule in rules}
-    except (AdclipError, StopIteration):
+        if not table.is_file() or table.stat().st_size > _LARGEST:
+            return False
+        dialect, header, rules, records = recognise_table(table, answers=False)
+        if next(records, None) is None:
+            return False
+    except (AdclipError, OSError):
         return False  # what cannot be read is told when somebody asks for it
+    columns = {rule.column for rule in rules} | {*open_words(dialect, rules, header).values()}
     if not columns & {"subject_id", "scan"}:
         return False
     return bool(columns & _FACTS) or (dialect in PROGRAMS and any(column.endswith("_mm3") for column in columns))

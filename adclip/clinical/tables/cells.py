@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from adclip.clinical.columns import MISSING
 from adclip.clinical.tables.records import read_records
 from adclip.clinical.tables.table import Table
@@ -26,15 +28,17 @@ def read_cells(table: Table) -> dict[str, list[str | None]]:
     wanted = {name.strip().lower() for meaning in table.meanings for name in meaning.source.split(" + ")}
     records = read_records(table.path, wanted)
     _, header = next(records)
-    row_of = {line: number for number, line in enumerate(table.lines)}
+    rows_of: dict[int, list[int]] = defaultdict(list)  # UK Biobank has several visits in one line
+    for number, line in enumerate(table.lines):
+        rows_of[line].append(number)
     columns: dict[str, list[str | None]] = {name: [None] * len(table.rows) for name in header if name}
     for line, cells in records:
-        if (number := row_of.get(line)) is None:
-            continue
+        numbers = rows_of.get(line, ())
         for name, cell in zip(header, cells, strict=False):
             text = cell.strip()
             if name and text not in MISSING:
-                columns[name][number] = text
+                for number in numbers:
+                    columns[name][number] = text
     return columns
 
 

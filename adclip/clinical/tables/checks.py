@@ -94,18 +94,19 @@ def notes_of(tables: Sequence[PartialTable], joined: Joining, max_days: int) -> 
     for name, count in joined.repeated.items():
         yield paths[name], f"rows that repeat another one exactly: {count}; each counts once"
     for name, count in joined.added.items():
-        yield paths[name], f"{_rows(count, 'is a visit', 'are visits')} that the tables before it do not have"
+        yield paths[name], f"{say_rows(count, 'is a visit', 'are visits')} that the tables before it do not have"
     for name, count in joined.first_kept.items():
         yield (
             paths[name],
-            f"{_rows(count, 'gives', 'give')} other years of education than the person's first row; the first counts",
+            f"{say_rows(count, 'gives', 'give')} other years of education than the person's first row; the first counts",
         )
     for name, count in joined.unattached.items():
-        what = _rows(count, "belongs", "belong")
+        what = say_rows(count, "belongs", "belong")
         yield paths[name], f"{what} to no visit of the other tables (at most {max_days} days apart)"
 
 
-def _rows(count: int, one: str, several: str) -> str:
+def say_rows(count: int, one: str, several: str) -> str:
+    """Return a number of rows with its verb."""
     return f"1 row {one}" if count == 1 else f"{count} rows {several}"
 
 
@@ -122,7 +123,7 @@ def _say_halves(joined: Joining) -> Iterator[str]:
         )
         if halves:
             yield (
-                f"gyri of the {side} hemisphere alone in {halves} rows: the volumes are of both, so they are not read; "
+                f"{say_rows(halves, 'has', 'have')} gyri of the {side} hemisphere alone: the volumes are of both, so they are not read; "
                 "give the other hemisphere's table beside"
             )
 

@@ -6,14 +6,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 
-from adclip.clinical.columns import COLUMNS, MISSING, CellError
+from adclip.clinical.columns import COLUMNS, MISSING, CellError, NoClassError
 from adclip.clinical.dialects import Rule
 from adclip.clinical.dialects.missing import usual_code
 from adclip.clinical.tables.dates import SERIAL, is_counted, order_of
 from adclip.clinical.tables.declared import declaration
 from adclip.clinical.tables.words import EXAMPLE, EXAMPLE_OF_NUMBERS, suggest
 
-_NO_CLASS = "other than CN, MCI or AD"
 _MOST_CODES = 8  # in one hint
 _DIGIT, _SEVERAL = re.compile(r"-\d(\.0+)?"), 2
 
@@ -78,7 +77,7 @@ def cure(
         if order is not None:
             return f"write year-month-day, or say in which order the days stand: `--column {said}`"
         return f"write year-month-day, or say in which order the days stand: `--column {said}`, or `:MDY`, or `:YMD`"
-    if single and rule.column == "diagnosis" and (rule.read is None or error.why.endswith(_NO_CLASS)):
+    if single and rule.column == "diagnosis" and (rule.read is None or isinstance(error, NoClassError)):
         words = suggest(chain([cell], others))
         ask = "if that is what they mean, say so" if words else "say what the words mean, for example"
         example = EXAMPLE_OF_NUMBERS if cell[:1].isdigit() else EXAMPLE

@@ -20,6 +20,11 @@ _TIME = re.compile(r"[T\s]+\d{1,2}:\d\d(:\d\d(\.\d+)?)?(\s*[ap]m)?(Z|[+-]\d\d:?\
 _PARTS = re.compile(r"\d+|[a-z]+", re.IGNORECASE)
 _MONTHS_A_YEAR = 12
 _FIRST_YEAR, _LAST_YEAR = 1800, 2199  # BIDS shifts days to before 1925
+# Where the year stands in eight digits. No cell fits both: behind a year comes a month, and no year begins like one.
+_EIGHT_DIGITS = {
+    "YMD": re.compile(r"(18|19|20|21)\d\d(0[1-9]|1[0-2])\d\d"),
+    "DMY": re.compile(r"(0[1-9]|[12]\d|3[01]){2}(18|19|20|21)\d\d"),  # or MDY
+}
 _DAY = re.compile(r"[0-9a-z]+([\s/.,-]+[0-9a-z]+){0,2}", re.IGNORECASE)
 
 
@@ -86,17 +91,20 @@ def order_of(cells: Iterable[str]) -> str | None:
     Parameters
     ----------
     cells : iterable of str
-        Of the column. A number above 12 can be no month.
+        Of the column. A number above 12 can be no month; of eight digits the year is the four that can be a year.
 
     Examples
     --------
     >>> order_of(["03/04/2011", "12/31/2011"])
     'MDY'
+    >>> order_of(["21122011", "05122011"])
+    'DMY'
     """
     found = set()
     for cell in cells:
         day = _TIME.sub("", cell.strip())
-        parts = _split(day, "YMD") if re.fullmatch(r"(18|19|20|21)\d{6}", day) else _PARTS.findall(day)
+        form = next((form for form, pattern in _EIGHT_DIGITS.items() if pattern.fullmatch(day)), None)
+        parts = _split(day, form) if form is not None else _PARTS.findall(day)
         if len(parts) != 3:
             continue
         if len(parts[0]) == 4:

@@ -18,7 +18,11 @@ from adclip.errors import ConfigError
 
 _CODES = re.compile(r"[^=,]+=[^=,]*(,[^=,]+=[^=,]*)*")
 _GENOTYPE = "GENOTYPE"  # 34 or e3/e4 in a column of e4 alleles
-_KINDS = {"mm3": {"mm3", "cm3", "ml"}, "years": {"years", "months", "days"}}
+# Unit of a canonical column -> those that its cells may be declared to have
+KINDS: Mapping[str, frozenset[str]] = {
+    "mm3": frozenset({"mm3", "cm3", "ml"}),
+    "years": frozenset({"years", "months", "days"}),
+}
 # A word that is no declared code may still be one that the column knows: `HC=CN` leaves MCI and AD as they are. A number never is.
 _WORDS = frozenset({"sex", "diagnosis"})
 
@@ -149,7 +153,7 @@ def declare(column: str, parts: tuple[str, ...], parse: Callable[[str], Any] | N
                 (code.strip(), text.strip()) for code, _, text in (pair.partition("=") for pair in part.split(","))
             ]
     own = unit_of(column)
-    if unit and unit not in _KINDS.get(own, set()):
+    if unit and unit not in KINDS.get(own, ()):
         raise ConfigError.bad_value("--column", f"`{column}` cannot be in {unit}", f"it is in {own or 'no unit'}")
     if form == _GENOTYPE and column != "apoe4_count":
         raise ConfigError.bad_value(

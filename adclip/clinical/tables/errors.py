@@ -10,7 +10,10 @@ from pathlib import Path
 from adclip.errors import LeakError, ScanError, TableError
 
 _HINTS = 6  # in one line
-_NO_VOLUMES = ", and no volumes"
+
+
+class NothingOfInterestError(TableError):
+    """A table is whole and says nothing of what is read here, as some of a study's extract do."""
 
 
 def no_mapped_column(
@@ -63,16 +66,11 @@ def header_below(path: Path | str, line: int) -> TableError:
 
 
 def no_known_column(path: Path | str, hints: Iterable[str]) -> TableError:
-    return TableError(
+    return NothingOfInterestError(
         f"{path}: no column name is known to adclip",
         "; ".join(list(hints)[:_HINTS])
         or "name the columns as in the documentation, or map them: `--column age_years=YOURS`",
     )
-
-
-def is_of_no_interest(error: TableError, file: Path) -> bool:
-    """Whether a table was refused as one that says nothing of what is read here, as some of a study's extract do."""
-    return error.problem == no_known_column(file, ()).problem or error.problem.endswith(_NO_VOLUMES)
 
 
 def conflict(path: Path | str, line: int, other_path: Path | str, other_line: int, column: str) -> TableError:
@@ -183,8 +181,8 @@ def percent_of_icv(path: Path | str) -> TableError:
 
 
 def other_measure(path: Path | str, measure: str) -> TableError:
-    return TableError(
-        f"{path}: it holds `{measure}` of structures, as its first cell says{_NO_VOLUMES}",
+    return NothingOfInterestError(
+        f"{path}: it holds `{measure}` of structures, as its first cell says, and no volumes",
         "make it again with `--meas volume`",
     )
 

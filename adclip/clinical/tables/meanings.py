@@ -13,10 +13,9 @@ from adclip.clinical.column_names import near_miss, unit_in_name
 from adclip.clinical.columns import COLUMNS
 from adclip.clinical.dialects import Dialect, Rule
 from adclip.clinical.dialects.canonical import ANSWERS, unit_of
-from adclip.clinical.tables.declared import declaration
+from adclip.clinical.tables.declared import KINDS, declaration
 from adclip.clinical.tables.header import Header
 
-_LENGTHS_OF_TIME = frozenset({"months", "days", "years"})
 _OF_ONE_OCCASION = re.compile(
     r"(^|[\W_])(bl|base|baseline|sc|scr|screening|entry|intake|first|last|final|enrol\w*)($|[\W_])", re.IGNORECASE
 )
@@ -98,8 +97,6 @@ def hints_of(path: Path, extra: Sequence[str], dialect: Dialect, used: set[str])
             if meant in ANSWERS and _OF_ONE_OCCASION.search(name):
                 continue
             unit = unit_in_name(name)
-            fits = unit and unit != unit_of(meant) and (unit in _LENGTHS_OF_TIME) == (unit_of(meant) == "years")
-            shown = declaration(
-                f"{meant}={name}:{unit}" if fits and unit_of(meant) in ("mm3", "years") else f"{meant}={name}"
-            )
+            fits = unit != unit_of(meant) and unit in KINDS.get(unit_of(meant), ())
+            shown = declaration(f"{meant}={name}:{unit}" if fits else f"{meant}={name}")
             yield f"column `{name}` of {path.name} is not used; if it holds `{meant}`, add `--column {shown}`"

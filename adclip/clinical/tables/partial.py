@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from adclip.clinical import errors as clinical_errors
 from adclip.clinical.columns import COLUMNS, MISSING, CellError, CommaNumberError, parse_cell
-from adclip.clinical.dialects import CANONICAL, Derived, Dialect, Rule, Tall, with_program
+from adclip.clinical.dialects import CANONICAL, Derived, Dialect, Rule, Tall
 from adclip.clinical.dialects.bids import subject_of_file
 from adclip.clinical.dialects.canonical import ANSWERS, SOURCE, read_dictionary
 from adclip.clinical.tables import errors
@@ -21,11 +20,11 @@ from adclip.clinical.tables.failed_rows import find_failed
 from adclip.clinical.tables.header import Header, to_plain
 from adclip.clinical.tables.mapping import ColumnMapping
 from adclip.clinical.tables.meanings import Meaning, hints_of, meanings_of
-from adclip.clinical.tables.opening import open_table
+from adclip.clinical.tables.opening import open_table, recognise_table
 from adclip.clinical.tables.plain_words import with_plain_words
 from adclip.clinical.tables.records import delimiter_of
 from adclip.clinical.tables.remarks import WATCHED, Remarks, say_days_for_ids
-from adclip.clinical.tables.rules import choose_rules, dialect_of, notes_of_mappings
+from adclip.clinical.tables.rules import notes_of_mappings
 from adclip.clinical.tables.structure_rows import check_rows
 from adclip.clinical.tables.tall import is_tall, one_row_a_visit, only_read
 from adclip.clinical.tables.wanted import wanted_names
@@ -142,13 +141,9 @@ def _read(
     path: Path, mappings: Sequence[ColumnMapping], altered: Alteration | None, *, answers: bool, commas: bool
 ) -> PartialTable:
     """Read one file; with `commas` numbers may have a comma for the decimal point, else the first such cell is raised."""
-    shown, records = open_table(path, mappings, answers=answers)
-    if (first := next(records, None)) is not None:
-        records = chain([first], records)
-    dialect = with_program(dialect_of(path, shown, first[1] if first is not None else ()), shown)
-    header = Header.of(shown, dialect)
-    names = wanted_names(mappings, answers=answers)
-    rules = with_plain_words(path, dialect, choose_rules(path, dialect, mappings, header), header, names)
+    dialect, header, rules, records = recognise_table(path, mappings, answers=answers)
+    shown, names = header.shown, wanted_names(mappings, answers=answers)
+    rules = with_plain_words(path, dialect, rules, header, names)
     used = header.places(rules)
     extra = tuple(name for place, name in enumerate(shown) if name and place not in used)
     hints = tuple(hints_of(path, extra, dialect, {rule.column for rule in rules}))

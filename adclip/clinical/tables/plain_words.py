@@ -5,7 +5,7 @@ In a study's table such a word has the study's meaning: `AGE` of ADNIMERGE is th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from adclip.clinical.columns import MISSING, CellError, parse_cell, to_number
@@ -19,47 +19,60 @@ _ADULT_YEARS, _OLDEST = 18, 115
 _SCHOOL_YEARS, _MOST_YEARS = 12, 30
 
 
+def open_words(dialect: Dialect, rules: Sequence[Rule], header: Header) -> dict[str, str]:
+    """Return the plain words among a table's names that no rule reads -> the columns that they may mean, if their cells bear them out.
+
+    Parameters
+    ----------
+    dialect : Dialect
+        Its kind. Only adclip's own form and tables of programs leave plain words open.
+    rules : sequence of Rule
+        What is read of it already.
+    header : Header
+    """
+    if dialect is not CANONICAL and dialect not in PROGRAMS:
+        return {}
+    taken, used = {rule.column for rule in rules}, header.places(rules)
+    return {
+        word: column
+        for word, column in (("ptid", "subject_id"), ("age", "age_years"), ("education", "education_years"))
+        if word in header.names and column not in taken and header.place(word) not in used
+    }
+
+
 def with_plain_words(
-    path: Path, dialect: Dialect, rules: Sequence[Rule], header: Header, names: set[str]
-) -> Sequence[Rule]:
+    path: Path, dialect: Dialect, rules: list[Rule], header: Header, names: Collection[str]
+) -> list[Rule]:
     """Return the rules of a table and those of its plain words, in file order.
 
     Parameters
     ----------
     path : Path
         The file; it is read once more where a plain word is in question.
-    dialect : Dialect
-        Its kind. Only adclip's own form and tables of programs leave plain words open.
-    rules : sequence of Rule
+    dialect, header
+        As `open_words` takes them.
+    rules : list of Rule
         What is read of it already: nothing of that is changed.
-    header : Header
-    names : set of str
+    names : collection of str
         As `read_records` takes them.
     """
-    if dialect is not CANONICAL and dialect not in PROGRAMS:
+    words = open_words(dialect, rules, header)
+    if not words:
         return rules
-    taken, used = {rule.column for rule in rules}, header.places(rules)
-    open_words = {
-        word: column
-        for word, column in (("ptid", "subject_id"), ("age", "age_years"), ("education", "education_years"))
-        if word in header.names and column not in taken and header.place(word) not in used
-    }
-    if not open_words:
-        return rules
-    columns: dict[str, list[str]] = {word: [] for word in open_words}
+    columns: dict[str, list[str]] = {word: [] for word in words}
     for cells in _rows_of(path, names):
         for word, known in columns.items():
             if (place := header.place(word)) < len(cells) and (cell := cells[place].strip()) not in MISSING:
                 known.append(cell)
     added = [
         _rule(word, column, header.shown[header.place(word)])
-        for word, column in open_words.items()
+        for word, column in words.items()
         if columns[word] and _bears_out(column, columns[word])
     ]
     return sorted((*rules, *added), key=lambda rule: header.place(rule.sources[0]))
 
 
-def _rows_of(path: Path, names: set[str]) -> Iterator[list[str]]:
+def _rows_of(path: Path, names: Collection[str]) -> Iterator[list[str]]:
     records = read_records(path, names)
     next(records)
     return (cells for _, cells in records)

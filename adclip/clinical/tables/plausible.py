@@ -9,6 +9,7 @@ from pathlib import Path
 
 from adclip.clinical.tables import errors
 from adclip.clinical.tables.joined import Joined
+from adclip.clinical.tables.remarks import rows_at
 from adclip.domain import Visit
 from adclip.errors import TableError
 
@@ -81,5 +82,4 @@ def check_together(visits: Sequence[Visit], lines: Sequence[int]) -> Iterator[st
                 if (getattr(visit, column) or 0) > visit.icv_mm3:
                     lines_by_problem[f"{column} is larger than icv_mm3"].append(line)
     for problem, problem_lines in lines_by_problem.items():
-        shown = ", ".join(map(str, problem_lines[:5])) + (", ..." if len(problem_lines) > 5 else "")
-        yield f"implausible: {problem} in {len(problem_lines)} rows (lines {shown}); check the columns and their units"
+        yield f"implausible: {problem} in {rows_at(problem_lines)}; check the columns and their units"

@@ -19,7 +19,7 @@ from adclip.clinical import errors
 from adclip.clinical.tables.workbooks import read_workbook
 from adclip.errors import TableError
 
-_DELIMITERS = (",", "\t", ";")
+DELIMITERS = (",", "\t", ";")
 _SEPARATOR = re.compile(r"\"?sep=([^\s\w\"])\"?[^\S\n]*\r?\n", re.IGNORECASE)
 _OF_FREESURFER = re.compile(r"(Measure|[lr]h\.[\w.]+):?\S* ", re.IGNORECASE)
 
@@ -59,8 +59,15 @@ def delimiter_of(path: Path, column_names: Collection[str]) -> str | None:
     text = _read_text(path)
     if text.lstrip()[:1] == "[":
         return None
-    said = _SEPARATOR.match(text)
-    return said[1] if said else _find_delimiter(text, column_names)
+    return _find_delimiter(text, column_names)[0]
+
+
+def cells_of_line(line: str, delimiter: str) -> list[str]:
+    """Return the cells of a line that may be a header; none of one that csv refuses, such as a cell beyond its limit of 128 KiB."""
+    try:
+        return next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error:
+        return []
 
 
 def _read_text(path: Path) -> str:
@@ -87,19 +94,17 @@ def _read_text(path: Path) -> str:
 
 
 def _csv_records(path: Path, text: str, column_names: Collection[str]) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows of a CSV; rows without any content, which spreadsheets leave behind, are passed over.
-
-    So is Excel's first line ``sep=;``, which says the delimiter.
-    """
-    said = _SEPARATOR.match(text)
-    delimiter = said[1] if said else _find_delimiter(text, column_names)
-    reader = csv.reader(io.StringIO(text[said.end() :] if said else text, newline=""), delimiter=delimiter, strict=True)
-    above = 1 if said else 0
+    """Yield the rows of a CSV; rows without any content, which spreadsheets leave behind, are passed over."""
+    delimiter, start = _find_delimiter(text, column_names)
+    reader = csv.reader(io.StringIO(text[start:], newline=""), delimiter=delimiter, strict=True)
+    above = 1 if start else 0
     begins, first = 1 + above, True
     while True:
         try:
             cells = next(reader)
         except StopIteration:
+            if first:  # nothing but delimiters
+                raise TableError.unreadable(path, "it is empty") from None
             return
         except csv.Error as error:
             raise TableError.bad_row(path, begins, f"not readable as CSV ({error})") from None
@@ -109,17 +114,22 @@ def _csv_records(path: Path, text: str, column_names: Collection[str]) -> Iterat
         begins = reader.line_num + 1 + above
 
 
-def _find_delimiter(text: str, column_names: Collection[str]) -> str:
-    """Return the delimiter under which the header holds the most names that are asked for, then the most names at all."""
+def _find_delimiter(text: str, column_names: Collection[str]) -> tuple[str, int]:
+    """Return the delimiter of a CSV and where its header begins: behind Excel's first line ``sep=;``, which says the former, else at 0.
+
+    Where nothing says it, the one under which the header holds the most names that are asked for, then the most names at all.
+    """
+    if said := _SEPARATOR.match(text):
+        return said[1], said.end()
     header = next(line for line in text.splitlines() if line.strip())
-    if _OF_FREESURFER.match(header) and not any(delimiter in header for delimiter in _DELIMITERS):
-        return " "  # asegstats2table --delimiter space
+    if _OF_FREESURFER.match(header) and not any(delimiter in header for delimiter in DELIMITERS):
+        return " ", 0  # asegstats2table --delimiter space
 
     def score(delimiter: str) -> tuple[int, int]:
-        names = next(csv.reader([header], delimiter=delimiter), [])
+        names = cells_of_line(header, delimiter)
         return sum(name.strip().lower() in column_names for name in names), len(names)
 
-    return max(_DELIMITERS, key=score)
+    return max(DELIMITERS, key=score), 0
 
 
 def _json_records(path: Path, text: str, column_names: Collection[str]) -> Iterator[tuple[int, list[str]]]:

@@ -49,13 +49,13 @@ class Remarks:
         """Yield one sentence for each kind."""
         for shown, lines in self.fractions.items():
             yield (
-                f"`{shown}` has parts of a point in {_rows(lines)}; the MMSE counts whole points, so is it a mean or another score? "
+                f"`{shown}` has parts of a point in {rows_at(lines)}; the MMSE counts whole points, so is it a mean or another score? "
                 "It is read as it stands"
             )
         for both, lines in self.suspects.items():
             shown = both.partition("=")[2]
             yield (
-                f"`{shown}` has numbers of repeated eights or nines in {_rows(lines)}, which are often codes for unknown; "
+                f"`{shown}` has numbers of repeated eights or nines in {rows_at(lines)}, which are often codes for unknown; "
                 f"if they are, declare them: `--column {declaration(f'{both}:CODE=')}`"
             )
 
@@ -71,7 +71,7 @@ def say_days_for_ids(lines_by_id: Iterable[tuple[str, int]]) -> Iterator[str]:
     lines = [line for subject, line in lines_by_id if _DAY_FOR_ID.fullmatch(subject)]
     if lines:
         yield (
-            f"ids that look like days, such as spreadsheets make of 1-3, in {_rows(lines)}: if they were numbers, take them from "
+            f"ids that look like days, such as spreadsheets make of 1-3, in {rows_at(lines)}: if they were numbers, take them from "
             "their source again, with the column as text"
         )
 
@@ -86,6 +86,7 @@ def say_unread(unread: Sequence[tuple[str, str, int]]) -> str | None:
     return f"not read, and not needed here: what stands in {shown}; training on it would ask what it means"
 
 
-def _rows(lines: Sequence[int]) -> str:
+def rows_at(lines: Sequence[int]) -> str:
+    """Return how many rows there are, with the first of their lines."""
     shown = ", ".join(map(str, lines[:_SHOWN])) + (", ..." if len(lines) > _SHOWN else "")
     return f"{len(lines)} {'row' if len(lines) == 1 else 'rows'} ({'line' if len(lines) == 1 else 'lines'} {shown})"

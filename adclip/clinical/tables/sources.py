@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +66,8 @@ def read_source(
     for file in files:
         try:
             tables.append(read_partial(file, mappings, answers=answers, altered=altered))
-        except TableError as error:
-            # A study's extract holds tables of no interest beside those that are; a damaged one must not pass for that.
-            if not errors.is_of_no_interest(error, file):
-                raise
+        except errors.NothingOfInterestError:
+            continue  # a study's extract holds such tables beside those that are; a damaged one does not pass for that
     if not tables:
         raise TableError.unreadable(path, "none of its tables has a column that adclip knows")
     return tables
@@ -82,19 +80,22 @@ def _stats_in(folder: Path) -> Iterator[Path]:
         return
     is_bids = (folder / "participants.tsv").is_file()  # there a folder of one such table is anything but a subject
     places = sorted(path for path in folder.iterdir() if path.is_dir() and not _NOT_PEOPLE.match(path.name))
-    for place in _once_each(places):
-        if path := table_of(place / "stats") or (None if is_bids else table_of(place)):
-            yield path
+    tables = {place: table_of(place / "stats") or (None if is_bids else table_of(place)) for place in places}
+    yield from _once_each(tables)
 
 
-def _once_each(places: Sequence[Path]) -> list[Path]:
-    """Return the folders of subjects, of FreeSurfer's longitudinal stream the last of its three for each visit.
+def _once_each(tables: Mapping[Path, Path | None]) -> Iterator[Path]:
+    """Yield the tables of subjects' folders, of FreeSurfer's longitudinal stream the last of its three for each visit.
 
-    ``TIMEPOINT.long.TEMPLATE`` stands beside the visit's own folder and the template's, which is of no visit.
+    ``TIMEPOINT.long.TEMPLATE`` stands beside the visit's own folder and the template's, which is of no visit. Where it has no table, as
+    its run is not finished, that of the visit's own folder counts.
     """
-    parted = [place.name.partition(_LONG) for place in places]
-    replaced = {name for visit, long, template in parted if long for name in (visit, template)}
-    return [place for place in places if place.name not in replaced]
+    replaced = set[str]()
+    for place, table in tables.items():
+        visit, long, template = place.name.partition(_LONG)
+        if long:
+            replaced |= {template} if table is None else {visit, template}
+    yield from (table for place, table in tables.items() if table is not None and place.name not in replaced)
 
 
 def _tables_in(folder: Path) -> Iterator[Path]:
@@ -137,9 +138,7 @@ def _read_stats(files: Sequence[Path], source_path: Path) -> PartialTable:
     definitions = measured[0].definitions if len(programs) == 1 else {}
     failed = tuple(row.line for row in rows if SOURCE not in row.values)
     of_long = sum(_LONG in part for file in files for part in file.parts[-3:-1])
-    notes = (
-        f"{of_long} results are of the longitudinal stream (TIMEPOINT.long.TEMPLATE); the visits' other results are not read",
-    )
+    notes = (f"{_say_stream(of_long, len(files) - of_long)}; what else there is of a visit is not read",)
     return PartialTable(
         source_path,
         f"{' and '.join(programs)} stats",
@@ -150,6 +149,13 @@ def _read_stats(files: Sequence[Path], source_path: Path) -> PartialTable:
         notes=notes if of_long and len(files) > 1 else (),
         failed=failed,
     )
+
+
+def _say_stream(longitudinal: int, others: int) -> str:
+    first = f"{longitudinal} {'result is' if longitudinal == 1 else 'results are'} of the longitudinal stream (TIMEPOINT.long.TEMPLATE)"
+    if not others:
+        return first
+    return f"{first}, {others} {'is' if others == 1 else 'are'} cross-sectional, of visits that the stream has not done"
 
 
 def _check_once(files: Sequence[Path], rows: Sequence[PartialRow], source_path: Path) -> None:

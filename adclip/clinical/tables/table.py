@@ -18,7 +18,7 @@ from adclip.clinical.dialects.base import DAY
 from adclip.clinical.dialects.canonical import SCORE, SOURCE
 from adclip.clinical.settings import TableOptions
 from adclip.clinical.tables.alteration import Alteration
-from adclip.clinical.tables.checks import check_ids, check_mappings, notes_of
+from adclip.clinical.tables.checks import check_ids, check_mappings, notes_of, say_rows
 from adclip.clinical.tables.derive import apply_cdr, complete, only_classes_of
 from adclip.clinical.tables.join import join
 from adclip.clinical.tables.joined import Joined
@@ -217,7 +217,7 @@ def read_tables(
     visits, n_outside = only_classes_of(options.task, [_to_visit(visit, home) for visit in joined.visits])
     if n_outside and options.answers:
         notes.append(
-            f"{n_outside} rows have a diagnosis that is no class of the task {options.task.name}: it is left out"
+            f"{say_rows(n_outside, 'has', 'have')} a diagnosis that is no class of the task {options.task.name}: it is left out"
         )
     notes += check_together(visits, [visit.line for visit in joined.visits])
     return Table(

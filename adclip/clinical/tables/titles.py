@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Collection, Iterator
+from itertools import islice
 from pathlib import Path
 
 from adclip.clinical.column_names import near_miss
 from adclip.clinical.tables import errors
 from adclip.clinical.tables.header import to_plain
+from adclip.clinical.tables.records import DELIMITERS, cells_of_line
 
 _LINES = 20  # in which the header is looked for
 _NAMES = 2  # that a header has at least
-_DELIMITERS = (",", "\t", ";")
 
 
 def check_no_title(path: Path, rows: Iterator[tuple[int, list[str]]], known: Collection[str]) -> None:
@@ -34,7 +34,7 @@ def check_no_title(path: Path, rows: Iterator[tuple[int, list[str]]], known: Col
     """
     if path.suffix.lower() == ".json":
         return
-    for line, cells in rows if path.suffix.lower() == ".xlsx" else _lines_of(path):
+    for line, cells in islice(rows, _LINES - 1) if path.suffix.lower() == ".xlsx" else _lines_of(path):
         names = [name for name in to_plain(cells) if name and not name.isdigit()]
         if sum(name in known or near_miss(name) is not None for name in names) >= _NAMES:
             raise errors.header_below(path, line)
@@ -43,5 +43,5 @@ def check_no_title(path: Path, rows: Iterator[tuple[int, list[str]]], known: Col
 def _lines_of(path: Path) -> Iterator[tuple[int, list[str]]]:
     lines = path.read_text(encoding="utf-8-sig").splitlines()[:_LINES]
     for number, line in enumerate(lines[1:], start=2):
-        for delimiter in _DELIMITERS:
-            yield number, next(csv.reader([line], delimiter=delimiter), [])
+        for delimiter in DELIMITERS:
+            yield number, cells_of_line(line, delimiter)

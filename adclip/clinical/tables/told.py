@@ -39,8 +39,9 @@ def told_of_baselines(visits: Sequence[Joined]) -> Iterator[str]:
     impaired = [visit for visit in visits if visit.values.get("cdr_global", 0) > 0]
     diagnosed = any("diagnosis" in visit.values for visit in visits)
     if diagnosed and impaired and not any("diagnosis" in visit.values for visit in impaired):
+        where = "the one row" if len(impaired) == 1 else f"any of the {len(impaired)} rows"
         yield (
-            f"no diagnosis stands in any of the {len(impaired)} rows with a CDR above 0, but in others: clinica 0.12 loses them so when it "
+            f"no diagnosis stands in {where} with a CDR above 0, but in others: clinica 0.12 loses them so when it "
             "converts OASIS-1. `--diagnosis-policy cdr` reads the CDR in their place"
         )
 

@@ -21,8 +21,7 @@ def derivative_path(out: Path, item: ScanItem) -> Path:
         If an id could leave `out` or is not a file name.
     """
     subject, session = _names_in(out, item)
-    folder = out / f"sub-{subject}"
-    return (folder / f"ses-{session}" if session else folder) / "anat" / _file_name(subject, session)
+    return _anat(out, subject, session) / _file_name(subject, session)
 
 
 def record_path(out: Path, item: ScanItem, kind: str) -> Path:
@@ -34,20 +33,21 @@ def record_path(out: Path, item: ScanItem, kind: str) -> Path:
         If an id could leave `out` or is not a file name.
     """
     subject, session = _names_in(out, item)
-    folder = out / f"sub-{subject}"
-    return (folder / f"ses-{session}" if session else folder) / "anat" / f"{_stem(subject, session)}_{kind}.json"
+    return _anat(out, subject, session) / f"{_stem(subject, session)}_{kind}.json"
 
 
 def _names_in(out: Path, item: ScanItem) -> tuple[str, str | None]:
     """Return how subject and session of a scan are called below `out`: by their labels, or as a derivative there calls them."""
     ids = check_id("subject", item.subject_id), check_id("session", item.session_id) if item.session_id else None
     labels = to_label(ids[0]), to_label(ids[1]) if ids[1] else None
-    if labels != ids:
-        folder = out / f"sub-{ids[0]}"
-        earlier = (folder / f"ses-{ids[1]}" if ids[1] else folder) / "anat" / _file_name(*ids)
-        if earlier.is_file():
-            return ids
+    if labels != ids and (_anat(out, *ids) / _file_name(*ids)).is_file():
+        return ids
     return labels
+
+
+def _anat(out: Path, subject: str, session: str | None) -> Path:
+    folder = out / f"sub-{subject}"
+    return (folder / f"ses-{session}" if session else folder) / "anat"
 
 
 def _stem(subject: str, session: str | None) -> str:

@@ -30,10 +30,14 @@ _WORD = re.compile(r"(?:^|[_.-])(?:t1w?[_-]?(?:ce|gd|gad|c|post)|post[_-]?(?:gd|
 _AGENT = r"(?:gd|gad|gado\w*|dotarem|clariscan|magnevist|prohance|multihance|omniscan|vueway|elucirem|ablavar|primovist|eovist)"
 _T1 = r"(?:t1\w*|\w*mp\W?rage|f?spgr|bravo|tfe|tfl|vibe|space|cube|mp2rage)"
 # `BRAIN W WO CONTRAST` is the name of a whole examination, `T1 PRE GAD` that of a series before the agent: neither says that it
-# is in the image. `no` counts beside an agent alone, as in `NO FS` it is about something else.
+# is in the image. `no` and the like count before a word for the agent or at the end: in `NO FS` and `WITHOUT FS` they are about
+# something else. `WO/W CONTRAST` and `without any contrast` have words in between that are about nothing.
+_WITHOUT = r"(?:non?|without|w\W?o|sans|sin|ohne)"
+_IN_BETWEEN = r"(?:(?:any|i\W?v|and|und|et|y|with|w|mit|avec|medio|produit|de)\W+)*"
+_GIVEN = rf"(?:{_AGENT}|contrast\w*|con|c|ce|km|kontrast\w*|inj\w*|enhanced)"
 _BEFORE = re.compile(
-    r"\b(?:pre|precontrast|pregad|pregd|non|noncontrast|nogad|without|w\W?o|unenhanced|native?|sans|sin|ohne|vor|before|avant|plain)\b"
-    rf"|\bno\W+(?:iv\W+)?(?:{_AGENT}|contrast\w*|c|km)\b|\+\s*/\s*-|-\s*/\s*\+",
+    r"\b(?:pre|precontrast|pregad|pregd|noncontrast|nogad|unenhanced|native?|vor|before|avant|plain)\b"
+    rf"|\b{_WITHOUT}(?:\W+{_IN_BETWEEN}{_GIVEN}\b|\W*$)|\+\s*/\s*-|-\s*/\s*\+",
     re.IGNORECASE,
 )
 _WITH = re.compile(

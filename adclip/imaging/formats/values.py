@@ -83,13 +83,15 @@ def check_values(path: Path, values: FloatArray, stored: NDArray[Any], *, is_mr:
     if not np.isfinite(low) or not np.isfinite(high):  # one NaN makes both NaN
         bad = int(values.size - np.isfinite(values).sum())
         if stored.dtype.kind in "iu" or np.isfinite(stored).all():
-            _check_spikes(path, np.nan_to_num(values), stored)  # one of 1e300 in a file of 64-bit numbers
+            finite = np.nan_to_num(values)
+            # one of 1e300 in a file of 64-bit numbers
+            _check_spikes(path, finite, stored, float(finite.min()), float(finite.max()))
             raise formats_errors.overflow(path)
         raise formats_errors.not_finite(path, bad, values.size)
     if low == high:
         raise formats_errors.constant(path)
-    _check_spikes(path, values, stored)
-    _check_fill(path, values, stored)
+    _check_spikes(path, values, stored, low, high)
+    _check_fill(path, values, stored, low, high)
     sample = values[values.shape[0] // 8 :: max(1, values.shape[0] // _PLANES)]
     if low <= -_WRAP_FROM and high >= _WRAP_FROM and stored.dtype.kind == "i" and stored.dtype.itemsize == 2:
         jumps = np.abs(np.diff(sample, axis=2)) > _WRAP_JUMP
@@ -103,13 +105,13 @@ def check_values(path: Path, values: FloatArray, stored: NDArray[Any], *, is_mr:
     _check_texture(path, values, sample)
 
 
-def _check_spikes(path: Path, values: FloatArray, stored: NDArray[Any]) -> None:
+def _check_spikes(path: Path, values: FloatArray, stored: NDArray[Any], lowest: float, highest: float) -> None:
     """Refuse single voxels far beyond the range of all others: they would decide every sum that is made of the scan."""
     step = max(1, round((values.size / _SAMPLE) ** (1 / 3)))
     usual = np.percentile(values[::step, ::step, ::step], _USUAL).astype(np.float64)
     low, high = float(usual[0]), float(usual[1])
     room = SPIKE * (high - low)
-    if room <= 0 or (float(values.max()) <= high + room and float(values.min()) >= low - room):
+    if room <= 0 or (highest <= high + room and lowest >= low - room):
         return
     count = int(((values > high + room) | (values < low - room)).sum())
     if count > SPIKES_SHARE * values.size:
@@ -118,15 +120,15 @@ def _check_spikes(path: Path, values: FloatArray, stored: NDArray[Any]) -> None:
     middle = float(np.median(stored[::step, ::step, ::step]))
     far = np.abs(stored.astype(np.float64) - middle)
     place = tuple(int(index) for index in np.unravel_index(int(far.argmax()), stored.shape))
-    extreme = float(values.max()) if float(values.max()) > high + room else float(values.min())
+    extreme = highest if highest > high + room else lowest
     value = extreme if abs(extreme) < _FULL else float(stored[place])  # beyond 32 bits only the file itself knows it
     limit = max(abs(high + room), abs(low - room))  # between what is usual and what is not: vessels stay
     raise formats_errors.spikes(path, count, place, value, (low, high), limit)
 
 
-def _check_fill(path: Path, values: FloatArray, stored: NDArray[Any]) -> None:
+def _check_fill(path: Path, values: FloatArray, stored: NDArray[Any], lowest: float, highest: float) -> None:
     """Refuse an image parts of which hold a number that no image reaches, however many voxels they are."""
-    if max(float(values.max()), -float(values.min())) < ABSURD:
+    if max(highest, -lowest) < ABSURD:
         return
     beyond = np.abs(values) >= ABSURD
     others = values[~beyond & (values != 0)]
@@ -134,7 +136,7 @@ def _check_fill(path: Path, values: FloatArray, stored: NDArray[Any]) -> None:
         return  # all of it is as large: a unit of its own
     far = np.abs(stored.astype(np.float64))
     place = tuple(int(index) for index in np.unravel_index(int(far.argmax()), stored.shape))
-    value = float(values.max()) if float(values.max()) >= ABSURD else float(values.min())
+    value = highest if highest >= ABSURD else lowest
     limits = float(others.min()), float(others.max())
     raise formats_errors.fill(path, int(beyond.sum()), place, value, limits, ABSURD)
 

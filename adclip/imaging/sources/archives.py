@@ -76,11 +76,6 @@ def read_adni_folder(path: Path) -> Archived | None:
     return None
 
 
-def session_folder(path: Path) -> Path | None:
-    """Return the folder of a session whose scans lie in folders of their own each, as OASIS-3's ``anat2`` and ``anat3``; None elsewhere."""
-    return next((folder for folder in list(path.parents)[:_ABOVE] if _OASIS_3.fullmatch(folder.name)), None)
-
-
 def is_other_contrast(name: str) -> bool:
     """Whether a file's name says that it is no T1, in a study's own way."""
     return _OTHER_OF_IXI.fullmatch(strip_ending(name)) is not None

@@ -14,7 +14,6 @@ from adclip.imaging.formats import nifti
 from adclip.imaging.formats.stored import StoredImage
 from adclip.imaging.formats.stream import open_source
 from adclip.imaging.sources.agents import has_contrast_agent
-from adclip.imaging.sources.archives import session_folder
 from adclip.imaging.sources.folders import BIDS_NAME, T1W, entities_of
 
 # Left-right, back to front, bottom to top: a field of view that holds an adult's brain; more of it is no gain.
@@ -73,7 +72,7 @@ def choose_runs(paths: list[Path]) -> list[Choice]:
     groups: dict[tuple[Path, str, str], list[Path]] = defaultdict(list)
     for path in paths:
         match = BIDS_NAME.match(path.name) if T1W.search(path.name) else None
-        key = (session_folder(path) or _place_of(path), match["sub"], match["ses"] or "") if match else (path, "", "")
+        key = (_place_of(path), match["sub"], match["ses"] or "") if match else (path, "", "")
         groups[key].append(path)
     return [_choose(group) for group in groups.values()]
 

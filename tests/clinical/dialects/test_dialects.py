@@ -18,6 +18,8 @@ from adclip.clinical.columns import COLUMNS, FURTHER_VOLUMES, CellError, parse_c
 from adclip.clinical.dialects import DIALECTS, Rule, recognise
 from adclip.clinical.dialects.bids import BIDS, bids_levels, subject_of_file, with_sidecar
 from adclip.clinical.dialects.programs import split_scan_name
+from adclip.clinical.tables.alteration import places_of_answers
+from adclip.clinical.tables.header import Header
 from adclip.clinical.tables.partial import read_partial
 from adclip.clinical.tables.segmentations import read_segmentation
 from adclip.clinical.tables.table import read_tables
@@ -74,6 +76,20 @@ def test_every_rule_is_well_formed(dialect):
     for pattern, why in dialect.unused.items():
         re.compile(pattern)
         assert why
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+def test_no_table_is_recognised_by_its_answers(dialect):
+    for signature in dialect.signatures:
+        header = Header.of(sorted(signature), dialect)
+        answers = [header.shown[place] for place in places_of_answers(header, dialect.rules, ())]
+        assert not answers, f"{sorted(signature)} is recognised by {answers}"
+
+
+@pytest.mark.parametrize("answer", ["DX", "AVAL", "AVALC"])
+def test_adnimerge2_is_known_without_its_answers(answer):
+    assert recognise(["USUBJID", answer, "age_years"]).name == recognise(["USUBJID", "age_years"]).name
+    assert recognise(["USUBJID", answer, "AGE"]).name == recognise(["USUBJID", "AGE"]).name == "ADNIMERGE2"
 
 
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)

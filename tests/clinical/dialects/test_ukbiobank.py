@@ -9,6 +9,7 @@ from adclip.clinical.dialects.ukbiobank import SOURCE
 from adclip.clinical.settings import TableOptions
 from adclip.clinical.tables.table import Table, read_tables
 from adclip.errors import TableError
+from adclip.prediction.jobs import find_jobs
 
 FORMS = {
     "tabular": "eid {0}-{1}.0",
@@ -86,3 +87,30 @@ def test_columns_that_the_user_maps_are_his(tmp_path):
 def test_a_bulk_file_of_a_t1_names_person_and_instance():
     assert study_key("1234567_20252_3_0") == ("UK Biobank", "1234567", "3")
     assert study_key("1234567_20227_2_0") is None  # resting fMRI
+
+
+@pytest.mark.parametrize("unknown", ["NA", "n/a", " nan ", ""])
+def test_cells_that_say_nothing_make_no_visit(tmp_path, unknown):
+    path = tmp_path / "ukb.csv"
+    fields = [(31, 0), (21003, 2), (21003, 3), (53, 3)]
+    nothing = ",".join([unknown] * 2)
+    path.write_text(table("R", fields, f"1234567,1,64,{nothing}", f"7654321,0,{unknown},{nothing}"))
+    assert [(v.subject_id, v.session_id, v.age_years) for v in read(path).rows] == [
+        ("1234567", "2", 64), ("7654321", None, None),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["{}.nii.gz", "{}.nii", "{}_T1w.nii.gz", "sub-{}_T1w.nii.gz", "{}/T1/T1.nii.gz"],
+)
+def test_a_bulk_file_gets_the_row_of_its_person_and_instance(tmp_path, name):
+    path = tmp_path / "ukb.csv"
+    fields = [(31, 0), (21003, 2), (21003, 3)]
+    path.write_text(table("tabular", fields, "7654321,0,50,53", "1234567,1,64,67"))
+    scan = tmp_path / "scans" / name.format("1234567_20252_3_0")
+    scan.parent.mkdir(parents=True)
+    scan.write_bytes(b"")
+    (job,) = find_jobs((scan,), (path,), TableOptions(), None)
+    assert job.visit is not None
+    assert (job.visit.subject_id, job.visit.session_id, job.visit.age_years) == ("1234567", "3", 67)

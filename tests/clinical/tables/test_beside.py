@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from adclip.clinical.settings import TableOptions
+from adclip.clinical.tables import beside, plain_words
 from adclip.prediction.jobs import find_jobs
 from adclip.runtime.events import Warned
 
@@ -73,6 +74,10 @@ def test_a_list_of_scans_that_knows_ages_is_told(tmp_path):
         {"participants_tsv": "participant_id\tgroup\nsub-01\tx\n"},  # nothing that a report could say
         {"status_tsv": "scan\tsubject_id\tstatus\nsub-01_T1w.nii.gz\t01\tdone\n"},  # adclip's own
         {"damaged_csv": "subject_id,age_years"},
+        {"long_csv": f"one,two\n{'x' * 140_000},2\n"},  # a cell beyond what csv reads
+        {"wide_csv": f"{'x' * 140_000},two\n1,2\n"},
+        {"commas_csv": ",,\n,,\n"},
+        {"said_csv": "sep=;\n"},
     ],
 )
 def test_nothing_is_told_where_no_table_knows_of_people(tmp_path, files):
@@ -84,3 +89,21 @@ def test_nothing_is_told_where_a_table_is_given(tmp_path):
     events: list[Warned] = []
     find_jobs((dataset,), (dataset,), TableOptions(), None, events.append)
     assert not [event for event in events if "not used" in event.text]
+
+
+def test_plain_words_are_told_by_their_names_and_their_rows_are_not_read(tmp_path, monkeypatch):
+    folder = lay(tmp_path / "x", people_csv="PTID,Age\n011_S_0001,71\n011_S_0002,eighty\n")
+    asked: list[Path] = []
+    read = plain_words.read_records
+    monkeypatch.setattr(plain_words, "read_records", lambda path, names: asked.append(path) or read(path, names))
+    (event,) = told(folder)
+    assert f"--meta {folder / 'people.csv'}" in event.text
+    assert asked == []
+
+
+def test_a_table_too_large_for_a_glance_is_not_opened(tmp_path, monkeypatch):
+    folder = lay(tmp_path / "x", ADNIMERGE_csv=ADNI)
+    monkeypatch.setattr(beside, "_LARGEST", len(ADNI) - 1)
+    assert told(folder) == []
+    monkeypatch.setattr(beside, "_LARGEST", len(ADNI))
+    assert len(told(folder)) == 1

@@ -134,6 +134,20 @@ def test_the_longitudinal_stream_gives_one_row_a_visit(tmp_path):
     assert any("longitudinal" in note for note in table.notes)
 
 
+def test_a_visit_that_the_longitudinal_stream_has_not_done_keeps_its_own_result(tmp_path):
+    for folder, hippocampus in (("s1_a", 3000.0), ("s1_b", 3100.0), ("s1", 3200.0), ("s1_a.long.s1", 3300.0), ("s2_a", 3400.0),
+                                ("s2", 3500.0)):  # fmt: skip
+        measured = stats({"Left-Hippocampus": (17, hippocampus), "Right-Hippocampus": (53, 4000.0)})
+        put(tmp_path / folder / "stats" / "aseg.stats", measured)
+    for unfinished in ("s1_b.long.s1", "s2_a.long.s2"):
+        put(tmp_path / unfinished / "scripts" / "recon-all.log", "")
+    table = read(tmp_path)
+    assert {visit.hippocampus_left_mm3 for visit in table.rows} == {3300.0, 3100.0, 3400.0}  # and no template's
+    (note,) = (note for note in table.notes if "longitudinal" in note)
+    assert "1 result is of the longitudinal stream" in note
+    assert "2 are cross-sectional" in note
+
+
 def test_two_results_of_one_subject_are_refused_by_their_folders(tmp_path):
     for folder in ("sub-01", "01"):
         put(
@@ -203,7 +217,7 @@ def test_a_row_number_of_pandas_is_nobodys_name(tmp_path):
 def test_one_hemisphere_alone_is_told(tmp_path):
     half = put(tmp_path / "lh.csv", "lh.aparc.volume,lh_entorhinal_volume,eTIV\nsub-01,1800,1500000\n")
     other = put(tmp_path / "rh.csv", "rh.aparc.volume,rh_entorhinal_volume,eTIV\nsub-01,1700,1500000\n")
-    assert any("left hemisphere alone" in note for note in read(half).notes)
+    assert any("1 row has gyri of the left hemisphere alone" in note for note in read(half).notes)
     both = read(half, other)
     assert both.rows[0].entorhinal_mm3 == 3500
     assert not any("hemisphere" in note for note in both.notes)
@@ -259,13 +273,17 @@ def test_no_hint_declares_an_id_unknown(tmp_path):
 @pytest.mark.parametrize(
     ("cells", "order"),
     [(["03/04/2011", "12/31/2011"], "MDY"), (["31.12.2011"], "DMY"), (["3-Dec-2011"], "DMY"), (["Dec 3, 2011"], "MDY"),
-     (["2011/12/03"], "YMD"), (["20111231"], "YMD"), (["03/04/2011"], None), (["31/12/2011", "12/31/2011"], None), (["x"], None)],
+     (["2011/12/03"], "YMD"), (["20111231"], "YMD"), (["03/04/2011"], None), (["31/12/2011", "12/31/2011"], None), (["x"], None),
+     (["21122011", "05122011"], "DMY"), (["12212011"], "MDY"), (["05122011"], None), (["20122011"], "DMY"), (["20111220"], "YMD"),
+     (["99999999"], None), (["20113112"], None)],
 )  # fmt: skip
 def test_the_order_of_days_is_told_from_the_column_or_left_open(cells, order):
     assert order_of(cells) == order
 
 
-@pytest.mark.parametrize("cell", ["12/31/2011", "31.12.2011", "20111231", "2011-12-31 10:20:30"])
+@pytest.mark.parametrize(
+    "cell", ["12/31/2011", "31.12.2011", "20111231", "31122011", "12312011", "2011-12-31 10:20:30"]
+)
 def test_the_hint_for_days_runs_in_the_same_command(tmp_path, cell):
     path = put(tmp_path / "t.csv", f"subject_id,visit_date,age_years\na,{cell},70\n")
     with pytest.raises(TableError) as caught:

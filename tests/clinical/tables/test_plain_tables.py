@@ -8,9 +8,16 @@ from pathlib import Path
 import pytest
 
 from adclip.clinical.column_names import near_miss
+from adclip.clinical.columns import CellError, NoClassError
+from adclip.clinical.dialects import Rule
 from adclip.clinical.settings import TableOptions
+from adclip.clinical.tables import errors
 from adclip.clinical.tables.alteration import Alteration
+from adclip.clinical.tables.cures import cure
+from adclip.clinical.tables.mapping import parse_mappings
 from adclip.clinical.tables.table import Table, read_tables
+from adclip.clinical.tables.titles import check_no_title
+from adclip.clinical.tables.wanted import answer_names, wanted_names
 from adclip.errors import TableError
 
 
@@ -140,6 +147,27 @@ def test_a_title_above_the_names_is_told_with_their_line(write, title):
     assert f"tail -n +{line} " in error.remedy
     rest = "".join(path.read_text().splitlines(keepends=True)[line - 1 :])
     assert read(write(rest, "with-header.csv")).rows[0].age_years == 71
+
+
+def test_names_below_a_title_are_looked_for_in_the_first_rows_of_a_sheet_alone():
+    rows = iter([(number, ["x", "y"]) for number in range(2, 31)] + [(31, ["subject_id", "age_years"])])
+    check_no_title(Path("t.xlsx"), rows, {"subject_id", "age_years"})
+    assert next(rows)[0] == 21  # as of a text: 20 lines, the first of which was read before
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (f"subject_id,{'x' * 140_000}\na,1\n", "line 1: not readable as CSV"),
+        (f"one,two\n{'x' * 140_000},2\n", "line 2: not readable as CSV"),
+        (",,\n,,\n", "it is empty"),
+        ("sep=;\n", "it is empty"),
+        ("sep=;\n;;\n", "it is empty"),
+    ],
+    ids=["a name too long", "a cell too long", "delimiters", "their name", "both"],
+)
+def test_what_the_csv_reader_refuses_is_refused_in_words(write, text, words):
+    assert words in refused(write(text)).problem
 
 
 def test_a_semicolon_table_with_decimal_commas_is_read_with_a_note(write):
@@ -280,3 +308,36 @@ def test_muses_written_names_are_not_synthsegs(write):
         3600,
         None,
     )
+
+
+# ----------------------------------------------------------------------------------------------- many tables, many errors
+
+
+def test_names_that_are_looked_for_are_gathered_once_for_all_tables():
+    mapping = parse_mappings(("diagnosis=Label",))
+    for answers in (True, False):
+        assert wanted_names(mapping, answers=answers) is wanted_names([*mapping], answers=answers)
+    assert wanted_names(mapping) - wanted_names(mapping, answers=False) == answer_names(mapping)
+    assert {"label", "dx"} <= answer_names(mapping)
+    assert "label" not in wanted_names(())
+
+
+def test_a_word_for_no_class_is_cured_whatever_the_sentence_says():
+    rule = Rule("diagnosis", ("dx",), "a reader of a study", read=lambda cell: cell)
+    assert "`--column diagnosis=dx:" in cure(rule, "dx", "demented", NoClassError("another sentence"), ())
+    assert cure(rule, "dx", "demented", CellError("text other than CN, MCI or AD"), ()) == ""
+
+
+def test_tables_of_no_interest_are_passed_over_in_a_folder_by_their_kind(write, tmp_path, monkeypatch):
+    write("shoe,hat\n43,58\n", "b.csv")
+    write("lh.aparc.thickness,lh_entorhinal_thickness\na,3.1\n", "d.csv")
+    write("subject_id,age_years\na,71\n", "a.csv")
+    assert isinstance(errors.no_known_column("t.csv", ()), errors.NothingOfInterestError)
+    assert isinstance(errors.other_measure("t.csv", "thickness"), errors.NothingOfInterestError)
+    for name in ("no_known_column", "other_measure"):
+        monkeypatch.setattr(
+            errors, name, lambda path, what: errors.NothingOfInterestError(f"{path}: in other words", "")
+        )
+    assert [visit.age_years for visit in read(tmp_path).rows] == [71]
+    write("subject_id,age_years\na,x\n", "c.csv")
+    assert "c.csv line 2" in refused(tmp_path).problem

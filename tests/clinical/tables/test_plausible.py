@@ -67,8 +67,14 @@ def test_parts_larger_than_the_whole_are_told_and_kept(write):
         (write("t.csv", f"{header}a,1400000,1500000,7000,2000,2500\nb,1400000,1100000,7000,3500,3500\n"),)
     )
     notes = [note for note in table.notes if note.startswith("implausible")]
-    assert len(notes) == 2 and all("in 1 rows (lines 2)" in note for note in notes)
+    assert len(notes) == 2 and all("in 1 row (line 2)" in note for note in notes)
     assert table.rows[0].whole_brain_mm3 == 1500000
+
+
+@pytest.mark.parametrize(("rows", "words"), [("b,0.5,\n", "the one row"), ("b,0.5,\nc,1,\n", "any of the 2 rows")])
+def test_diagnoses_of_the_healthy_alone_are_told_with_the_number_of_other_rows(write, rows, words):
+    (note,) = read_tables((write("t.csv", f"subject_id,cdr_global,diagnosis\na,0,CN\n{rows}"),)).notes
+    assert f"in {words} with a CDR above 0" in note
 
 
 # ------------------------------------------------------------------------------------------- rows of nobody
