@@ -18,7 +18,7 @@ from tiny import CONTRACT, finetune_config, write_base
 from adclip.errors import CheckpointError, WeightsError
 from adclip.model import build, inventory, places, store, tensor_files
 from adclip.model.base_model import load_base
-from adclip.model.bases import BUILTIN_FOLDER, read_base
+from adclip.model.bases import BUILTIN_FOLDER, find_weights, read_base
 from adclip.model.checkpoint import base_options, load_model
 from adclip.model.hub import _choose_weights
 from adclip.model.integrity import UNHASHED, stamp
@@ -286,8 +286,6 @@ def test_a_model_tuned_on_a_hub_cache_finds_its_base_again(hub_cache, cohort_of_
 def test_a_blob_is_known_by_its_content(hub_cache):
     blob = (hub_cache / "model.safetensors").resolve()
     assert blob.suffix == ""
-    from adclip.model.bases import find_weights
-
     assert find_weights(blob) == blob
 
 
@@ -302,7 +300,7 @@ def test_a_link_to_what_is_gone_is_no_file(tmp_path, gone):
     with pytest.raises(WeightsError, match="no safetensors file there"):
         read_base(str(snapshot))
     shutil.copyfile(write_original(tmp_path / "base") / "model.safetensors", snapshot / "weights.safetensors")
-    assert read_base(str(snapshot)).weights.name == "weights.safetensors"
+    assert find_weights(snapshot).name == "weights.safetensors"
 
 
 def test_a_lone_file_and_its_vocabulary_are_remembered(hub_cache, cohort_of_cache, tmp_path):
