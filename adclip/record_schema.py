@@ -137,7 +137,8 @@ def any_of(*schemas: Schema) -> Schema:
     if any(schema == {} for schema in schemas):
         return {}
     if all(set(schema) == {"type"} for schema in schemas):
-        kinds = list(dict.fromkeys(schema["type"] for schema in schemas))
+        named = [schema["type"] for schema in schemas]
+        kinds = list(dict.fromkeys(kind for one in named for kind in ([one] if isinstance(one, str) else one)))
         return {"type": kinds[0] if len(kinds) == 1 else kinds}
     return {"anyOf": list(schemas)}
 

@@ -52,7 +52,7 @@ def _next_step(config: SimulateConfig) -> str:
         return "look at the scans; preprocess refuses CT"
     if config.preprocessed:
         base = base_options(config.model)
-        fetch = "" if is_here(config.model) else f"adclip weights fetch {config.model} && "
+        fetch = "" if not base or is_here(base[1]) else f"adclip weights fetch {base[1]} && "
         return fetch + shlex.join(
             ["adclip", "finetune", "--scans", out, "--table", f"{out}/table.csv", *base, "--out", "run"]
         )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from adclip.model import errors
 from adclip.model.bases import BASE_RECORD, ORIGINAL_CONFIG, VOCABULARY
-from adclip.model.tensor_files import INDEX_SUFFIX, SUFFIX, what_is
+from adclip.model.tensor_files import INDEX_SUFFIX, SUFFIX, is_pickled
 from adclip.runtime.events import Advanced, OnEvent, Started
 from adclip.runtime.paths import atomic_path
 
@@ -19,7 +19,7 @@ CHUNK = 1 << 20
 
 def is_archive(source: Path) -> bool:
     """Tell whether `source` is a zip file; pickled weights are one too, and are none of ours."""
-    return source.is_file() and zipfile.is_zipfile(source) and "pickled" not in (what_is(source) or "")
+    return source.is_file() and zipfile.is_zipfile(source) and not is_pickled(source)
 
 
 def names_in(source: Path) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 from adclip.errors import AdclipError
 from adclip.model import errors
 from adclip.model.settings import M3D_CLIP, ModelConfig
-from adclip.model.tensor_files import SUFFIX, has_safetensors_header, is_index, weights_sha256, what_is
+from adclip.model.tensor_files import (
+    HEAD_BYTES,
+    SUFFIX,
+    has_safetensors_header,
+    is_index,
+    is_pickled,
+    weights_sha256,
+    what_is,
+)
 from adclip.runtime.hashing import file_sha256
 from adclip.runtime.paths import data_folder
 
@@ -231,7 +239,8 @@ def find_weights(place: Path) -> Path:
     """
     if place.is_file():
         return _check_kind(place)
-    candidates, indices = sorted(place.glob(f"*{SUFFIX}")), sorted(path for path in place.iterdir() if is_index(path))
+    files = sorted(path for path in place.iterdir() if path.is_file())  # no links to what is gone
+    candidates, indices = [path for path in files if path.suffix == SUFFIX], [path for path in files if is_index(path)]
     preferred = [path for path in candidates if path.name == "model.safetensors"]
     if preferred:
         return preferred[0]
@@ -241,7 +250,7 @@ def find_weights(place: Path) -> Path:
         return _check_kind(candidates[0])
     if candidates:
         raise errors.several_files(place, [path.name for path in candidates])
-    pickled = [path for pattern in ("*.bin", "*.pt", "*.pth") for path in place.glob(pattern)]
+    pickled = [path for path in files if path.suffix in (".bin", ".pt", ".pth")]
     raise errors.pickled(pickled[0]) if pickled else errors.no_weights(place)
 
 
@@ -251,12 +260,21 @@ def _check_kind(file: Path) -> Path:
         return file
     if _PART.fullmatch(file.name):
         raise errors.lone_part(file)
-    with file.open("rb") as stream:
-        named = file.suffix == SUFFIX or has_safetensors_header(stream.read(9))
-    if named:
+    if file.suffix == SUFFIX:
         return file
+    with file.open("rb") as stream:
+        if has_safetensors_header(stream.read(HEAD_BYTES)):
+            return file
     what = what_is(file)
-    raise errors.pickled(file) if what is None or "pickled" in what else errors.not_weights(file, what)
+    raise errors.pickled(file) if what is None or is_pickled(file) else errors.not_weights(file, what)
+
+
+def check_hash(base: BaseWeights, known: Mapping[str, str] | None = None) -> None:
+    """Raise WeightsError unless the weights are there and are the ones recorded; `known` as in `weights_sha256`."""
+    if not base.weights.is_file():
+        raise errors.no_weights(base.weights)
+    if not base.hashed and weights_sha256(base.weights, known) != base.sha256:
+        raise errors.hash_differs(base.weights)
 
 
 def stored() -> Iterator[str]:

@@ -16,13 +16,13 @@ from torch import Tensor, nn
 from adclip.domain import InputContract
 from adclip.errors import CheckpointError
 from adclip.model import errors
-from adclip.model.bases import BaseWeights
+from adclip.model.bases import BaseWeights, check_hash
 from adclip.model.network import Network
 from adclip.model.numbers import check_tensor
 from adclip.model.original import IGNORED, TEXT
 from adclip.model.prompts import freeze_base, is_adapter, is_added, lower_frozen, trained_parameters
 from adclip.model.settings import ModelConfig, PromptConfig
-from adclip.model.tensor_files import open_tensors, weights_sha256
+from adclip.model.tensor_files import open_tensors, read_tensor
 from adclip.model.text import build_bert
 
 if TYPE_CHECKING:
@@ -94,14 +94,6 @@ def load_network(
     return network.eval()
 
 
-def check_hash(base: BaseWeights) -> None:
-    """Raise WeightsError unless the weights are there and are the ones recorded."""
-    if not base.weights.is_file():
-        raise errors.no_weights(base.weights)
-    if not base.hashed and weights_sha256(base.weights) != base.sha256:
-        raise errors.hash_differs(base.weights)
-
-
 @contextmanager
 def open_state(
     base: BaseWeights, *, text: bool = True, vision: bool = True, dtype: torch.dtype = torch.float32
@@ -120,13 +112,13 @@ def open_state(
                 check_tensor(name, value, base.weights)
             yield state
             return
+        places = {name: file.place(name) for name in tensor_names}
     state = {}
-    for name in tensor_names:
-        with open_tensors(base.weights) as file:
-            value = file.tensor(name)
-            check_tensor(base.prefix + name, value, base.weights)
-            state[base.prefix + name] = value.clone() if is_adapter(base.prefix + name) else value.to(dtype)
-            del value
+    for name, place in places.items():
+        value = read_tensor(place, name)
+        check_tensor(base.prefix + name, value, base.weights)
+        state[base.prefix + name] = value.clone() if is_adapter(base.prefix + name) else value.to(dtype)
+        del value
     yield state
 
 

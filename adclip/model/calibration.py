@@ -22,10 +22,10 @@ FOUND_VOLUMES = "scan and volumes found for it"
 ROADS = (SCAN, TABLE, TABLE_WITH_VOLUMES, TABLE_AND_FOUND_VOLUMES, FOUND_VOLUMES)
 
 # What models wrote that knew two roads, with a report and without, and had a number for either.
-_EARLIER_SCAN_ONLY = "scan_only_"
-_EARLIER_KEYS = {"subjects", "mmse_half_width", "gate_limit", "cross_fitted", "report_subjects"} | {
+EARLIER_SCAN_ONLY = "scan_only_"
+EARLIER_KEYS = {"subjects", "mmse_half_width", "gate_limit", "cross_fitted", "report_subjects"} | {
     f"{prefix}{name}"
-    for prefix in ("", _EARLIER_SCAN_ONLY)
+    for prefix in ("", EARLIER_SCAN_ONLY)
     for name in ("temperature", "study_temperature", "set_threshold", "calibrated")
 }
 
@@ -77,6 +77,8 @@ class Road:
             raise ValueError("`thresholds` must be numbers of at least 0, or null")
         if not all(type(count) is int and count >= 0 for count in self.counts.values()):
             raise ValueError("`counts` must be whole numbers of at least 0")
+        if not (type(self.fitted) is type(self.cross_fitted) is bool):
+            raise ValueError("`fitted` and `cross_fitted` must be true or false")
 
     @property
     def subjects(self) -> int:
@@ -125,6 +127,8 @@ class Calibration:
     roads: Mapping[str, Road] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if type(self.subjects) is not int or self.subjects < 0:
+            raise ValueError("`subjects` must be a whole number of at least 0")
         for name in ("mmse_half_width", "gate_limit"):
             value = getattr(self, name)
             if value is not None and (not is_number(value) or value < 0):
@@ -164,13 +168,14 @@ class Calibration:
             roads = {str(name): Road(**road) for name, road in data["roads"].items()}
             if any(road.thresholds is not None and set(road.thresholds) != set(labels) for road in roads.values()):
                 raise ValueError("`thresholds` must give each of `labels` a number, or be null")
+            if any(road.counts and set(road.counts) != set(labels) for road in roads.values()):
+                raise ValueError("`counts` must give each of `labels` its subjects, or be empty")
             return cls(**{**data, "roads": roads})
-        if set(data) - _EARLIER_KEYS:
+        if set(data) - EARLIER_KEYS:
             raise TypeError("a key that no version has written")
-        subjects = int(data["subjects"])
-        alone, with_report = (_earlier_road(data, prefix, labels) for prefix in (_EARLIER_SCAN_ONLY, ""))
+        alone, with_report = (_earlier_road(data, prefix, labels) for prefix in (EARLIER_SCAN_ONLY, ""))
         return cls(
-            subjects, data.get("mmse_half_width"), data.get("gate_limit"),
+            data["subjects"], data.get("mmse_half_width"), data.get("gate_limit"),
             roads={name: alone if name == SCAN else with_report for name in ROADS},
         )  # fmt: skip
 
@@ -198,7 +203,7 @@ def _earlier_road(data: Mapping[str, Any], prefix: str, labels: tuple[str, ...])
     threshold = data.get(f"{prefix}set_threshold")
     if threshold is not None and (not is_number(threshold) or threshold < 0):
         raise ValueError(f"`{prefix}set_threshold` must be a number of at least 0, or null")
-    alone = prefix == _EARLIER_SCAN_ONLY
+    alone = prefix == EARLIER_SCAN_ONLY
     try:
         return Road(
             scan=1.0 if alone else 0.0,

@@ -26,11 +26,18 @@ def describe_calibration(record: AdapterRecord) -> str:
     calibration = record.calibration
     if not calibration.subjects:
         return "None: there was no calibration subject, so probabilities are those of the raw scores."
+    if not any(road.fitted for road in calibration.roads.values()):
+        nothing = (
+            f"Nothing is calibrated: the {calibration.subjects} calibration subjects were of fewer than two classes. Probabilities are those of\n"
+            "the raw scores, flagged `not_calibrated`, and there is no prediction set."
+        )
+        return "\n\n".join([nothing, *_rest(record)])
     few = ", which is few: read the probabilities with care" if calibration.subjects < FEW_SUBJECTS else ""
     paragraphs = [
         f"Fitted on {calibration.subjects} calibration subjects{few}. What an answer rests on decides how its sources - the scan, the\n"
-        "row, both together - are weighed and how sure it may be. Each number below multiplies raw scores, which are then divided\n"
-        "by the temperature; the second temperature is for classes as common as in this study.",
+        "row, both together - are weighed and how sure it may be. Each number below multiplies what one source says: the raw\n"
+        "scores of the scan alone and of both together, the logarithms of the row's probabilities. The sum is divided by the temperature;\n"
+        "the second temperature is for classes as common as in this study.",
         _table(calibration),
         *_sets(calibration),
         *_rest(record),
@@ -73,9 +80,9 @@ def _sets(calibration: Calibration) -> list[str]:
     names_of: dict[tuple[tuple[str, int], ...], list[str]] = {}
     for name, road in promised.items():
         names_of.setdefault(tuple(road.counts.items()), []).append(name)
+    how = " The thresholds are cross-fitted." if any(road.cross_fitted for road in promised.values()) else ""
     lines = []
     if promised and all(road.counts for road in promised.values()):
-        how = " The thresholds are cross-fitted." if any(road.cross_fitted for road in promised.values()) else ""
         lines.append(
             f"Prediction sets hold the true class with {_percent(level)} in each class, on average over calibrations like this one.\n"
             f"With this one, coverage lies with 95 % probability within the following.{how}\n"
@@ -88,7 +95,6 @@ def _sets(calibration: Calibration) -> list[str]:
         limits = {name: min((road.thresholds or {}).values()) for name, road in promised.items()}
         with_row = [f"of at least {limit:.3f}" for name, limit in limits.items() if name != SCAN][:1]
         alone = [f"by the {SCAN} alone of at least {limits[SCAN]:.3f}"] if SCAN in limits else []
-        how = " The thresholds are cross-fitted." if any(road.cross_fitted for road in promised.values()) else ""
         lines.append(
             f"A {_percent(level)} prediction set, over all classes together, holds the classes {', '.join(with_row + alone)}.{how}"
         )
@@ -110,11 +116,6 @@ def _rest(record: AdapterRecord) -> list[str]:
 def _uncalibrated(record: AdapterRecord) -> list[str]:
     """Say what is shown where a road has nothing of its own."""
     calibration, baseline = record.calibration, record.metadata_baseline
-    if not any(road.fitted for road in calibration.roads.values()):
-        return [
-            "Nothing is calibrated: the subjects were of fewer than two classes. Probabilities are those of the raw scores,\n"
-            "flagged `not_calibrated`, and there is no prediction set."
-        ]
     possible = [SCAN, *([TABLE] if record.reports else [])]
     if record.reports and baseline is not None and baseline.reads_volumes_of_table:
         possible += [TABLE_WITH_VOLUMES, TABLE_AND_FOUND_VOLUMES, FOUND_VOLUMES]

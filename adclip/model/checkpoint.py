@@ -17,10 +17,17 @@ from typing import TYPE_CHECKING, Any
 
 from adclip.domain import InputContract
 from adclip.model import errors
-from adclip.model.bases import BASE_RECORD, BUILTIN_FOLDER, KNOWN, VOCABULARY, BaseWeights, read_base, store
-from adclip.model.integrity import ADAPTER_WEIGHTS, CARD, check_files, hash_files
-from adclip.model.places import find_base
-from adclip.model.record import ADAPTER_RECORD, BASELINE_RECORD, AdapterRecord, model_folder, read_record
+from adclip.model.bases import BASE_RECORD, KNOWN, read_base, store
+from adclip.model.integrity import CARD, check_files, hash_files
+from adclip.model.places import check_base_of, find_base, options_of
+from adclip.model.record import (
+    ADAPTER_RECORD,
+    ADAPTER_WEIGHTS,
+    BASELINE_RECORD,
+    AdapterRecord,
+    model_folder,
+    read_record,
+)
 from adclip.runtime.paths import atomic_path, write_bytes, write_text
 
 if TYPE_CHECKING:
@@ -56,14 +63,7 @@ def base_options(model: str) -> list[str]:
         return [] if model == "builtin" else ["--base", model]
     if not (folder / ADAPTER_RECORD).is_file():
         return ["--base", model]
-    record = read_record(folder)
-    base = find_base(record.base["name"], record.base["sha256"], record.base.get("vocabulary"))
-    if base.folder == BUILTIN_FOLDER:
-        return []
-    named = base.name if base.folder == store() / base.name else None
-    place = base.folder if (base.folder / BASE_RECORD).is_file() else base.weights
-    is_beside = base.vocabulary is None or base.vocabulary.absolute() == (base.folder / VOCABULARY).absolute()
-    return ["--base", named or str(place), *([] if is_beside else ["--tokenizer", str(base.vocabulary)])]
+    return options_of(read_record(folder))
 
 
 def save_adapter(
@@ -213,10 +213,7 @@ def open_model(
     from adclip.model.prompts import trained_parameters
 
     base = find_base(record.base["name"], record.base["sha256"], record.base.get("vocabulary"))
-    if base.sha256 != record.base["sha256"]:
-        raise errors.other_base(folder, record.base["sha256"], base.sha256)
-    if dataclasses.replace(base.config, contract=record.model.contract) != record.model:
-        raise errors.damaged(folder / ADAPTER_RECORD, "its model sizes are not those of its base")
+    check_base_of(base, record, folder)
     path = folder / ADAPTER_WEIGHTS
     if not path.is_file():
         raise errors.damaged(folder, f"{ADAPTER_WEIGHTS} is missing")
@@ -247,17 +244,7 @@ def open_model(
     network.requires_grad_(False)
     identity = {"id": name or folder.resolve().name, "base": record.base["name"], "sha256": sha256}
     texts = None if class_texts is None else TextTokens(*class_texts)
-    tokenizer = _tokenizer_of(base, record, folder)
-    return LoadedModel(network.eval(), record, identity, tokenizer, texts, gate, notes, name or str(folder))
-
-
-def _tokenizer_of(base: BaseWeights, record: AdapterRecord, folder: Path) -> Any:
-    """Return the tokenizer that the adapter was tuned with; with another one it would read other words."""
-    expected = record.base.get("vocabulary")
-    has_other = expected is not None and base.vocabulary_sha256 != expected
-    if has_other or base.vocabulary is None or not base.vocabulary.is_file():
-        raise errors.vocabulary_of_adapter(folder, base.weights)
-    return base.tokenizer
+    return LoadedModel(network.eval(), record, identity, base.tokenizer, texts, gate, notes, name or str(folder))
 
 
 def _take_class_texts(state: dict[str, Tensor], record: AdapterRecord, path: Path) -> tuple[Tensor, Tensor] | None:

@@ -18,12 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from adclip.model import errors as model_errors
-from adclip.model.tensor_files import INDEX_SUFFIX, SUFFIX
+from adclip.model.tensor_files import HEAD_BYTES, INDEX_SUFFIX, POINTER, SUFFIX, WEB_PAGE, looks_like
 from adclip.runtime.events import Advanced, OnEvent, Started
 
 _COMMIT, _SHA256, _SHA1 = re.compile(r"[0-9a-f]{40}"), re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{40}")
-_LFS_POINTER = b"version https://git-lfs"
-_HEAD_BYTES = 512
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ENOTDIR}
 _CHUNK = 1 << 20
 
@@ -161,19 +159,19 @@ def download(listing: HubListing, file: HubFile, target: Path, on_event: OnEvent
                 headers=headers | {"accept-encoding": "identity"},
             )
     if not file.is_met_by(target):
-        head = target.read_bytes()[:_HEAD_BYTES]
+        came = what_came(target) or "its hash differs from the hub's record"
         target.unlink()
-        raise model_errors.wrong_content(listing.repository, file.name, what_came(head))
+        raise model_errors.wrong_content(listing.repository, file.name, came)
 
 
-def what_came(head: bytes) -> str:
-    """Name what the beginning of a file looks like, where the file itself was expected."""
-    start = head.lstrip().lower()
-    if start.startswith((b"<!doctype", b"<html", b"<?xml")):
-        return "a web page came instead, perhaps of a proxy or a login"
-    if start.startswith(_LFS_POINTER):
-        return "a git-lfs pointer came instead of the file it points to"
-    return "its hash differs from the hub's record"
+def what_came(part: Path) -> str | None:
+    """Say what came where a file of a base was expected; None where it may be the beginning of that file."""
+    with part.open("rb") as stream:
+        kind = looks_like(stream.read(HEAD_BYTES))
+    if kind is None:
+        return None
+    more = {WEB_PAGE: ", perhaps of a proxy or a login", POINTER: " of the file it points to"}
+    return f"{kind} came instead{more.get(kind, '')}"
 
 
 class _ProgressStream:
@@ -226,14 +224,7 @@ def _hub_errors(repository: str, part: Path | None = None) -> Iterator[None]:
         # httpx's family, its successors' and sockets': whatever broke, the part on disk is good for the next try
         if isinstance(error, OSError) and error.errno in _DISK:
             raise
-        head = b"" if part is None or not part.is_file() else _head_of(part)
-        came = what_came(head)
-        if part is not None and not came.startswith("its hash"):
+        if part is not None and part.is_file() and (came := what_came(part)) is not None:
             part.unlink()
             raise model_errors.wrong_content(repository, part.name, came) from error
         raise model_errors.connection_broke(repository, type(error).__name__) from error
-
-
-def _head_of(part: Path) -> bytes:
-    with part.open("rb") as stream:
-        return stream.read(_HEAD_BYTES)

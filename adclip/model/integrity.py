@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from adclip.model import errors
-from adclip.model.record import ADAPTER_RECORD, AdapterRecord, read_record
+from adclip.model.record import ADAPTER_RECORD, ADAPTER_WEIGHTS, AdapterRecord, read_record
 from adclip.runtime.hashing import file_sha256
 from adclip.runtime.paths import write_text
 
-ADAPTER_WEIGHTS, CARD = "adapter.safetensors", "README.md"
+CARD = "README.md"
 UNHASHED = f"{ADAPTER_RECORD} names no hashes (written by an earlier adclip): damage of its files would go unnoticed"
 
 

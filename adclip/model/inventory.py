@@ -12,12 +12,13 @@ from adclip.model.bases import (
     BUILTIN_FOLDER,
     KNOWN,
     BaseWeights,
+    check_hash,
     read_base,
     read_base_record,
     read_recorded,
     stored,
 )
-from adclip.model.tensor_files import parts_of, weights_sha256
+from adclip.model.tensor_files import parts_of
 from adclip.runtime.hashing import file_sha256
 
 
@@ -92,17 +93,14 @@ def verify(name: str) -> StoredBase:
 def check_base(folder: Path) -> None:
     """Check a base against its own record: every file, every name, every number; see `verify`."""
     base, record = read_recorded(folder), read_base_record(folder)
-    hashes = dict(record.get("files") or {})
-    for file, sha256 in hashes.items():
-        path = folder / Path(file).name
+    hashes = {Path(file).name: sha256 for file, sha256 in (record.get("files") or {}).items()}
+    for name, sha256 in hashes.items():
+        path = folder / name
         if not path.is_file():
             raise errors.no_weights(path)
         if file_sha256(path) != sha256:
             raise errors.hash_differs(path)
-    if not base.weights.is_file():
-        raise errors.no_weights(base.weights)
-    if hashes.get(base.weights.name) != base.sha256 and weights_sha256(base.weights) != base.sha256:
-        raise errors.hash_differs(base.weights)
+    check_hash(base, hashes)
     _check_content(base)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from adclip.errors import AdclipError, WeightsError
 from adclip.model import errors
 from adclip.model.bases import BASE_RECORD, BUILTIN_FOLDER, KNOWN, VOCABULARY, BaseWeights, read_base, store, stored
+from adclip.model.record import ADAPTER_RECORD, AdapterRecord
 from adclip.runtime.hashing import file_sha256
 from adclip.runtime.paths import write_text
 
@@ -55,6 +56,59 @@ def _find_weights_of(name: str, sha256: str) -> BaseWeights:
     if absent is not None:
         raise absent if name in KNOWN else errors.base_of_adapter(name, sha256)
     return base
+
+
+def check_base_of(base: BaseWeights, record: AdapterRecord, folder: Path) -> None:
+    """Raise unless an adapter can be used on a base, as far as names, sizes and the vocabulary's hash tell; no weights are read.
+
+    Parameters
+    ----------
+    base : BaseWeights
+        What was found.
+    record : AdapterRecord
+        Of the adapter.
+    folder : Path
+        The adapter's, to name in an error.
+
+    Raises
+    ------
+    CheckpointError
+        If it is another base than the adapter was made for, or of other sizes.
+    WeightsError
+        If the vocabulary is gone, or another one: with that the adapter would read other words.
+    """
+    if base.sha256 != record.base["sha256"]:
+        raise errors.other_base(folder, record.base["sha256"], base.sha256)
+    if dataclasses.replace(base.config, contract=record.model.contract) != record.model:
+        raise errors.damaged(folder / ADAPTER_RECORD, "its model sizes are not those of its base")
+    expected, found = record.base.get("vocabulary"), base.vocabulary_sha256
+    if found is None or found != (expected or found):
+        raise errors.vocabulary_of_adapter(folder, base.weights)
+
+
+def options_of(record: AdapterRecord) -> list[str]:
+    """Return the options of `adclip finetune` that tune an adapter's base, none for the builtin one; nothing is hashed.
+
+    Where it was seen is believed: what lies there by now is told when the options are used.
+    """
+    name, sha256 = record.base["name"], record.base["sha256"]
+    if name == "builtin":
+        return []
+    places = read_places()
+    kept = [one for one in stored() if _recorded_sha256(one) == sha256]
+    seen = places.get(sha256, "")
+    candidates = [name] if name in kept else [*kept, *([seen] if seen and Path(seen).exists() else [])]
+    place = next(iter(candidates), name)
+    vocabulary = places.get(record.base.get("vocabulary") or "", "")
+    return ["--base", place, *(["--tokenizer", vocabulary] if vocabulary and Path(vocabulary).is_file() else [])]
+
+
+def _recorded_sha256(name: str) -> str | None:
+    """Return what the record of a base in the store says; None where it cannot be read, which is told elsewhere."""
+    try:
+        return read_base(name).sha256
+    except AdclipError:
+        return None
 
 
 def remember(base: BaseWeights) -> None:

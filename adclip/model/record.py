@@ -20,7 +20,7 @@ from adclip.settings.shared import REPORT_STYLES
 from adclip.task import ALZHEIMER, Task
 
 SCHEMA_VERSION = 1
-ADAPTER_RECORD = "adapter.json"
+ADAPTER_RECORD, ADAPTER_WEIGHTS = "adapter.json", "adapter.safetensors"
 LESS = "less_"  # metrics `less_GROUP.METRIC` are the model's less that group's on the same subjects
 LAST_DIAGNOSIS_NOTICE = "learned from each subject's last diagnosis, not that at the visit of the scan (subject-last)"
 BASELINES = ("metadata_baseline", "volumes_baseline")
@@ -192,7 +192,9 @@ def read_record(folder: Path, name: str = ADAPTER_RECORD) -> AdapterRecord:
         files, canary = data.get("files"), data.get("canary")
         if files is not None and not all(isinstance(sha256, str) for sha256 in files.values()):
             raise ValueError("`files` must give each file its SHA-256")
-        data["canary"] = None if canary is None else Canary.from_dict(canary)
+        if files is not None and name == ADAPTER_RECORD and ADAPTER_WEIGHTS not in files:
+            raise ValueError(f"`files` must give {ADAPTER_WEIGHTS} its SHA-256")
+        data["canary"] = None if canary is None else Canary.from_dict(canary, data["labels"])
         mean, sd = data["mmse_mean"], data["mmse_sd"]
         if mean is not None and not (is_number(mean) and is_number(sd) and sd > 0):
             raise ValueError("`mmse_mean` and `mmse_sd` must be numbers, the second above 0")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -225,17 +225,21 @@ class Canary:
         return {"rule": self.rule, "scores": dict(self.scores), "scan_only": dict(self.scan_only), "mmse": self.mmse}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Canary:
-        """Read `to_dict`.
+    def from_dict(cls, data: Mapping[str, Any], labels: Sequence[str]) -> Canary:
+        """Read `to_dict` of a model with these classes.
 
         Raises
         ------
         ValueError
-            If an answer is no number.
+            If the rule is none, an answer is no number, or the answers are of other classes.
         """
         canary = cls(data["rule"], dict(data["scores"]), dict(data["scan_only"]), data["mmse"])
         if not all(map(is_number, canary.numbers().values())):
             raise ValueError("`canary` must be numbers")
+        if type(canary.rule) is not int or canary.rule < 1:
+            raise ValueError("`canary` must name its rule, a whole number of at least 1")
+        if not set(canary.scores) == set(canary.scan_only) == set(labels):
+            raise ValueError("`canary` must give each of `labels` a score, with the report and without")
         return canary
 
     def numbers(self) -> dict[str, float]:

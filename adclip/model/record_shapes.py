@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 from adclip.domain import InputContract
-from adclip.model.calibration import Calibration
+from adclip.model.calibration import EARLIER_SCAN_ONLY, Calibration
 from adclip.model.leak_record import InputsUnchanged, LeakCertificate
-from adclip.model.record import SCHEMA_VERSION, AdapterRecord
+from adclip.model.record import ADAPTER_WEIGHTS, SCHEMA_VERSION, AdapterRecord
 from adclip.model.record_parts import Canary, Number, Training
 from adclip.model.settings import ModelConfig, PromptConfig
 from adclip.record_schema import (
@@ -15,6 +15,7 @@ from adclip.record_schema import (
     SHA256,
     TEXT,
     Schema,
+    any_of,
     list_of,
     mapping_of,
     object_of,
@@ -42,6 +43,15 @@ def numbers(*, counted: bool = True) -> Schema:
 
 def adapter() -> Schema:
     """Return the schema of `adapter.json`."""
+    return _record({**mapping_of(SHA256), "required": [ADAPTER_WEIGHTS]})
+
+
+def baseline() -> Schema:
+    """Return the schema of `baseline.json`: as `adapter.json`, of a method that is measured for comparison and cannot predict."""
+    return _record(mapping_of(SHA256))
+
+
+def _record(files: Schema) -> Schema:
     changed: dict[str, Schema | None] = {
         "schema_version": {"const": SCHEMA_VERSION},
         "base": object_of(
@@ -55,17 +65,12 @@ def adapter() -> Schema:
         "volumes_baseline": or_null(_regression()),
         "calibration": _calibration(),
         "metrics": numbers(),
-        "files": or_null(mapping_of(SHA256)),
+        "files": or_null(files),
         "canary": or_null(of_record(Canary)),
         "notice": TEXT,
     }
     since = ("files", "canary", "prior", "volumes_baseline", "task", "reports", "template_version")
     return of_record(AdapterRecord, changed, optional=since)
-
-
-def baseline() -> Schema:
-    """Return the schema of `baseline.json`: as `adapter.json`, of a method that is measured for comparison and cannot predict."""
-    return adapter()
 
 
 def base() -> Schema:
@@ -125,9 +130,16 @@ def _task() -> Schema:
 
 
 def _calibration() -> Schema:
-    """Return the schema of what the calibration subjects taught; records of earlier versions lack what came later."""
+    """Return the schema of what the calibration subjects taught, as it is written, or as models wrote it that knew two roads."""
     later = [field.name for field in dataclasses.fields(Calibration) if field.default is not dataclasses.MISSING]
-    return of_record(Calibration, optional=later)
+    count, flag = {"type": "integer", "minimum": 0}, {"type": "boolean"}
+    earlier: dict[str, Schema] = {"subjects": count, "report_subjects": count, "cross_fitted": flag}
+    earlier |= dict.fromkeys(("mmse_half_width", "gate_limit"), or_null(NUMBER))
+    for prefix in ("", EARLIER_SCAN_ONLY):
+        earlier |= {f"{prefix}temperature": NUMBER, f"{prefix}calibrated": flag}
+        earlier |= dict.fromkeys((f"{prefix}study_temperature", f"{prefix}set_threshold"), or_null(NUMBER))
+    optional = [name for name in earlier if name != "subjects"]
+    return any_of(of_record(Calibration, optional=later), object_of(earlier, optional=optional))
 
 
 def _training() -> Schema:

@@ -23,9 +23,9 @@ from adclip.model.bases import (
     store,
 )
 from adclip.model.hub import download, read_listing
-from adclip.model.integrity import ADAPTER_WEIGHTS, CARD
+from adclip.model.integrity import CARD
 from adclip.model.inventory import StoredBase, check_base, describe, verify
-from adclip.model.record import ADAPTER_RECORD, read_record
+from adclip.model.record import ADAPTER_RECORD, ADAPTER_WEIGHTS, read_record
 from adclip.model.tensor_files import is_index, parts_of, weights_sha256
 from adclip.runtime.events import OnEvent
 from adclip.runtime.hashing import file_sha256
@@ -129,7 +129,7 @@ def write_record(folder: Path, name: str, revision: str, source: str, licence: s
     record = {
         "name": name,
         "revision": revision,
-        "sha256": weights_sha256(weights),
+        "sha256": weights_sha256(weights, files),
         "weights": weights.name,
         "source": source,
         "licence": licence,

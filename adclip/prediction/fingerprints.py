@@ -70,8 +70,7 @@ def identify_model(model: str) -> dict[str, str]:
     OSError
         If a file cannot be read.
     """
-    from adclip.model.integrity import ADAPTER_WEIGHTS
-    from adclip.model.record import ADAPTER_RECORD, model_folder
+    from adclip.model.record import ADAPTER_RECORD, ADAPTER_WEIGHTS, model_folder
 
     folder = model_folder(model)
     name = "builtin" if model == "builtin" else folder.resolve().name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
+import math
 import os
 import platform
 import shutil
@@ -12,13 +12,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from adclip.runtime.machine import usable_cores, usable_memory_gb
 from adclip.runtime.paths import cache_folder, data_folder, shown
 
 OK, WARN, MISSING = "ok", "warn", "missing"
 _LOW_GB, _FULL_GB = 5.0, 0.5  # free disk: a cohort's derivatives, or not even a model
+_HOME = "ADCLIP_HOME"
 _NVIDIA = Path("/proc/driver/nvidia/version")
 
 
@@ -46,6 +47,24 @@ class Finding:
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""
         return dict(vars(self))
+
+
+class Need(NamedTuple):
+    """What one process with one model needs of the memory.
+
+    Parameters
+    ----------
+    name : str
+        Of the model.
+    gb : float
+        Estimated peak, GB.
+    is_asked : bool
+        Whether it is the model that somebody asked for: too little for another one keeps nobody from working.
+    """
+
+    name: str
+    gb: float
+    is_asked: bool
 
 
 def version_of(package: str) -> str | None:
@@ -101,19 +120,19 @@ def look_at_torch() -> Iterator[Finding]:
         yield Finding("gpu", OK, "none found; adclip computes on the CPU")
 
 
-def look_at_memory(needed_gb: Mapping[str, float]) -> Iterator[Finding]:
-    """Yield whether the free memory is enough for each model, name -> estimated peak in GB of one process."""
+def look_at_memory(needs: Iterable[Need]) -> Iterator[Finding]:
+    """Yield whether the free memory is enough for each model."""
     free = usable_memory_gb()
-    for name, needed in needed_gb.items():
+    for name, needed, is_asked in needs:
         told = f"{name} needs about {needed:.1f} GB a process"
         if free is None:
             yield Finding("memory", OK, f"{told}; this system does not say what is free")
         elif free < needed:
             yield Finding(
                 "memory",
-                MISSING,
+                MISSING if is_asked else WARN,
                 f"{told}, {free:.1f} GB are free",
-                "close other programs, or ask the batch system: sbatch --mem=4G",
+                f"close other programs, or ask the batch system: sbatch --mem={math.ceil(needed) + 1}G",
             )
         else:
             yield Finding("memory", OK, f"{told}, {free:.1f} GB are free on {usable_cores()} cores")
@@ -145,7 +164,7 @@ def look_at_folders() -> Iterator[Finding]:
 
 def place_of(folder: Path) -> str:
     """Return a folder as text that may be shown to others: without the user's name."""
-    home = os.environ.get("ADCLIP_HOME")
+    home = os.environ.get(_HOME)
     if home and folder.is_relative_to(home):
         return (Path("$ADCLIP_HOME") / folder.relative_to(home)).as_posix()
     own = Path(os.path.expanduser("~"))  # noqa: PTH111  Path.home raises where there is none
@@ -163,13 +182,15 @@ def look_at_optional(packages: Mapping[str, tuple[str, str]]) -> Iterator[Findin
 
 
 def look_at_variables(known: Iterable[str]) -> Iterator[Finding]:
-    """Yield what stands in variables that matter; `known` are the names after `ADCLIP_`."""
+    """Yield what stands in variables that matter; `known` are the names after `ADCLIP_` that stand for options."""
     names = {f"ADCLIP_{name}" for name in known}
     for name in sorted(variable for variable in os.environ if variable.startswith("ADCLIP_")):
-        if name in names:
+        if name == _HOME:
+            yield Finding(name, OK, "is set: cache and store of base models are there")
+        elif name in names:
             yield Finding(name, OK, "is set, and wins over settings files")
         else:
-            near = get_close_matches(name, names, n=1)
+            near = get_close_matches(name, names | {_HOME}, n=1)
             meant = f"; did you mean {near[0]}?" if near else ""
             yield Finding(name, WARN, f"no command reads it{meant}", f"unset {name}")
     offline = os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "on", "yes", "true")

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from adclip.record_schema import DIALECT
 from adclip.settings.setting import SAME, Field, Settings, fields_of, parts_of
 
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _NAMES = {bool: "boolean", int: "integer", float: "number", str: "string", Path: "string"}
 
 

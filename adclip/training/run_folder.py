@@ -18,8 +18,8 @@ from typing import Any
 from adclip.errors import OutputError
 from adclip.evaluation.plots import PLOTS
 from adclip.model.checkpoint import check_weights
-from adclip.model.integrity import ADAPTER_WEIGHTS, CARD
-from adclip.model.record import ADAPTER_RECORD, BASELINE_RECORD, AdapterRecord, read_record
+from adclip.model.integrity import CARD
+from adclip.model.record import ADAPTER_RECORD, ADAPTER_WEIGHTS, BASELINE_RECORD, AdapterRecord, read_record
 from adclip.prediction.similar import EMBEDDINGS
 from adclip.runtime.events import OnEvent, Warned
 from adclip.runtime.paths import check_place, remove_leftovers, shown, write_text

@@ -20,6 +20,7 @@ from adclip.record_schema import (
     one_of,
     or_null,
 )
+from adclip.settings.setting import Settings
 from adclip.verbs.settings import SchemaConfig
 
 
@@ -222,21 +223,25 @@ def _simulated_head() -> Schema:
     )
 
 
-def _settings() -> Schema:
+def settings_of_commands() -> dict[str, type[Settings]]:
+    """Return the settings of each command, by its name on the command line."""
     from adclip.clinical.settings import SynthesizeReportsConfig
     from adclip.prediction.settings import PreprocessConfig
-    from adclip.settings.schema import file_schema
     from adclip.simulation.settings import SimulateConfig
     from adclip.training.settings import FinetuneConfig
     from adclip.verbs import settings as own
 
-    return file_schema(
-        {
-            "demo": own.DemoConfig, "preprocess": PreprocessConfig, "synthesize-reports": SynthesizeReportsConfig,
-            "finetune": FinetuneConfig, "predict": own.PredictConfig, "explain": own.ExplainConfig, "evaluate": own.EvaluateConfig,
-            "weights": own.WeightsConfig, "simulate": SimulateConfig, "doctor": own.DoctorConfig, "schema": SchemaConfig,
-        }
-    )  # fmt: skip
+    return {
+        "demo": own.DemoConfig, "preprocess": PreprocessConfig, "synthesize-reports": SynthesizeReportsConfig,
+        "finetune": FinetuneConfig, "predict": own.PredictConfig, "explain": own.ExplainConfig, "evaluate": own.EvaluateConfig,
+        "weights": own.WeightsConfig, "simulate": SimulateConfig, "doctor": own.DoctorConfig, "schema": SchemaConfig,
+    }  # fmt: skip
+
+
+def _settings() -> Schema:
+    from adclip.settings.schema import file_schema
+
+    return file_schema(settings_of_commands())
 
 
 def _of(module: str, function: str) -> Callable[[], Schema]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,17 @@ def test_prepared_scans_are_tuned_on_the_base_whose_grid_they_have(tiny_run, tin
     command, values = parsed(_next_step(SimulateConfig(out, subjects=3, model=model, preprocessed=True)))
     assert command == "finetune" and values["scans"] == out and values["table"] == [out / "table.csv"]
     assert read_contract(values["base"]) == read_contract(model)
+
+
+@pytest.mark.parametrize(("base", "known"), [("m3d-clip", True), ("ours", False)])
+def test_a_finished_cohort_is_no_error_where_the_base_of_a_run_is_not_here(tiny_run, tmp_path, base, known):
+    run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    record = json.loads((run / "adapter.json").read_text())
+    record["base"] |= {"name": base, "sha256": "0" * 64}
+    (run / "adapter.json").write_text(json.dumps(record))
+    line = _next_step(SimulateConfig(Path("cohort"), subjects=3, model=str(run), preprocessed=True))
+    assert line.startswith(f"adclip weights fetch {base} && ") is known
+    assert parsed(line)[1]["base"] == base
 
 
 @pytest.mark.parametrize("model", ["builtin", "m3d-clip", "run"])

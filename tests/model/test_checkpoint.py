@@ -411,6 +411,30 @@ def test_the_calibration_is_read_as_it_was_written():
     assert Calibration(0).road(SCAN) == Road(scan=1.0, both=0.0)
 
 
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"counts": {"CN": 30}}, "`counts`"), ({"counts": {"CN": 30, "MCI": 3, "PD": 3}}, "`counts`"), ({"fitted": "no"}, "`fitted`"),
+        ({"cross_fitted": 1}, "`cross_fitted`"),
+    ],
+)  # fmt: skip
+def test_a_road_that_nobody_wrote_is_refused(changed, words):
+    labels = ("CN", "MCI", "AD")
+    data = json.loads(json.dumps(calibration_of({"CN": 12, "MCI": 10, "AD": 9}).to_dict()))
+    data["roads"][TABLE] |= changed
+    with pytest.raises(ValueError, match=words):
+        Calibration.from_dict(data, labels)
+    data["roads"][TABLE] |= {"counts": {}, "fitted": True, "cross_fitted": False}
+    assert Calibration.from_dict(data, labels).road(TABLE).least_probability == 0.0, "of nobody who was counted"
+
+
+@pytest.mark.parametrize("subjects", ["x", "31", 3.0, -1, True, None])
+def test_subjects_are_counted(subjects):
+    for data in ({"subjects": subjects, "roads": {}}, {"subjects": subjects}):
+        with pytest.raises(ValueError, match="`subjects`"):
+            Calibration.from_dict(data, ("CN", "MCI", "AD"))
+
+
 def test_a_model_from_before_the_sources_were_weighed_answers_by_its_two_roads():
     labels = ("CN", "MCI", "AD")
     found = Calibration.from_dict(EARLIER, labels)
@@ -505,5 +529,10 @@ def test_the_card_names_the_answers_that_nobody_taught(tiny_base):
     assert f"Not calibrated are answers that rest on {TABLE}: " in chapter_of(untaught)
     assert "ot calibrated" not in chapter_of(dataclasses.replace(untaught, reports=False))
     nothing = dataclasses.replace(record, calibration=Calibration(5, roads={SCAN: Road(scan=1.0, both=0.0)}))
-    assert "Nothing is calibrated" in chapter_of(nothing)
+    chapter = chapter_of(nothing)
+    assert "Nothing is calibrated: the 5 calibration subjects" in chapter and "|" not in chapter
+    width = dataclasses.replace(nothing.calibration, mmse_half_width=3.0)
+    assert "+-3.0 points" in chapter_of(dataclasses.replace(nothing, calibration=width)), (
+        "the interval was measured all the same"
+    )
     assert "there was no calibration subject" in chapter_of(dataclasses.replace(record, calibration=Calibration(0)))

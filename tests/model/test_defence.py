@@ -16,8 +16,9 @@ from safetensors.torch import load_file, save_file
 from tiny import CONTRACT, finetune_config, write_base
 
 from adclip.errors import CheckpointError, WeightsError
+from adclip.model import build, inventory, places, store, tensor_files
 from adclip.model.base_model import load_base
-from adclip.model.bases import BUILTIN_FOLDER, read_base
+from adclip.model.bases import BUILTIN_FOLDER, find_weights, read_base
 from adclip.model.checkpoint import base_options, load_model
 from adclip.model.hub import _choose_weights
 from adclip.model.integrity import UNHASHED, stamp
@@ -108,7 +109,7 @@ def test_a_record_of_before_the_hashes_loads_with_a_note_and_can_be_stamped(run,
     assert weights(WeightsConfig("verify", str(run))).runs[0].canary == "answers as recorded"
 
 
-@pytest.mark.parametrize("files", [{"adapter.safetensors": 3}, ["a"], "abc"])
+@pytest.mark.parametrize("files", [{"adapter.safetensors": 3}, ["a"], "abc", {}, {"README.md": "0" * 64}])
 def test_hashes_that_are_none_are_a_damaged_record(run, files):
     path = run / "adapter.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"files": files}))
@@ -191,6 +192,24 @@ def test_a_run_keeps_its_canary_and_verify_asks_again(run):
     assert checked.canary_difference <= 2e-5 and checked.canary_tolerance == TOLERANCE
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"rule": "x"},
+        {"rule": 1.0},
+        {"rule": True},
+        {"scores": {"CN": 1.0}},
+        {"scan_only": {"CN": 1.0, "MCI": 1.0, "PD": 1.0}},
+    ],
+)
+def test_a_canary_that_nobody_wrote_is_a_damaged_record(run, changed):
+    path = run / "adapter.json"
+    data = json.loads(path.read_text())
+    data["canary"] |= changed
+    path.write_text(json.dumps(data))
+    refused(run, "adapter.json", "`canary` must")
+
+
 def test_other_words_or_weights_are_told_by_the_canary(run, monkeypatch):
     change_tensor(run / WEIGHTS, "mm_vision_proj.bias", lambda value: value + 0.05)
     stamp(run)
@@ -267,9 +286,21 @@ def test_a_model_tuned_on_a_hub_cache_finds_its_base_again(hub_cache, cohort_of_
 def test_a_blob_is_known_by_its_content(hub_cache):
     blob = (hub_cache / "model.safetensors").resolve()
     assert blob.suffix == ""
-    from adclip.model.bases import find_weights
-
     assert find_weights(blob) == blob
+
+
+@pytest.mark.parametrize("gone", ["file", "folder"])
+def test_a_link_to_what_is_gone_is_no_file(tmp_path, gone):
+    """Of a cache whose blobs were cleared: told, not met when it is opened."""
+    snapshot = tmp_path / "snapshot"
+    snapshot.mkdir()
+    (snapshot / "model.safetensors").symlink_to(tmp_path / "blob")
+    if gone == "folder":
+        (tmp_path / "blob").mkdir()
+    with pytest.raises(WeightsError, match="no safetensors file there"):
+        read_base(str(snapshot))
+    shutil.copyfile(write_original(tmp_path / "base") / "model.safetensors", snapshot / "weights.safetensors")
+    assert find_weights(snapshot).name == "weights.safetensors"
 
 
 def test_a_lone_file_and_its_vocabulary_are_remembered(hub_cache, cohort_of_cache, tmp_path):
@@ -334,6 +365,46 @@ def test_parts_are_read_by_their_index_and_imported_whole(tmp_path):
         weights(WeightsConfig("verify", "parts"))
     with pytest.raises(WeightsError, match="SHA-256 differs"):
         load_base("parts")
+
+
+def test_files_of_an_import_are_hashed_once_to_record_and_once_to_check(tmp_path, monkeypatch):
+    whole, parts = write_original(tmp_path / "whole"), write_original(tmp_path / "parts")
+    shard(parts)
+    hashed: list[str] = []
+    real = tensor_files.file_sha256
+
+    def count(path: Path) -> str:
+        hashed.append(path.name)
+        return real(path)
+
+    for module in (tensor_files, inventory, store):
+        monkeypatch.setattr(module, "file_sha256", count)
+    for folder in (whole, parts):
+        hashed.clear()
+        kept = adopt(folder, folder.name, None, ignore, overwrite=False)
+        base = read_base(folder.name)
+        counts = {path.name: hashed.count(path.name) for path in tensor_files.parts_of(base.weights)}
+        assert kept.sha256 == tensor_files.weights_sha256(base.weights)
+        # when it is read where it comes from, when it is recorded, and when the copy is checked
+        assert set(counts.values()) == {3}, counts
+
+
+def test_an_index_is_read_once_for_all_tensors(tmp_path, monkeypatch):
+    """In low precision each tensor has a mapping of its own; that the index fits its parts is looked at before."""
+    folder = write_original(tmp_path / "base")
+    shard(folder)
+    base, read = read_base(str(folder)), []
+    real = tensor_files.read_index
+    monkeypatch.setattr(tensor_files, "read_index", lambda index: read.append(index) or real(index))
+    with build.open_state(base, dtype=torch.bfloat16) as state:
+        halves = dict(state)
+    assert len(read) == 2 < len(halves), "once for the parts, once to compare"
+    with build.open_state(base) as state:
+        assert state.keys() == halves.keys()
+        differing = [
+            name for name, value in state.items() if not torch.equal(value.to(halves[name].dtype), halves[name])
+        ]
+    assert not differing
 
 
 @pytest.mark.parametrize("damage", ["part gone", "name twice", "name missing", "elsewhere", "empty", "no json"])
@@ -446,3 +517,48 @@ def test_the_options_that_tune_the_base_of_a_model(tmp_path, tiny_run, tiny_base
     folder = write_original(tmp_path / "base")
     assert base_options(str(folder)) == ["--base", str(folder)]
     assert base_options(str(BUILTIN_FOLDER / "adapter")) == []
+
+
+def test_the_options_are_told_without_the_base_and_without_hashing(run, tmp_path, monkeypatch):
+    """They end a printed hint: a base that is elsewhere is no reason to fail, and 792 MB are none to be read for it."""
+    original = write_original(tmp_path / "original")
+    adopt(original, "kept", None, ignore, overwrite=False)
+    record = json.loads((run / "adapter.json").read_text())
+    sha256 = read_base("kept").sha256
+
+    def options(name: str, sha256: str, **more: str) -> list[str]:
+        record["base"] = {"name": name, "revision": "r", "sha256": sha256} | more
+        (run / "adapter.json").write_text(json.dumps(record))
+        return base_options(str(run))
+
+    remember(read_base(str(original)))
+    words = tmp_path / "words.txt"
+    shutil.copyfile(original / "vocab.txt", words)
+    words.write_text(words.read_text() + "more\n")
+    vocabulary = dataclasses.replace(read_base("kept"), vocabulary=words)
+    remember(vocabulary)
+    for module in (tensor_files, places):
+        monkeypatch.setattr(module, "file_sha256", lambda path: pytest.fail(f"{path} was hashed"))
+    assert options("gone", "0" * 64) == ["--base", "gone"]
+    assert options("kept", sha256) == ["--base", "kept"]
+    assert options("elsewhere", sha256) == ["--base", "kept"], "by its hash, whatever it was called there"
+    assert options("kept", "1" * 64) == ["--base", "kept"], "nothing better is known"
+    own = json.loads((places.store() / places.PLACES).read_text())
+    (known,) = [key for key, place in own.items() if place == str(words)]
+    assert options("kept", sha256, vocabulary=known) == ["--base", "kept", "--tokenizer", str(words)]
+    words.unlink()
+    assert options("kept", sha256, vocabulary=known) == ["--base", "kept"]
+    shutil.rmtree(places.store() / "kept")
+    assert options("original", sha256) == ["--base", str(original / "model.safetensors")]
+    (places.store() / "damaged").mkdir()
+    (places.store() / "damaged" / "base.json").write_text("{")
+    assert options("gone", "0" * 64) == ["--base", "gone"]
+
+
+def test_eight_bytes_may_be_the_beginning_of_anything():
+    """The length of a header in safetensors can look like the start of a pickle; a download may have broken off there."""
+    length = (640).to_bytes(8, "little")
+    assert length[:2] == b"\x80\x02"
+    assert tensor_files.looks_like(length) is None and tensor_files.looks_like(length + b"{") is None
+    assert tensor_files.looks_like(length + b"}") == tensor_files.PICKLED
+    assert tensor_files.looks_like(b"") is None

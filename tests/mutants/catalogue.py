@@ -367,8 +367,8 @@ PREDICTION = (
     ),
     Mutant(
         "model_on_another_base_answers",
-        "adclip/model/build.py",
-        "if not base.hashed and weights_sha256(base.weights) != base.sha256:",
+        "adclip/model/bases.py",
+        "if not base.hashed and weights_sha256(base.weights, known) != base.sha256:",
         "if False:",
         ("tests/model/test_checkpoint.py::test_a_base_that_is_not_the_one_recorded",),
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -12,11 +13,17 @@ from collections import namedtuple
 from pathlib import Path
 
 import pytest
+from originals import write_original
 from typer.testing import CliRunner
 
+from adclip.cli.catalog import COMMANDS
+from adclip.cli.commands import LazyCommand
 from adclip.cli.main import app
 from adclip.errors import DefectError
-from adclip.model.readiness import RAW_HEAD_GB, needed_gb
+from adclip.model import tensor_files
+from adclip.model.bases import read_base
+from adclip.model.readiness import RAW_HEAD_GB, find_model, needed_gb
+from adclip.model.store import adopt
 from adclip.runtime import environment
 from adclip.runtime.environment import (
     MISSING,
@@ -30,7 +37,7 @@ from adclip.runtime.environment import (
 )
 from adclip.runtime.events import ignore
 from adclip.verbs import privacy
-from adclip.verbs.doctor import OPTIONAL, doctor
+from adclip.verbs.doctor import OPTIONAL, _known_variables, doctor
 from adclip.verbs.settings import DoctorConfig
 
 ROOT = Path(__file__).parents[2]
@@ -88,16 +95,26 @@ def test_a_package_that_is_not_there_or_too_old_is_missing():
 
 def test_too_little_memory_is_missing_and_the_exit_code_says_so(monkeypatch):
     monkeypatch.setattr(environment, "usable_memory_gb", lambda: 2.0)
-    code, lines = told()
-    assert code == 4
-    memory = {line["what"].split()[0]: line["status"] for line in lines if line["name"] == "memory"}
-    assert memory == {"builtin": OK, "m3d-clip": MISSING}
-    assert needed_gb("builtin") < 2 < needed_gb("m3d-clip")
+
+    def memory(*words: str) -> tuple[int, dict[str, str], list[str]]:
+        code, lines = told(*words)
+        found = [line for line in lines if line["name"] == "memory"]
+        return code, {line["what"].split()[0]: line["status"] for line in found}, [line["fix"] for line in found]
+
+    assert memory("--model", "m3d-clip")[:2] == (4, {"builtin": OK, "m3d-clip": MISSING})
+    code, statuses, fixes = memory()
+    assert (code, statuses) == (0, {"builtin": OK, "m3d-clip": WARN}), "nobody asked for the other one"
+    needed = {name: needed_gb(find_model(name)) or 0 for name in ("builtin", "m3d-clip")}
+    assert needed["builtin"] < 2 < needed["m3d-clip"]
+    (granted,) = re.findall(r"sbatch --mem=(\d+)G", " ".join(filter(None, fixes)))
+    assert needed["m3d-clip"] + 1 <= int(granted) < needed["m3d-clip"] + 2, "enough, whatever the model"
+    monkeypatch.setattr(environment, "usable_memory_gb", lambda: 1.0)
+    assert memory()[:2] == (4, {"builtin": MISSING, "m3d-clip": WARN})
 
 
 def test_the_need_of_a_run_follows_its_base(tiny_run, tiny_base):
     size = (tiny_base / "base.safetensors").stat().st_size
-    assert needed_gb(str(tiny_run)) == pytest.approx(RAW_HEAD_GB + size / 1e9)
+    assert needed_gb(find_model(str(tiny_run))) == pytest.approx(RAW_HEAD_GB + size / 1e9)
 
 
 @pytest.mark.parametrize(("free_gb", "status"), [(0.1, MISSING), (3.0, WARN), (100.0, OK)])
@@ -129,8 +146,106 @@ def test_variables_that_nobody_reads_are_told_with_what_was_meant(monkeypatch):
         findings["OMP_NUM_THREADS"].fix or ""
     )
     assert findings["network"].fix == "unset HF_HUB_OFFLINE"
+    assert "ADCLIP_HOME" in findings and "wins over" not in findings["ADCLIP_HOME"].what
     monkeypatch.delenv("HF_HUB_OFFLINE")
     assert "HF_HUB_OFFLINE" not in next(one for one in look_at_variables(()) if one.name == "network").what
+
+
+def test_the_variables_it_knows_are_those_that_the_commands_read():
+    read = {
+        str(parameter.envvar).removeprefix("ADCLIP_")
+        for name in COMMANDS
+        for parameter in LazyCommand(name).load().params
+        if parameter.envvar
+    }
+    assert _known_variables() == read
+
+
+def test_no_finding_names_a_folder(tiny_run, tmp_path, monkeypatch):
+    """Neither of the model asked for, nor of its base, nor of one in the store; a blank in it ends no path."""
+    run = Path(shutil.copytree(tiny_run, tmp_path / "jane doe" / "my run"))
+    base = Path(
+        shutil.copytree(
+            read_base(json.loads((run / "adapter.json").read_text())["base"]["name"]).folder,
+            tmp_path / "jane doe" / "base",
+        )
+    )
+    adopt(write_original(tmp_path / "original"), "kept", None, ignore, overwrite=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "nobody"))  # so that nothing is told as below it
+
+    def is_private(code: int, *names: str, model: Path) -> list[dict]:
+        found_code, lines = told("--model", str(model))
+        shown = json.dumps([line for line in lines if line["name"].startswith(("weights", "model", "memory"))])
+        assert found_code == code and all(name in shown for name in names), shown
+        assert str(tmp_path) not in shown and "jane" not in shown and os.environ["ADCLIP_HOME"] not in shown
+        return lines
+
+    is_private(0, "model: my run", "whole", model=run)
+    is_private(0, "weights: base", "whole", model=base)
+    (run / "README.md").write_text("other words\n")
+    is_private(4, "my run/README.md: SHA-256 differs", model=run)
+    (Path(os.environ["ADCLIP_HOME"]) / "weights" / "kept" / "model.safetensors").write_bytes(b"short")
+    (base / "base.safetensors").unlink()
+    lines = is_private(4, "model.safetensors: SHA-256 differs", "base.safetensors: no safetensors file", model=base)
+    assert {line["name"]: line["fix"] for line in lines}["weights: kept"].startswith("adclip weights import FOLDER")
+    record = json.loads((run / "adapter.json").read_text())
+    del record["files"], record["canary"]
+    (run / "adapter.json").write_text(json.dumps(record))
+    lines = is_private(4, "names no hashes", model=run)  # for the damaged one
+    assert {line["name"]: line["fix"] for line in lines}["model: my run"] == "adclip weights verify 'my run'"
+
+
+def test_a_model_that_could_not_be_loaded_is_not_whole(tiny_run, tiny_base, tmp_path):
+    base = Path(shutil.copytree(tiny_base, tmp_path / "base"))
+    run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    record = json.loads((run / "adapter.json").read_text())
+    record["base"]["name"] = str(base)
+    (run / "adapter.json").write_text(json.dumps(record))
+    assert found("model: run", model=str(run)).status == OK
+    words = (base / "vocab.txt").read_text()
+    (base / "vocab.txt").write_text(words + "another\n")
+    broken = found("model: run", model=str(run))
+    assert broken.status == MISSING and "vocab.txt" in broken.what and broken.fix
+    (base / "vocab.txt").write_text(words)
+    data = bytearray((base / "base.safetensors").read_bytes())
+    data[-1] ^= 1
+    (base / "base.safetensors").write_bytes(data)
+    broken = found("model: run", model=str(run))
+    assert broken.status == MISSING and "base.safetensors: SHA-256 differs" in broken.what
+    shutil.copyfile(tiny_base / "base.safetensors", base / "base.safetensors")
+    other = json.loads((base / "base.json").read_text())
+    other["model"]["heads"] = 2
+    (base / "base.json").write_text(json.dumps(other))
+    broken = found("model: run", model=str(run))
+    assert broken.status == MISSING and "model sizes are not those of its base" in broken.what
+
+
+def test_a_base_asked_for_is_told_once(tmp_path):
+    code, lines = told("--model", "m3d-clip")
+    (line,) = [line for line in lines if line["name"] == "weights: m3d-clip"]
+    assert code == 4 and line["status"] == MISSING and line["fix"] == "adclip weights fetch m3d-clip"
+    (line,) = [line for line in told()[1] if line["name"] == "weights: m3d-clip"]
+    assert line["status"] == WARN
+    adopt(write_original(tmp_path / "base"), "m3d-clip", None, ignore, overwrite=False)
+    (line,) = [line for line in told("--model", "m3d-clip")[1] if line["name"] == "weights: m3d-clip"]
+    assert line["status"] == OK and line["what"].startswith("whole")
+    (Path(os.environ["ADCLIP_HOME"]) / "weights" / "m3d-clip" / "model.safetensors").write_bytes(b"short")
+    (line,) = [line for line in told("--model", "m3d-clip")[1] if line["name"] == "weights: m3d-clip"]
+    assert line["status"] == MISSING and line["fix"] == "adclip weights fetch m3d-clip --overwrite"
+
+
+def test_a_base_without_a_record_is_hashed_once(tiny_run, tmp_path, monkeypatch):
+    """Its hash is nowhere but in its bytes, so it is needed; but large weights take seconds each time."""
+    original = write_original(tmp_path / "original")
+    run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    record = json.loads((run / "adapter.json").read_text())
+    record["base"] |= {"name": str(original), "sha256": read_base(str(original)).sha256}
+    (run / "adapter.json").write_text(json.dumps(record))
+    hashed: list[Path] = []
+    whole = tensor_files.file_sha256
+    monkeypatch.setattr(tensor_files, "file_sha256", lambda path: hashed.append(path) or whole(path))
+    doctor(DoctorConfig(model=str(run)))
+    assert hashed.count(original / "model.safetensors") == 1
 
 
 def test_a_damaged_run_is_missing_by_its_file(tiny_run, tmp_path):
@@ -202,6 +317,30 @@ def test_an_attempt_fails_loudly(monkeypatch, stdout, code, words):
     done = subprocess.CompletedProcess([], code, stdout, "Traceback\nOSError: gone\n")
     monkeypatch.setattr(privacy.subprocess, "run", lambda *_args, **_options: done)
     with pytest.raises(DefectError, match=words):
+        privacy.run_blocked(ignore)
+
+
+def ended_late(monkeypatch: pytest.MonkeyPatch, printed: str | bytes | None) -> None:
+    def run(*_args: object, **options: float) -> None:
+        raise subprocess.TimeoutExpired([], options["timeout"], output=printed)
+
+    monkeypatch.setattr(privacy.subprocess, "run", run)
+
+
+@pytest.mark.parametrize("kind", [str, bytes])
+def test_a_machine_too_slow_for_it_is_told_so_with_the_limit(monkeypatch, kind):
+    printed = '{"command": "simulate", "attempts": []}\n{"command": "preproc'
+    ended_late(monkeypatch, printed if kind is str else printed.encode())
+    findings = privacy.run_blocked(ignore)
+    assert [(one.name, one.status) for one in findings] == [("privacy: simulate", OK), ("privacy", MISSING)]
+    assert "30 minutes" in findings[1].what and findings[1].fix
+    ended_late(monkeypatch, None)
+    assert [one.status for one in privacy.run_blocked(ignore)] == [MISSING]
+
+
+def test_who_reached_out_before_the_limit_is_still_named(monkeypatch):
+    ended_late(monkeypatch, b'{"command": "predict", "attempts": ["socket.connect to x (nosy/send.py)"]}\n')
+    with pytest.raises(DefectError, match=r"nosy/send\.py"):
         privacy.run_blocked(ignore)
 
 

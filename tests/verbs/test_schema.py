@@ -25,9 +25,10 @@ from adclip.cli.main import app
 from adclip.errors import ConfigError
 from adclip.evaluation.audits.columns import ColumnMeter
 from adclip.model.bases import BUILTIN_FOLDER
+from adclip.model.calibration import EARLIER_KEYS, Calibration
 from adclip.model.record import model_folder
 from adclip.prediction.figures import Bar
-from adclip.record_schema import any_of, describe_fields, of_record, of_type
+from adclip.record_schema import any_of, describe_fields, of_record, of_type, or_null
 from adclip.verbs.finetune import finetune
 from adclip.verbs.schema import CATALOGUE, schema, schema_of
 from adclip.verbs.settings import SchemaConfig
@@ -133,6 +134,40 @@ class Example:
     weight: float | None
     names: tuple[str, ...]
     pair: tuple[int, str] = (0, "")
+
+
+def test_plain_kinds_are_named_together_once():
+    assert or_null(of_type(float | None)) == {"type": ["number", "null"]}
+    assert any_of(of_type(int | str), of_type(str | None)) == {"type": ["integer", "string", "null"]}
+
+
+def test_a_calibration_of_two_roads_is_what_earlier_models_wrote():
+    everything = {
+        "subjects": 31,
+        "report_subjects": 31,
+        "cross_fitted": True,
+        "mmse_half_width": 3.0,
+        "gate_limit": None,
+    }
+    for prefix in ("", "scan_only_"):
+        everything |= {f"{prefix}temperature": 1.5, f"{prefix}study_temperature": 1.25, f"{prefix}calibrated": True}
+        everything[f"{prefix}set_threshold"] = 0.25
+    assert set(everything) == EARLIER_KEYS
+    adapter = json_of(BUILTIN_FOLDER / "adapter" / "adapter.json")
+    for earlier in ({"subjects": 31}, everything):
+        Calibration.from_dict(earlier, ("CN", "MCI", "AD"))
+        is_valid("adapter", adapter | {"calibration": earlier})
+    for wrong in ({"subjects": 31, "temperatures": 1.0}, {"temperature": 1.0}, everything | {"subjects": "x"}):
+        assert not validator("adapter").is_valid(adapter | {"calibration": wrong}), wrong
+
+
+def test_the_weights_of_an_adapter_have_a_hash():
+    adapter = json_of(BUILTIN_FOLDER / "adapter" / "adapter.json")
+    is_valid(
+        "adapter", {name: value for name, value in adapter.items() if name != "files"}
+    )  # from before there were any
+    assert not validator("adapter").is_valid(adapter | {"files": {}})
+    is_valid("baseline", adapter | {"files": {}})  # has no weights
 
 
 def test_a_record_gives_its_types_and_words():

@@ -149,7 +149,7 @@ def _why(error: Exception) -> str:
 
 def _open_gzip(raw: BinaryIO) -> BinaryIO:
     try:
-        from isal import igzip  # four times faster, optional
+        from isal import igzip  # two to three times faster (docs/benchmarks.md), optional
     except ImportError:
         return cast(BinaryIO, gzip.GzipFile(fileobj=raw, mode="rb"))
     return cast(BinaryIO, igzip.IGzipFile(fileobj=raw, mode="rb"))
