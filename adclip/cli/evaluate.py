@@ -14,9 +14,9 @@ from adclip.verbs.settings import EvaluateConfig
 def evaluate_command(ctx: typer.Context, config: EvaluateConfig, dry_run: DryRun = False) -> None:
     """Measure a model on its test people or another cohort.
 
-    People whom the model was trained on are never counted. Beside it stand those who see less: volumes, metadata, an
-    untrained network, the commonest class; scans and reports are shuffled, and table and quality are asked for the
-    diagnosis. evaluate.html has it all; what names people stands in private/.
+    People whom the model was trained on are never counted, as far as the model's folder tells. Beside it stand those
+    who see less: volumes, metadata, an untrained network, the commonest class; scans and reports are shuffled, and table
+    and quality are asked for the diagnosis. evaluate.html has it all; what names people stands in private/.
     """
     session = session_of(ctx)
     if dry_run:
@@ -39,7 +39,7 @@ def _draw_plan(records: Sequence[tables.Record]) -> None:
     counted = f"{record['scans']} scans of {record['people']} people"
     cost = f"about {record['minutes']:.1f} minutes"
     memory = f"{record['memory_gb']:.1f} GB"
-    tables.draw_pairs([("counted", counted), ("who", record["says"]), ("scoring", cost), ("memory", memory)])
+    tables.draw_pairs([("counted", counted), ("who", record["says"]), ("scoring alone", cost), ("memory", memory)])
     tables.draw_notices(records)
 
 

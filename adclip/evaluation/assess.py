@@ -6,25 +6,25 @@ import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adclip.clinical.reports import fields_of
-from adclip.clinical.scans.manifest import Example, TableReading, match_visits
+from adclip.clinical.scans.manifest import TableReading
 from adclip.clinical.tables.cells import columns_taken_for, read_cells
-from adclip.domain import FloatArray, Visit
+from adclip.domain import Visit
 from adclip.evaluation.audits.columns import ColumnMeter, Missingness, measure_columns, measure_missing
-from adclip.evaluation.audits.cross_fit import Learned, fit_and_answer, judged_as
 from adclip.evaluation.audits.quality import QualityAudit, audit_quality
 from adclip.evaluation.audits.rescans import Rescans, find_pairs, measure_rescans
-from adclip.evaluation.audits.rivals import UNTRAINED, VOLUMES, untrained_features, volume_features
+from adclip.evaluation.audits.rivals import TrueFeatures, add_rivals
 from adclip.evaluation.audits.shuffles import Shuffled, exchange, shuffled
 from adclip.evaluation.audits.subgroups import Subgroup, find_sites, measure_subgroups
 from adclip.evaluation.calibrate import answer
 from adclip.evaluation.judgement import MODEL, Judgement, judge, reads_report
-from adclip.evaluation.measure import commonest_in_training, measure_everyone
+from adclip.evaluation.measure import commonest_in_training, count_subjects, measure_everyone
 from adclip.evaluation.reading import ReadScans
 from adclip.model.record import AdapterRecord
 from adclip.runtime.events import Advanced, OnEvent, Started, Step
@@ -45,13 +45,17 @@ class Assessment:
     Parameters
     ----------
     record : AdapterRecord
-        Of the model, its `prior` that of the cohort where it is not the run's own.
+        Of the model, its `prior` that of the cohort where it is not the run's own, or where the run kept none.
     judgement : Judgement
         Of each scan, rivals included.
+    counts : dict
+        Class -> people, by their first scan here.
     metrics : dict
         As `adclip.evaluation.measure.measure` gives them.
     prevalence : dict
         Class -> how common it was taken to be in the numbers for these people as they are.
+    is_prevalence_of_cohort : bool
+        Whether those are the shares of these very scans, and not of the run's training part.
     rivals_learned : str
         From whom the regressions that the model does not bring along learned.
     scan_shuffled, report_shuffled : Shuffled or None
@@ -64,8 +68,10 @@ class Assessment:
 
     record: AdapterRecord
     judgement: Judgement
+    counts: dict[str, int]
     metrics: dict[str, Any]
     prevalence: dict[str, float]
+    is_prevalence_of_cohort: bool
     rivals_learned: str
     scan_shuffled: Shuffled | None
     report_shuffled: Shuffled | None
@@ -80,11 +86,10 @@ class Assessment:
         """Name of the number that is told first: AUC of last class against first."""
         return f"auc_{self.record.labels[-1].lower()}_vs_{self.record.labels[0].lower()}"
 
-    def counts(self) -> dict[str, int]:
-        """Return how many people have each class, by their first scan here."""
-        first = dict(zip(reversed(self.judgement.subjects), reversed(self.judgement.truth), strict=True))
-        people = Counter(first.values())
-        return {label: people.get(label, 0) for label in self.record.labels}
+    @cached_property
+    def by_group(self) -> tuple[dict[str, Any], dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+        """The model's numbers, those of each that stands beside it, and the differences."""
+        return dataclasses.replace(self.record, metrics=self.metrics).by_group()
 
 
 def assess(
@@ -97,6 +102,7 @@ def assess(
     seed: int,
     batch_size: int,
     on_event: OnEvent,
+    true_features: TrueFeatures | None = None,
 ) -> Assessment:
     """Ask the model and everyone beside it about each scan, and measure the answers.
 
@@ -117,15 +123,18 @@ def assess(
         Scans that the network takes at once.
     on_event : OnEvent
         Is told of each step.
+    true_features : callable, optional
+        Of simulated people what an oracle learns from, see `adclip.evaluation.audits.rivals.add_rivals`.
     """
     cohort, labels = read.cohort, predictor.labels
     places = list(range(len(cohort.visits)))
     truth = cohort.labels.numpy().astype(np.int64)
-    record = predictor.record if own and predictor.record.shares else _with_prior(predictor.record, truth)
+    kept_shares = own and predictor.record.shares is not None
+    record = predictor.record if kept_shares else _with_prior(predictor.record, truth)
     answers = _ask(predictor, read, read.told, batch_size, f"scoring scans ({predictor.device.type})", on_event)
     judgement = judge(record, cohort, places, answers, read.told)
     on_event(Step("asking those that stand beside the model"))
-    judgement = _with_rivals(judgement, predictor, read, training, record, seed, batch_size)
+    judgement = add_rivals(judgement, read, training, record, predictor.device, true_features, seed, batch_size)
     scan_shuffled, report_shuffled = _shuffle(predictor, read, record, judgement, seed, batch_size, on_event)
     on_event(Step("measuring"))
     common = commonest_in_training(record) if own and record.training.counts.get("train") else _commonest(judgement)
@@ -133,7 +142,7 @@ def assess(
     usual_score = None if (mean, sd) == (0.0, 1.0) else mean  # a model that learned raw points keeps no mean
     metrics = measure_everyone(record, judgement, common, seed, usual_score)
     subjects, full = judgement.subjects, judgement.full
-    rows = _rows_of(read.examples, table_reading)
+    rows = [example.row for example in read.examples]
     cells = {name: [column[row] for row in rows] for name, column in read_cells(table_reading.table).items()}
     days = table_reading.table.days
     scores = {} if judgement.mmse is None else {record.task.score_key: np.array(judgement.mmse)}
@@ -142,13 +151,15 @@ def assess(
     return Assessment(
         record=record,
         judgement=judgement,
+        counts=count_subjects(cohort, places, labels),
         metrics=metrics,
         prevalence=dict(zip(labels, record.shares or (), strict=True)),
+        is_prevalence_of_cohort=not kept_shares,
         rivals_learned=_from_whom(training),
         scan_shuffled=scan_shuffled,
         report_shuffled=report_shuffled,
         subgroups=measure_subgroups(
-            judgement.visits, truth, full.equal, full.study, subjects, labels, find_sites(cells), seed
+            judgement.visits, truth, full.equal, full.study, subjects, labels, find_sites(cells, subjects), seed
         ),
         columns=measure_columns(
             _telling(cells, table_reading, judgement.visits), truth, subjects, len(labels),
@@ -194,37 +205,6 @@ def _in_one(parts: Sequence[Answers]) -> Answers:
     return type(parts[0])(**whole)
 
 
-def _with_rivals(
-    judgement: Judgement, predictor: Predictor, read: ReadScans, training: ReadScans | None, record: AdapterRecord,
-    seed: int, batch_size: int,
-) -> Judgement:  # fmt: skip
-    """Add the answers of a regression on volumes and of a read-out of an untrained network, where there can be any."""
-
-    def features(scans: ReadScans) -> dict[str, FloatArray | None]:
-        cohort = scans.cohort
-        return {
-            VOLUMES: volume_features(cohort.visits, cohort.measured),
-            UNTRAINED: untrained_features(record.model, cohort, predictor.device, seed, batch_size),
-        }
-
-    judged, learned = features(read), None if training is None else features(training)
-    everyone = dict(judgement.everyone)
-    for name, table in judged.items():
-        others = None
-        if training is not None and learned is not None:
-            material = learned[name]
-            if material is None or table is None or material.shape[1] != table.shape[1]:
-                continue
-            ids = tuple(visit.subject_id for visit in training.cohort.visits)
-            others = Learned(material, training.cohort.labels.numpy().astype(np.int64), ids)
-        if table is None:
-            continue
-        equal = fit_and_answer(table, judgement.numbers, judgement.subjects, len(record.labels), others, seed)
-        if equal is not None:
-            everyone[name] = judged_as(equal, record.shares or ())
-    return dataclasses.replace(judgement, everyone=everyone)
-
-
 def _shuffle(
     predictor: Predictor, read: ReadScans, record: AdapterRecord, judgement: Judgement, seed: int, batch_size: int,
     on_event: OnEvent,
@@ -239,18 +219,13 @@ def _shuffle(
     rows = dataclasses.replace(read.cohort, visits=tuple(read.cohort.visits[int(place)] for place in partner))
     pairs = judge(record, rows, range(len(visits)), answers, visits).everyone[MODEL].equal
     given = (judgement.full.equal, pairs, partner, judgement.numbers, judgement.subjects)
-    return shuffled(*given, "scan"), shuffled(*given, "report") if any(has_report) else None
+    found = list(read.told) != list(read.cohort.visits)  # volumes of some scans stand in their reports, and stay there
+    by_scan = shuffled(*given, "scan", volumes_stay=found)
+    return by_scan, shuffled(*given, "report") if any(has_report) else None
 
 
 def _commonest(judgement: Judgement) -> str:
     return Counter(judgement.truth).most_common(1)[0][0]
-
-
-def _rows_of(examples: Sequence[Example], table_reading: TableReading) -> list[int]:
-    """Return for each example the position of its row in the table."""
-    matched = match_visits(table_reading.items, table_reading.table, table_reading.origins)
-    row_of = {item.path: match[0] for item, match in zip(table_reading.items, matched, strict=True) if match}
-    return [row_of[example.item.path] for example in examples]
 
 
 def _telling(

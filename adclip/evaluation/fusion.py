@@ -14,7 +14,7 @@ from adclip.prediction.evidence import weigh
 
 CROSS_FITS = 5  # parts of the calibration subjects, where they are few
 COVERAGE = 0.9  # of the MMSE interval and of the prediction sets
-PENALTY = 4.0  # of the ridge, over subjects; from 1 to 16 the AUC of 99 simulated people moves by less than 0.01
+PENALTY = 4.0  # of the ridge, over subjects
 HARDEST, SOFTEST = 0.1, 20.0  # temperatures
 
 

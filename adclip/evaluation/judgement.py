@@ -72,6 +72,20 @@ class Judgement:
         return np.array([np.nan if score is None else score for score in self.true_scores], dtype=float)
 
 
+def first_places(subjects: Sequence[str]) -> list[int]:
+    """Return the place of the first scan of each person, in the order in which people come.
+
+    Examples
+    --------
+    >>> first_places(["a", "a", "b", "a"])
+    [0, 2]
+    """
+    first: dict[str, int] = {}
+    for place, person in enumerate(subjects):
+        first.setdefault(person, place)
+    return list(first.values())
+
+
 def predictions_to_tsv(record: AdapterRecord, judgement: Judgement) -> str:
     """Return what was said of each scan and what is true, as the text of a table of individuals."""
     labels, key, mmse = record.labels, record.task.score_key, judgement.mmse

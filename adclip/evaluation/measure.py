@@ -12,7 +12,7 @@ import numpy as np
 from adclip.clinical.tables.people import person_of
 from adclip.domain import FloatArray
 from adclip.evaluation.calibrate import Answers
-from adclip.evaluation.judgement import MODEL, Judgement, judge, predictions_to_tsv
+from adclip.evaluation.judgement import MODEL, Judgement, first_places, judge, predictions_to_tsv
 from adclip.evaluation.metrics import Judged, compare, summarise, summarise_mean
 from adclip.evaluation.plots import plot_answers
 from adclip.model.record import LESS, AdapterRecord
@@ -166,10 +166,8 @@ def _measure_sets(
 
 def count_subjects(cohort: Cohort, places: Sequence[int], labels: Sequence[str]) -> dict[str, int]:
     """Return how many subjects of each diagnosis, at their first scan, are at `places`."""
-    first: dict[str, str] = {}
-    for place in places:
-        first.setdefault(person_of(cohort.visits[place].subject_id), labels[int(cohort.labels[place])])
-    subjects = Counter(first.values())
+    first = first_places([person_of(cohort.visits[place].subject_id) for place in places])
+    subjects = Counter(labels[int(cohort.labels[places[number]])] for number in first)
     return {label: subjects.get(label, 0) for label in labels}
 
 

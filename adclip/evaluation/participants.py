@@ -32,6 +32,8 @@ class Participants:
         Why -> people that are not counted.
     says : str
         The same in a sentence.
+    checked : bool
+        Whether ids and bytes of all whom the run has met were there to compare with; where not, `says` tells it.
     """
 
     examples: tuple[Example, ...]
@@ -39,6 +41,7 @@ class Participants:
     own: bool
     left_out: dict[str, int]
     says: str
+    checked: bool
 
 
 def choose_participants(manifest: Manifest, run: Path) -> Participants:
@@ -54,8 +57,8 @@ def choose_participants(manifest: Manifest, run: Path) -> Participants:
     Returns
     -------
     Participants
-        Of a cohort most of whose people the run knows, those of its test part alone. Of any other cohort everyone but those whom the
-        run trained, chose its epoch or calibrated on, told by their ids and by the bytes of their scans.
+        Of a cohort most of whose people the run knows, those of its test part alone. Of any other cohort everyone but those who stand in
+        another part of the run's split than test, be it `unused`. Told by their ids, and by the bytes of their scans under whatever id.
 
     Raises
     ------
@@ -69,10 +72,12 @@ def choose_participants(manifest: Manifest, run: Path) -> Participants:
             manifest.examples, (), False, {},
             f"{count_people(everyone)} people. The model folder has no record of whom it was trained on (private/{SPLITS}), so it cannot "
             "be checked that none of these people is among them",
+            checked=False,
         )  # fmt: skip
     split = Split.from_tsv(path.read_text(encoding="utf-8-sig"), path)
     part_of = {person_of(subject): part for subject, part in split.assignment.items()}
-    met = _people_met(manifest, part_of, run / "private" / SCANS)
+    scans = run / "private" / SCANS
+    met = _people_met(manifest, scans)
     parts = {person: met.get(person) or part_of.get(person) for person in {person_of(name) for name in everyone}}
     known = sum(part is not None for part in parts.values())
     own = known > OWN_SHARE * len(parts)
@@ -88,19 +93,23 @@ def choose_participants(manifest: Manifest, run: Path) -> Participants:
     )
     whose = "the run's own test people" if own else "another cohort than the run was trained on"
     others = "; ".join(f"{count} left out: {why}" for why, count in sorted(left_out.items()))
-    return Participants(
-        examples, training, own, left_out, f"{len(counted)} people, {whose}" + (f" ({others})" if others else "")
-    )
+    says = f"{len(counted)} people, {whose}" + (f" ({others})" if others else "")
+    if not (checked := scans.is_file()):
+        says += f". They are known by their ids alone: the model folder has no private/{SCANS} to compare scans with"
+    return Participants(examples, training, own, left_out, says, checked)
 
 
-def _people_met(manifest: Manifest, part_of: dict[str, str], path: Path) -> dict[str, str]:
-    """Return person -> part of those whose scan, byte by byte, the run has met outside of its test part, under whatever id."""
+def _people_met(manifest: Manifest, path: Path) -> dict[str, str]:
+    """Return person -> part of those whose scan, byte by byte, the run has met outside of its test part.
+
+    Also of people whose own id is in the test part: a training scan under a test person's id is a training scan.
+    """
     if not path.is_file():
         return {}
     rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()[1:]]
     part_of_scan = {row[3]: row[2] for row in rows if len(row) == 4 and row[2] != TEST}
     return {
-        person: part_of_scan[example.sha256]
+        person_of(example.visit.subject_id): part_of_scan[example.sha256]
         for example in manifest.examples
-        if example.sha256 in part_of_scan and (person := person_of(example.visit.subject_id)) not in part_of
+        if example.sha256 in part_of_scan
     }

@@ -21,8 +21,7 @@ class Failure:
     """A scan that could not be read: whose it is, and why."""
 
     example: Example
-    problem: str
-    remedy: str
+    error: AdclipError
 
 
 @dataclass(frozen=True)
@@ -69,23 +68,39 @@ def read_scans(predictor: Predictor, examples: Sequence[Example], on_event: OnEv
     AdclipError
         If none can be read: then the first error.
     """
+    read, failures = try_to_read(predictor, examples, on_event, task)
+    if read is None:
+        raise failures[0].error
+    return read
+
+
+def try_to_read(
+    predictor: Predictor, examples: Sequence[Example], on_event: OnEvent, task: str
+) -> tuple[ReadScans | None, tuple[Failure, ...]]:
+    """Read preprocessed scans that an evaluation can do without, as `read_scans` does.
+
+    Returns
+    -------
+    read : ReadScans or None
+        None where none could be read.
+    failures : tuple of Failure
+        Those that could not.
+    """
     on_event(Started(task, len(examples)))
     kept, told, quality = [], [], []
     failures: list[Failure] = []
-    first: AdclipError | None = None
     for done, example in enumerate(examples, 1):
         try:
             prepared = predictor.prepare(example.item)
         except AdclipError as error:
-            first = first or error
-            failures.append(Failure(example, error.problem, error.remedy))
+            failures.append(Failure(example, error))
             on_event(Failed(legible(example.item.path), error.problem, error.remedy))
         else:
             kept.append(replace(example, measured=usable(prepared.volumes)))
             told.append(predictor.complete(prepared, example.visit) or example.visit)
             quality.append(prepared.qc)
         on_event(Advanced(task, done, example.item.path.name))
-    if first is not None and not kept:
-        raise first
+    if not kept:
+        return None, tuple(failures)
     cohort = read_cohort(kept, predictor.record.model.contract, predictor.record.task, on_event)
-    return ReadScans(tuple(kept), cohort, tuple(told), tuple(quality), tuple(failures))
+    return ReadScans(tuple(kept), cohort, tuple(told), tuple(quality), tuple(failures)), tuple(failures)

@@ -29,7 +29,19 @@ def evaluation() -> Schema:
 
 def _evaluation(further: Mapping[str, Schema]) -> Schema:
     by_group = mapping_of(numbers())
-    shuffled = or_null(of_record(Shuffled, {"auc": number(), "cost": number()}))
+    shuffled = or_null(
+        of_record(
+            Shuffled,
+            {
+                "auc": number(),
+                "cost": number(),
+                "adds": {
+                    "type": "boolean",
+                    "description": "Whether it adds to the answer: the interval of its cost lies above 0.",
+                },
+            },
+        )
+    )
     properties: dict[str, Schema] = {
         **further,
         "schema_version": {"const": SCHEMA_VERSION},

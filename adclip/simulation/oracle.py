@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from adclip.clinical.tables.people import person_of
 from adclip.domain import Diagnosis, Visit
+
+if TYPE_CHECKING:
+    from adclip.clinical.scans.manifest import Example
 
 VOLUMES = (
     "hippocampus_left_mm3",
@@ -95,3 +101,39 @@ def measure_oracle(visits: Sequence[Visit], seed: int) -> dict[str, Any]:
     probabilities = cross_validated_oracle(visits, labels, seed)
     numbers = summarise(truth, probabilities, labels, [visit.subject_id for visit in visits], seed=seed)
     return {name: numbers[name] for name in ("auc_ad_vs_cn", "balanced_accuracy")}
+
+
+def find_truth(folders: Iterable[Path]) -> Callable[[Sequence[Example]], NDArray[np.float64] | None] | None:
+    """Look for what a simulation noted of its people.
+
+    Parameters
+    ----------
+    folders : iterable of Path
+        In which `simulate` may have written; others are passed over, as are notes that cannot be read.
+
+    Returns
+    -------
+    callable or None
+        Examples -> `oracle_features` (N, F) of their visits; None if the truth of any of them is not known. None where no folder has notes.
+    """
+    from adclip.simulation.subject import read_true_visits
+
+    known: dict[tuple[str, str | None], Visit] = {}
+    for folder in dict.fromkeys(folders):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            known |= {_whose(visit): visit for visit in read_true_visits(folder)}
+    if not known:
+        return None
+    volumes = usable_volumes(list(known.values()))
+
+    def features(examples: Sequence[Example]) -> NDArray[np.float64] | None:
+        visits = [known.get(_whose(example.visit)) for example in examples]
+        if any(visit is None for visit in visits):
+            return None
+        return np.array([oracle_features(visit, volumes) for visit in visits if visit is not None])
+
+    return features
+
+
+def _whose(visit: Visit) -> tuple[str, str | None]:
+    return person_of(visit.subject_id), visit.session_id

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from adclip.evaluation.audits.cross_fit import STRENGTHS
 from adclip.evaluation.calibrate import Answers
 from adclip.evaluation.metrics import put_back
 from adclip.model.base_model import BaseModel
@@ -32,7 +33,6 @@ class Answering(Protocol):
         ...
 
 
-STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # inverse regularisation of the probe; chosen on the validation subjects
 CNN_WIDTHS = [16, 32, 64, 128]
 CNN_GROUPS = 8
 

@@ -9,20 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adclip.domain import RESEARCH_NOTICE
-from adclip.runtime.events import OnEvent, Step, ignore
-from adclip.runtime.paths import check_folder, legible, shown, without_folders, write_text
+from adclip.runtime.events import OnEvent, Step, Warned, ignore
+from adclip.runtime.paths import check_folder, check_place, check_writable, legible, shown, without_folders, write_text
 from adclip.verbs.settings import EvaluateConfig
 from adclip.version import __version__
 
 if TYPE_CHECKING:
     from adclip.clinical.scans.manifest import Manifest, TableReading
     from adclip.evaluation.assess import Assessment
+    from adclip.evaluation.audits.rivals import TrueFeatures
     from adclip.evaluation.page.study import Study
     from adclip.evaluation.participants import Participants
     from adclip.evaluation.reading import Failure, ReadScans
     from adclip.prediction.predictor import Predictor
 
-PAGE, RECORD = "evaluate.html", "metrics.json"
+PAGE, RECORD, PRIVATE = "evaluate.html", "metrics.json", "private"
 REHEARSED = 8  # scans that `--dry-run` scores to time them
 PASSES = 3  # scored as they are, scored with somebody else's report, embedded without a training
 
@@ -62,7 +63,7 @@ class EvaluatePlan:
     scans, people : int
         How many are counted.
     minutes : float
-        By a few scans that were timed here.
+        Of reading and scoring alone, by a few scans that were timed here; regressions and intervals come on top.
     memory_gb : float
         Of the scans and the network, estimated.
     notice : str
@@ -92,8 +93,8 @@ class _Chosen:
 def evaluate(config: EvaluateConfig, on_event: OnEvent = ignore) -> EvaluateResult:
     """Measure a model on a cohort, and write page, tables and `metrics.json`.
 
-    The run's own test people, or any other cohort; whoever trained the model is never counted. What names people stands under
-    `private/`.
+    The run's own test people, or any other cohort; whoever trained the model is never counted, as far as the model's folder tells. What
+    names people stands under `private/`.
 
     Parameters
     ----------
@@ -110,25 +111,33 @@ def evaluate(config: EvaluateConfig, on_event: OnEvent = ignore) -> EvaluateResu
     AdclipError
         If model, scans, table or output folder cannot be used, nobody is left to count, or every scan fails.
     """
-    chosen = _choose(config, on_event)
     check_folder(config.out, overwrite=config.overwrite, marker=PAGE)
+    for folder in (config.out, config.out / PRIVATE):
+        check_writable(folder)
+    chosen = _choose(config, on_event)
 
     from adclip.evaluation.assess import assess
-    from adclip.evaluation.reading import read_scans
+    from adclip.evaluation.reading import read_scans, try_to_read
     from adclip.prediction.predictor import Predictor
 
     predictor = Predictor.from_checkpoint(config.model, config.device, config.precision)
     participants = chosen.participants
     read = read_scans(predictor, participants.examples, on_event, "checking scans")
-    training = None
+    training, failures = None, read.failures
     if participants.training:
-        training = read_scans(predictor, participants.training, on_event, "checking training scans, for the rivals")
+        task = "checking training scans, for the rivals"
+        training, further = try_to_read(predictor, participants.training, on_event, task)
+        failures += further
+        if training is None:
+            why = "no training scan could be read: regressions beside the model learn from the people that are counted"
+            on_event(Warned(str(config.scans), why))
+    true_features = _true_features(config)
     assessment = assess(
         predictor, read, training, chosen.table_reading, own=participants.own, seed=config.seed,
-        batch_size=config.batch_size, on_event=on_event,
+        batch_size=config.batch_size, on_event=on_event, true_features=true_features,
     )  # fmt: skip
-    failures = (*read.failures, *(training.failures if training else ()))
-    study = _study(config, chosen, predictor, read, len(failures))
+    is_known = true_features is not None and true_features(read.examples) is not None
+    study = _study(config, chosen, predictor, read, len(failures), simulated=is_known)
     record = _write(config, assessment, study, read, failures)
     return EvaluateResult(config.out, record, len(failures), len(participants.examples) + len(participants.training))
 
@@ -139,8 +148,10 @@ def plan(config: EvaluateConfig, on_event: OnEvent = ignore) -> EvaluatePlan:
     from adclip.prediction.dataset import read_cohort
     from adclip.prediction.predictor import Predictor
 
-    chosen = _choose(config, on_event)
     check_folder(config.out, overwrite=config.overwrite, marker=PAGE)
+    for folder in (config.out, config.out / PRIVATE):
+        check_place(folder / PAGE)
+    chosen = _choose(config, on_event)
     predictor = Predictor.from_checkpoint(config.model, config.device, config.precision)
     examples, training = chosen.participants.examples, chosen.participants.training
     few = examples[:REHEARSED]
@@ -152,8 +163,9 @@ def plan(config: EvaluateConfig, on_event: OnEvent = ignore) -> EvaluatePlan:
     per_scan_gb = cohort.images.element_size() * cohort.images[0].numel() / 1e9
     people = len({example.visit.subject_id for example in examples})
     weights_gb = sum(value.numel() * value.element_size() for value in predictor.reader.network.parameters()) / 1e9
+    minutes = seconds * (PASSES * len(examples) + len(training)) / 60  # training scans are but embedded
     return EvaluatePlan(
-        chosen.participants.says, len(examples), people, PASSES * seconds * scans / 60, 1.0 + 2 * weights_gb + per_scan_gb * scans,
+        chosen.participants.says, len(examples), people, minutes, 1.0 + 2 * weights_gb + per_scan_gb * scans,
         predictor.record.notice,
     )  # fmt: skip
 
@@ -173,7 +185,16 @@ def _choose(config: EvaluateConfig, on_event: OnEvent) -> _Chosen:
     return _Chosen(manifest, table_reading, participants)
 
 
-def _study(config: EvaluateConfig, chosen: _Chosen, predictor: Predictor, read: ReadScans, failures: int) -> Study:
+def _true_features(config: EvaluateConfig) -> TrueFeatures | None:
+    """Return what says the truth of simulated people, if scans or tables lie in the folder of a simulation; None elsewhere."""
+    from adclip.simulation.oracle import find_truth
+
+    return find_truth((config.scans, *config.tables, *(table.parent for table in config.tables)))
+
+
+def _study(
+    config: EvaluateConfig, chosen: _Chosen, predictor: Predictor, read: ReadScans, failures: int, *, simulated: bool
+) -> Study:
     from adclip.evaluation.page.study import Study
     from adclip.imaging.sources.ours import read_sidecar
 
@@ -188,10 +209,11 @@ def _study(config: EvaluateConfig, chosen: _Chosen, predictor: Predictor, read: 
         ("of these not readable", len(read.failures)),
         ("scans counted", len(read.examples)),
     ]
+    made_of_nothing = [sidecar is not None and sidecar.simulated for sidecar in sidecars]
     return Study(
-        predictor.identity, __version__, predictor.record.notice, participants.says, participants.own, tuple(flow),
+        predictor.identity, __version__, predictor.record.notice, participants.says, participants.own, participants.checked, tuple(flow),
         tuple(sorted(set(chosen.table_reading.table.dialects.values()))), config.diagnosis_policy, config.seed,
-        all(sidecar is not None and sidecar.simulated for sidecar in sidecars), failures,
+        simulated or all(made_of_nothing), not any(made_of_nothing), failures,
     )  # fmt: skip
 
 
@@ -209,10 +231,11 @@ def _write(
     from adclip.evaluation.page.sections import sections_of
     from adclip.evaluation.shapes import SCHEMA_VERSION
 
-    out, private = config.out, config.out / "private"
+    out, private = config.out, config.out / PRIVATE
+    (out / PAGE).unlink(missing_ok=True)  # an earlier page would call the folder whole while its tables change
     record = {
         "schema_version": SCHEMA_VERSION, "model": dict(study.model), "adclip_version": study.version, "who": study.who,
-        "own_test_part": study.own, "flow": dict(study.flow), "seed": study.seed, **to_record(assessment), "notice": study.notice,
+        "own_test_part": study.own, "flow": dict(study.flow), "seed": study.seed, **to_record(assessment, study), "notice": study.notice,
     }  # fmt: skip
     checklists = fill_checklists(facts_of(assessment, study))
     write_text(private / "predictions.tsv", predictions_to_tsv(assessment.record, assessment.judgement))
@@ -225,7 +248,7 @@ def _write(
     write_text(out / "methods.md", methods_to_markdown(assessment, study))
     write_text(out / RECORD, json.dumps(record, indent=2) + "\n")
     title = f"Evaluation of {study.model['id']}"
-    page = render(title, study.notice, findings_of(assessment), sections_of(assessment, study, checklists))
+    page = render(title, study.notice, findings_of(assessment, study), sections_of(assessment, study, checklists))
     write_text(out / PAGE, page)
     return record
 
@@ -236,6 +259,8 @@ def _failures_to_tsv(failures: tuple[Failure, ...]) -> str:
     rows = []
     for failure in failures:
         item, visit = failure.example.item, failure.example.visit
-        problem, remedy = (without_folders(legible(text), item.path) for text in (failure.problem, failure.remedy))
+        problem, remedy = (
+            without_folders(legible(text), item.path) for text in (failure.error.problem, failure.error.remedy)
+        )
         rows.append((shown(item.path), visit.subject_id, visit.session_id, problem, remedy))
     return to_tsv(("scan", "subject_id", "session_id", "problem", "hint"), rows)

@@ -15,7 +15,11 @@ from adclip.evaluation.participants import choose_participants
 
 def cohort(*names: str) -> Manifest:
     return Manifest(
-        tuple(Example(ScanItem(Path(name), name), Visit(subject_id=name), f"sha-{name}") for name in names), ()
+        tuple(
+            Example(ScanItem(Path(name), name), Visit(subject_id=name), f"sha-{name}", row)
+            for row, name in enumerate(names)
+        ),
+        (),
     )
 
 
@@ -56,14 +60,34 @@ def test_of_another_cohort_everyone_counts_whom_the_run_has_not_met(tmp_path):
 def test_a_training_scan_under_another_id_is_not_counted(tmp_path):
     run = run_of(tmp_path, a1="train", a2="test")
     manifest = cohort("b1", "b2", "b3")
-    disguised = Example(ScanItem(Path("b4"), "b4"), Visit(subject_id="b4"), "sha-a1")
+    disguised = Example(ScanItem(Path("b4"), "b4"), Visit(subject_id="b4"), "sha-a1", 3)
     chosen = choose_participants(Manifest((*manifest.examples, disguised), ()), run)
     assert ids(chosen.examples) == ["b1", "b2", "b3"]
 
 
+def test_a_training_scan_under_the_id_of_a_test_person_is_not_counted(tmp_path):
+    run = run_of(tmp_path, a1="train", a2="test", a3="test")
+    swapped = Example(ScanItem(Path("a2"), "a2"), Visit(subject_id="a2"), "sha-a1", 1)
+    chosen = choose_participants(Manifest((swapped, *cohort("a3").examples), ()), run)
+    assert ids(chosen.examples) == ["a3"] and chosen.left_out == {"in the run's train part": 1}
+
+
+def test_people_that_a_smaller_training_left_out_are_not_counted_in_another_cohort(tmp_path):
+    run = run_of(tmp_path, a1="unused", a2="test")
+    assert ids(choose_participants(cohort("a1", "a2", "b1", "b2", "b3"), run).examples) == ["a2", "b1", "b2", "b3"]
+
+
+def test_where_only_ids_can_be_compared_it_is_said(tmp_path):
+    run = run_of(tmp_path, a1="train", a2="test")
+    assert choose_participants(cohort("a1", "a2"), run).checked
+    (run / "private" / "scans.tsv").unlink()
+    chosen = choose_participants(cohort("a1", "a2"), run)
+    assert not chosen.checked and "by their ids alone" in chosen.says
+
+
 def test_without_a_record_everyone_counts_and_it_is_said(tmp_path):
     chosen = choose_participants(cohort("b1", "b2"), tmp_path)
-    assert ids(chosen.examples) == ["b1", "b2"] and "cannot be checked" in chosen.says
+    assert ids(chosen.examples) == ["b1", "b2"] and "cannot be checked" in chosen.says and not chosen.checked
 
 
 def test_nobody_left_is_an_error(tmp_path):

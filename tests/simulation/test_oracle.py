@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from adclip.domain import Diagnosis, Visit
-from adclip.simulation.oracle import VOLUMES, cross_validated_oracle, measure_oracle
+from adclip.clinical.scans.manifest import Example
+from adclip.domain import Diagnosis, ScanItem, Visit
+from adclip.simulation.oracle import VOLUMES, cross_validated_oracle, find_truth, measure_oracle, oracle_features
 
 CLASSES = [str(label) for label in Diagnosis]
 
@@ -44,3 +47,28 @@ def test_the_answer_for_a_person_does_not_know_the_own_diagnosis() -> None:
     before, after = (cross_validated_oracle(visits, CLASSES, seed=0)[0] for visits in (people, changed))
     assert people[0].diagnosis != changed[0].diagnosis
     np.testing.assert_array_equal(before, after)
+
+
+def example_of(visit: Visit) -> Example:
+    return Example(ScanItem(Path("scan"), visit.subject_id), visit, "sha", 0)
+
+
+def test_the_truth_is_that_of_the_person_and_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    people = draw_people(4, effect=1.0, visits=2)
+    known = {Path("here"): people[:4], Path("there"): people[4:]}
+    monkeypatch.setattr("adclip.simulation.subject.read_true_visits", lambda folder: known.get(folder, []))
+    features = find_truth((Path("none"), Path("here"), Path("there")))
+    assert features is not None
+    asked = [people[5], people[2]]
+    rows = [Visit(subject_id=visit.subject_id.upper(), session_id=visit.session_id) for visit in asked]
+    found = features([example_of(row) for row in rows])
+    np.testing.assert_array_equal(found, [oracle_features(visit) for visit in asked])
+    assert features([example_of(Visit(subject_id="p0", session_id="7"))]) is None
+
+
+def test_no_truth_is_found_where_no_simulation_wrote(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text("subject_id")
+    assert find_truth((tmp_path, tmp_path / "table.csv")) is None
+    (tmp_path / ".simulation").mkdir()
+    (tmp_path / ".simulation" / "sim0001.json").write_text("{")
+    assert find_truth((tmp_path,)) is None

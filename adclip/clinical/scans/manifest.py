@@ -37,6 +37,8 @@ class Example:
         Its row; `subject_id` is always filled and is the unit of splitting.
     sha256 : str
         Of the bytes of the file.
+    row : int
+        Position of its row in the table.
     measured : BrainVolumes or None
         Volumes that its sidecar holds.
     """
@@ -44,6 +46,7 @@ class Example:
     item: ScanItem
     visit: Visit
     sha256: str
+    row: int
     measured: BrainVolumes | None = None
 
 
@@ -167,7 +170,6 @@ def build_manifest(
 
     examples: list[Example] = []
     skipped: list[Skipped] = []
-    used: list[int] = []
     owners: dict[str, Example] = {}
     for item, match in zip(items, matched, strict=True):
         reason = _why_not(table, match and match[0], joined)
@@ -175,22 +177,17 @@ def build_manifest(
             skipped.append(Skipped(item.path.name, reason or NO_ROW))
             continue
         number, visit = match
-        example = Example(item, visit, _hash_scan(item))
+        example = Example(item, visit, _hash_scan(item), number)
         owner = owners.setdefault(example.sha256, example)
         if person_of(owner.visit.subject_id) != person_of(visit.subject_id):
             raise errors.same_image(owner.item.path.name, item.path.name)
         examples.append(example)
-        used.append(number)
     for number, line in enumerate(table.lines):
         if number not in joined:
             skipped.append(Skipped(f"line {line}", NO_SCAN))
     if not examples:
         raise TableError.no_rows(table.path, _why_none(table, items, row_of))
-    unnamed = [
-        example.item.subject_id
-        for example, number in zip(examples, used, strict=True)
-        if not table.rows[number].subject_id
-    ]
+    unnamed = [example.item.subject_id for example in examples if not table.rows[example.row].subject_id]
     return Manifest(tuple(examples), tuple(skipped), tuple(_how_told_apart(examples, unnamed)))
 
 

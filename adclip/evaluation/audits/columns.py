@@ -123,7 +123,8 @@ def _kind_of(name: str) -> str:
         for text in (name, name.replace("_", " "), name.upper()):
             if any(next(rule.find(text, text.lower()), None) for rule in rules):
                 return kind
-    return "diagnosis" if name.lower().split("_")[0] in ("dx", "diagnosis", "group") else "column"
+    plain = name.strip().lower().replace("_", " ")
+    return "diagnosis" if plain.startswith(("dx", "diagnos")) or plain in ("group", "research group") else "column"
 
 
 def _to_features(column: Sequence[str | None]) -> FloatArray | None:

@@ -18,7 +18,7 @@ from adclip.evaluation.metrics.summary import Entry, entry, odds
 FOLDS = 5
 INNER_FOLDS = 3  # that choose the penalty, within the people that a fold learns from
 FEWEST = 5  # people of a class, below which nothing is fitted
-STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # inverse penalties, as those of `finetune --method linear-probe`
+STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # inverse penalties; `finetune --method linear-probe` chooses among the same
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def fit_and_answer(
     Returns
     -------
     ndarray (N, K) or None
-        None where a class that occurs has fewer than `FEWEST` people to learn from, or there are fewer than two.
+        None where a class that occurs has fewer than `FEWEST` people to learn from, or none, or there are fewer than two.
 
     Notes
     -----
@@ -74,6 +74,9 @@ def fit_and_answer(
     alike, again over people.
     """
     if others is not None:
+        # of a class that nobody there has the answer would be "never", which was not learned from anybody
+        if _fewest_people(others.truth, others.subjects) < FEWEST or set(truth.tolist()) - set(others.truth.tolist()):
+            return None
         model = _fit(others.features, others.truth, others.subjects, seed)
         return None if model is None else _answer(model, features, classes)
     if _fewest_people(truth, subjects) < FEWEST or not features.shape[1]:

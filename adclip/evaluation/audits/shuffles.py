@@ -28,15 +28,25 @@ class Shuffled:
         The AUC as it is less that one, with the interval of the difference.
     says : str
         The same in a sentence.
+    volumes_stay : bool
+        Whether a report keeps the volumes that were found for its own scan while the scan is exchanged: then only what the scan says beyond
+        them is lost.
     """
 
     auc: Entry
     cost: Entry
     says: str
+    volumes_stay: bool = False
+
+    @property
+    def adds(self) -> bool:
+        """Whether that input adds to the answer: the interval of its cost lies above 0."""
+        low = self.cost["low"]
+        return isinstance(low, float) and low > 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""
-        return {"auc": dict(self.auc), "cost": dict(self.cost), "says": self.says}
+        return {**vars(self), "auc": dict(self.auc), "cost": dict(self.cost), "adds": self.adds}
 
 
 def exchange(subjects: Sequence[str], seed: int = 0) -> NDArray[np.int64] | None:
@@ -66,6 +76,8 @@ def shuffled(
     truth: NDArray[np.int64],
     subjects: Sequence[str],
     what: str,
+    *,
+    volumes_stay: bool = False,
 ) -> Shuffled | None:
     """Compare the answers as they are with those of scans paired with somebody else's report.
 
@@ -83,6 +95,8 @@ def shuffled(
         Who each scan belongs to.
     what : str
         `scan`: who is judged keeps the report, and has somebody else's scan. `report`: the other way round.
+    volumes_stay : bool
+        Whether reports tell volumes that were found for their own scans.
 
     Returns
     -------
@@ -101,7 +115,9 @@ def shuffled(
     if not np.isfinite(cost[0]):
         return None
     count = len(set(people))
-    verdict = f"the {what} adds to the answer" if cost[1] > 0 else f"the {what} adds nothing"
+    volumes_stay = volumes_stay and what == "scan"
+    nothing = f"the {what} adds nothing" + (" to its volumes, which stay in the report" if volumes_stay else "")
+    verdict = f"the {what} adds to the answer" if cost[1] > 0 else nothing
     if cost[1] <= 0 and cost[2] > MISSED:
         verdict += " that so few people could show"
     change = f"{abs(cost[0]):.3f} {'lower' if cost[0] >= 0 else 'higher'}"
@@ -109,4 +125,4 @@ def shuffled(
         f"{verdict}: with {what}s of other people the AUC is {area[0]:.3f}, {change} "
         f"(95 % interval of what is lost {cost[1]:.3f} to {cost[2]:.3f})"
     )
-    return Shuffled(entry(area, len(rows), count), entry(cost, len(rows), count), says)
+    return Shuffled(entry(area, len(rows), count), entry(cost, len(rows), count), says, volumes_stay)

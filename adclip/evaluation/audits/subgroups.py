@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -19,6 +20,7 @@ FEWEST = 10  # people of the first and of the last class, below which a group sa
 AGES = (65, 75, 85)  # years at which a band begins
 SITE_NAMES = ("site", "site_id", "siteid", "sitename", "center", "centre", "scanner", "scanner_id", "hospital")
 MOST_SITES = 40  # a column with more values is an id of something else
+OTHERS = "others"  # sites of fewer than `FEWEST` people, together
 
 
 @dataclass(frozen=True)
@@ -82,13 +84,39 @@ def groups_of(visits: Sequence[Visit], sites: Sequence[str | None] | None) -> di
     return {kind: names for kind, names in kinds.items() if any(name is not None for name in names)}
 
 
-def find_sites(cells: dict[str, list[str | None]]) -> list[str | None] | None:
-    """Return the site of each row by the first column whose name says so; None without one, or where it has too many values."""
+def find_sites(cells: Mapping[str, Sequence[str | None]], subjects: Sequence[str]) -> list[str | None] | None:
+    """Return the site of each row by the first column whose name says so.
+
+    Parameters
+    ----------
+    cells : mapping
+        Column -> cell of each of N scans; None where unknown.
+    subjects : sequence of str, length N
+        Who each scan belongs to.
+
+    Returns
+    -------
+    list of str or None
+        Sites of fewer than `FEWEST` people are `OTHERS`. None without such a column, where it has too many values to be one of sites, or
+        where no site has enough people.
+
+    Notes
+    -----
+    What this returns is printed on a page that names nobody. A column `hospital` may hold the numbers of patients there: a value that
+    few people have in common may tell who they are.
+    """
     for wanted in SITE_NAMES:
         for name, column in cells.items():
-            values = {cell for cell in column if cell is not None}
-            if name.strip().lower().replace(" ", "_") == wanted and 0 < len(values) <= MOST_SITES:
-                return column
+            if name.strip().lower().replace(" ", "_") != wanted:
+                continue
+            people: defaultdict[str, set[str]] = defaultdict(set)
+            for cell, person in zip(column, subjects, strict=True):
+                if cell is not None:
+                    people[cell].add(person)
+            large = {site for site, members in people.items() if len(members) >= FEWEST}
+            known = len(set().union(*people.values()))
+            if large and len(people) <= min(MOST_SITES, known // 2):
+                return [cell if cell is None or cell in large else OTHERS for cell in column]
     return None
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from adclip.evaluation.assess import Assessment
 from adclip.evaluation.audits.columns import CIRCULAR
 from adclip.evaluation.audits.rescans import MOST_DAYS
-from adclip.evaluation.audits.subgroups import FEWEST
+from adclip.evaluation.audits.subgroups import FEWEST, OTHERS
 from adclip.evaluation.page.checklists import Checklist
 from adclip.evaluation.page.findings import interval, number
 from adclip.evaluation.page.render import Grid, Section
@@ -50,7 +50,8 @@ def subgroups(assessment: Assessment) -> Section:
         "balanced accuracy",
     ]
     text = (
-        f"Groups with fewer than {FEWEST} people of {labels[0]} or of {labels[-1]} are too small to be measured. Intervals that hold 0 "
+        f"Groups with fewer than {FEWEST} people of {labels[0]} or of {labels[-1]} are too small to be measured; sites of fewer than {FEWEST} "
+        f"people stand together as `{OTHERS}`. Intervals that hold 0 "
         "tell no difference; of many groups some differ by chance."
     )
     return Section("Groups of people", [text], grids=[Grid("By sex, age and site", head, rows)] if rows else [])

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 
+from adclip.evaluation.page.tables import to_tsv
+
 OPEN = "to be completed by the authors"
 
 
@@ -54,6 +56,5 @@ def fill_checklists(facts: Mapping[str, str]) -> list[Checklist]:
 
 def checklists_to_tsv(checklists: list[Checklist]) -> str:
     """Return all items as the text of one table."""
-    rows = [("checklist", "item", "asks", "answer")]
-    rows += [(one.name, item.number, item.asks, item.answer) for one in checklists for item in one.items]
-    return "".join("\t".join(" ".join(cell.split()) for cell in row) + "\n" for row in rows)
+    rows = ((one.name, item.number, item.asks, item.answer) for one in checklists for item in one.items)
+    return to_tsv(("checklist", "item", "asks", "answer"), rows)

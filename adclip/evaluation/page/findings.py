@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from adclip.evaluation.assess import Assessment
-from adclip.evaluation.audits.rivals import UNTRAINED, VOLUMES
+from adclip.evaluation.audits.rivals import ORACLE, UNTRAINED, VOLUMES
 from adclip.evaluation.judgement import MODEL
+from adclip.evaluation.page.study import Study
 
 WHO = {
     MODEL: "adclip",
@@ -20,9 +20,10 @@ WHO = {
     VOLUMES: "volumes alone (regression)",
     UNTRAINED: "untrained network (linear read-out)",
     "majority": "always the commonest class",
+    ORACLE: "oracle (regression on the true volumes of the simulation)",
 }
-# The ladder from who knows nothing to the model; whoever else was asked comes behind.
-LADDER = ("majority", UNTRAINED, "volumes_only", VOLUMES, "metadata_only", "scan_only", MODEL)
+# The ladder from who knows nothing to the model, and of simulated people to who knows the truth; whoever else was asked comes before.
+LADDER = ("majority", UNTRAINED, "volumes_only", VOLUMES, "metadata_only", "scan_only", MODEL, ORACLE)
 SUSPICIOUS = 0.85  # accuracy of three classes from MRI alone, above which a leak is looked for first (docs/explanation/method.md)
 
 
@@ -62,11 +63,6 @@ def interval(entry: Mapping[str, Any] | None, digits: int = 3) -> str:
     return shown
 
 
-def by_group(assessment: Assessment) -> tuple[dict[str, Any], dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
-    """Return the model's numbers, those of each that stands beside it, and the differences."""
-    return dataclasses.replace(assessment.record, metrics=assessment.metrics).by_group()
-
-
 def order_of(groups: Sequence[str]) -> list[str]:
     """Return those that were asked in the order of the ladder."""
     known = [group for group in LADDER if group in groups or group == MODEL]
@@ -75,7 +71,7 @@ def order_of(groups: Sequence[str]) -> list[str]:
 
 def adds_over_volumes(assessment: Assessment) -> list[Finding]:
     """Say how much more the network tells than volumes do, also where that is nothing or less."""
-    _, _, differences = by_group(assessment)
+    _, _, differences = assessment.by_group
     findings = []
     for group in ("volumes_only", VOLUMES):
         gained = differences.get(group, {}).get(assessment.headline)
@@ -96,16 +92,18 @@ def adds_over_volumes(assessment: Assessment) -> list[Finding]:
     return findings
 
 
-def findings_of(assessment: Assessment) -> list[Finding]:
-    """Return what a reader has to know before any table, what matters most first."""
-    own, _, _ = by_group(assessment)
+def findings_of(assessment: Assessment, study: Study) -> list[Finding]:
+    """Return what a reader has to know before any table: who was counted, then what matters most first."""
+    own, _, _ = assessment.by_group
     headline = own.get(assessment.headline)
-    findings = [Finding("plain", f"AUC of {_ends(assessment)}: {interval(headline)}, {_people(assessment)}.")]
+    findings = [Finding("plain" if study.checked else "warn", _sentence(study.who))]
+    if study.simulated:
+        findings.append(Finding("plain", _of_simulation(assessment)))
+    findings.append(Finding("plain", f"AUC of {_ends(assessment)}: {interval(headline)}, {_people(assessment)}."))
     findings += adds_over_volumes(assessment)
     for result in (assessment.scan_shuffled, assessment.report_shuffled):
         if result is not None:
-            nothing = "adds nothing" in result.says
-            findings.append(Finding("warn" if nothing else "good", _sentence(result.says)))
+            findings.append(Finding("good" if result.adds else "warn", _sentence(result.says)))
     excess = own.get("ece_excess")
     if excess and excess.get("value") is not None:
         off = excess.get("low") is not None and excess["low"] > 0
@@ -128,12 +126,22 @@ def findings_of(assessment: Assessment) -> list[Finding]:
     return findings
 
 
+def _of_simulation(assessment: Assessment) -> str:
+    """Say that nobody is real, and what could be told at best."""
+    _, groups, _ = assessment.by_group
+    auc = groups.get(ORACLE, {}).get(assessment.headline)
+    told = "An oracle could not be asked: what is true of these people is not at hand, or they are too few."
+    if auc and auc.get("value") is not None:
+        told = f"A regression on their true volumes, age, sex and head size reaches an AUC of {interval(auc)}."
+    return f"These people are simulated: no number here holds for patients. {told}"
+
+
 def _ends(assessment: Assessment) -> str:
     return f"{assessment.record.labels[-1]} against {assessment.record.labels[0]}"
 
 
 def _people(assessment: Assessment) -> str:
-    counts = assessment.counts()
+    counts = assessment.counts
     shares = ", ".join(f"{count} {label}" for label, count in counts.items())
     return f"{len(assessment.judgement.truth)} scans of {sum(counts.values())} people ({shares})"
 
@@ -142,13 +150,13 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
 
 
-def to_record(assessment: Assessment) -> dict[str, Any]:
+def to_record(assessment: Assessment, study: Study) -> dict[str, Any]:
     """Return everything that was measured as plain JSON types: group-level numbers only."""
-    own, groups, differences = by_group(assessment)
+    own, groups, differences = assessment.by_group
     shuffles = {"scan": assessment.scan_shuffled, "report": assessment.report_shuffled}
     return {
         "scans": len(assessment.judgement.truth),
-        "people": assessment.counts(),
+        "people": assessment.counts,
         "prevalence": assessment.prevalence,
         "metrics": own,
         "beside": groups,
@@ -160,5 +168,5 @@ def to_record(assessment: Assessment) -> dict[str, Any]:
         "missing": assessment.missing.to_dict(),
         "quality": assessment.quality.to_dict(),
         "rescans": assessment.rescans.to_dict(),
-        "findings": [vars(finding) for finding in findings_of(assessment)],
+        "findings": [vars(finding) for finding in findings_of(assessment, study)],
     }

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from adclip.evaluation.assess import Assessment
+from adclip.evaluation.audits.rivals import ORACLE
 from adclip.evaluation.judgement import MODEL
 from adclip.evaluation.page.audit_sections import checklists_of, columns, quality, rescans_of, shuffles, subgroups
 from adclip.evaluation.page.checklists import Checklist
-from adclip.evaluation.page.findings import adds_over_volumes, by_group, interval, name_of, order_of
+from adclip.evaluation.page.findings import LADDER, adds_over_volumes, interval, name_of, order_of
 from adclip.evaluation.page.methods import methods_of, sources
 from adclip.evaluation.page.render import Figure, Grid, Section
 from adclip.evaluation.page.study import Study, characteristics
@@ -23,9 +24,10 @@ from adclip.evaluation.plots import (
 
 def sections_of(assessment: Assessment, study: Study, checklists: list[Checklist]) -> list[Section]:
     """Return the parts of the page; nobody is named in them."""
+    methods = methods_of(assessment, study)
     return [
         _people(assessment, study),
-        _ladder(assessment),
+        _ladder(assessment, study),
         _numbers(assessment),
         _curves(assessment),
         _calibration(assessment),
@@ -39,7 +41,7 @@ def sections_of(assessment: Assessment, study: Study, checklists: list[Checklist
             "The answers that were surest and wrong, with pictures and ids, are in private/cases.html; scans that could not be read in "
             f"private/failed.tsv ({study.failures}). Both name people and are not to be passed on.",
         ]),
-        Section("Methods", methods_of(assessment, study), listed=sources()),
+        Section("Methods", methods, listed=sources(methods)),
         *checklists_of(checklists),
     ]  # fmt: skip
 
@@ -50,8 +52,8 @@ def _people(assessment: Assessment, study: Study) -> Section:
     return Section("People", [f"{study.who}."], grids=[Grid("Who they are, at their first scan", head, rows), flow])
 
 
-def _ladder(assessment: Assessment) -> Section:
-    own, groups, differences = by_group(assessment)
+def _ladder(assessment: Assessment, study: Study) -> Section:
+    own, groups, differences = assessment.by_group
     labels = assessment.record.labels
     shown = [assessment.headline, "balanced_accuracy", "accuracy", "brier"]
     rows = []
@@ -59,11 +61,8 @@ def _ladder(assessment: Assessment) -> Section:
         numbers = own if group == MODEL else groups[group]
         gained = differences.get(group, {}).get(assessment.headline)
         rows.append([name_of(group), *(interval(numbers.get(name)) for name in shown), interval(gained)])
-    absent = [
-        name_of(name)
-        for name in ("volumes_only", "volumes_regression", "metadata_only", "untrained_network")
-        if name not in groups
-    ]
+    asked = {MODEL, *groups} | ({ORACLE} if not study.simulated else set())
+    absent = [name_of(name) for name in LADDER if name not in asked]
     texts = [
         "From who knows nothing to the model. What a rung does not add to the one below was not learned from the scan. In brackets "
         "95 % intervals over people; the last column is the model less that rung, paired on the same people.",
@@ -88,7 +87,7 @@ def _ladder(assessment: Assessment) -> Section:
 
 
 def _numbers(assessment: Assessment) -> Section:
-    own, groups, differences = by_group(assessment)
+    own, groups, differences = assessment.by_group
     beside = [group for group in order_of(list(groups)) if group != MODEL]
     names = list(own)
     table = Grid(
@@ -138,7 +137,7 @@ def _curves(assessment: Assessment) -> Section:
 
 def _calibration(assessment: Assessment) -> Section:
     judgement = assessment.judgement
-    own, _, _ = by_group(assessment)
+    own, _, _ = assessment.by_group
     rows = [
         [name, interval(own.get(name))]
         for name in ("ece", "ece_if_perfect", "ece_excess", "brier", "set_coverage", "set_size")
@@ -156,7 +155,7 @@ def _calibration(assessment: Assessment) -> Section:
 
 def _score(assessment: Assessment) -> list[Section]:
     judgement, task = assessment.judgement, assessment.record.task
-    own, _, _ = by_group(assessment)
+    own, _, _ = assessment.by_group
     pictures = [
         (f"Estimated {task.score} against the known one; dotted: equal.", draw_scores(task, judgement.true_scores, judgement.mmse)),
         (

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from adclip.domain import Visit
 from adclip.evaluation.assess import Assessment
+from adclip.evaluation.judgement import first_places
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class Study:
         Who is counted, in a sentence.
     own : bool
         Whether they are the run's own test people.
+    checked : bool
+        Whether all whom the run has met were there to compare with, see `adclip.evaluation.participants.Participants`.
     flow : tuple of (str, int)
         What became of scans, rows and people, in order.
     dialects : tuple of str
@@ -35,7 +38,11 @@ class Study:
         How diagnoses were read.
     seed : int
     simulated : bool
-        Whether every scan was simulated.
+        Whether every person was simulated.
+    preprocessed : bool
+        Whether `adclip preprocess` made every scan; a simulated one may never have been raw.
+    failures : int
+        Scans that could not be read, those of training people included.
     """
 
     model: Mapping[str, str]
@@ -43,21 +50,20 @@ class Study:
     notice: str
     who: str
     own: bool
+    checked: bool
     flow: tuple[tuple[str, int], ...] = ()
     dialects: tuple[str, ...] = ()
     policy: str = "table"
     seed: int = 0
     simulated: bool = False
-    failures: int = field(default=0)
+    preprocessed: bool = True
+    failures: int = 0
 
 
 def characteristics(assessment: Assessment) -> tuple[list[str], list[list[str]]]:
     """Return who the people are, by class: head and rows of a table; each person counts with the first scan."""
     judgement, labels = assessment.judgement, assessment.record.labels
-    first: dict[str, int] = {}
-    for place, person in enumerate(judgement.subjects):
-        first.setdefault(person, place)
-    rows = list(first.values())
+    rows = first_places(judgement.subjects)
     of_class = {
         label: [judgement.visits[place] for place in rows if judgement.truth[place] == label] for label in labels
     }

@@ -7,7 +7,6 @@ from typing import Any
 
 from adclip.evaluation.assess import Assessment
 from adclip.evaluation.judgement import MODEL
-from adclip.evaluation.page.findings import by_group
 from adclip.model.record import LESS
 from adclip.runtime.spreadsheets import escape_cell
 
@@ -16,7 +15,7 @@ _ENTRY = ("value", "low", "high", "n", "note")
 
 def metrics_to_tsv(assessment: Assessment) -> str:
     """Return every number of the model, of those beside it, and of the model less them: who, number, value, interval, scans."""
-    own, groups, differences = by_group(assessment)
+    own, groups, differences = assessment.by_group
     rows = [(MODEL, name, entry) for name, entry in own.items()]
     rows += [(group, name, entry) for group, numbers in groups.items() for name, entry in numbers.items()]
     rows += [

@@ -17,7 +17,7 @@ from adclip.evaluation.audits.quality import audit_quality
 from adclip.evaluation.audits.rescans import find_pairs, measure_rescans
 from adclip.evaluation.audits.rivals import volume_features
 from adclip.evaluation.audits.shuffles import exchange, shuffled
-from adclip.evaluation.audits.subgroups import FEWEST, age_band, find_sites, measure_subgroups
+from adclip.evaluation.audits.subgroups import FEWEST, OTHERS, age_band, find_sites, measure_subgroups
 from adclip.evaluation.metrics.summary import odds
 
 LABELS = ("CN", "MCI", "AD")
@@ -74,6 +74,20 @@ def test_others_are_learned_from_where_there_are_any():
     assert fit_and_answer(truth[:, None].astype(float), truth, people(12), 3) is None  # four people of a class
 
 
+def test_too_few_others_teach_nothing():
+    """Two people of a class fit nothing, and of a class that nobody has the answer would be never."""
+    truth = in_turn(12)
+    features = truth[:, None].astype(float)
+
+    def learned(known: np.ndarray) -> Learned:
+        return Learned(known[:, None].astype(float), known, tuple(people(len(known))))
+
+    assert fit_and_answer(features, truth, people(12), 3, learned(in_turn(6))) is None
+    assert fit_and_answer(features, truth, people(12), 3, learned(in_turn(40, 2))) is None
+    two = truth < 2
+    assert fit_and_answer(features[two], truth[two], people(8), 3, learned(in_turn(40, 2))) is not None
+
+
 def test_one_class_or_no_feature_gives_no_answer():
     assert fit_and_answer(np.zeros((20, 2)), np.zeros(20, dtype=int), people(20), 3) is None
     assert fit_and_answer(np.zeros((30, 0)), in_turn(30), people(30), 3) is None
@@ -114,6 +128,17 @@ def test_a_diagnosis_under_another_name_is_called_so():
     truth = in_turn(60)
     found = measure_columns({"DX_bl": [LABELS[number] for number in truth]}, truth, people(60), 3)
     assert found[0].kind == "diagnosis" and found[0].explained == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("DXCHANGE", "diagnosis"), ("dx1", "diagnosis"), ("Diagnosis_2", "diagnosis"), ("Group", "diagnosis"), ("Research Group", "diagnosis"),
+     ("group_site", "column"), ("groupsize", "column"), ("index", "column"), ("CDRSB", "score")],
+)  # fmt: skip
+def test_columns_are_called_by_their_names(name, kind):
+    truth = in_turn(60)
+    (meter,) = measure_columns({name: [str(number) for number in truth]}, truth, people(60), 3)
+    assert meter.kind == kind
 
 
 def test_missing_cells_that_go_with_the_diagnosis_are_found():
@@ -186,11 +211,23 @@ def test_a_model_that_looks_at_the_scan_alone_is_told_apart_from_one_that_reads_
     # the pair of a scan with another report is answered as the scan itself
     scan, report = (shuffled(of_scan, of_scan, partner, truth, subjects, what) for what in ("scan", "report"))
     assert "the report adds nothing" in report.says and report.cost["value"] == 0
+    assert scan.adds and not report.adds and scan.to_dict()["adds"] is True and report.to_dict()["adds"] is False
     assert "the scan adds to the answer" in scan.says and scan.cost["low"] > 0.2
     # who reads alone answers the pair as the report's owner
     scan, report = (shuffled(of_scan, of_scan[partner], partner, truth, subjects, what) for what in ("scan", "report"))
     assert "the scan adds nothing" in scan.says and scan.cost["value"] == 0
     assert report.cost["low"] > 0.2
+
+
+def test_volumes_that_stay_in_the_report_are_not_called_nothing_of_the_scan():
+    truth, subjects, rng = in_turn(90), people(90), np.random.default_rng(0)
+    by_report = np.eye(3)[truth] + 0.3 * rng.random((90, 3))
+    by_report /= by_report.sum(axis=1, keepdims=True)
+    partner = exchange(subjects)
+    given = (by_report, by_report[partner], partner, truth, subjects)
+    scan, report = (shuffled(*given, what, volumes_stay=True) for what in ("scan", "report"))
+    assert not scan.adds and "the scan adds nothing to its volumes" in scan.says and scan.volumes_stay
+    assert "volumes" not in report.says and not report.volumes_stay
 
 
 # ------------------------------------------------------------------------------------------------ groups and repeated scans
@@ -217,9 +254,22 @@ def test_groups_have_the_numbers_of_their_people_and_small_ones_have_none():
 
 def test_bands_of_age_and_columns_of_sites():
     assert [age_band(age) for age in (40, 65, 74.9, 75, 85, None)] == ["under 65", "65-74", "65-74", "75-84", "85 and over", None]  # fmt: skip
-    assert find_sites({"SITE": ["1", "2", None], "x": ["a", "b", "c"]}) == ["1", "2", None]
-    assert find_sites({"Site": [str(number) for number in range(100)]}) is None
-    assert find_sites({"site": [None, None]}) is None
+    column = ["1"] * FEWEST + ["2"] * FEWEST + [None]
+    assert find_sites({"SITE": column, "x": ["a"] * len(column)}, people(len(column))) == column
+    assert find_sites({"Site": [str(number) for number in range(100)]}, people(100)) is None
+    assert find_sites({"site": [None, None]}, people(2)) is None
+
+
+def test_a_column_of_sites_that_tells_people_apart_names_nobody():
+    """A number for each patient under the name `hospital` is none of a site, be it once or at each of their visits."""
+    numbers_of_patients = [f"MRN-{1000 + number}" for number in range(30)]
+    assert find_sites({"Hospital": numbers_of_patients}, people(30)) is None
+    assert find_sites({"Hospital": numbers_of_patients * 3}, people(30) * 3) is None
+    mixed = ["north"] * 20 + numbers_of_patients[:3]
+    assert find_sites({"Hospital": mixed}, people(23)) == ["north"] * 20 + [OTHERS] * 3
+    few = ["north", "south"] * (FEWEST - 1)
+    assert find_sites({"Hospital": few}, people(len(few))) is None  # none has enough people
+    assert find_sites({"Hospital": ["north"] * FEWEST * 2}, people(2) * FEWEST) is None  # many scans of two
 
 
 def test_pairs_are_the_nearest_two_of_a_person_within_ninety_days():

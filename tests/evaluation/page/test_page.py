@@ -69,6 +69,8 @@ def test_checklists_have_every_item_once_and_leave_open_what_is_not_known():
     answers = {item.number: item.answer for item in tripod.items}
     assert answers["4"] == "evaluation" and answers["17"] == answers["12f"] == OPEN
     assert checklists_to_tsv([tripod, claim]).count("\n") == 1 + 52 + 44
+    formula, _ = fill_checklists({"aim": "=1+1"})
+    assert "\t'=1+1\n" in checklists_to_tsv([formula])
 
 
 def test_numbers_are_written_as_numbers_and_unknown_as_such():
