@@ -16,9 +16,7 @@ def is_baseline(path: Path | str) -> CheckpointError:
 
 
 def missing(path: Path | str) -> CheckpointError:
-    return CheckpointError(
-        f"{path}: not an adclip model folder", "give the RUN folder that `adclip finetune --out RUN` wrote"
-    )
+    return CheckpointError(f"{path}: not an adclip model folder", "give the RUN that `adclip finetune --out RUN` wrote")
 
 
 def no_folder(path: Path | str) -> CheckpointError:
@@ -28,10 +26,8 @@ def no_folder(path: Path | str) -> CheckpointError:
 
 
 def is_base(name: Path | str) -> CheckpointError:
-    return CheckpointError(
-        f"{name}: a base, which knows no diagnoses until it is tuned",
-        f"tune it with `adclip finetune --base {name} ...` and give that RUN; without --model the builtin model answers",
-    )
+    remedy = f"tune it with `adclip finetune --base {name} ...` and give that RUN"
+    return CheckpointError(f"{name}: a base, which knows no diagnoses until it is tuned", remedy)
 
 
 def unfinished(path: Path | str) -> CheckpointError:
