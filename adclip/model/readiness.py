@@ -113,7 +113,7 @@ def look_at_weights(asked: Asked, *, full: bool) -> list[Finding]:
         Finding(
             f"weights: {name}",
             WARN,
-            "not fetched; only needed for `--base` or `--model` of that name",
+            "not fetched; only needed for `finetune --base`, or `simulate --model`, of that name",
             f"adclip weights fetch {name}",
         )
         for name in KNOWN

@@ -25,6 +25,8 @@ LESS = "less_"  # metrics `less_GROUP.METRIC` are the model's less that group's 
 LAST_DIAGNOSIS_NOTICE = "learned from each subject's last diagnosis, not that at the visit of the scan (subject-last)"
 BASELINES = ("metadata_baseline", "volumes_baseline")
 BASELINE_RECORD = "baseline.json"  # of a method that is measured for comparison and cannot predict
+BEGUN = "private/config.toml"  # is there as soon as a run is begun
+OF_A_RUN = (ADAPTER_RECORD, BASELINE_RECORD, BEGUN)  # a folder with any of them is a RUN
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ def read_record(folder: Path, name: str = ADAPTER_RECORD) -> AdapterRecord:
     if not path.is_file():
         if not folder.exists():
             raise errors.is_base(folder) if str(folder) in KNOWN else errors.no_folder(folder)
-        begun = (folder / "private" / "config.toml").is_file()
+        begun = (folder / BEGUN).is_file()
         raise errors.unfinished(folder) if begun else errors.missing(folder)
     try:
         data = json.loads(path.read_text(encoding="utf-8"))

@@ -94,7 +94,7 @@ def weights(config: WeightsConfig, on_event: OnEvent = ignore) -> WeightsResult:
     from adclip.model import inventory, store
     from adclip.model.bases import KNOWN, read_base, stored
     from adclip.model.bases import store as store_folder
-    from adclip.model.record import ADAPTER_RECORD
+    from adclip.model.record import OF_A_RUN
 
     what = config.what
     if config.action == "list":
@@ -111,9 +111,10 @@ def weights(config: WeightsConfig, on_event: OnEvent = ignore) -> WeightsResult:
         on_event(Step(f"{name}: {'fetched and verified' if fetched else 'was here already; verified'}"))
         return WeightsResult("fetch", (base,))
     if config.action == "verify":
-        if what is not None and (Path(what) / ADAPTER_RECORD).is_file():
+        if what is not None and any((Path(what) / name).is_file() for name in OF_A_RUN):  # an unfinished one too
             return WeightsResult("verify", runs=(check_run(what),))
         names = [what] if what else ["builtin", *stored()]
+        on_event(Step(f"hashing {', '.join(names)}, looking at every number and asking the canary"))
         runs = (check_run("builtin"),) if "builtin" in names else ()
         return WeightsResult("verify", tuple(inventory.verify(name) for name in names), runs=runs)
     if config.action == "path":
