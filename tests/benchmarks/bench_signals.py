@@ -8,7 +8,7 @@
 - scan only: everything but diagnosis and MMSE changes places, so that a report is another person's.
 
 For the last two a model is fine-tuned for each of `--trained-seeds`, which draw who is moved where, split, prompts and order. It is measured as it is,
-with test scans shuffled and with test reports shuffled; the last column is its AUC less that of its scan alone, and of the regression on its rows.
+with test scans shuffled and with test reports shuffled; the last column is the AUC of its scan alone, and of the regression on its rows, less its own.
 With `--others COHORT`, people of another seed moved alike, the same of all of them: more than a test part has, so that smaller differences show.
 """
 
@@ -69,7 +69,7 @@ def others_table(options: argparse.Namespace, moved: str, seed: int) -> Path:
 
 
 def tell(name: str, runs: list[dict[str, list[dict]]]) -> None:
-    """Print the model, its parts, and the AUC of the model less that of each part on the same people."""
+    """Print the model, its parts, and the AUC of each part less that of the model on the same people."""
     whole = [of["probability"] for of in runs]
     print(summarise(name, whole), flush=True)
     for kind, title in PARTS.items():
@@ -98,7 +98,7 @@ def main() -> None:
                      for moved, seed in trained]  # fmt: skip
             for line in pool.map(answer_others, asked):
                 print(line, flush=True)
-    print(f"{'':24s} {'AUC AD vs CN':20s}  {'balanced accuracy':20s}  {'MMSE error, points':20s}  model less this")
+    print(f"{'':24s} {'AUC AD vs CN':20s}  {'balanced accuracy':20s}  {'MMSE error, points':20s}  this less the model")
     for moved, name in MOVED.items():
         runs = [options.out / f"{moved}-{seed}" for seed in range(options.trained_seeds)]
         tell(name, [{kind: read_rows(run, kind) for kind in ("probability", *PARTS)} for run in runs])
