@@ -28,7 +28,7 @@ HEAVY = {
 }  # fmt: skip
 MAY_IMPORT_TORCH = (
     "model/", "training/", "unet.py", "evaluation/calibrate.py", "prediction/attribution.py", "prediction/dataset.py",
-    "prediction/scoring.py",
+    "prediction/scoring.py", "prediction/word_relevance.py",
 )  # fmt: skip
 
 

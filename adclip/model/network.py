@@ -160,7 +160,10 @@ class Network(nn.Module):
         if self.language_encoder is None:
             if self._late_text_tower is None:
                 raise CheckpointError.no_text_tower()
-            self.language_encoder = self._late_text_tower().to(self.logit_scale.device)
+            with torch.inference_mode(
+                False
+            ):  # whoever reads the first report, gradients can go through the tower later
+                self.language_encoder = self._late_text_tower().to(self.logit_scale.device)
             self._late_text_tower = None
         return self.language_encoder
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from adclip.imaging.prepare import PreparedScan
+    from adclip.model.network import ImageTokens
     from adclip.prediction.scoring import Reader, Scores
 
 AT_ONCE = 8  # scans or reports in one pass: the same whatever else is computed, so that rounding is the same too
@@ -159,14 +160,18 @@ def answers_to(model: Asked, prepared: PreparedScan, evidences: Sequence[Evidenc
     tokens = model.reader.network.image_tokens(model.to_image(prepared))
     for start in range(0, len(evidences), AT_ONCE):
         batch = evidences[start : start + AT_ONCE]
-        repeated = replace(
-            tokens,
-            cls=tokens.cls.expand(len(batch), -1),
-            patches=None if tokens.patches is None else tokens.patches.expand(len(batch), -1, -1),
-            mmse=None if tokens.mmse is None else tokens.mmse.expand(len(batch)),
-        )
-        scores = score_tokens(model.reader, repeated, [one.completed or Visit() for one in batch])
+        scores = score_tokens(model.reader, repeated(tokens, len(batch)), [one.completed or Visit() for one in batch])
         yield from (model.to_answer(scores.of_one(place), one) for place, one in enumerate(batch))
+
+
+def repeated(tokens: ImageTokens, count: int) -> ImageTokens:
+    """Return the tokens of one scan `count` times, without a copy."""
+    return replace(
+        tokens,
+        cls=tokens.cls.expand(count, -1),
+        patches=None if tokens.patches is None else tokens.patches.expand(count, -1, -1),
+        mmse=None if tokens.mmse is None else tokens.mmse.expand(count),
+    )
 
 
 def _curve(

@@ -76,7 +76,8 @@ def sections(records: Iterable[Mapping[str, Any]], out: Path) -> Iterator[PageSe
                 (caption, header, [[_to_cell(cell) for cell in row] for row in rows])
                 for caption, header, rows in content["tables"]
             ]
-            yield PageSection(content["title"], picture, content["facts"], tables)
+            words = [(text, relevance) for text, relevance in content.get("words", ())]
+            yield PageSection(content["title"], picture, content["facts"], tables, words)
 
 
 def _to_json(section: PageSection) -> dict[str, Any]:
@@ -85,7 +86,8 @@ def _to_json(section: PageSection) -> dict[str, Any]:
         [caption, list(header), [[vars(cell) if isinstance(cell, Bar) else cell for cell in row] for row in rows]]
         for caption, header, rows in section.tables
     ]
-    return {"title": section.title, "facts": dict(section.facts), "tables": tables}
+    words = [list(word) for word in section.words]
+    return {"title": section.title, "facts": dict(section.facts), "tables": tables, "words": words}
 
 
 def _to_cell(cell: str | Mapping[str, Any]) -> str | Bar:

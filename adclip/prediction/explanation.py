@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from adclip.imaging.volumes.regions import RegionShare
     from adclip.prediction.attribution import Attribution
     from adclip.prediction.predictor import Predictor
+    from adclip.prediction.word_relevance import WordRelevance
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,7 @@ def explain_one(
     from adclip.imaging.steps.grid import from_model_grid, from_model_order, to_model_order
     from adclip.imaging.volumes.regions import share_by_region, template_image
     from adclip.prediction.attribution import attribute, enlarge, faithfulness
+    from adclip.prediction.word_relevance import attribute_words, biomarkers_to_tsv, words_to_tsv
 
     prepared = predictor.prepare(job.item, options)
     image = predictor.to_image(prepared)
@@ -138,6 +140,11 @@ def explain_one(
     regions = share_by_region(heat, model.contract)
     files |= {"regions": f"{name}_regions.tsv", "faithfulness": f"{name}_faithfulness.json", "figure": f"{name}.png"}
     write_text(folder / files["regions"], _regions_tsv(regions))
+    told = attribute_words(predictor, image, evidence, attribution.target)
+    if told.words:
+        files |= {"words": f"{name}_words.tsv", "biomarkers": f"{name}_biomarkers.tsv"}
+        write_text(folder / files["words"], words_to_tsv(told))
+        write_text(folder / files["biomarkers"], biomarkers_to_tsv(told))
     record = Faithfulness(
         level="deletion and insertion against one random order of patches",
         method="grad-eclip",
@@ -157,7 +164,7 @@ def explain_one(
         prediction.scores, prediction.probabilities, attribution.shares, gains, files, tuple(flags), prediction.reasons,
         prediction.prevalence, prediction.probabilities_equal, prediction.rescans, prediction.notice,
     )  # fmt: skip
-    return explanation, _section(explanation, prediction, regions, picture, predictor.record.task)
+    return explanation, _section(explanation, prediction, regions, picture, predictor.record.task, told)
 
 
 def _picture(
@@ -174,7 +181,12 @@ def _regions_tsv(regions: list[RegionShare]) -> str:
 
 
 def _section(
-    explanation: Explanation, prediction: Prediction, regions: list[RegionShare], picture: bytes, task: Task
+    explanation: Explanation,
+    prediction: Prediction,
+    regions: list[RegionShare],
+    picture: bytes,
+    task: Task,
+    told: WordRelevance,
 ) -> PageSection:
     from adclip.prediction.answer_lines import rescan_line
     from adclip.prediction.volume_lines import notes
@@ -206,12 +218,25 @@ def _section(
     rows = [[r.region.replace("_", " "), f"{r.relevance_share:.1%}", f"{r.volume_share:.1%}", f"{r.ratio:.2f}"]
             for r in regions]  # fmt: skip
     table = ("Relevance by region (ratio 1 is chance)", ("region", "relevance", "volume", "ratio"), rows)
-    volumes = [_volumes_table(prediction)] if prediction.volumes else []
-    return PageSection(f"sub-{explanation.subject_id}", picture, facts, [*volumes, table])
+    tables = [_volumes_table(prediction)] if prediction.volumes else []
+    if told.biomarkers:
+        tables.append(_biomarkers_table(told))
+    words = [(word.text, word.relevance) for word in told.words]
+    return PageSection(f"sub-{explanation.subject_id}", picture, facts, [*tables, table], words)
 
 
 def _shares(probabilities: Mapping[str, float] | None) -> str:
     return ", ".join(f"{label} {value:.0%}" for label, value in (probabilities or {}).items()) or "none"
+
+
+def _biomarkers_table(told: WordRelevance) -> PageTable:
+    """Lay out what the report is worth: by its words, and with each biomarker left out."""
+    rows = [
+        [one.name.replace("_", " "), f"{one.relevance:+.3f}", f"{one.left_out:+.3f}"]
+        for one in sorted(told.biomarkers, key=lambda one: -abs(one.left_out))
+    ]
+    header = ("biomarker", "its words", "what the report is worth more with it than without it")
+    return f"The report, by biomarker (all words together {told.together:+.3f})", header, rows
 
 
 def _volumes_table(prediction: Prediction) -> PageTable:

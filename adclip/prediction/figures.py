@@ -106,12 +106,15 @@ class PageSection:
         Name -> text, shown as a table.
     tables : sequence of tuple
         (caption, header, rows); a cell is a text or a `Bar`.
+    words : sequence of tuple
+        Each word of the report and its signed relevance; none where no report was read.
     """
 
     title: str
     picture: bytes
     facts: Mapping[str, str]
     tables: Sequence[PageTable]
+    words: Sequence[tuple[str, float]] = ()
 
 
 def render_page(title: str, notice: str, sections: Iterable[PageSection]) -> str:
@@ -136,7 +139,22 @@ def _parts_of_page(title: str, notice: str, sections: Iterable[PageSection]) -> 
             "picture": base64.b64encode(section.picture).decode("ascii"),
             "facts": list(section.facts.items()),
             "tables": section.tables,
+            "words": _marked(section.words),
         }
         for section in sections
     )
     return environment.from_string(template).generate(title=title, notice=notice, sections=shown)
+
+
+def _marked(words: Sequence[tuple[str, float]]) -> list[dict[str, Any]]:
+    """Return each word with its relevance, and how thick it is marked: 1 for the most relevant."""
+    most = max((abs(relevance) for _, relevance in words), default=0.0) or 1.0
+    return [
+        {
+            "text": text,
+            "relevance": f"{relevance:+.3f}",
+            "size": f"{abs(relevance) / most:.2f}",
+            "against": relevance < 0,
+        }
+        for text, relevance in words
+    ]

@@ -85,9 +85,14 @@ def explanation_record() -> Schema:
         "type": "array", "prefixItems": parts, "items": False, "minItems": len(parts),
         "description": "Caption, header and rows.",
     }  # fmt: skip
+    word: Schema = {
+        "type": "array", "prefixItems": [TEXT, {"type": "number"}], "items": False, "minItems": 2,
+        "description": "A word of the report and its relevance.",
+    }  # fmt: skip
     section = object_of(
-        {"title": TEXT, "facts": mapping_of(TEXT), "tables": list_of(table)},
+        {"title": TEXT, "facts": mapping_of(TEXT), "tables": list_of(table), "words": list_of(word)},
         description="What the page says of the scan.",
+        optional=("words",),
     )
     shape = _with_keys(explanation(), {FINGERPRINT: _fingerprint(), SECTION: section}, optional=(SECTION,))
     return {**shape, "allOf": [*shape["allOf"], {"anyOf": [_failed(), {"required": [SECTION]}]}]}

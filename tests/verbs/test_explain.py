@@ -48,7 +48,7 @@ def test_the_scores_are_those_of_predict(config, result):
 
 def test_every_file_is_there_and_says_what_it_is(config, result):
     for one in result.explanations:
-        assert set(one.files) == {"mni", "heatmap", "regions", "faithfulness", "figure"}
+        assert set(one.files) == {"mni", "heatmap", "regions", "faithfulness", "figure", "words", "biomarkers"}
         assert all((config.out / name).is_file() for name in one.files.values())
         heat = nib.load(config.out / one.files["mni"])
         assert heat.shape == CONTRACT.shape_xyz
@@ -62,6 +62,10 @@ def test_every_file_is_there_and_says_what_it_is(config, result):
         rows = (config.out / one.files["regions"]).read_text().splitlines()
         assert rows[0].split("\t") == ["region", "relevance_share", "volume_share", "ratio_to_chance"]
         assert (config.out / one.files["figure"]).read_bytes()[:4] == b"\x89PNG"
+        words = (config.out / one.files["words"]).read_text().splitlines()
+        assert len(words) > 10 and {line.count("\t") for line in words} == {4}
+        page = (config.out / "explain.html").read_text()
+        assert "The report, by word" in page and "The report, by biomarker" in page
 
 
 def brain_of(derivative: Path) -> np.ndarray:
