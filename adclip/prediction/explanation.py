@@ -207,7 +207,7 @@ def _section(
     if explanation.reasons:
         facts[f"why {explanation.status}"] = " ".join(explanation.reasons)
     if range_of_rescans := rescan_line(prediction.to_dict()):
-        facts["if the scan were taken again"] = range_of_rescans
+        facts["when the scan is changed a little"] = range_of_rescans
     if prediction.prevalence is not None:
         facts["prediction, classes equally common"] = _shares(prediction.probabilities_equal)
         facts["shares of the classes, as given"] = _shares(prediction.prevalence)
@@ -235,7 +235,7 @@ def _biomarkers_table(told: WordRelevance) -> PageTable:
         [one.name.replace("_", " "), f"{one.relevance:+.3f}", f"{one.left_out:+.3f}"]
         for one in sorted(told.biomarkers, key=lambda one: -abs(one.left_out))
     ]
-    header = ("biomarker", "its words", "what the report is worth more with it than without it")
+    header = ("biomarker", "its words", "score with its sentences less score without")
     return f"The report, by biomarker (all words together {told.together:+.3f})", header, rows
 
 
