@@ -17,6 +17,7 @@ from adclip.domain import InputContract
 from adclip.runtime.paths import atomic_path
 
 SHOWN_FROM = 0.15  # relevance below this is left transparent, so that the anatomy stays visible
+MARKED_FROM = 0.08  # words below this share of the most relevant one have no line, so that the others stand out
 PLANES = ("sagittal", "coronal", "axial")
 
 
@@ -146,14 +147,18 @@ def _parts_of_page(title: str, notice: str, sections: Iterable[PageSection]) -> 
     return environment.from_string(template).generate(title=title, notice=notice, sections=shown)
 
 
+def _size(share: float) -> str:
+    return f"{share if share >= MARKED_FROM else 0.0:.2f}"
+
+
 def _marked(words: Sequence[tuple[str, float]]) -> list[dict[str, Any]]:
-    """Return each word with its relevance, and how thick it is marked: 1 for the most relevant."""
+    """Return each word with its relevance, and how thick it is marked: 1 for the most relevant, 0 below `MARKED_FROM` of that."""
     most = max((abs(relevance) for _, relevance in words), default=0.0) or 1.0
     return [
         {
             "text": text,
             "relevance": f"{relevance:+.3f}",
-            "size": f"{abs(relevance) / most:.2f}",
+            "size": _size(abs(relevance) / most),
             "against": relevance < 0,
         }
         for text, relevance in words
