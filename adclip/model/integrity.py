@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from adclip.model import errors
-from adclip.model.record import ADAPTER_RECORD, ADAPTER_WEIGHTS, AdapterRecord, read_record
+from adclip.model.record import ADAPTER_RECORD, ADAPTER_WEIGHTS, RECORD_HASH, AdapterRecord, hash_record, read_record
 from adclip.runtime.hashing import file_sha256
 from adclip.runtime.paths import write_text
 
@@ -48,6 +49,29 @@ def check_files(folder: Path, record: AdapterRecord, known: Mapping[str, str] | 
             raise errors.damaged(folder, f"{path.name} is missing")
         if (known or {}).get(name, None) != sha256 and file_sha256(path) != sha256:
             raise errors.file_differs(path)
+    return ()
+
+
+def check_record(folder: Path) -> tuple[str, ...]:
+    """Compare what the record of a RUN says with its own hash: calibration, shares and measured numbers are in no other file.
+
+    Returns
+    -------
+    tuple of str
+        What is to be known: that a record of an earlier version has no hash.
+
+    Raises
+    ------
+    CheckpointError
+        If it was changed since it was written.
+    """
+    content = json.loads((folder / ADAPTER_RECORD).read_text(encoding="utf-8"))
+    if RECORD_HASH not in content:
+        return (
+            f"{ADAPTER_RECORD} has no hash of its own (written by an earlier adclip): a changed number would go unnoticed",
+        )
+    if content[RECORD_HASH] != hash_record(content):
+        raise errors.damaged(folder / ADAPTER_RECORD, "was changed since it was written")
     return ()
 
 

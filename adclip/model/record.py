@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,8 +27,9 @@ LESS = "less_"  # metrics `less_GROUP.METRIC` are the model's less that group's 
 LAST_DIAGNOSIS_NOTICE = "learned from each subject's last diagnosis, not that at the visit of the scan (subject-last)"
 BASELINES = ("metadata_baseline", "volumes_baseline")
 BASELINE_RECORD = "baseline.json"  # of a method that is measured for comparison and cannot predict
+RECORD_HASH = "record_sha256"  # of all else that the record says
 BEGUN = "private/config.toml"  # is there as soon as a run is begun
-OF_A_RUN = (ADAPTER_RECORD, BASELINE_RECORD, BEGUN)  # a folder with any of them is a RUN
+OF_A_RUN = (ADAPTER_RECORD, ADAPTER_WEIGHTS, BASELINE_RECORD, BEGUN)  # a folder with any of them is a RUN
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,13 @@ class AdapterRecord:
         for name in BASELINES:
             record[name] = None if record[name] is None else record[name].to_dict()
         ordered = {"schema_version": record.pop("schema_version"), **record, "notice": self.notice}
-        return json.dumps(ordered, indent=2) + "\n"
+        return json.dumps({**ordered, RECORD_HASH: hash_record(ordered)}, indent=2) + "\n"
+
+
+def hash_record(content: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of what a record says, however its text is laid out; its own hash is no part of it."""
+    said = {key: value for key, value in json.loads(json.dumps(content)).items() if key != RECORD_HASH}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def model_folder(model: str) -> Path:
@@ -162,13 +171,16 @@ def read_record(folder: Path, name: str = ADAPTER_RECORD) -> AdapterRecord:
     if not path.is_file():
         if not folder.exists():
             raise errors.is_base(folder) if str(folder) in KNOWN else errors.no_folder(folder)
+        if (folder / ADAPTER_WEIGHTS).is_file():
+            raise errors.damaged(folder, f"{name} is missing")
         begun = (folder / BEGUN).is_file()
         raise errors.unfinished(folder) if begun else errors.missing(folder)
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         if data["schema_version"] > SCHEMA_VERSION:
             raise errors.newer_schema(path, data["schema_version"], SCHEMA_VERSION)
-        data.pop("notice", None)
+        for key in ("notice", RECORD_HASH):
+            data.pop(key, None)
         data["model"] = ModelConfig.from_dict(data["model"])
         data["prompts"] = PromptConfig.from_dict(data["prompts"])
         data["labels"] = tuple(data["labels"])

@@ -7,7 +7,7 @@ import dataclasses
 from adclip.domain import InputContract
 from adclip.model.calibration import EARLIER_SCAN_ONLY, Calibration
 from adclip.model.leak_record import InputsUnchanged, LeakCertificate
-from adclip.model.record import ADAPTER_WEIGHTS, SCHEMA_VERSION, AdapterRecord
+from adclip.model.record import ADAPTER_WEIGHTS, RECORD_HASH, SCHEMA_VERSION, AdapterRecord
 from adclip.model.record_parts import Canary, Number, Training
 from adclip.model.settings import ModelConfig, PromptConfig
 from adclip.record_schema import (
@@ -68,8 +68,9 @@ def _record(files: Schema) -> Schema:
         "files": or_null(files),
         "canary": or_null(of_record(Canary)),
         "notice": TEXT,
+        RECORD_HASH: {**SHA256, "description": "Of all else that the record says."},
     }
-    since = ("files", "canary", "prior", "volumes_baseline", "task", "reports", "template_version")
+    since = (RECORD_HASH, "files", "canary", "prior", "volumes_baseline", "task", "reports", "template_version")
     return of_record(AdapterRecord, changed, optional=since)
 
 

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from adclip.prediction.word_relevance import WordRelevance
 
 
+NO_BETTER_THAN_CHANCE = "map_no_better_than_chance"
+
+
 @dataclass(frozen=True)
 class Explanation:
     """One explained scan; `to_dict` is one JSON line of `adclip explain --json`.
@@ -159,6 +162,8 @@ def explain_one(
     picture = _picture(stem, prepared, heat, attribution, prediction, model.contract)
     write_bytes(folder / files["figure"], picture)
     gains = {key: curves[key] for key in ("deletion_gain", "insertion_gain")}
+    if min(gains.values()) <= 0:
+        flags.append(NO_BETTER_THAN_CHANCE)
     explanation = Explanation(
         prediction.scan, prediction.subject_id, prediction.session_id, prediction.status, attribution.target,
         prediction.scores, prediction.probabilities, attribution.shares, gains, files, tuple(flags), prediction.reasons,
@@ -202,6 +207,7 @@ def _section(
         + ("" if explanation.target == task.score_key else " minus the mean of the other classes"),
         "report it read": prediction.report or "none: the scan alone",
         "deletion, insertion gain over random": ", ".join(f"{v:+.3f}" for v in explanation.faithfulness.values()),
+        "can the map be believed": _verdict(explanation.faithfulness),
         "flags": ", ".join(explanation.flags) or "none",
     }
     if explanation.reasons:
@@ -223,6 +229,12 @@ def _section(
         tables.append(_biomarkers_table(told))
     words = [(word.text, word.relevance) for word in told.words]
     return PageSection(f"sub-{explanation.subject_id}", picture, facts, [*tables, table], words)
+
+
+def _verdict(gains: Mapping[str, float]) -> str:
+    if min(gains.values()) > 0:
+        return "as far as this test goes: what it marks moves the answer more than patches at random"
+    return "no: what it marks moves the answer no more than patches at random do"
 
 
 def _shares(probabilities: Mapping[str, float] | None) -> str:

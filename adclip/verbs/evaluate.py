@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adclip.domain import RESEARCH_NOTICE
+from adclip.errors import OutputError
+from adclip.imaging.derivatives.dataset import DESCRIPTION
+from adclip.prediction.record_store import BOOK
 from adclip.runtime.events import OnEvent, Step, Warned, ignore
 from adclip.runtime.paths import check_folder, check_place, check_writable, legible, shown, without_folders, write_text
 from adclip.verbs.settings import EvaluateConfig
@@ -111,7 +114,7 @@ def evaluate(config: EvaluateConfig, on_event: OnEvent = ignore) -> EvaluateResu
     AdclipError
         If model, scans, table or output folder cannot be used, nobody is left to count, or every scan fails.
     """
-    check_folder(config.out, overwrite=config.overwrite, marker=PAGE)
+    _check_out(config)
     for folder in (config.out, config.out / PRIVATE):
         check_writable(folder)
     chosen = _choose(config, on_event)
@@ -142,13 +145,22 @@ def evaluate(config: EvaluateConfig, on_event: OnEvent = ignore) -> EvaluateResu
     return EvaluateResult(config.out, record, len(failures), len(participants.examples) + len(participants.training))
 
 
+def _check_out(config: EvaluateConfig) -> None:
+    """Refuse a folder with an earlier result, or with records of people: what stands beside the page is meant to be shared."""
+    check_folder(config.out, overwrite=config.overwrite, marker=PAGE)
+    if (config.out / DESCRIPTION).is_file() or (config.out / BOOK).is_dir():
+        raise OutputError(
+            f"{config.out}: holds scans or predictions of people, and a page to be shared", "choose another --out"
+        )
+
+
 def plan(config: EvaluateConfig, on_event: OnEvent = ignore) -> EvaluatePlan:
     """Say what `evaluate` would do with the same settings, time a few scans, and write nothing."""
     from adclip.evaluation.calibrate import answer
     from adclip.prediction.dataset import read_cohort
     from adclip.prediction.predictor import Predictor
 
-    check_folder(config.out, overwrite=config.overwrite, marker=PAGE)
+    _check_out(config)
     for folder in (config.out, config.out / PRIVATE):
         check_place(folder / PAGE)
     chosen = _choose(config, on_event)

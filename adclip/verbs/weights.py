@@ -136,11 +136,13 @@ def check_run(model: str) -> CheckedRun:
         Naming the file, the tensor or the number that differs.
     """
     from adclip.model.checkpoint import load_model
+    from adclip.model.integrity import check_record
     from adclip.model.record import model_folder
     from adclip.prediction.canary import TOLERANCE, check_canary
 
     folder = model_folder(model)
     loaded = load_model(model)
+    notes = (*loaded.notes, *check_record(folder))
     _ = loaded.network.text_tower if loaded.network.config.text_depth else None  # its numbers as well
     difference = check_canary(loaded, folder)
     return CheckedRun(
@@ -148,7 +150,7 @@ def check_run(model: str) -> CheckedRun:
         base=loaded.identity["base"],
         sha256=loaded.identity["sha256"],
         path=folder,
-        state="whole, no hashes recorded" if loaded.notes else "whole",
+        state="whole, no hashes recorded" if notes else "whole",
         canary="none recorded" if difference is None else "answers as recorded",
         canary_difference=difference,
         canary_tolerance=TOLERANCE,

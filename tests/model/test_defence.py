@@ -23,7 +23,7 @@ from adclip.model.checkpoint import base_options, load_model
 from adclip.model.hub import _choose_weights
 from adclip.model.integrity import UNHASHED, stamp
 from adclip.model.places import find_base, remember
-from adclip.model.record import read_record
+from adclip.model.record import RECORD_HASH, read_record
 from adclip.model.store import adopt
 from adclip.model.text import read_tokenizer
 from adclip.prediction.canary import TOLERANCE, ask_canary, check_canary, make_image, stamp_run
@@ -97,7 +97,7 @@ def test_a_record_of_before_the_hashes_loads_with_a_note_and_can_be_stamped(run,
     path, whole = run / "adapter.json", read_record(run)
     data = json.loads(path.read_text())
     written = data.pop("files")
-    del data["canary"]
+    del data["canary"], data[RECORD_HASH]
     path.write_text(json.dumps(data))
     caplog.set_level("INFO", logger="adclip")
     assert load_model(str(run)).notes == (UNHASHED,)
@@ -107,6 +107,29 @@ def test_a_record_of_before_the_hashes_loads_with_a_note_and_can_be_stamped(run,
     assert load_model(str(run)).notes == ()
     assert stamp_run(run) == whole
     assert weights(WeightsConfig("verify", str(run))).runs[0].canary == "answers as recorded"
+
+
+def test_a_number_that_somebody_changed_in_the_record_is_found(run):
+    """Calibration, shares and measured numbers stand in no other file, and the canary answers before them."""
+    path = run / "adapter.json"
+    whole = json.loads(path.read_text())
+    for change in (
+        {"mmse_mean": whole["mmse_mean"] + 1},
+        {"prior": {"CN": 0.4, "MCI": 0.3, "AD": 0.3}},
+        {"notice": "safe"},
+    ):
+        path.write_text(json.dumps(whole | change))
+        with pytest.raises(CheckpointError, match="was changed since it was written"):
+            weights(WeightsConfig("verify", str(run)))
+    path.write_text(json.dumps(whole, indent=7))  # laid out otherwise it says the same
+    assert weights(WeightsConfig("verify", str(run))).runs[0].state == "whole"
+
+
+def test_a_model_without_its_record_is_no_unfinished_run(run):
+    (run / "adapter.json").unlink()
+    refused(run, "adapter.json is missing")
+    with pytest.raises(CheckpointError, match=r"adapter\.json is missing"):
+        weights(WeightsConfig("verify", str(run)))
 
 
 @pytest.mark.parametrize("files", [{"adapter.safetensors": 3}, ["a"], "abc", {}, {"README.md": "0" * 64}])

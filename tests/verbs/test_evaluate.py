@@ -313,7 +313,7 @@ def test_a_dry_run_counts_three_looks_at_those_counted_and_one_at_training_scans
     assert told.scans >= verb.REHEARSED and told.minutes == pytest.approx(3 * told.scans + training)
 
 
-@pytest.mark.parametrize("out", ["file", "file/out", "folder"])
+@pytest.mark.parametrize("out", ["file", "file/out", "folder", "people"])
 @pytest.mark.parametrize("what", [evaluate, plan])
 def test_a_place_that_cannot_be_written_is_told_before_any_scan_is_looked_at(
     what, out, tiny_run, tiny_cohort, tmp_path, monkeypatch
@@ -322,6 +322,7 @@ def test_a_place_that_cannot_be_written_is_told_before_any_scan_is_looked_at(
     (tmp_path / "file").write_text("")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "private").write_text("")
+    (tmp_path / "people" / ".adclip").mkdir(parents=True)  # predictions of people, which are not for sharing
     with pytest.raises(OutputError):
         what(EvaluateConfig(tiny_cohort, tiny_cohort / "table.csv", tmp_path / out, str(tiny_run)))
 

@@ -65,6 +65,9 @@ def test_every_file_is_there_and_says_what_it_is(config, result):
         words = (config.out / one.files["words"]).read_text().splitlines()
         assert len(words) > 10 and {line.count("\t") for line in words} == {4}
         page = (config.out / "explain.html").read_text()
+        doubtful = min(one.faithfulness.values()) <= 0
+        assert ("map_no_better_than_chance" in one.flags) is doubtful
+        assert ("no: what it marks" in page) or not doubtful
         assert "The report, by word" in page and "The report, by biomarker" in page
 
 

@@ -63,7 +63,7 @@ class ColumnMeter:
             return f"the model reads `{self.column}`, which alone gives {share}: circular, unless it is a measurement of the body"
         if self.kind == "score":
             return (
-                f"`{self.column}` alone gives {share}: the diagnosis was made by it, in part at least. The model does not read it; "
+                f"`{self.column}` alone gives {share}: the diagnosis was made by it, or it goes with the diagnosis. The model does not read it; "
                 "leave it out of any comparison"
             )
         if self.kind == "diagnosis":

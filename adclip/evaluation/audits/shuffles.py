@@ -119,7 +119,7 @@ def shuffled(
     nothing = f"the {what} adds nothing" + (" to its volumes, which stay in the report" if volumes_stay else "")
     verdict = f"the {what} adds to the answer" if cost[1] > 0 else nothing
     if cost[1] <= 0 and cost[2] > MISSED:
-        verdict += " that so few people could show"
+        verdict = f"these people are too few to tell whether the {what} adds to the answer"
     change = f"{abs(cost[0]):.3f} {'lower' if cost[0] >= 0 else 'higher'}"
     says = (
         f"{verdict}: with {what}s of other people the AUC is {area[0]:.3f}, {change} "
