@@ -14,6 +14,7 @@ from adclip.evaluation.metrics.intervals import auc_difference_interval, auc_int
 from adclip.evaluation.metrics.summary import Entry, entry, odds
 
 MISSED = 0.05  # AUC; where the interval leaves room for a larger loss, one may have been missed
+UNKNOWN = 0.15  # an interval up to there or beyond says nothing, neither that the input was used nor that it was not
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,9 @@ def shuffled(
     volumes_stay = volumes_stay and what == "scan"
     nothing = f"the {what} adds nothing" + (" to its volumes, which stay in the report" if volumes_stay else "")
     verdict = f"the {what} adds to the answer" if cost[1] > 0 else nothing
-    if cost[1] <= 0 and cost[2] > MISSED:
+    if cost[1] <= 0 and MISSED < cost[2] <= UNKNOWN:
+        verdict += " that so few people could show"
+    elif cost[1] <= 0 and cost[2] > UNKNOWN:
         verdict = f"these people are too few to tell whether the {what} adds to the answer"
     change = f"{abs(cost[0]):.3f} {'lower' if cost[0] >= 0 else 'higher'}"
     says = (

@@ -219,6 +219,16 @@ def test_a_model_that_looks_at_the_scan_alone_is_told_apart_from_one_that_reads_
     assert report.cost["low"] > 0.2
 
 
+def test_few_people_are_told_to_be_too_few_and_not_that_an_input_adds_nothing():
+    truth, subjects, rng = in_turn(12), people(12), np.random.default_rng(3)
+    answers = np.eye(3)[truth] + rng.random((12, 3))
+    answers /= answers.sum(axis=1, keepdims=True)
+    pairs = rng.dirichlet((1, 1, 1), 12)
+    found = shuffled(answers, pairs, exchange(subjects), truth, subjects, "scan")
+    assert found.cost["low"] <= 0 < 0.15 < found.cost["high"], found.cost
+    assert "too few to tell" in found.says and "adds nothing" not in found.says and not found.adds
+
+
 def test_volumes_that_stay_in_the_report_are_not_called_nothing_of_the_scan():
     truth, subjects, rng = in_turn(90), people(90), np.random.default_rng(0)
     by_report = np.eye(3)[truth] + 0.3 * rng.random((90, 3))
