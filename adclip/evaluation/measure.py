@@ -158,8 +158,14 @@ def _measure_sets(
     )  # the likeliest is always in
     inside = probabilities >= limits
     hits = inside[np.arange(len(truth)), list(truth)].astype(float)
+    of_class = {}
+    for number, label in enumerate(labels):  # that is where the promise is made
+        rows = [row for row, true in enumerate(truth) if true == number]
+        covered = summarise_mean([float(hits[row]) for row in rows], [subjects[row] for row in rows], seed=seed)
+        of_class[f"set_coverage_{label.lower()}"] = covered
     return {
         "set_coverage": summarise_mean(hits.tolist(), subjects, seed=seed),
+        **of_class,
         "set_size": summarise_mean(inside.sum(1).tolist(), subjects, (1.0, float(inside.shape[1])), seed),
     }
 

@@ -123,7 +123,9 @@ def test_summary_has_every_number_with_its_interval():
         [25.0 + n % 3 for n in range(150)], resamples=200,
     )  # fmt: skip
     assert list(result) == [
-        "accuracy", "balanced_accuracy", "macro_f1", "auc_cn_vs_rest", "auc_mci_vs_rest", "auc_ad_vs_rest", "auc_ad_vs_cn",
+        "accuracy", "balanced_accuracy", "macro_f1",
+        *(f"{what}_{name.lower()}{'_vs_rest' * (what == 'auc')}" for name in names for what in ("sensitivity", "specificity", "auc")),
+        "auc_ad_vs_cn",
         "brier", "ece", "ece_if_perfect", "ece_excess", "majority_accuracy", "majority_balanced_accuracy", "mmse_mae", "mmse_r",
     ]  # fmt: skip
     for name, entry in result.items():
@@ -131,6 +133,14 @@ def test_summary_has_every_number_with_its_interval():
         if name != "ece":  # it has none of its own: a perfect model's band, and what is beyond it, stand beside it
             assert entry["low"] <= entry["value"] <= entry["high"], name
     assert result["mmse_mae"]["n"] == 120
+    answered = np.asarray(shares).argmax(axis=1)
+    for index, name in enumerate(("cn", "mci", "ad")):
+        of_class, of_others = result[f"sensitivity_{name}"], result[f"specificity_{name}"]
+        case, told = np.asarray(truth) == index, answered == index
+        assert of_class["value"] == pytest.approx(oracle.recall_score(case, told)) and of_class["n"] == case.sum()
+        assert (
+            of_others["value"] == pytest.approx(oracle.recall_score(~case, ~told)) and of_others["n"] == (~case).sum()
+        )
     assert result["majority_balanced_accuracy"]["value"] == pytest.approx(1 / 3)
     json.dumps(result, allow_nan=False)
 

@@ -107,7 +107,7 @@ def summarise(
     dict
         Name -> ``{"value", "low", "high", "n"}``: the estimate, its 95 % interval over subjects and the number of scans
         behind it; None where undefined, with a `note` where there is a value and no interval. Names: accuracy, balanced_accuracy,
-        macro_f1, auc_CLASS_vs_rest for each class, auc_ad_vs_cn (last class against first: score p_AD / (p_AD + p_CN), CN and AD
+        macro_f1, sensitivity_CLASS and specificity_CLASS (answers for classes equally common, as balanced_accuracy), auc_CLASS_vs_rest for each class, auc_ad_vs_cn (last class against first: score p_AD / (p_AD + p_CN), CN and AD
         only), brier, ece, ece_if_perfect (mean and 95 % band of a perfect model), ece_excess (`ece` less them: below the band's
         upper end, a perfect model may show it, and the interval holds 0), majority_accuracy, majority_balanced_accuracy, and with
         scores mmse_mae and mmse_r. With `as_in_study`, accuracy, brier and ece are its, and brier_equal, ece_equal,
@@ -128,7 +128,10 @@ def summarise(
     result["accuracy"] = maker.share(study.argmax(axis=1) == truth)
     result["balanced_accuracy"] = maker.class_mean(equal.argmax(axis=1) == truth, (0.0, 1.0))
     result["macro_f1"] = maker.of(macro_f1_interval(truth, equal.argmax(axis=1), people.tolist(), seed))
+    answered = equal.argmax(axis=1)
     for index, name in enumerate(classes):
+        result[f"sensitivity_{name.lower()}"] = maker.share(answered == index, truth == index)
+        result[f"specificity_{name.lower()}"] = maker.share(answered != index, truth != index)
         result[f"auc_{name.lower()}_vs_rest"] = maker.area(truth == index, equal[:, index])
     last = len(classes) - 1
     ends = (truth == last) | (truth == 0)
@@ -180,8 +183,11 @@ class _EntryMaker:
     def of(self, estimate: Estimate) -> Entry:
         return entry(estimate, len(self.truth), len(np.unique(self.people)))
 
-    def share(self, right: NDArray[Any]) -> Entry:
-        return self.of(intervals.mean_interval(right, self.people.tolist(), (0.0, 1.0), self.seed))
+    def share(self, right: NDArray[Any], rows: NDArray[Any] | None = None) -> Entry:
+        chosen = np.arange(len(self.truth)) if rows is None else np.flatnonzero(rows)
+        subject_ids = self.people[chosen].tolist()
+        estimate = intervals.mean_interval(right[chosen], subject_ids, (0.0, 1.0), self.seed)
+        return entry(estimate, len(chosen), len(set(subject_ids)))
 
     def class_mean(self, values: NDArray[Any], bounds: tuple[float, float]) -> Entry:
         return self.of(intervals.class_mean_interval(values, self.truth, self.people.tolist(), bounds, self.seed))

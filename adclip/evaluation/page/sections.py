@@ -107,9 +107,9 @@ def _numbers(assessment: Assessment) -> Section:
         "Numbers",
         [
             f"accuracy, brier and ece are of probabilities for classes as common as here ({prevalence}), judged by these people as "
-            "they are; balanced_accuracy, macro_f1, every AUC and what ends in _equal of probabilities for classes equally common. "
-            "ece_if_perfect is the ECE that exact probabilities would show with so few people, ece_excess what there is beyond. For "
-            "brier and errors less is better. A dash: not defined here.",
+            "they are; balanced_accuracy, macro_f1, sensitivity and specificity of each class, every AUC and what ends in _equal of "
+            "probabilities for classes equally common. ece_if_perfect is the ECE that exact probabilities would show with so few "
+            "people, ece_excess what there is beyond. For brier and errors less is better. A dash: not defined here.",
         ],
         grids=[table, less],
     )
@@ -138,9 +138,10 @@ def _curves(assessment: Assessment) -> Section:
 def _calibration(assessment: Assessment) -> Section:
     judgement = assessment.judgement
     own, _, _ = assessment.by_group
+    of_classes = [f"set_coverage_{label.lower()}" for label in assessment.record.labels]
     rows = [
         [name, interval(own.get(name))]
-        for name in ("ece", "ece_if_perfect", "ece_excess", "brier", "set_coverage", "set_size")
+        for name in ("ece", "ece_if_perfect", "ece_excess", "brier", "set_coverage", *of_classes, "set_size")
         if name in own
     ]
     figure = Figure(
