@@ -23,6 +23,7 @@ from adclip.imaging.derivatives.files import PreparedScan, quantise, write_datas
 from adclip.imaging.records.quality import Quality
 from adclip.imaging.volumes.measure import measured_by
 from adclip.model.calibration import ROADS, SCAN, TABLE_WITH_VOLUMES, Road
+from adclip.model.record import RECORD_HASH
 from adclip.verbs.finetune import finetune
 
 # Three people a triplet, one of each class; nine people of each are the fewest that thresholds of 90 % can be had from.
@@ -127,6 +128,7 @@ def record_of(run: dict[str, bytes], *left_out: str) -> dict[str, Any]:
     for name in left_out:
         del record[name]
     del record["training"]["fingerprint"]
+    del record[RECORD_HASH]  # of all of it, and so of what is left out here as well
     del record["files"]["README.md"]  # the card has the numbers of the test people
     del record["training"]["certificate"]  # tells of everybody's scans, as the file under `private` does
     return record
