@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -207,7 +207,7 @@ def _section(
         + ("" if explanation.target == task.score_key else " minus the mean of the other classes"),
         "report it read": prediction.report or "none: the scan alone",
         "deletion, insertion gain over random": ", ".join(f"{v:+.3f}" for v in explanation.faithfulness.values()),
-        "can the map be believed": _verdict(explanation.faithfulness),
+        "can the map be believed": _verdict(explanation.flags),
         "flags": ", ".join(explanation.flags) or "none",
     }
     if explanation.reasons:
@@ -231,10 +231,10 @@ def _section(
     return PageSection(f"sub-{explanation.subject_id}", picture, facts, [*tables, table], words)
 
 
-def _verdict(gains: Mapping[str, float]) -> str:
-    if min(gains.values()) > 0:
-        return "as far as this test goes: what it marks moves the answer more than patches at random"
-    return "no: what it marks moves the answer no more than patches at random do"
+def _verdict(flags: Sequence[str]) -> str:
+    if NO_BETTER_THAN_CHANCE in flags:
+        return "no: patches in one random order move the answer as much as those that it marks, or more"
+    return "as far as one random order can tell: patches that it marks move the answer more"
 
 
 def _shares(probabilities: Mapping[str, float] | None) -> str:

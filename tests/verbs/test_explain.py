@@ -67,7 +67,7 @@ def test_every_file_is_there_and_says_what_it_is(config, result):
         page = (config.out / "explain.html").read_text()
         doubtful = min(one.faithfulness.values()) <= 0
         assert ("map_no_better_than_chance" in one.flags) is doubtful
-        assert ("no: what it marks" in page) or not doubtful
+        assert ("no: patches in one random order" in page) or not doubtful
         assert "The report, by word" in page and "The report, by biomarker" in page
 
 
