@@ -14,7 +14,7 @@ from adclip.evaluation.metrics.intervals import auc_difference_interval, auc_int
 from adclip.evaluation.metrics.summary import Entry, entry, odds
 
 MISSED = 0.05  # AUC; where the interval leaves room for a larger loss, one may have been missed
-UNKNOWN = 0.15  # an interval up to there or beyond says nothing, neither that the input was used nor that it was not
+UNKNOWN = 0.15  # AUC; an interval that reaches beyond says neither that the input was used nor that it was not
 
 
 @dataclass(frozen=True)

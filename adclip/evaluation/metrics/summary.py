@@ -126,9 +126,9 @@ def summarise(
     maker = _EntryMaker(truth, people, seed)
     result: dict[str, Entry] = {}
     result["accuracy"] = maker.share(study.argmax(axis=1) == truth)
-    result["balanced_accuracy"] = maker.class_mean(equal.argmax(axis=1) == truth, (0.0, 1.0))
-    result["macro_f1"] = maker.of(macro_f1_interval(truth, equal.argmax(axis=1), people.tolist(), seed))
     answered = equal.argmax(axis=1)
+    result["balanced_accuracy"] = maker.class_mean(answered == truth, (0.0, 1.0))
+    result["macro_f1"] = maker.of(macro_f1_interval(truth, answered, people.tolist(), seed))
     for index, name in enumerate(classes):
         result[f"sensitivity_{name.lower()}"] = maker.share(answered == index, truth == index)
         result[f"specificity_{name.lower()}"] = maker.share(answered != index, truth != index)
