@@ -690,8 +690,8 @@ METRICS = (
     Mutant(
         "balanced_accuracy_of_answers_for_another_mix",
         "adclip/evaluation/metrics/summary.py",
-        "maker.class_mean(equal.argmax(axis=1) == truth, (0.0, 1.0))",
-        "maker.class_mean(study.argmax(axis=1) == truth, (0.0, 1.0))",
+        "answered = equal.argmax(axis=1)",
+        "answered = study.argmax(axis=1)",
         (NUMBERS,),
     ),
     Mutant(
