@@ -27,8 +27,8 @@ HEAVY = {
     "matplotlib", "nilearn",
 }  # fmt: skip
 MAY_IMPORT_TORCH = (
-    "model/", "training/", "unet.py", "evaluation/calibrate.py", "prediction/attribution.py", "prediction/dataset.py",
-    "prediction/scoring.py", "prediction/word_relevance.py",
+    "model/", "training/", "unet.py", "evaluation/calibrate.py", "explanation/attribution.py", "prediction/dataset.py",
+    "prediction/scoring.py", "explanation/word_relevance.py",
 )  # fmt: skip
 
 

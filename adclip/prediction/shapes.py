@@ -1,13 +1,10 @@
-"""The records of predictions and explanations as JSON Schema: lines of `--json`, files of single scans, whose run a folder is of."""
+"""The records of predictions as JSON Schema: lines of `--json`, files of single scans, whose run a folder is of."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from adclip.domain import Prediction, ScoreEstimate
-from adclip.prediction.explain_work import SECTION
-from adclip.prediction.explanation import Explanation
-from adclip.prediction.figures import Bar
 from adclip.prediction.fingerprints import RunIdentity
 from adclip.prediction.reasons import STATUSES
 from adclip.prediction.record_store import FINGERPRINT, RUN_DIGITS
@@ -16,7 +13,6 @@ from adclip.record_schema import (
     SHA256,
     TEXT,
     Schema,
-    any_of,
     list_of,
     mapping_of,
     object_of,
@@ -59,43 +55,12 @@ def prediction() -> Schema:
         "score_name": None,
     }
     shape = of_record(Prediction, changed, optional=("mmse", "error", "hint"))
-    return {**shape, "additionalProperties": estimate, "allOf": [_failed_or_done(), _told_for_shares_or_not()]}
+    return {**shape, "additionalProperties": estimate, "allOf": [failed_or_done(), told_for_shares_or_not()]}
 
 
 def prediction_record() -> Schema:
     """Return the schema of `sub-*_prediction.json`: a prediction, and what decided it."""
-    return _with_keys(prediction(), {FINGERPRINT: _fingerprint()})
-
-
-def explanation() -> Schema:
-    """Return the schema of one line of `adclip explain --json`."""
-    changed: dict[str, Schema | None] = {
-        "status": one_of(*STATUSES), "probabilities": SHARES, "prevalence": SHARES, "probabilities_equal": SHARES, "rescans": RESCANS,
-        "error": TEXT, "hint": TEXT,
-    }  # fmt: skip
-    shape = of_record(Explanation, changed, optional=("error", "hint"))
-    return {**shape, "allOf": [_failed_or_done(), _told_for_shares_or_not()]}
-
-
-def explanation_record() -> Schema:
-    """Return the schema of `sub-*_explanation.json`: an explanation, what the page says of the scan, and what decided it."""
-    cells = list_of(any_of(TEXT, of_record(Bar)))
-    parts = [TEXT, list_of(TEXT), list_of(cells)]
-    table: Schema = {
-        "type": "array", "prefixItems": parts, "items": False, "minItems": len(parts),
-        "description": "Caption, header and rows.",
-    }  # fmt: skip
-    word: Schema = {
-        "type": "array", "prefixItems": [TEXT, {"type": "number"}], "items": False, "minItems": 2,
-        "description": "A word of the report and its relevance.",
-    }  # fmt: skip
-    section = object_of(
-        {"title": TEXT, "facts": mapping_of(TEXT), "tables": list_of(table), "words": list_of(word)},
-        description="What the page says of the scan.",
-        optional=("words",),
-    )
-    shape = _with_keys(explanation(), {FINGERPRINT: _fingerprint(), SECTION: section}, optional=(SECTION,))
-    return {**shape, "allOf": [*shape["allOf"], {"anyOf": [_failed(), {"required": [SECTION]}]}]}
+    return with_keys(prediction(), {FINGERPRINT: fingerprint()})
 
 
 def cohort_run() -> Schema:
@@ -115,32 +80,34 @@ def cohort_run() -> Schema:
     return of_record(RunIdentity, own)
 
 
-def _failed() -> Schema:
+def failed() -> Schema:
+    """Return what holds of the record of a scan that failed."""
     return {"properties": {"status": {"const": "failed"}}, "required": ["error", "hint"]}
 
 
-def _failed_or_done() -> Schema:
+def failed_or_done() -> Schema:
     """Return that `error` and `hint` stand in the records of scans that failed, and in no others."""
     done = {
         "properties": {"status": {"enum": [status for status in STATUSES if status != "failed"]}},
         "not": {"required": ["error"]},
     }
-    return {"anyOf": [_failed(), done]}
+    return {"anyOf": [failed(), done]}
 
 
-def _told_for_shares_or_not() -> Schema:
+def told_for_shares_or_not() -> Schema:
     """Return that probabilities for equal shares stand beside those for other shares, and beside no others."""
     kinds = [{"type": "null"}, {"type": "object"}]
     return {"anyOf": [{"properties": {"prevalence": kind, "probabilities_equal": kind}} for kind in kinds]}
 
 
-def _fingerprint() -> Schema:
+def fingerprint() -> Schema:
+    """Return the schema of what a record is known again by."""
     pattern = f"^[0-9a-f]{{{RUN_DIGITS}}}:([0-9a-f]{{64}})?$"
     says = "Which run, and the hash of what decided the record; without that hash the next run does the scan again."
     return {"type": "string", "pattern": pattern, "description": says}
 
 
-def _with_keys(shape: Schema, properties: dict[str, Schema], *, optional: tuple[str, ...] = ()) -> Schema:
+def with_keys(shape: Schema, properties: dict[str, Schema], *, optional: tuple[str, ...] = ()) -> Schema:
     """Return the schema of an object with further keys."""
     known: dict[str, Any] = shape["properties"]
     required = [*shape["required"], *(name for name in properties if name not in optional)]

@@ -210,11 +210,11 @@ def _localise(cohort: Path, run: Path, config: DemoConfig) -> dict[str, Any]:
 
     from adclip.clinical.tables.table import read_table
     from adclip.evaluation.metrics import bootstrap_interval, entry
+    from adclip.explanation.attribution import attribute, enlarge
     from adclip.imaging.sources.files import read_voxels
     from adclip.imaging.sources.find import find_scans
     from adclip.imaging.steps.grid import from_model_order
     from adclip.imaging.volumes.regions import mask_ratio
-    from adclip.prediction.attribution import attribute, enlarge
     from adclip.prediction.predictor import Predictor
 
     predictor: Predictor = Predictor.from_checkpoint(run, config.device)

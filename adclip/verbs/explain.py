@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adclip.errors import ConfigError
-from adclip.prediction.explain_work import ExplainWork, sections
-from adclip.prediction.explanation import Explanation, Wish
-from adclip.prediction.figures import write_page
+from adclip.explanation.explain_one import Explanation, Wish
+from adclip.explanation.figures import write_page
+from adclip.explanation.work import ExplainWork, sections
 from adclip.prediction.record_store import check_out
 from adclip.prediction.stored import Stored, to_dataclass
 from adclip.runtime.events import OnEvent, ignore

@@ -202,7 +202,7 @@ def _demo_summary() -> Schema:
 
 
 def _faithfulness() -> Schema:
-    from adclip.prediction.faithfulness_record import Faithfulness
+    from adclip.explanation.faithfulness_record import Faithfulness
 
     return of_record(Faithfulness)
 
@@ -259,8 +259,8 @@ def _of(module: str, function: str) -> Callable[[], Schema]:
 _ENTRIES: tuple[tuple[str, bool, str, Callable[[], Schema]], ...] = (
     ("prediction", True, "`adclip predict --json`, predictions.jsonl", _of("prediction.shapes", "prediction")),
     ("prediction-record", False, "sub-*_prediction.json of predict", _of("prediction.shapes", "prediction_record")),
-    ("explanation", True, "`adclip explain --json`", _of("prediction.shapes", "explanation")),
-    ("explanation-record", False, "sub-*_explanation.json of explain", _of("prediction.shapes", "explanation_record")),
+    ("explanation", True, "`adclip explain --json`", _of("explanation.shapes", "explanation")),
+    ("explanation-record", False, "sub-*_explanation.json of explain", _of("explanation.shapes", "explanation_record")),
     ("cohort-run", False, ".adclip/predict.json, .adclip/explain.json", _of("prediction.shapes", "cohort_run")),
     ("faithfulness", False, "*_relevance_faithfulness.json of explain", _faithfulness),
     ("preprocess", True, "`adclip preprocess --json`", _of("imaging.derivatives.shapes", "row")),

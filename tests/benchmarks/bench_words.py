@@ -19,7 +19,7 @@ import torch
 from bench_fusion import read
 from scipy.stats import spearmanr
 
-from adclip.prediction import word_relevance
+from adclip.explanation import word_relevance
 from adclip.prediction.predictor import Predictor
 from adclip.prediction.scoring import score_tokens
 

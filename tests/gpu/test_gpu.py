@@ -57,7 +57,7 @@ def test_probabilities_of_the_builtin_model(precision, tolerance, visit, exact_p
 
 
 def test_heatmaps_of_the_builtin_model(exact_products):
-    from adclip.prediction.attribution import attribute
+    from adclip.explanation.attribution import attribute
 
     image = make_images(load_model("builtin").record.model.contract.shape)[:1]
     models = [Predictor.from_checkpoint("builtin", device, "fp32") for device in ("cpu", "cuda")]

@@ -10,9 +10,9 @@ import torch
 from tiny import CONFIG, CONTRACT, PROMPTS, finetune_config
 
 from adclip.config import M3D_CLIP, SMALL
+from adclip.explanation.attribution import attribute, enlarge, faithfulness
 from adclip.model.build import build_network
 from adclip.model.published_input import as_published, published_grid
-from adclip.prediction.attribution import attribute, enlarge, faithfulness
 from adclip.prediction.inputs import to_item
 from adclip.prediction.predictor import Predictor
 from adclip.verbs.finetune import finetune

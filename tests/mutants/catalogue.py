@@ -384,7 +384,7 @@ PREDICTION = (
 EXPLANATION = (
     Mutant(
         "heatmap_outside_of_the_brain",
-        "adclip/prediction/explanation.py",
+        "adclip/explanation/explain_one.py",
         "heat = from_model_order(heat_dhw) * prepared.mask",
         "heat = from_model_order(heat_dhw)",
         (f"{EXPLAIN}::test_there_is_no_relevance_outside_of_the_brain",),
@@ -412,24 +412,24 @@ EXPLANATION = (
     ),
     Mutant(
         "what_speaks_against_a_class_shown_as_speaking_for_it",
-        "adclip/prediction/attribution.py",
+        "adclip/explanation/attribution.py",
         "return scores[target] - other_scores.mean()",
         "return other_scores.mean() - scores[target]",
-        ("tests/prediction/test_attribution.py",),
+        ("tests/explanation/test_attribution.py",),
     ),
     Mutant(
         "heatmap_without_what_the_bare_candidates_asked_the_patches",
-        "adclip/prediction/attribution.py",
+        "adclip/explanation/attribution.py",
         "for record in (fusion, bare_fusion) if record.output is not None]",
         "for record in (fusion,) if record.output is not None]",
-        ("tests/prediction/test_attribution.py",),
+        ("tests/explanation/test_attribution.py",),
     ),
     Mutant(
         "flat_heatmap_not_told_as_one",
-        "adclip/prediction/attribution.py",
+        "adclip/explanation/attribution.py",
         '("flat_map",) if flat or peak <= FLAT else ()',
         "()",
-        ("tests/prediction/test_attribution.py",),
+        ("tests/explanation/test_attribution.py",),
     ),
 )
 

@@ -15,9 +15,9 @@ from tiny import CONFIG, CONTRACT, LABELS
 from adclip import Predictor
 from adclip.config import ExplainConfig, PredictConfig
 from adclip.errors import ConfigError, OutputError
+from adclip.explanation import attribution
+from adclip.explanation.figures import PageSection, draw_overlay, render_page
 from adclip.imaging.volumes.regions import mask_ratio, region_maps, share_by_region, template_image
-from adclip.prediction import attribution
-from adclip.prediction.figures import PageSection, draw_overlay, render_page
 from adclip.verbs.explain import explain
 from adclip.verbs.predict import predict
 

@@ -24,10 +24,10 @@ from adclip.cli.catalog import COMMANDS
 from adclip.cli.main import app
 from adclip.errors import ConfigError
 from adclip.evaluation.audits.columns import ColumnMeter
+from adclip.explanation.figures import Bar
 from adclip.model.bases import BUILTIN_FOLDER
 from adclip.model.calibration import EARLIER_KEYS, Calibration
 from adclip.model.record import model_folder
-from adclip.prediction.figures import Bar
 from adclip.record_schema import any_of, describe_fields, of_record, of_type, or_null
 from adclip.verbs.finetune import finetune
 from adclip.verbs.schema import CATALOGUE, schema, schema_of

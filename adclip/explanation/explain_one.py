@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adclip.domain import Prediction, ReadOptions
+from adclip.explanation.faithfulness_record import Faithfulness
+from adclip.explanation.figures import Bar, PageSection, PageTable, draw_overlay
 from adclip.prediction.answer import with_flags
-from adclip.prediction.faithfulness_record import Faithfulness
-from adclip.prediction.figures import Bar, PageSection, PageTable, draw_overlay
 from adclip.prediction.jobs import Job
 from adclip.runtime.paths import write_bytes, write_text
 from adclip.task import Task
 from adclip.told import RescanRange, to_plain
 
 if TYPE_CHECKING:
+    from adclip.explanation.attribution import Attribution
+    from adclip.explanation.word_relevance import WordRelevance
     from adclip.imaging.prepare import PreparedScan
     from adclip.imaging.volumes.regions import RegionShare
-    from adclip.prediction.attribution import Attribution
     from adclip.prediction.predictor import Predictor
-    from adclip.prediction.word_relevance import WordRelevance
 
 
 NO_BETTER_THAN_CHANCE = "map_no_better_than_chance"
@@ -110,11 +110,11 @@ def explain_one(
     """
     import torch
 
+    from adclip.explanation.attribution import attribute, enlarge, faithfulness
+    from adclip.explanation.word_relevance import attribute_words, biomarkers_to_tsv, words_to_tsv
     from adclip.imaging.sources.files import write_nifti
     from adclip.imaging.steps.grid import from_model_grid, from_model_order, to_model_order
     from adclip.imaging.volumes.regions import share_by_region, template_image
-    from adclip.prediction.attribution import attribute, enlarge, faithfulness
-    from adclip.prediction.word_relevance import attribute_words, biomarkers_to_tsv, words_to_tsv
 
     prepared = predictor.prepare(job.item, options)
     image = predictor.to_image(prepared)

@@ -10,10 +10,10 @@ from typing import Any
 
 from adclip.domain import ReadOptions, ScanItem
 from adclip.errors import AdclipError
+from adclip.explanation.explain_one import Explanation, Wish, explain_one
+from adclip.explanation.figures import Bar, PageSection
 from adclip.imaging.sources.in_turn import try_in_turn
 from adclip.prediction.cohort_work import CohortWork, ModelChoice, Told
-from adclip.prediction.explanation import Explanation, Wish, explain_one
-from adclip.prediction.figures import Bar, PageSection
 from adclip.prediction.jobs import Job, added_flags, failed_prediction
 from adclip.prediction.record_store import RecordStore
 

@@ -12,12 +12,12 @@ import torch.nn.functional as functional
 from tiny import CONFIG, CONTRACT, LABELS, known_of, make_cohort
 
 from adclip.domain import Visit
+from adclip.explanation import attribution
+from adclip.explanation.attribution import attribute, enlarge, explained_number, faithfulness
 from adclip.imaging.steps.grid import from_model_order
 from adclip.model.calibration import SCAN, TABLE_WITH_VOLUMES, Road
 from adclip.model.close_up import CloseUp
 from adclip.model.vision import AttentionRecord
-from adclip.prediction import attribution
-from adclip.prediction.attribution import attribute, enlarge, explained_number, faithfulness
 from adclip.prediction.predictor import Predictor
 from adclip.prediction.scoring import Records
 

@@ -11,8 +11,8 @@ from adclip import Predictor
 from adclip.clinical.reports import render, spans
 from adclip.clinical.tables.table import read_table
 from adclip.domain import ScanItem, Visit
-from adclip.prediction.figures import PageSection, render_page
-from adclip.prediction.word_relevance import (
+from adclip.explanation.figures import PageSection, render_page
+from adclip.explanation.word_relevance import (
     WordRelevance,
     _owners,
     attribute_words,

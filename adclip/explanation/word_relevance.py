@@ -15,8 +15,8 @@ from torch import Tensor
 from adclip.clinical.reports import Span, fields_of, spans
 from adclip.clinical.reports.spans import KNOWLEDGE
 from adclip.domain import Visit
+from adclip.explanation.attribution import explained_number
 from adclip.model.calibration import SCAN
-from adclip.prediction.attribution import explained_number
 from adclip.prediction.scoring import Wording, score_tokens
 
 if TYPE_CHECKING:
