@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adclip.domain import Prediction, ReadOptions
-from adclip.explanation.faithfulness_record import Faithfulness
+from adclip.explanation.faithfulness.record import Curves, Faithfulness
 from adclip.explanation.figures import Bar, PageSection, PageTable, draw_overlay
 from adclip.prediction.answer import with_flags
 from adclip.prediction.jobs import Job
 from adclip.runtime.paths import write_bytes, write_text
-from adclip.task import Task
 from adclip.told import RescanRange, to_plain
 
 if TYPE_CHECKING:
     from adclip.explanation.attribution import Attribution
+    from adclip.explanation.target import Target
     from adclip.explanation.word_relevance import WordRelevance
     from adclip.imaging.prepare import PreparedScan
     from adclip.imaging.volumes.regions import RegionShare
     from adclip.prediction.predictor import Predictor
-
-
-NO_BETTER_THAN_CHANCE = "map_no_better_than_chance"
 
 
 @dataclass(frozen=True)
@@ -37,13 +34,16 @@ class Explanation:
     scan, subject_id, session_id, status
         As in the prediction.
     target : str or None
-        Class or `mmse`.
+        Class, two classes, `mmse`, or a phrase.
+    method : str or None
+        How the map was made.
     scores, probabilities : mapping
         Equal to those that predict gives.
     shares : mapping
         Share of the relevance by road from the patches to the score.
     faithfulness : mapping
-        Gains of the deletion and insertion curves over a random order.
+        Gains of the deletion and insertion curves over random orders, with the mean of healthy people in place of a patch; none where that
+        was not measured.
     files : mapping
         Kind -> path below `--out`.
     flags : tuple of str
@@ -59,6 +59,7 @@ class Explanation:
     session_id: str | None
     status: str
     target: str | None = None
+    method: str | None = None
     scores: Mapping[str, float] | None = None
     probabilities: Mapping[str, float] | None = None
     shares: Mapping[str, float] = field(default_factory=dict)
@@ -88,13 +89,22 @@ class Wish:
 
     Parameters
     ----------
-    target : str or None
-        Class or score; None the predicted class.
+    target : Target or None
+        None the predicted class.
+    method : str
+        One of `adclip.explanation.methods.METHODS`.
+    faithfulness : str
+        One of `adclip.explanation.settings.LEVELS`.
+    finer : str
+        One of `adclip.explanation.settings.FINER`.
     seed : int
-        Orders the random baseline of the faithfulness curve.
+        Draws the random orders that a map is held against.
     """
 
-    target: str | None
+    target: Target | None
+    method: str
+    faithfulness: str
+    finer: str
     seed: int
 
 
@@ -108,28 +118,31 @@ def explain_one(
     ScanError
         If the scan cannot be used.
     """
-    import torch
-
-    from adclip.explanation.attribution import attribute, enlarge, faithfulness
+    from adclip.explanation.faithfulness.measure import References, measure_map
+    from adclip.explanation.finer import attribute_finer
+    from adclip.explanation.phrases import flags_of_phrase
+    from adclip.explanation.references import blurred
+    from adclip.explanation.seen import SeenScan
+    from adclip.explanation.selftest_record import read_selftest, rows_of
     from adclip.explanation.word_relevance import attribute_words, biomarkers_to_tsv, words_to_tsv
     from adclip.imaging.sources.files import write_nifti
     from adclip.imaging.steps.grid import from_model_grid, from_model_order, to_model_order
-    from adclip.imaging.volumes.regions import share_by_region, template_image
+    from adclip.imaging.volumes.regions import share_by_region
 
     prepared = predictor.prepare(job.item, options)
-    image = predictor.to_image(prepared)
     evidence = predictor.evidence(prepared, job.visit)
-    attribution = attribute(predictor, image, evidence, wish.target)
-    prediction = with_flags(predictor.to_prediction(job.item, prepared, evidence, attribution.answer), job.flags)
+    seen = SeenScan(predictor, prepared, evidence)
+    explained = seen.explained(wish.target)
+    target = explained.target
+    attribution = attribute_finer(explained, wish.method, wish.finer, lambda image: seen.explained(target, image))
+    prediction = with_flags(predictor.to_prediction(job.item, prepared, evidence, explained.answer), job.flags)
     model = predictor.record.model
-    heat_dhw = enlarge(attribution.relevance, model.contract.shape)
-    heat = from_model_order(heat_dhw) * prepared.mask
+    heat = from_model_order(attribution.positive) * prepared.mask
 
     stem = job.item.stem
-    name = f"{stem}_desc-{attribution.target}_relevance"
-    files = {"mni": f"{stem}_space-MNI152NLin2009aSym_desc-{attribution.target}_relevance.nii.gz"}
+    name = f"{stem}_desc-{target.file_label}_relevance"
+    files = {"mni": f"{stem}_space-MNI152NLin2009aSym_desc-{target.file_label}_relevance.nii.gz"}
     write_nifti(folder / files["mni"], heat.astype("float32"), model.contract.affine_xyz)
-    flags = [*prediction.flags, *attribution.flags]
     if prepared.volume is not None:
         files["heatmap"] = f"{name}.nii.gz"
         on_scan = from_model_grid(to_model_order(heat), model.contract, prepared.scan_to_mni, prepared.volume)
@@ -138,44 +151,43 @@ def explain_one(
         # a derivative's own grid is the model's: the map above already lies on it
         files["heatmap"] = files["mni"]
 
-    filling = torch.from_numpy(to_model_order(template_image(model.contract)).copy())[None, None].to(image.device)
-    curves = faithfulness(predictor, image, evidence, attribution, filling, wish.seed)
     regions = share_by_region(heat, model.contract)
     files |= {"regions": f"{name}_regions.tsv", "faithfulness": f"{name}_faithfulness.json", "figure": f"{name}.png"}
     write_text(folder / files["regions"], _regions_tsv(regions))
-    told = attribute_words(predictor, image, evidence, attribution.target)
+    told = attribute_words(predictor, explained.tokens, evidence, target)
     if told.words:
         files |= {"words": f"{name}_words.tsv", "biomarkers": f"{name}_biomarkers.tsv"}
         write_text(folder / files["words"], words_to_tsv(told))
         write_text(folder / files["biomarkers"], biomarkers_to_tsv(told))
-    record = Faithfulness(
-        level="deletion and insertion against one random order of patches",
-        method="grad-eclip",
-        target=attribution.target,
-        replacement="the MNI152NLin2009aSym average brain on the model grid",
-        roads=attribution.shares,
-        flags=attribution.flags,
-        notice=prediction.notice,
-        **curves,
+    references = References(seen.reference_described, seen.to_tensor(blurred(prepared.image, model.contract)))
+    selftest = rows_of(read_selftest(predictor.folder, predictor.identity["sha256"]), wish.method)
+    faithful = measure_map(
+        explained, attribution, wish.faithfulness, references, wish.seed, prediction.notice, seen.rescans, selftest
     )
-    write_text(folder / files["faithfulness"], json.dumps(record.to_dict(), indent=2) + "\n")
+    write_text(folder / files["faithfulness"], json.dumps(faithful.to_dict(), indent=2) + "\n")
     picture = _picture(stem, prepared, heat, attribution, prediction, model.contract)
     write_bytes(folder / files["figure"], picture)
-    gains = {key: curves[key] for key in ("deletion_gain", "insertion_gain")}
-    if min(gains.values()) <= 0:
-        flags.append(NO_BETTER_THAN_CHANCE)
+    flags = (*prediction.flags, *faithful.flags, *flags_of_phrase(explained, attribution, seen))
     explanation = Explanation(
-        prediction.scan, prediction.subject_id, prediction.session_id, prediction.status, attribution.target,
-        prediction.scores, prediction.probabilities, attribution.shares, gains, files, tuple(flags), prediction.reasons,
+        prediction.scan, prediction.subject_id, prediction.session_id, prediction.status, target.name, wish.method,
+        prediction.scores, prediction.probabilities, attribution.roads, _gains(faithful), files, flags, prediction.reasons,
         prediction.prevalence, prediction.probabilities_equal, prediction.rescans, prediction.notice,
     )  # fmt: skip
-    return explanation, _section(explanation, prediction, regions, picture, predictor.record.task, told)
+    return explanation, _section(explanation, prediction, regions, picture, faithful, told)
+
+
+def _gains(faithful: Faithfulness) -> dict[str, float]:
+    """Return the gains with the first reference; none where nothing was measured."""
+    if not faithful.curves:
+        return {}
+    first = faithful.curves[0]
+    return {"deletion_gain": first.deletion_gain.estimate, "insertion_gain": first.insertion_gain.estimate}
 
 
 def _picture(
     stem: str, prepared: PreparedScan, heat: Any, attribution: Attribution, prediction: Prediction, contract: Any
 ) -> bytes:
-    title = f"{stem}: relevance for {attribution.target} (predicted {prediction.diagnosis})\n{prediction.notice}"
+    title = f"{stem}: relevance for {attribution.target.name} (predicted {prediction.diagnosis})\n{prediction.notice}"
     return draw_overlay(prepared.image, heat, contract, title)
 
 
@@ -190,7 +202,7 @@ def _section(
     prediction: Prediction,
     regions: list[RegionShare],
     picture: bytes,
-    task: Task,
+    faithful: Faithfulness,
     told: WordRelevance,
 ) -> PageSection:
     from adclip.prediction.answer_lines import rescan_line
@@ -203,11 +215,11 @@ def _section(
         "scan only": _shares(prediction.scan_only),
         "metadata only": _shares(prediction.metadata_only),
         "volumes only": _shares(prediction.volumes_only),
-        "explained": f"score of {explanation.target}"
-        + ("" if explanation.target == task.score_key else " minus the mean of the other classes"),
+        "explained": faithful.explained,
+        "method": f"{faithful.method}; told apart: {faithful.resolution_mm:.0f} mm, where finest {faithful.fine_resolution_mm:.0f} mm",
         "report it read": prediction.report or "none: the scan alone",
-        "deletion, insertion gain over random": ", ".join(f"{v:+.3f}" for v in explanation.faithfulness.values()),
-        "can the map be believed": _verdict(explanation.flags),
+        "can the map be believed": faithful.verdict.words,
+        **{f"replaced by {one.reference}": _curves(one) for one in faithful.curves},
         "flags": ", ".join(explanation.flags) or "none",
     }
     if explanation.reasons:
@@ -220,7 +232,7 @@ def _section(
     if prediction.volumes:
         facts["volumes"] = "; ".join(notes(prediction.volumes, prediction.volumes_source, prediction.flags))
     if prediction.mmse is not None:
-        facts[f"estimated {task.score}"] = f"{prediction.mmse.estimate:.1f} points"
+        facts[f"estimated {prediction.score_name}"] = f"{prediction.mmse.estimate:.1f} points"
     rows = [[r.region.replace("_", " "), f"{r.relevance_share:.1%}", f"{r.volume_share:.1%}", f"{r.ratio:.2f}"]
             for r in regions]  # fmt: skip
     table = ("Relevance by region (ratio 1 is chance)", ("region", "relevance", "volume", "ratio"), rows)
@@ -231,10 +243,12 @@ def _section(
     return PageSection(f"sub-{explanation.subject_id}", picture, facts, [*tables, table], words)
 
 
-def _verdict(flags: Sequence[str]) -> str:
-    if NO_BETTER_THAN_CHANCE in flags:
-        return "no: patches in one random order move the answer as much as those that it marks, or more"
-    return "as far as one random order can tell: patches that it marks move the answer more"
+def _curves(curves: Curves) -> str:
+    deletion, insertion = curves.deletion_gain, curves.insertion_gain
+    return (
+        f"deletion {deletion.estimate:+.2f} over random orders (better than {deletion.beats} of {deletion.of}), "
+        f"insertion {insertion.estimate:+.2f} (better than {insertion.beats} of {insertion.of})"
+    )
 
 
 def _shares(probabilities: Mapping[str, float] | None) -> str:

@@ -15,11 +15,13 @@ from torch import Tensor
 from adclip.clinical.reports import Span, fields_of, spans
 from adclip.clinical.reports.spans import KNOWLEDGE
 from adclip.domain import Visit
-from adclip.explanation.attribution import explained_number
+from adclip.explanation.explained import number_of_classes
+from adclip.explanation.target import Target
 from adclip.model.calibration import SCAN
 from adclip.prediction.scoring import Wording, score_tokens
 
 if TYPE_CHECKING:
+    from adclip.model.network import ImageTokens
     from adclip.prediction.evidence import Evidence
     from adclip.prediction.predictor import Predictor
 
@@ -88,16 +90,17 @@ class WordRelevance:
     together: float = 0.0
 
 
-def attribute_words(predictor: Predictor, image: Tensor, evidence: Evidence, target: str) -> WordRelevance:
+def attribute_words(predictor: Predictor, tokens: ImageTokens, evidence: Evidence, target: Target) -> WordRelevance:
     """Explain one answer by the words of its report.
 
     Parameters
     ----------
     predictor : Predictor
-    image : Tensor (1, 1, D, H, W)
+    tokens : ImageTokens
+        The encoded scan.
     evidence : Evidence
-    target : str
-        Class name, or the name of the score.
+    target : Target
+        Only the number of a class hangs on the words of a report.
 
     Notes
     -----
@@ -109,12 +112,10 @@ def attribute_words(predictor: Predictor, image: Tensor, evidence: Evidence, tar
     regression on the row is no part of either.
     """
     visit = evidence.completed
-    if visit is None or evidence.road == SCAN or target not in predictor.labels:
+    if visit is None or evidence.road == SCAN or not target.reads_classes:
         return WordRelevance()
     text, value_spans = _report_of(predictor, visit)
-    number = _Number(predictor, evidence, predictor.labels.index(target))
-    with torch.no_grad():
-        tokens = predictor.reader.network.image_tokens(image)
+    number = _Number(predictor, evidence, target)
     words, together = _words(predictor, tokens, visit, text, value_spans, number)
     relevance: dict[str, float] = {}
     for word in words:
@@ -147,10 +148,11 @@ class _Number:
 
     predictor: Predictor
     evidence: Evidence
-    target: int
+    target: Target
 
     def of(self, scores: Any, place: int = 0) -> Tensor:
-        return explained_number(self.predictor.decide(scores.of_one(place), self.evidence)[0], self.target)
+        decided = self.predictor.decide(scores.of_one(place), self.evidence)
+        return number_of_classes(self.target, decided, self.predictor.labels)[0]
 
 
 def _report_of(predictor: Predictor, visit: Visit) -> tuple[str, Sequence[Span]]:

@@ -70,6 +70,46 @@ class CloseUp(nn.Module):
         right, left = (GAIN * shares.float()).unbind(dim=1)
         return torch.cat([right + left, right - left], dim=-1)
 
+    def worth_of_sides(self, gradient: Tensor) -> Tensor:
+        """Return what a unit of each class's share is worth in either box, (2, 9), for a gradient (width,) at `sum_up`."""
+        both, apart = (GAIN * (gradient @ self.gather.weight.float())).chunk(2)
+        return torch.stack([both + apart, both - apart])
+
+    def spread(self, values: Tensor) -> Tensor:
+        """Carry what a unit of share is worth in each patch, (1, 2, patches, 9), to the voxels of both boxes, (2, 9, 28, 32, 24).
+
+        The counterpart of `share_out`: the product with probabilities, summed over a patch's voxels in `to_voxels`, is the product with shares.
+        """
+        grid = self.token_grid
+        sides = []
+        for side, part in zip((1.0, -1.0), values[0].float(), strict=True):
+            d, h, w = (axis.to(part.device) for axis in self._membership(side))
+            by_patch = rearrange(part, "(x y z) c -> x y z c", x=grid[0], y=grid[1], z=grid[2])
+            sides.append(torch.einsum("xyzc,dx,hy,wz->cdhw", by_patch, d, h, w))
+        return torch.stack(sides)
+
+    def to_voxels(self, values: Tensor) -> Tensor:
+        """Put values of both boxes (2, 9, 28, 32, 24), summed over classes, where they lie in the scan, (D, H, W).
+
+        In units of shares: a voxel of a box fills that part of a patch.
+        """
+        total = torch.zeros(self.contract.shape, device=values.device)
+        for side, part in zip((1.0, -1.0), values.float().sum(dim=1), strict=True):
+            places = []
+            for place, size in zip(_places(self.contract, side), self.contract.shape, strict=True):
+                places.append((place + 0.5).floor().long().clamp(0, size - 1).to(values.device))
+            total.index_put_(
+                (places[0][:, None, None], places[1][None, :, None], places[2][None, None]), part, accumulate=True
+            )
+        return total * self._box_voxel()
+
+    def _box_voxel(self) -> float:
+        """Return the share of a patch that one voxel of a box fills."""
+        patch_mm3 = 1.0
+        for count, size in zip(self.patch, self.contract.spacing_mm, strict=True):
+            patch_mm3 *= count * size
+        return SPACING_MM**3 / patch_mm3
+
     def blank(self, images: Tensor) -> Tensor:
         """Return scans (B, 1, D, H, W) with nothing in either box: what is left to the stem to see.
 
@@ -110,10 +150,7 @@ class CloseUp(nn.Module):
         for side, part in zip((1.0, -1.0), probabilities.chunk(2), strict=True):
             d, h, w = (axis.to(part.device) for axis in self._membership(side))
             sides.append(torch.einsum("bcdhw,dx,hy,wz->bxyzc", part, d, h, w))
-        patch_mm3 = 1.0
-        for count, size in zip(self.patch, self.contract.spacing_mm, strict=True):
-            patch_mm3 *= count * size
-        return rearrange(sides, "side b x y z c -> b side (x y z) c") * (SPACING_MM**3 / patch_mm3)
+        return rearrange(sides, "side b x y z c -> b side (x y z) c") * self._box_voxel()
 
     def _membership(self, side: float) -> tuple[Tensor, Tensor, Tensor]:
         """For D, H and W the patch that each plane of the box lies in, as ones in (planes, patches)."""

@@ -189,12 +189,21 @@ class Network(nn.Module):
 
     def image_tokens(self, images: Tensor, record: AttentionRecord | None = None) -> ImageTokens:
         """Encode and project scans (B, 1, D, H, W) with values in [0, 1]."""
-        states = self.vision_encoder(images, record, with_patches=self.cross_attention is not None)
+        patches, shares = self.vision_encoder.embed(images)
+        return self.patches_to_tokens(patches, shares, record)
+
+    def patches_to_tokens(
+        self, patches: Tensor, shares: Tensor | None = None, record: AttentionRecord | None = None
+    ) -> ImageTokens:
+        """Encode and project scans whose patches are embedded already, see `VisionTower.embed` and `VisionTower.encode`."""
+        states = self.vision_encoder.encode(
+            patches, record, with_patches=self.cross_attention is not None, shares=shares
+        )
         mmse = None
         if self.mmse_head is not None and states.mmse is not None:
             mmse = self.mmse_head(states.mmse)[:, 0]
-        patches = None if states.patches is None else self.mm_vision_proj(states.patches)
-        return ImageTokens(self.mm_vision_proj(states.cls), patches, mmse)
+        projected = None if states.patches is None else self.mm_vision_proj(states.patches)
+        return ImageTokens(self.mm_vision_proj(states.cls), projected, mmse)
 
     def text_tokens(self, batch: TokenBatch, candidates: int, *, mask_prompts: bool = False) -> TextTokens:
         """Encode and project texts given scan by scan: `candidates` texts of the first scan, of the second, ..."""

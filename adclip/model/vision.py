@@ -236,10 +236,15 @@ class VisionTower(nn.Module):
         with_patches : bool
             Whether the patches' final states are wanted; without them the last block computes its read-out tokens alone.
         """
+        patches, shares = self.embed(images)
+        return self.encode(patches, record, with_patches=with_patches, shares=shares)
+
+    def embed(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Turn scans (B, 1, D, H, W) into what `encode` takes: embedded patches, and what the closer look found."""
         if self.published:
             images = as_published(images, self.token_grid, self.patch)
-        patches, shares = self.patch_embedding.look(images)
-        return self.encode(patches, record, with_patches=with_patches, shares=shares)
+        found: tuple[Tensor, Tensor | None] = self.patch_embedding.look(images)
+        return found
 
     def encode(
         self,
@@ -289,6 +294,11 @@ class VisionTower(nn.Module):
                 summed.requires_grad_()
             record.summed, record.summed_parts = summed, close_up.parts_of_sum(shares).detach()
         return summed
+
+    @property
+    def attentions(self) -> list[SelfAttention]:
+        """The attention of each block, first to last."""
+        return [block.attn for block in self.blocks if isinstance(block, TransformerBlock)]
 
     @property
     def first_patch(self) -> int:

@@ -71,7 +71,7 @@ class Predictor:
             raise errors.other_template(model.record.style, model.record.template_version, supported_versions)
         self.device = choose_device(device)
         self.record = model.record
-        self.identity = model.identity
+        self.identity, self.folder = model.identity, model.folder
         self.gate = model.gate
         self.volumes = volumes
         self.telling = telling or Telling()

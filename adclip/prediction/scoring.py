@@ -223,9 +223,14 @@ def score_tokens(
     CheckpointError
         In inference mode, if the embedding of a scan or a report has no direction. Training has its own word for that.
     """
-    network, records = reader.network, records or Records()
-    texts = reader.reports(visits, wordings)
-    bare = reader.bare()
+    return score_texts(reader.network, image, reader.reports(visits, wordings), reader.bare(), records)
+
+
+def score_texts(
+    network: Network, image: ImageTokens, texts: TextTokens, bare: TextTokens, records: Records | None = None
+) -> Scores:
+    """Score scans against texts that are encoded already, as `score_tokens` does: the reports' candidates, and the bare phrases."""
+    records = records or Records()
     if torch.is_inference_mode_enabled() and not network.training:
         check_embeddings(image.cls, "scan")
         check_embeddings(texts.cls, "report")

@@ -210,7 +210,11 @@ def _localise(cohort: Path, run: Path, config: DemoConfig) -> dict[str, Any]:
 
     from adclip.clinical.tables.table import read_table
     from adclip.evaluation.metrics import bootstrap_interval, entry
-    from adclip.explanation.attribution import attribute, enlarge
+    from adclip.explanation.attribution import attribute
+    from adclip.explanation.relevance import enlarge_patches
+    from adclip.explanation.seen import SeenScan
+    from adclip.explanation.settings import DEFAULT_METHOD
+    from adclip.explanation.target import class_target
     from adclip.imaging.sources.files import read_voxels
     from adclip.imaging.sources.find import find_scans
     from adclip.imaging.steps.grid import from_model_order
@@ -229,15 +233,17 @@ def _localise(cohort: Path, run: Path, config: DemoConfig) -> dict[str, Any]:
         item = items[visit.subject_id]
         prepared = predictor.prepare(item)
         evidence = predictor.evidence(prepared, visit)
-        relevance_map = attribute(predictor, predictor.to_image(prepared), evidence, "AD").relevance
+        explained = SeenScan(predictor, prepared, evidence).explained(class_target("AD"))
+        found = attribute(explained, DEFAULT_METHOD)
+        per_patch = np.clip(found.per_patch, 0, None)
         name = f"{item.stem}_space-MNI152NLin2009aSym_desc-changed_mask.nii.gz"
         changed, _ = read_voxels(item.path.with_name(name))
-        shuffled = relevance_map.reshape(-1).copy()
+        shuffled = per_patch.reshape(-1).copy()
         inside = np.flatnonzero(_brain_patches(prepared.mask, patch))
         shuffled[inside] = rng.permutation(shuffled[inside])
-        for values, relevance in ((ratios, relevance_map), (chances, shuffled.reshape(relevance_map.shape))):
-            heat = from_model_order(enlarge(relevance, predictor.record.model.contract.shape))
-            values.append(mask_ratio(heat, changed > 0, prepared.mask))
+        random_map = enlarge_patches(shuffled.reshape(per_patch.shape), predictor.record.model.contract.shape)
+        for values, relevance in ((ratios, found.positive), (chances, random_map)):
+            values.append(mask_ratio(from_model_order(relevance), changed > 0, prepared.mask))
     subjects = [visit.subject_id for visit in sick]
     result: dict[str, Any] = {}
     for key, values in (("map", ratios), ("random", chances)):

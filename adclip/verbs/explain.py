@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from adclip.errors import ConfigError
 from adclip.explanation.explain_one import Explanation, Wish
 from adclip.explanation.figures import write_page
 from adclip.explanation.work import ExplainWork, sections
@@ -46,19 +45,22 @@ def explain(config: ExplainConfig, on_event: OnEvent = ignore) -> ExplainResult:
     OSError
         If the disk is full; what is done stays.
     """
+    from adclip.explanation.target import parse_target
     from adclip.model.record import model_folder, read_record
     from adclip.prediction.telling import check_telling
 
     record = read_record(model_folder(config.model))
     check_telling(config.telling, record, config.model)
-    targets = [*record.labels, *([record.task.score_key] if record.prompts.mmse_token else [])]
-    if config.target is not None and config.target not in targets:
-        raise ConfigError.bad_value("--target", f"`{config.target}` is not one of {', '.join(targets)}")
+    score = record.task.score_key if record.prompts.mmse_token else None
+    target = parse_target(config.target, config.text, record.labels, score)
     check_out(config.out)
     scans = gather(config, record, on_event)
-    settings = {"--target": config.target}
+    settings = {
+        "--target": config.target, "--text": config.text, "--method": config.method, "--faithfulness": config.faithfulness,
+        "--finer": config.finer, "--seed": config.seed,
+    }  # fmt: skip
     store = open_store(config, record, scans, "explanation", (PAGE,), settings)
-    wish = Wish(config.target, config.seed)
+    wish = Wish(target, config.method, config.faithfulness, config.finer, config.seed)
     work = ExplainWork(model_choice(config), read_options(config), store, anew=config.overwrite, wish=wish)
     tally = work_through(work, scans, config, on_event)
 

@@ -202,7 +202,7 @@ def _demo_summary() -> Schema:
 
 
 def _faithfulness() -> Schema:
-    from adclip.explanation.faithfulness_record import Faithfulness
+    from adclip.explanation.faithfulness.record import Faithfulness
 
     return of_record(Faithfulness)
 

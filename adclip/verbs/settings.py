@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from adclip.clinical.settings import TableOptions
+from adclip.explanation.settings import DEFAULT_METHOD, FINER, LEVELS, METHOD_NAMES
 from adclip.prediction.telling import PredictTelling, Telling
 from adclip.settings.setting import Setting, Settings
 from adclip.settings.shared import (
@@ -93,7 +94,13 @@ class ExplainConfig(_WithRows, Settings):
     subject: Subject = None
     columns: Columns = ()
     max_days: MaxDays = MAX_DAYS
-    target: Annotated[str | None, Setting("What to explain; by default the predicted class.", metavar="CN|MCI|AD|mmse")] = None
+    target: Annotated[str | None, Setting("What to explain: a class, one class against another, or the score; by default the predicted class.",
+        metavar="CN|MCI|AD|AD-CN|mmse")] = None
+    text: Annotated[str | None, Setting("Explain how like this text the scan is, instead of a target.", metavar="PHRASE")] = None
+    method: Annotated[str, Setting("How the map is made.", choices=METHOD_NAMES, note="The default found planted changes best, see "
+        "docs/benchmarks.md.")] = DEFAULT_METHOD
+    faithfulness: Annotated[str, Setting("How much is measured of each map.", choices=LEVELS)] = "quick"
+    finer: Annotated[str, Setting("Tell more apart than the model's patches, for more passes.", choices=FINER)] = "none"
     volumes: Volumes = True
     telling: Telling = Telling()  # noqa: RUF009  it is frozen, so it may be shared
     orientation: Orientation = None

@@ -1,0 +1,78 @@
+"""From what was measured of a map to flags and one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from adclip.explanation.faithfulness.record import (
+    DISAGREE,
+    NO_BETTER_THAN_CHANCE,
+    SAME_WITHOUT_WEIGHTS,
+    UNCERTAIN,
+    UNSTABLE,
+    Curves,
+    Randomised,
+    Stability,
+    Verdict,
+)
+
+ALIKE = 0.5  # Spearman; above it a map without the weights is the same map, below it a rescan's is another
+NOT_MEASURED = "not measured (--faithfulness off)"
+NOTHING_TO_SEE = "there is no map: nothing in the scan moves this number"
+
+
+def flags_of(
+    curves: Sequence[Curves], randomised: Sequence[Randomised] = (), rescans: Stability | None = None
+) -> tuple[str, ...]:
+    """Return what makes a map doubtful.
+
+    Parameters
+    ----------
+    curves : sequence of Curves
+        One for each reference image.
+    randomised : sequence of Randomised
+    rescans : Stability or None
+    """
+    flags = []
+    worst = [min(one.deletion_gain.estimate, one.insertion_gain.estimate) for one in curves]
+    beats_all = all(gain.beats == gain.of for one in curves for gain in (one.deletion_gain, one.insertion_gain))
+    if worst and min(worst) <= 0 < max(worst):
+        flags.append(DISAGREE)
+    elif worst and min(worst) <= 0:
+        flags.append(NO_BETTER_THAN_CHANCE)
+    elif not beats_all:
+        flags.append(UNCERTAIN)
+    if randomised and randomised[-1].agreement > ALIKE:
+        flags.append(SAME_WITHOUT_WEIGHTS)
+    if rescans is not None and rescans.median < ALIKE:
+        flags.append(UNSTABLE)
+    return tuple(flags)
+
+
+def to_verdict(flags: Sequence[str], curves: Sequence[Curves], *, is_flat: bool) -> Verdict:
+    """Say whether a map can be believed."""
+    if is_flat:
+        return Verdict(False, NOTHING_TO_SEE)
+    if not curves:
+        return Verdict(None, NOT_MEASURED)
+    orders = curves[0].deletion_gain.of
+    if NO_BETTER_THAN_CHANCE in flags:
+        return Verdict(False, "no: patches that it marks move the number no more than patches taken at random")
+    if DISAGREE in flags:
+        good = [one.reference for one in curves if min(one.deletion_gain.estimate, one.insertion_gain.estimate) > 0]
+        return Verdict(
+            False, f"no: patches that it marks move the number only if they are replaced by {' or '.join(good)}"
+        )
+    if SAME_WITHOUT_WEIGHTS in flags:
+        return Verdict(False, "no: it looks the same when the model's weights are drawn anew")
+    if UNSTABLE in flags:
+        return Verdict(False, "no: a rescan of the same head would give another map")
+    if UNCERTAIN in flags:
+        return Verdict(
+            None,
+            f"a little: patches that it marks move the number more than {orders} random orders do on average, but not more than each",
+        )
+    return Verdict(
+        True,
+        f"as far as this can be tested: patches that it marks move the number more than each of {orders} random orders",
+    )
