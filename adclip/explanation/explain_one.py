@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from adclip.domain import Prediction, ReadOptions
 from adclip.explanation.faithfulness_record import Faithfulness
-from adclip.explanation.figures import Bar, PageSection, PageTable, draw_overlay
+from adclip.explanation.figures import Bar, PageSection, PageTable
+from adclip.explanation.mosaic import Caption, draw_mosaic
+from adclip.explanation.region_table import RegionRow, region_table, to_tsv
+from adclip.explanation.region_words import CAPTION, HEADERS, to_page_rows, to_sentences
 from adclip.prediction.answer import with_flags
 from adclip.prediction.jobs import Job
 from adclip.runtime.paths import write_bytes, write_text
@@ -21,7 +24,6 @@ if TYPE_CHECKING:
     from adclip.explanation.attribution import Attribution
     from adclip.explanation.word_relevance import WordRelevance
     from adclip.imaging.prepare import PreparedScan
-    from adclip.imaging.volumes.regions import RegionShare
     from adclip.prediction.predictor import Predictor
 
 
@@ -112,9 +114,9 @@ def explain_one(
 
     from adclip.explanation.attribution import attribute, enlarge, faithfulness
     from adclip.explanation.word_relevance import attribute_words, biomarkers_to_tsv, words_to_tsv
-    from adclip.imaging.sources.files import write_nifti
-    from adclip.imaging.steps.grid import from_model_grid, from_model_order, to_model_order
-    from adclip.imaging.volumes.regions import share_by_region, template_image
+    from adclip.imaging.sources.files import MNI, write_nifti
+    from adclip.imaging.steps.grid import from_model_order, to_model_order, to_scan_brain
+    from adclip.imaging.volumes.regions import template_image
 
     prepared = predictor.prepare(job.item, options)
     image = predictor.to_image(prepared)
@@ -128,21 +130,25 @@ def explain_one(
     stem = job.item.stem
     name = f"{stem}_desc-{attribution.target}_relevance"
     files = {"mni": f"{stem}_space-MNI152NLin2009aSym_desc-{attribution.target}_relevance.nii.gz"}
-    write_nifti(folder / files["mni"], heat.astype("float32"), model.contract.affine_xyz)
+    write_nifti(folder / files["mni"], heat.astype("float32"), model.contract.affine_xyz, space_code=MNI)
     flags = [*prediction.flags, *attribution.flags]
     if prepared.volume is not None:
         files["heatmap"] = f"{name}.nii.gz"
-        on_scan = from_model_grid(to_model_order(heat), model.contract, prepared.scan_to_mni, prepared.volume)
-        write_nifti(folder / files["heatmap"], on_scan.astype("float32"), prepared.volume.source.affine)
+        grid = prepared.volume.source
+        on_scan = to_scan_brain(heat_dhw, model.contract, prepared.scan_to_mni, prepared.volume, prepared.scan_mask)
+        write_nifti(folder / files["heatmap"], on_scan.astype("float32"), grid.affine, place=grid.place)
     else:
         # a derivative's own grid is the model's: the map above already lies on it
         files["heatmap"] = files["mni"]
 
     filling = torch.from_numpy(to_model_order(template_image(model.contract)).copy())[None, None].to(image.device)
     curves = faithfulness(predictor, image, evidence, attribution, filling, wish.seed)
-    regions = share_by_region(heat, model.contract)
+    signed = from_model_order(enlarge(attribution.signed, model.contract.shape))
+    regions = region_table(
+        signed, prepared.mask, model.contract, positive=heat, structures=prepared.structures, volumes=prediction.volumes
+    )
     files |= {"regions": f"{name}_regions.tsv", "faithfulness": f"{name}_faithfulness.json", "figure": f"{name}.png"}
-    write_text(folder / files["regions"], _regions_tsv(regions))
+    write_text(folder / files["regions"], to_tsv(regions))
     told = attribute_words(predictor, image, evidence, attribution.target)
     if told.words:
         files |= {"words": f"{name}_words.tsv", "biomarkers": f"{name}_biomarkers.tsv"}
@@ -175,20 +181,22 @@ def explain_one(
 def _picture(
     stem: str, prepared: PreparedScan, heat: Any, attribution: Attribution, prediction: Prediction, contract: Any
 ) -> bytes:
-    title = f"{stem}: relevance for {attribution.target} (predicted {prediction.diagnosis})\n{prediction.notice}"
-    return draw_overlay(prepared.image, heat, contract, title)
-
-
-def _regions_tsv(regions: list[RegionShare]) -> str:
-    lines = ["region\trelevance_share\tvolume_share\tratio_to_chance"]
-    lines += [f"{r.region}\t{r.relevance_share:.6f}\t{r.volume_share:.6f}\t{r.ratio:.4f}" for r in regions]
-    return "\n".join(lines) + "\n"
+    caption = Caption(
+        stem, attribution.target, "relevance, share of the most relevant patch", prediction.probabilities or {}, prediction.status,
+        prediction.notice,
+    )  # fmt: skip
+    if prepared.volume is None:  # of a derivative there is no other picture than the one on the model's grid
+        return draw_mosaic(prepared.image, contract.affine_xyz, heat, contract.affine_xyz, caption, mask=prepared.mask)
+    return draw_mosaic(
+        prepared.volume.array, prepared.volume.affine, heat, contract.affine_xyz, caption,
+        scan_to_mni=prepared.scan_to_mni, mask=prepared.scan_mask,
+    )  # fmt: skip
 
 
 def _section(
     explanation: Explanation,
     prediction: Prediction,
-    regions: list[RegionShare],
+    regions: list[RegionRow],
     picture: bytes,
     task: Task,
     told: WordRelevance,
@@ -221,9 +229,8 @@ def _section(
         facts["volumes"] = "; ".join(notes(prediction.volumes, prediction.volumes_source, prediction.flags))
     if prediction.mmse is not None:
         facts[f"estimated {task.score}"] = f"{prediction.mmse.estimate:.1f} points"
-    rows = [[r.region.replace("_", " "), f"{r.relevance_share:.1%}", f"{r.volume_share:.1%}", f"{r.ratio:.2f}"]
-            for r in regions]  # fmt: skip
-    table = ("Relevance by region (ratio 1 is chance)", ("region", "relevance", "volume", "ratio"), rows)
+    facts["where, and how large"] = " ".join(to_sentences(regions, prediction.volumes))
+    table = (CAPTION, HEADERS, to_page_rows(regions))
     tables = [_volumes_table(prediction)] if prediction.volumes else []
     if told.biomarkers:
         tables.append(_biomarkers_table(told))

@@ -97,12 +97,13 @@ class Partition:
         result: NDArray[np.float64] = self.shares @ np.asarray(array, dtype=np.float64).reshape(-1)
         return result
 
-    def voxels_of(self, place: int) -> NDArray[np.int64]:
-        """Return the flat indices of the voxels of a region: those that are its own by half or more, else all that it touches."""
+    def voxels_of(self, place: int, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Return flat indices of a region's voxels in a mask (X, Y, Z): those that are its own by half or more, else all it touches."""
         start, stop = self.shares.indptr[place], self.shares.indptr[place + 1]
         voxels, shares = self.shares.indices[start:stop], self.shares.data[start:stop]
-        own = shares >= 0.5
-        result: NDArray[np.int64] = voxels[own] if own.any() else voxels[shares > 0]
+        inside = mask.reshape(-1)[voxels] & (shares > 0)
+        own = inside & (shares >= 0.5)
+        result: NDArray[np.int64] = voxels[own if own.any() else inside]
         return result
 
 
@@ -135,10 +136,10 @@ def partition(
     if not structures:
         return template
     own = {key: onto_grid(*placed, contract).reshape(-1) for key, placed in structures.items()}
-    whole = np.sum(list(own.values()), axis=0, dtype=np.float64)
+    whole: NDArray[np.float64] = np.stack(list(own.values())).sum(axis=0, dtype=np.float64)
     # rounding may take a sum beyond 1
     own = {key: np.clip(share, 0, 1) / np.maximum(whole, 1) for key, share in own.items()}
-    left_over = 1 - np.sum(list(own.values()), axis=0, dtype=np.float64)
+    left_over = np.clip(1 - whole, 0, 1)
     places = {region.key: place for place, region in enumerate(template.regions)}
     rows, columns, values = [], [], []
     for key, share in own.items():
@@ -198,11 +199,15 @@ def _template_partition(contract: InputContract, without: frozenset[str]) -> Par
         labels = _give_away(labels, np.flatnonzero(np.isin(tables["left"], gone) | np.isin(tables["right"], gone)))
     counts = [max(math.ceil(spacing / _FINE_MM - 1e-6), 1) for spacing in contract.spacing_xyz_mm]
     indices, mm = [], []
-    for axis, (size, spacing, count) in enumerate(zip(contract.shape_xyz, contract.spacing_xyz_mm, counts, strict=True)):
+    for axis, (size, spacing, count) in enumerate(
+        zip(contract.shape_xyz, contract.spacing_xyz_mm, counts, strict=True)
+    ):
         # points inside a voxel, evenly about its middle
         points = contract.affine_xyz[axis, 3] + spacing * ((np.arange(size * count) + 0.5) / count - 0.5)
         mm.append(points)
-        indices.append(np.rint((points - affine[axis, 3]) / affine[axis, axis]).astype(int).clip(-1, labels.shape[axis]))
+        indices.append(
+            np.rint((points - affine[axis, 3]) / affine[axis, axis]).astype(int).clip(-1, labels.shape[axis])
+        )
     labels = np.pad(labels, 1)  # no label outside
     x_count, y_count, z_count = counts
     x_size, y_size, z_size = contract.shape_xyz
@@ -213,8 +218,10 @@ def _template_partition(contract: InputContract, without: frozenset[str]) -> Par
         points_of = slice(x * x_count, (x + 1) * x_count)
         found = labels[np.ix_(indices[0][points_of] + 1, indices[1] + 1, indices[2] + 1)]
         region = np.where((mm[0][points_of] < 0)[:, None, None], tables["left"][found], tables["right"][found])
-        count = np.bincount((region.astype(np.int64) * slab_size + in_slab).reshape(-1), minlength=len(regions) * slab_size)
-        slabs.append(sparse.csr_array(count.reshape(len(regions), slab_size) * part))
+        points_in = np.bincount(
+            (region.astype(np.int64) * slab_size + in_slab).reshape(-1), minlength=len(regions) * slab_size
+        )
+        slabs.append(sparse.csr_array(points_in.reshape(len(regions), slab_size) * part))
     return Partition(regions, sparse.hstack(slabs, format="csr"))
 
 
