@@ -186,7 +186,7 @@ def _draw_bar(axes: Any, colours: Any, norm: Any, levels: list[tuple[float, str]
     bar.outline.set_edgecolor("white")
     axes.tick_params(colors="white", labelsize=8)
     for level, style in levels:
-        axes.axvline(level, color="white" if norm.vmin < 0 else "cyan", linestyle=style, linewidth=1.4)
+        axes.axvline(level, color="white", linestyle=style, linewidth=1.4)
     lines = " and ".join(f"{style} at {level:.2g}" for level, style in reversed(levels))
     text = (
         _printable(unit)

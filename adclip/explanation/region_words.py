@@ -17,6 +17,7 @@ AT_MOST, FROM, TOGETHER = (
     0.6,
 )  # regions in sentences: how many, of what share, until what part of those with a place is told
 AGAINST_AT_MOST = 2
+_AND_AGAINST = ", and more that speaks against it"
 _WIDE = frozenset({REST, "white_matter"})  # parts that are no place
 _VENTRICLES = frozenset({"lateral_ventricle", "third_ventricle", "fourth_ventricle"})  # measured together
 
@@ -71,7 +72,7 @@ def to_sentences(rows: Sequence[RegionRow], volumes: Volumes | None = None) -> l
         told.append(places[len(told)])
     sentences = [
         f"{_name(row.region)}: {_size_of(row, volumes or {})}{_percent(row.relevance_share)} of the relevance"
-        f" ({cell(row.ratio, '.1f')} times chance)."
+        f" ({cell(row.ratio, '.1f')} times chance){_AND_AGAINST if (row.mean_signed or 0.0) < 0 else ''}."
         for row in told
     ]
     if not told:
@@ -79,7 +80,10 @@ def to_sentences(rows: Sequence[RegionRow], volumes: Volumes | None = None) -> l
     against = [
         row
         for row in rows
-        if (row.mean_signed or 0.0) < 0 and row.region.name not in _WIDE and (row.absolute_share or 0.0) >= FROM
+        if row not in told
+        and (row.mean_signed or 0.0) < 0
+        and (row.absolute_share or 0.0) >= FROM
+        and row.region.name not in _WIDE
     ]
     for row in sorted(against, key=lambda row: -(row.absolute_share or 0.0))[:AGAINST_AT_MOST]:
         sentences.append(
@@ -90,10 +94,12 @@ def to_sentences(rows: Sequence[RegionRow], volumes: Volumes | None = None) -> l
         sentences.append(
             f"{_percent(wide)} of the relevance lies in white matter, sulci and what has no region: the map names no place well."
         )
-    if told and _is_usual(told[0]):
+    measured = [row for row in told if row.centile is not None]
+    if measured and _is_usual(measured[0]):
+        first = "The most relevant region" + ("" if measured[0] is told[0] else " that was measured")
         sentences.append(
-            f"The most relevant region, the {_name(told[0].region)}, is of usual size for age and sex: its volume does not explain the"
-            " relevance. A map says where the answer comes from, not what was seen there."
+            f"{first}, the {_name(measured[0].region)}, is of usual size for age and sex: its volume does not explain the relevance."
+            " A map says where the answer comes from, not what was seen there."
         )
     return sentences
 

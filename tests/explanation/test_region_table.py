@@ -165,11 +165,12 @@ def planted(**values):
 def test_a_sentence_joins_relevance_and_size(brain):
     measured = volumes(hippocampus_right=4.0, entorhinal=12.0, ventricles=95.0)
     rows = region_table(
-        planted(hippocampus_right=5.0, entorhinal_left=3.0, third_ventricle=9.0), brain, GRID, volumes=measured
+        planted(hippocampus_right=2.0, entorhinal_left=3.0, third_ventricle=9.0), brain, GRID, volumes=measured
     )
     text = " ".join(to_sentences(rows, measured))
     assert f"right hippocampus: 4th centile, {100 * rows[0].relevance_share:.0f} % of the relevance" in text
-    assert "left entorhinal: both sides together 12th centile" in text or len(to_sentences(rows, measured)) < 3
+    assert "left entorhinal: both sides together 12th centile" in text
+    assert "third ventricle" not in text  # the two before it hold most
     assert "usual size" not in text
     only = region_table(planted(third_ventricle=1.0), brain, GRID, volumes=measured)
     assert to_sentences(only, measured)[0].startswith(
@@ -182,6 +183,13 @@ def test_a_relevant_region_of_usual_size_is_told_with_care(brain):
     usual, small = (region_table(signed, brain, GRID, volumes=volumes(hippocampus_left=c)) for c in (48.0, 4.0))
     assert "of usual size for age and sex" in to_sentences(usual)[-1]
     assert not any("usual size" in text for text in to_sentences(small))
+    two = region_table(
+        planted(insula_left=1.0, hippocampus_left=1.0), brain, GRID, volumes=volumes(hippocampus_left=48.0)
+    )
+    assert two[0].region.key == "insula_left"
+    assert to_sentences(two)[-1].startswith(
+        "The most relevant region that was measured, the left hippocampus, is of usual"
+    )
     unknown = region_table(signed, brain, GRID)
     assert to_sentences(unknown) == [
         f"left hippocampus: {100 * unknown[0].relevance_share:.0f} % of the relevance ({unknown[0].ratio:.1f} times chance)."
@@ -195,6 +203,15 @@ def test_what_speaks_against_it_is_told(brain):
     assert any(
         text.startswith("left hippocampus: above the 95th centile, speaks against it") for text in to_sentences(rows)
     )
+
+
+def test_a_region_that_speaks_both_ways_is_told_once(brain):
+    half = planted(hippocampus_left=1.0)
+    x = np.arange(GRID.shape_xyz[1])[:, None]
+    middle = np.argwhere(half > 0)[:, 1].mean()
+    text = to_sentences(region_table(np.where(x > middle, half, -3 * half), brain, GRID))
+    assert sum("left hippocampus" in sentence for sentence in text) == 1
+    assert text[0].endswith("times chance), and more that speaks against it.")
 
 
 def test_a_map_without_a_place_is_told_so(brain):
