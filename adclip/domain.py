@@ -37,10 +37,14 @@ CLASS_PHRASES: dict[str, str] = {"CN": "NC", "MCI": "MCI", "AD": "AD"}
 
 @dataclass(frozen=True)
 class SourceGrid:
-    """The voxel grid of a scan file as stored on disk: shape (I, J, K) and 4x4 voxel-to-mm affine."""
+    """The voxel grid of a scan file as stored on disk: shape (I, J, K) and 4x4 voxel-to-mm affine.
+
+    `place` has the fields by which a NIfTI header says the same, as they stand there; empty of other formats.
+    """
 
     shape: tuple[int, int, int]
     affine: FloatArray
+    place: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

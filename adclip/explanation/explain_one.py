@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from adclip.domain import Prediction, ReadOptions
 from adclip.explanation.faithfulness.record import Curves, Faithfulness
-from adclip.explanation.figures import Bar, PageSection, PageTable, draw_overlay
+from adclip.explanation.figures import Bar, PageSection, PageTable
+from adclip.explanation.mosaic import Caption, draw_mosaic
+from adclip.explanation.region_table import RegionRow, region_table, to_tsv
+from adclip.explanation.region_words import CAPTION, HEADERS, to_page_rows, to_sentences
 from adclip.prediction.answer import with_flags
 from adclip.prediction.jobs import Job
 from adclip.runtime.paths import write_bytes, write_text
@@ -21,7 +24,6 @@ if TYPE_CHECKING:
     from adclip.explanation.target import Target
     from adclip.explanation.word_relevance import WordRelevance
     from adclip.imaging.prepare import PreparedScan
-    from adclip.imaging.volumes.regions import RegionShare
     from adclip.prediction.predictor import Predictor
 
 
@@ -125,9 +127,8 @@ def explain_one(
     from adclip.explanation.seen import SeenScan
     from adclip.explanation.selftest_record import read_selftest, rows_of
     from adclip.explanation.word_relevance import attribute_words, biomarkers_to_tsv, words_to_tsv
-    from adclip.imaging.sources.files import write_nifti
-    from adclip.imaging.steps.grid import from_model_grid, from_model_order, to_model_order
-    from adclip.imaging.volumes.regions import share_by_region
+    from adclip.imaging.sources.files import MNI, write_nifti
+    from adclip.imaging.steps.grid import from_model_order, to_scan_brain
 
     prepared = predictor.prepare(job.item, options)
     evidence = predictor.evidence(prepared, job.visit)
@@ -140,20 +141,28 @@ def explain_one(
     heat = from_model_order(attribution.positive) * prepared.mask
 
     stem = job.item.stem
-    name = f"{stem}_desc-{target.file_label}_relevance"
-    files = {"mni": f"{stem}_space-MNI152NLin2009aSym_desc-{target.file_label}_relevance.nii.gz"}
-    write_nifti(folder / files["mni"], heat.astype("float32"), model.contract.affine_xyz)
+    label = target.file_label
+    name = f"{stem}_desc-{label}_relevance"
+    in_mni = f"{stem}_space-MNI152NLin2009aSym_desc-"
+    files = {"mni": f"{in_mni}{label}_relevance.nii.gz", "mni_signed": f"{in_mni}{label}signed_relevance.nii.gz"}
+    signed = from_model_order(attribution.signed) * prepared.mask
+    for kind, values in (("mni", heat), ("mni_signed", signed)):
+        write_nifti(folder / files[kind], values.astype("float32"), model.contract.affine_xyz, space_code=MNI)
     if prepared.volume is not None:
-        files["heatmap"] = f"{name}.nii.gz"
-        on_scan = from_model_grid(to_model_order(heat), model.contract, prepared.scan_to_mni, prepared.volume)
-        write_nifti(folder / files["heatmap"], on_scan.astype("float32"), prepared.volume.source.affine)
+        files |= {"heatmap": f"{name}.nii.gz", "signed": f"{stem}_desc-{label}signed_relevance.nii.gz"}
+        grid = prepared.volume.source
+        for kind, map_dhw in (("heatmap", attribution.positive), ("signed", attribution.signed)):
+            on_scan = to_scan_brain(map_dhw, model.contract, prepared.scan_to_mni, prepared.volume, prepared.scan_mask)
+            write_nifti(folder / files[kind], on_scan.astype("float32"), grid.affine, place=grid.place)
     else:
-        # a derivative's own grid is the model's: the map above already lies on it
-        files["heatmap"] = files["mni"]
+        # a derivative's own grid is the model's: the maps above already lie on it
+        files |= {"heatmap": files["mni"], "signed": files["mni_signed"]}
 
-    regions = share_by_region(heat, model.contract)
+    regions = region_table(
+        signed, prepared.mask, model.contract, positive=heat, structures=prepared.structures, volumes=prediction.volumes
+    )
     files |= {"regions": f"{name}_regions.tsv", "faithfulness": f"{name}_faithfulness.json", "figure": f"{name}.png"}
-    write_text(folder / files["regions"], _regions_tsv(regions))
+    write_text(folder / files["regions"], to_tsv(regions))
     told = attribute_words(predictor, explained.tokens, evidence, target)
     if told.words:
         files |= {"words": f"{name}_words.tsv", "biomarkers": f"{name}_biomarkers.tsv"}
@@ -162,12 +171,13 @@ def explain_one(
     references = References(seen.reference_described, seen.to_tensor(blurred(prepared.image, model.contract)))
     selftest = rows_of(read_selftest(predictor.folder, predictor.identity["sha256"]), wish.method)
     faithful = measure_map(
-        explained, attribution, wish.faithfulness, references, wish.seed, prediction.notice, seen.rescans, selftest
-    )
+        explained, attribution, wish.faithfulness, references, wish.seed, prediction.notice, seen.rescans, selftest,
+        flags_of_phrase(explained, attribution, seen),
+    )  # fmt: skip
     write_text(folder / files["faithfulness"], json.dumps(faithful.to_dict(), indent=2) + "\n")
-    picture = _picture(stem, prepared, heat, attribution, prediction, model.contract)
+    picture = _picture(stem, prepared, signed, attribution, prediction, model.contract)
     write_bytes(folder / files["figure"], picture)
-    flags = (*prediction.flags, *faithful.flags, *flags_of_phrase(explained, attribution, seen))
+    flags = (*prediction.flags, *faithful.flags)
     explanation = Explanation(
         prediction.scan, prediction.subject_id, prediction.session_id, prediction.status, target.name, wish.method,
         prediction.scores, prediction.probabilities, attribution.roads, _gains(faithful), files, flags, prediction.reasons,
@@ -187,20 +197,22 @@ def _gains(faithful: Faithfulness) -> dict[str, float]:
 def _picture(
     stem: str, prepared: PreparedScan, heat: Any, attribution: Attribution, prediction: Prediction, contract: Any
 ) -> bytes:
-    title = f"{stem}: relevance for {attribution.target.name} (predicted {prediction.diagnosis})\n{prediction.notice}"
-    return draw_overlay(prepared.image, heat, contract, title)
-
-
-def _regions_tsv(regions: list[RegionShare]) -> str:
-    lines = ["region\trelevance_share\tvolume_share\tratio_to_chance"]
-    lines += [f"{r.region}\t{r.relevance_share:.6f}\t{r.volume_share:.6f}\t{r.ratio:.4f}" for r in regions]
-    return "\n".join(lines) + "\n"
+    caption = Caption(
+        stem, attribution.target.name, "relevance, share of the largest", prediction.probabilities or {}, prediction.status,
+        prediction.notice,
+    )  # fmt: skip
+    if prepared.volume is None:  # of a derivative there is no other picture than the one on the model's grid
+        return draw_mosaic(prepared.image, contract.affine_xyz, heat, contract.affine_xyz, caption, mask=prepared.mask)
+    return draw_mosaic(
+        prepared.volume.array, prepared.volume.affine, heat, contract.affine_xyz, caption,
+        scan_to_mni=prepared.scan_to_mni, mask=prepared.scan_mask,
+    )  # fmt: skip
 
 
 def _section(
     explanation: Explanation,
     prediction: Prediction,
-    regions: list[RegionShare],
+    regions: list[RegionRow],
     picture: bytes,
     faithful: Faithfulness,
     told: WordRelevance,
@@ -233,9 +245,8 @@ def _section(
         facts["volumes"] = "; ".join(notes(prediction.volumes, prediction.volumes_source, prediction.flags))
     if prediction.mmse is not None:
         facts[f"estimated {prediction.score_name}"] = f"{prediction.mmse.estimate:.1f} points"
-    rows = [[r.region.replace("_", " "), f"{r.relevance_share:.1%}", f"{r.volume_share:.1%}", f"{r.ratio:.2f}"]
-            for r in regions]  # fmt: skip
-    table = ("Relevance by region (ratio 1 is chance)", ("region", "relevance", "volume", "ratio"), rows)
+    facts["where, and how large"] = " ".join(to_sentences(regions, prediction.volumes))
+    table = (CAPTION, HEADERS, to_page_rows(regions))
     tables = [_volumes_table(prediction)] if prediction.volumes else []
     if told.biomarkers:
         tables.append(_biomarkers_table(told))

@@ -8,6 +8,7 @@ import numpy as np
 
 from adclip.explanation.attribution import Attribution
 from adclip.explanation.faithfulness.checks import agreement
+from adclip.explanation.faithfulness.record import SAME_FOR_ANY_TEXT
 from adclip.explanation.methods import METHODS
 from adclip.explanation.target import Target
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 OTHER_PHRASES = ("Ventricular size", "Entorhinal Vol")  # two of the paper's maps, which should look at different places
 ALIKE = 0.9  # Spearman, over the patches that hold brain
-SAME_FOR_ANY_TEXT = "map_is_the_same_for_any_text"
 
 
 def flags_of_phrase(explained: Explained, attribution: Attribution, seen: SeenScan) -> tuple[str, ...]:

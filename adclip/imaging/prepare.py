@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -124,11 +125,13 @@ def prepare_scan(
     if quality.verdict != "pass":
         flags.append(f"qc_{quality.verdict}")
     volumes: BrainVolumes | None = None
+    structures: Mapping[str, tuple[FloatArray, FloatArray]] = {}
     if measure:
-        from adclip.imaging.volumes.measure import measure_volumes
+        from adclip.imaging.volumes.measure import measure_structures
 
         with log.step("volumes", {}) as parameters:
-            volumes = measure_volumes(head, affine, head_mask, scan_to_mni).to_record()
+            estimate, structures = measure_structures(head, affine, head_mask, scan_to_mni)
+            volumes = estimate.to_record()
             parameters["method"] = volumes.source
     return PreparedScan(
         image=image,
@@ -142,6 +145,8 @@ def prepare_scan(
         source_sha256=source.sha256,
         geometry=volume.facts,
         volumes=volumes,
+        scan_mask=mask,
+        structures=structures,
     )
 
 

@@ -88,7 +88,9 @@ def main() -> None:
         spent = median(lambda name=name: attribute(explained, name), rounds)
         print(f"| map, {name} | {spent:.2f} | {spent / network:.1f} |", flush=True)
     found = attribute(explained, DEFAULT_METHOD)
-    other = torch.from_numpy(to_model_order(blurred(from_model_order(image[0, 0].numpy()), contract)).copy())[None, None]
+    other = torch.from_numpy(to_model_order(blurred(from_model_order(image[0, 0].numpy()), contract)).copy())[
+        None, None
+    ]
     references = References("healthy", other)
     spent = median(lambda: measure_map(explained, found, "quick", references, 0, "", lambda count: ()), options.rounds)
     print(f"| --faithfulness quick | {spent:.2f} | {spent / network:.1f} |")
@@ -101,7 +103,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             job = Job(item, None)
             predict = median(lambda item=item: predictor(item), 2)
-            explain = median(lambda job=job, folder=folder: explain_one(predictor, job, ReadOptions(), wish, Path(folder)), 2)
+            explain = median(
+                lambda job=job, folder=folder: explain_one(predictor, job, ReadOptions(), wish, Path(folder)), 2
+            )
         ratios.append(explain / predict)
         print(f"{path.name}: predict {predict:.1f}, explain {explain:.1f} CPU s, {ratios[-1]:.2f} times", flush=True)
     print(f"median {np.median(ratios):.2f} times")

@@ -57,14 +57,24 @@ def make_head(
 
 
 def save(
-    path: Path, array: NDArray[Any], affine: NDArray[np.float64], codes: str = "RAS", dtype: Any = np.float32
+    path: Path,
+    array: NDArray[Any],
+    affine: NDArray[np.float64],
+    codes: str = "RAS",
+    dtype: Any = np.float32,
+    forms: tuple[int, int] | None = None,
 ) -> Path:
-    """Write a NIfTI file in the axis order `codes`."""
+    """Write a NIfTI file in the axis order `codes`, where given with these codes of sform and qform."""
     image = nib.Nifti1Image(array, affine)
     change = nib.orientations.ornt_transform(nib.io_orientation(affine), nib.orientations.axcodes2ornt(codes))
     turned = image.as_reoriented(change)
     data = np.asarray(turned.dataobj).astype(dtype)
-    nib.save(nib.Nifti1Image(data, turned.affine), path)
+    made = nib.Nifti1Image(data, turned.affine)
+    if forms is not None:
+        made.set_sform(turned.affine, code=forms[0])
+        made.set_qform(turned.affine, code=forms[1])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(made, path)
     return path
 
 

@@ -14,9 +14,10 @@ from tiny import CONFIG, CONTRACT, LABELS
 
 from adclip import Predictor
 from adclip.config import ExplainConfig, PredictConfig
+from adclip.domain import SourceGrid, Volume
 from adclip.errors import ConfigError, OutputError
 from adclip.explanation import attribution
-from adclip.explanation.figures import PageSection, draw_overlay, render_page
+from adclip.explanation.figures import PageSection, render_page
 from adclip.imaging.volumes.regions import mask_ratio, region_maps, share_by_region, template_image
 from adclip.verbs.explain import explain
 from adclip.verbs.predict import predict
@@ -60,7 +61,10 @@ def test_every_file_is_there_and_says_what_it_is(config, result):
             assert len(told[name]) == 11
         assert told["target"] == one.target and told["notice"] == one.notice
         rows = (config.out / one.files["regions"]).read_text().splitlines()
-        assert rows[0].split("\t") == ["region", "relevance_share", "volume_share", "ratio_to_chance"]
+        assert rows[0].split("\t")[:4] == ["region", "relevance_share", "volume_share", "ratio_to_chance"]
+        assert sum(float(row.split("\t")[1]) for row in rows[1:] if row.split("\t")[1] != "n/a") == pytest.approx(
+            1, abs=1e-9
+        )
         assert (config.out / one.files["figure"]).read_bytes()[:4] == b"\x89PNG"
         words = (config.out / one.files["words"]).read_text().splitlines()
         assert len(words) > 10 and {line.count("\t") for line in words} == {4}
@@ -176,7 +180,59 @@ def test_the_map_lies_on_the_scan_and_left_stays_left(tmp_path, monkeypatch, tin
     assert one.scores is not None and list(one.scores) == list(LABELS)
 
 
-# ------------------------------------------------------------------------------------------------ regions and figures
+@pytest.fixture(scope="module")
+def tilted_head():
+    """A head whose true alignment is known, as (array, affine)."""
+    scan_to_mni = turn(8, 0) @ np.diag([1.05, 1.05, 1.05, 1.0])
+    scan_to_mni[:3, 3] = (6, -10, 12)
+    array, affine, _ = make_head(scan_to_mni, spacing=3.0)
+    return array, affine
+
+
+@pytest.mark.parametrize("codes", ["LAS", "PIR"])
+def test_storage_changes_neither_the_map_nor_its_place(tmp_path, monkeypatch, tiny_run, tilted_head, codes):
+    """One head, stored in two ways: the same map in MNI space, and on each file's own voxels the same values at the same mm."""
+    monkeypatch.setattr("adclip.imaging.steps.brain.DeepbetStripper", lambda _device: FakeStripper())
+    found = []
+    for name in ("RAS", codes):
+        scan = save(tmp_path / name / "sub-x_T1w.nii.gz", *tilted_head, name, np.int16, (2, 1))
+        out = tmp_path / name / "out"
+        settings = ExplainConfig((scan,), out, model=str(tiny_run), target="AD", device="cpu")
+        (one,) = explain(settings).explanations
+        source, heat = nib.load(scan), nib.load(out / one.files["heatmap"])
+        assert heat.shape == source.shape and nib.aff2axcodes(heat.affine) == tuple(name)
+        for field in (
+            "sform_code",
+            "qform_code",
+            "srow_x",
+            "srow_y",
+            "srow_z",
+            "quatern_b",
+            "quatern_c",
+            "quatern_d",
+            "qoffset_x",
+        ):
+            np.testing.assert_array_equal(heat.header[field], source.header[field])
+        found.append((one, nib.load(out / one.files["mni"]).get_fdata(), nib.as_closest_canonical(heat)))
+    (one, map_one, heat_one), (two, map_two, heat_two) = found
+    assert one.scores == pytest.approx(two.scores, abs=1e-4) and map_one.max() > 0.5
+    np.testing.assert_allclose(map_one, map_two, atol=2e-3)
+    np.testing.assert_allclose(heat_one.affine, heat_two.affine, atol=1e-4)
+    np.testing.assert_allclose(heat_one.get_fdata(), heat_two.get_fdata(), atol=2e-3)
+
+
+def test_the_map_on_the_scan_ends_with_the_brain(tmp_path, monkeypatch, tiny_run, tilted_head):
+    monkeypatch.setattr("adclip.imaging.steps.brain.DeepbetStripper", lambda _device: FakeStripper())
+    scan = save(tmp_path / "sub-x_T1w.nii.gz", *tilted_head, "LPS", np.int16)
+    (one,) = explain(ExplainConfig((scan,), tmp_path / "out", model=str(tiny_run), device="cpu")).explanations
+    heat = nib.load(tmp_path / "out" / one.files["heatmap"]).get_fdata()
+    inside = FakeStripper()(
+        Volume(np.asarray(nib.load(scan).dataobj, np.float32), np.eye(4), SourceGrid(heat.shape, np.eye(4)))
+    )
+    assert heat[inside].max() > 0.3 and heat[~inside].max() == 0
+
+
+# ------------------------------------------------------------------------------------------------ regions
 
 
 def test_relevance_in_one_region_is_found_there():
@@ -202,9 +258,3 @@ def test_an_even_map_is_at_chance_everywhere_and_an_empty_one_has_no_share():
 def test_the_average_brain_is_a_scan_of_the_contract():
     image = template_image(CONTRACT)
     assert image.shape == CONTRACT.shape_xyz and image.min() == 0 and image.max() == 1
-
-
-def test_the_picture_is_the_same_bytes_each_time():
-    image = template_image(CONTRACT)
-    one, two = (draw_overlay(image, image * 0, CONTRACT, "t", image > 0.9) for _ in range(2))
-    assert one == two and one[:4] == b"\x89PNG"

@@ -46,6 +46,7 @@ def measure_map(
     notice: str,
     rescans: Callable[[int], Iterable[Tensor]],
     selftest: tuple[SelfTestRow, ...] = (),
+    known_flags: tuple[str, ...] = (),
 ) -> Faithfulness:
     """Measure one map.
 
@@ -64,6 +65,8 @@ def measure_map(
         Returns so many pseudo-rescans (1, 1, D, H, W) of the scan.
     selftest : tuple of SelfTestRow
         What is known of this model's maps.
+    known_flags : tuple of str
+        What makes the map doubtful already.
     """
     inside: NDArray[np.int64] = np.flatnonzero(explained.brain_patches().cpu().numpy())
     is_flat = FLAT_MAP in attribution.flags
@@ -91,7 +94,7 @@ def measure_map(
             rivals = ask_rivals(explained, method, per_patch, inside, orders, curves[0], first)
             randomised = randomise(anew, explained.network, METHODS[method], per_patch, inside, seed)
             stability = compare_rescans(maps, per_patch, inside)
-    flags = (*attribution.flags, *flags_of(curves, randomised, stability))
+    flags = (*attribution.flags, *known_flags, *flags_of(curves, randomised, stability))
     with torch.no_grad():
         number = float(explained.of_patches(explained.patches, explained.shares)[0])
     return Faithfulness(

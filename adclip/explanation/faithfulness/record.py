@@ -13,6 +13,7 @@ UNCERTAIN = "map_not_surely_better_than_chance"
 DISAGREE = "references_disagree"
 SAME_WITHOUT_WEIGHTS = "map_hangs_little_on_weights"
 UNSTABLE = "map_changes_between_rescans"
+SAME_FOR_ANY_TEXT = "map_is_the_same_for_any_text"
 
 
 @dataclass(frozen=True)

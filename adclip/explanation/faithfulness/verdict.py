@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from adclip.explanation.faithfulness.record import (
     DISAGREE,
     NO_BETTER_THAN_CHANCE,
+    SAME_FOR_ANY_TEXT,
     SAME_WITHOUT_WEIGHTS,
     UNCERTAIN,
     UNSTABLE,
@@ -53,6 +54,8 @@ def to_verdict(flags: Sequence[str], curves: Sequence[Curves], *, is_flat: bool)
     """Say whether a map can be believed."""
     if is_flat:
         return Verdict(False, NOTHING_TO_SEE)
+    if SAME_FOR_ANY_TEXT in flags:
+        return Verdict(False, "no: this model looks at the same places whatever the text says")
     if not curves:
         return Verdict(None, NOT_MEASURED)
     orders = curves[0].deletion_gain.of

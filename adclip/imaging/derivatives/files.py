@@ -70,6 +70,11 @@ class PreparedScan:
         How the file's geometry was read, see `Volume.facts`.
     volumes : BrainVolumes or None
         None where none were asked for.
+    scan_mask : ndarray of shape (X, Y, Z), bool, or None
+        Brain on the voxels of `volume`; None when only the derivative is at hand.
+    structures : mapping
+        Where volumes were measured: structure and side, such as `hippocampus_left` -> probabilities (x, y, z) and their affine,
+        voxel to MNI millimetres. Empty where none were.
     """
 
     image: FloatArray
@@ -83,6 +88,8 @@ class PreparedScan:
     source_sha256: str = ""
     geometry: Mapping[str, object] = field(default_factory=dict)
     volumes: BrainVolumes | None = None
+    scan_mask: NDArray[np.bool_] | None = None
+    structures: Mapping[str, tuple[FloatArray, FloatArray]] = field(default_factory=dict)
 
 
 def quantise(image: FloatArray) -> FloatArray:

@@ -19,6 +19,11 @@ from adclip.imaging.formats.stored import StoredImage, check_dtype, check_scalin
 from adclip.imaging.formats.stream import VOXEL_CAP, open_source
 
 HEAD_BYTES = 540  # the longer of both headers
+# where NIfTI-1 and NIfTI-2 say where the voxels lie, beside the sizes in pixdim
+PLACE_FIELDS = (
+    "sform_code", "qform_code", "srow_x", "srow_y", "srow_z", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y",
+    "qoffset_z",
+)  # fmt: skip
 _KINDS = {348: "NIfTI-1", 540: "NIfTI-2"}
 
 
@@ -131,7 +136,20 @@ def _parse(
         geometry=with_flags(with_facts(geometry, format=format_name, **codes), scaling_flags),
         slope=slope,
         intercept=intercept,
+        place=_place_of(header, geometry),
     )
+
+
+def _place_of(header: Any, geometry: Geometry) -> dict[str, Any]:
+    """Return the numbers of a header that place its voxels, for a map on the same ones; none where the user's word counts instead."""
+    if geometry.facts["affine_from"] == "declared":
+        return {}
+    place = {name: np.asarray(header[name], dtype=np.float64).tolist() for name in PLACE_FIELDS}
+    place["pixdim"] = [float(size) for size in header["pixdim"][:4]]
+    for name in ("sform", "qform"):
+        if f"{name}_invalid" in geometry.flags:  # a reader that believes it would have no place at all
+            place[f"{name}_code"] = 0
+    return place
 
 
 def _parse_analyze(path: Path, voxel_path: Path, head: bytes, orientation: str | None) -> StoredImage:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,8 @@ class StoredImage:
         Value = stored * slope + intercept.
     trailer : bool
         Whether the format has bytes behind the voxels (MGH), so that they are nothing to wonder about.
+    place : mapping
+        As in `SourceGrid`.
     """
 
     path: Path
@@ -50,6 +52,7 @@ class StoredImage:
     slope: float = 1.0
     intercept: float = 0.0
     trailer: bool = False
+    place: Mapping[str, Any] = field(default_factory=dict)
 
 
 def check_shape(path: Path, sizes: Sequence[int]) -> tuple[int, int, int]:

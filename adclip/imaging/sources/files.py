@@ -144,7 +144,13 @@ def to_source_order(array_xyz: NDArray[Any], volume: Volume) -> NDArray[Any]:
 
 
 def write_nifti(
-    path: Path, array: NDArray[Any], affine: FloatArray, dtype: DTypeLike = np.float32, *, space_code: int = SCANNER
+    path: Path,
+    array: NDArray[Any],
+    affine: FloatArray,
+    dtype: DTypeLike = np.float32,
+    *,
+    space_code: int = SCANNER,
+    place: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a NIfTI-1 file, whole or not at all; the same numbers give the same bytes.
 
@@ -160,6 +166,9 @@ def write_nifti(
         Type on disk.
     space_code : int
         What the millimetres mean: SCANNER (1) or MNI (4).
+    place : mapping, optional
+        `SourceGrid.place` of a scan on whose voxels the values lie: both forms, their codes and the voxel sizes are written as they
+        stand there, so that every program puts the map where it puts the scan. `affine` and `space_code` count where it is empty.
 
     Notes
     -----
@@ -169,11 +178,20 @@ def write_nifti(
     import nibabel
 
     scaled = np.dtype(dtype) == np.int16 and np.issubdtype(array.dtype, np.floating)
-    stored = np.rint(array * INT16_MAX) if scaled else array
-    image = nibabel.Nifti1Image(np.asarray(stored, dtype=dtype), affine)
+    stored = np.asarray(np.rint(array * INT16_MAX) if scaled else array, dtype=dtype)
+    if place:
+        # with an affine of its own nibabel would write a form that it finds equal only in its own arithmetic
+        image = nibabel.Nifti1Image(stored, None)
+        for name, value in place.items():
+            if name == "pixdim":
+                image.header["pixdim"][:4] = value
+            else:
+                image.header[name] = value
+    else:
+        image = nibabel.Nifti1Image(stored, affine)
+        image.set_sform(affine, code=space_code)
+        image.set_qform(affine, code=space_code)
     image.header.set_xyzt_units("mm")
-    image.set_sform(affine, code=space_code)
-    image.set_qform(affine, code=space_code)
     data = bytearray(image.to_bytes())
     if scaled:
         struct.pack_into("<f", data, _SCL_SLOPE_OFFSET, 1.0 / INT16_MAX)
@@ -269,7 +287,7 @@ def _to_volume(
     return Volume(
         array=array,
         affine=affine @ inv_ornt_aff(orientation, image.shape),
-        source=SourceGrid(shape=image.shape, affine=affine),
+        source=SourceGrid(shape=image.shape, affine=affine, place=image.place),
         flags=flags,
         facts=dict(facts),
     )

@@ -124,3 +124,27 @@ def from_model_grid(
         output_shape=volume.array.shape, output=np.float32, order=order, mode="grid-constant", prefilter=False,
     )  # fmt: skip
     return np.asarray(to_source_order(result, volume))
+
+
+def to_scan_brain(
+    map_dhw: NDArray[Any],
+    contract: InputContract,
+    scan_to_mni: FloatArray,
+    volume: Volume,
+    mask: NDArray[np.bool_] | None,
+) -> FloatArray:
+    """Do what `from_model_grid` does, and leave nothing outside of the brain.
+
+    Parameters
+    ----------
+    map_dhw, contract, scan_to_mni, volume
+        As there. The map need not end where the brain does: what is cut off before would fade out inside of it.
+    mask : ndarray of shape `volume.array.shape`, bool, or None
+        Brain on the voxels of the scan; None cuts nothing off.
+
+    Returns
+    -------
+    ndarray of shape `volume.source.shape`, float32
+    """
+    on_scan = from_model_grid(map_dhw, contract, scan_to_mni, volume)
+    return on_scan if mask is None else on_scan * to_source_order(mask, volume)

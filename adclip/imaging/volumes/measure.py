@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,6 +27,7 @@ from adclip.imaging.steps.grid import to_grid
 from adclip.imaging.volumes import medial_temporal
 from adclip.imaging.volumes.medial_temporal import networks_version, segment_medial_temporal, sum_structures
 from adclip.imaging.volumes.segmenter import BOX, CLASSES, REMEDY, load_segmenter, segment, segmenter_version
+from adclip.imaging.volumes.structures import PlacedMap, place_structures
 
 METHOD = SEGMENTER
 UNCALIBRATED = "uncalibrated"  # version of volumes that are not on the MUSE scale
@@ -133,6 +134,19 @@ def measure_volumes(
     ----------
     .. [1] Buckner et al. 2004, doi:10.1016/j.neuroimage.2004.06.018.
     """
+    return measure_structures(head, affine, mask, scan_to_mni, device, calibrated=calibrated)[0]
+
+
+def measure_structures(
+    head: FloatArray,
+    affine: FloatArray,
+    mask: NDArray[np.bool_],
+    scan_to_mni: FloatArray,
+    device: str = "cpu",
+    *,
+    calibrated: bool = True,
+) -> tuple[VolumeEstimate, Mapping[str, PlacedMap]]:
+    """Do what `measure_volumes` does, and return beside it where the structures lie: see `structures.place_structures`."""
     with one_thread():
         probability = segment(to_segmenter_box(head, affine, mask, scan_to_mni), device)
         lobes = to_grid(np.where(mask, head, 0), affine, scan_to_mni, medial_temporal.BOX)
@@ -161,7 +175,7 @@ def measure_volumes(
             column = name.replace(" ", "_")
             volumes_mm3[f"{column}_mm3"] = volumes_mm3[f"{column}_left_mm3"] + volumes_mm3[f"{column}_right_mm3"]
     version = volumes_version() if calibrated else UNCALIBRATED
-    return VolumeEstimate(**volumes_mm3, method=METHOD, version=version)
+    return VolumeEstimate(**volumes_mm3, method=METHOD, version=version), place_structures(probability, sides)
 
 
 def to_muse_scale(column: str, volume_mm3: float) -> float:
