@@ -197,9 +197,11 @@ def _velocity(share: Floats, spacing: Floats, reach_mm: float) -> Floats:
     axes.append(2 * np.pi * rfftfreq(sizes[2], spacing[2]))
     waves = np.meshgrid(*axes, indexing="ij", sparse=True)
     square = sum(wave**2 for wave in waves)
-    square[0, 0, 0] = 1.0
+    square[0, 0, 0] = np.inf
     potential = density / square
-    potential[0, 0, 0] = 0.0
+    for axis, size in enumerate(sizes):
+        if size % 2 == 0:  # the shortest wave has no direction: left from right could not be told by it
+            np.moveaxis(waves[axis], axis, 0)[size // 2] = 0
     crop = tuple(slice(size) for size in share.shape)
     distance = distance_transform_edt(share < 0.5, sampling=spacing)
     rim = min(float(spacing.max()), RIM * reach_mm)

@@ -65,7 +65,7 @@ class _Move:
         return abs(self.size) >= HARDLY
 
     def told(self, label: str) -> str:
-        verb = f"moves {label}" if self.is_one else f"hardly moves {label}:"
+        verb = f"moves {label}" if self.is_one else f"hardly moves {label}"
         return f"{verb} from {self.start:.2f} to {self.end:.2f}"
 
     def oddities(self, where: str, label: str) -> list[str]:
@@ -73,7 +73,9 @@ class _Move:
         told = []
         if self.is_one and ((label in RISES and self.size < 0) or (label in FALLS and self.size > 0)):
             direction = "falls" if self.size < 0 else "rises"
-            told.append(f"{label} {direction} although the hippocampus shrinks in {where}: that is against what the disease does, and no sign of it is read there.")  # fmt: skip
+            told.append(
+                f"In {where} {label} {direction} as the hippocampi shrink, which is the opposite of what the disease does: do not take this answer for one that reads such a loss there."
+            )
         low, high = min(self.values), max(self.values)
         ends = sorted((self.start, self.end))
         if ends[0] - low >= HARDLY or high - ends[1] >= HARDLY:
