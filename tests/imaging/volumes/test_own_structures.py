@@ -49,7 +49,9 @@ def test_other_structures_are_found_too():
 
 def test_where_none_is_found_the_template_stands_in_and_says_so():
     contract = SMALL.contract
-    found = find_structure(template_image(contract)[:, :, ::-1].copy(), contract)  # the crown lies where the lobes should
+    found = find_structure(
+        template_image(contract)[:, :, ::-1].copy(), contract
+    )  # the crown lies where the lobes should
     assert found.flags == (OF_TEMPLATE,)
     np.testing.assert_array_equal(found.left, region_maps(contract)["hippocampus_left"])
     np.testing.assert_array_equal(found.right, region_maps(contract)["hippocampus_right"])
