@@ -97,7 +97,7 @@ def what_if_image(
     chances : callable, optional
         From an answer to class -> probability as they are told; by default after calibration, for the shares of the predictor.
     hippocampi : OwnStructure, optional
-        Where they lie; by default `find_structure` looks for them, which takes half a second.
+        Where they lie; by default `find_structure` looks for them, which takes about a second.
     reach_mm : float
         See `adclip.explanation.shrink.deform`.
 
