@@ -1,6 +1,7 @@
 """A known change of a scan: a region contracted, or grown, by a smooth displacement that ends a few millimetres round it.
 
-A region of any shape is made smaller evenly, not drawn to one point: its tissue flows along a field whose divergence is the same all over the
+A region of any shape is made smaller evenly, not drawn to one point: its tissue flows along a field whose divergence is the same all
+over the
 region and nothing outside (the field of gravity has it, with the region as the mass). A ball so shrinks about its centre, a tube about
 its own line, bent as it may be. Round the region the field fades out; that is where the surroundings are stretched over what
 the region leaves. How long the tissue flows is solved for by measuring the volume, so what was asked for is what was done.
@@ -103,7 +104,8 @@ def deform(
     spacing_mm : sequence of float
         Size of voxels along X, Y, Z.
     factor : float
-        Volume after over volume before, from 0.1 to 3. The sum of the region carried along is within 0.2 % of it; counted otherwise, the volume of true hippocampi was within 1.2 % (docs/benchmarks.md).
+        Volume after over volume before, from 0.1 to 3. The sum of the region carried along is within 0.2 % of it; counted otherwise,
+        the volume of true hippocampi was within 1.2 % (docs/benchmarks.md).
     reach_mm : float
         As far from the region something moves, by the distance between voxel centres.
 
@@ -120,10 +122,12 @@ def deform(
 
     Notes
     -----
-    The stationary velocity is w(x) v(x), with div v = -share of the region (up to what is smoothed at its edge), v the gradient of a potential found by FFT, and
+    The stationary velocity is w(x) v(x), with div v = -share of the region (up to what is smoothed at its edge), v the gradient of a
+    potential found by FFT, and
     w a window that falls from 1 to 0 within reach. Flowing along a field is invertible, whatever the field (Arsigny et al. 2006,
     doi:10.1007/11866565_113). That an even loss can be told by the divergence is the thought of Karacali and Davatzikos 2006
-    (doi:10.1109/TMI.2006.873221), whose method solves for a map with a prescribed Jacobian instead. The volume is measured on the region carried along and summed
+    (doi:10.1109/TMI.2006.873221), whose method solves for a map with a prescribed Jacobian instead. The volume is measured on the
+    region carried along and summed
     linearly; all regions flow together, and how long each does is corrected until each has its factor.
     """
     spacing = np.asarray(spacing_mm, dtype=np.float64)

@@ -1,6 +1,7 @@
 """What the answer would be with a smaller hippocampus: in the image, in the table, and in both.
 
-The image's curve holds the report as it is, volumes measured in the scan included, and shrinks the hippocampi of the prepared scan; the table's holds the
+The image's curve holds the report as it is, volumes measured in the scan included, and shrinks the hippocampi of the prepared scan; the
+table's holds the
 image and multiplies the volume that the report tells. So a reader sees which of the two the answer hangs on.
 """
 

@@ -24,7 +24,8 @@ def tell(found: ImageWhatIf, label: str = "AD") -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        The moves from present to the smallest factor; which of both is the larger; that nothing moves, or that the class moves against what the
+        The moves from present to the smallest factor; which of both is the larger; that nothing moves, or that the class moves against
+        what the
         disease does, where that is so; what happens on the way, where the curve turns; what else a reader must know.
     """
     percent = f"{100 * found.image.points[0].value:.0f} %"
@@ -74,12 +75,14 @@ class _Move:
         if self.is_one and ((label in RISES and self.size < 0) or (label in FALLS and self.size > 0)):
             direction = "falls" if self.size < 0 else "rises"
             told.append(
-                f"In {where} {label} {direction} as the hippocampi shrink, which is the opposite of what the disease does: do not take this answer for one that reads such a loss there."
+                f"In {where} {label} {direction} as the hippocampi shrink, the opposite of what the disease does: "
+                "do not take this answer for one that reads such a loss there."
             )
         low, high = min(self.values), max(self.values)
         ends = sorted((self.start, self.end))
-        if ends[0] - low >= HARDLY or high - ends[1] >= HARDLY:
-            told.append(f"In {where} the way there turns: it leads over {low if ends[0] - low >= high - ends[1] else high:.2f}.")  # fmt: skip
+        below, above = ends[0] - low, high - ends[1]
+        if max(below, above) >= HARDLY:
+            told.append(f"In {where} the way there turns: it leads over {low if below >= above else high:.2f}.")
         return told
 
 

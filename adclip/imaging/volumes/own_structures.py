@@ -1,6 +1,7 @@
 """Where a structure of the medial temporal lobe lies in a scan that is prepared already, by the networks that measure volumes.
 
-Preprocessing keeps the volumes and not the maps that were summed, and a derivative may have no volumes at all. The networks need about a second
+Preprocessing keeps the volumes and not the maps that were summed, and a derivative may have no volumes at all. The networks need about
+a second
 on the model's grid, so the maps are made anew where they are wanted.
 """
 
