@@ -101,6 +101,8 @@ class Wish:
         One of `adclip.explanation.settings.FINER`.
     seed : int
         Draws the random orders that a map is held against.
+    what_if : bool
+        Whether the hippocampi are shrunk in the image and in the table.
     """
 
     target: Target | None
@@ -108,6 +110,7 @@ class Wish:
     faithfulness: str
     finer: str
     seed: int
+    what_if: bool = False
 
 
 def explain_one(
@@ -126,6 +129,8 @@ def explain_one(
     from adclip.explanation.references import blurred
     from adclip.explanation.seen import SeenScan
     from adclip.explanation.selftest_record import read_selftest, rows_of
+    from adclip.explanation.what_if_image import what_if_image
+    from adclip.explanation.what_if_words import what_if_to_tsv
     from adclip.explanation.word_relevance import attribute_words, biomarkers_to_tsv, words_to_tsv
     from adclip.imaging.sources.files import MNI, write_nifti
     from adclip.imaging.steps.grid import from_model_order, to_scan_brain
@@ -175,6 +180,11 @@ def explain_one(
         flags_of_phrase(explained, attribution, seen),
     )  # fmt: skip
     write_text(folder / files["faithfulness"], json.dumps(faithful.to_dict(), indent=2) + "\n")
+    smaller = None
+    if wish.what_if:
+        smaller = what_if_image(predictor, prepared, evidence, answer=explained.answer)
+        files["what_if"] = f"{stem}_desc-hippocampus_whatif.tsv"
+        write_text(folder / files["what_if"], what_if_to_tsv(smaller))
     picture = _picture(stem, prepared, signed, attribution, prediction, model.contract)
     write_bytes(folder / files["figure"], picture)
     flags = (*prediction.flags, *faithful.flags)

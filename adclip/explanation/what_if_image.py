@@ -17,7 +17,7 @@ import numpy as np
 from adclip.domain import Visit
 from adclip.explanation.shrink import REACH_MM
 from adclip.explanation.smaller_scans import Smaller, smaller_scans
-from adclip.imaging.volumes.own_structures import OwnStructure, find_structure
+from adclip.imaging.volumes.own_structures import OwnStructure, find_structure, placed_structure
 from adclip.prediction.answer import Answer, calibrated
 from adclip.prediction.beside import AT_ONCE, Chances, answers_to, with_value
 from adclip.prediction.evidence import Evidence
@@ -98,7 +98,7 @@ def what_if_image(
     chances : callable, optional
         From an answer to class -> probability as they are told; by default after calibration, for the shares of the predictor.
     hippocampi : OwnStructure, optional
-        Where they lie; by default `find_structure` looks for them, which takes about a second.
+        Where they lie; by default where measuring the raw scan found them; else `find_structure` looks for them, which takes about a second.
     reach_mm : float
         See `adclip.explanation.shrink.deform`.
 
@@ -115,7 +115,11 @@ def what_if_image(
     """
     chances = chances or told_by(predictor)
     contract = predictor.record.model.contract
-    hippocampi = hippocampi or find_structure(prepared.image, contract, device=str(predictor.device))
+    hippocampi = (
+        hippocampi
+        or placed_structure(prepared.structures, contract)
+        or find_structure(prepared.image, contract, device=str(predictor.device))
+    )
     others = _others(factors)
     here = chances(answer or predictor.answer(prepared, evidence))
     multiplied = _multiplied(predictor, prepared, evidence, others)
@@ -164,7 +168,11 @@ def image_curve(
     """
     chances = chances or told_by(predictor)
     contract = predictor.record.model.contract
-    hippocampi = hippocampi or find_structure(prepared.image, contract, device=str(predictor.device))
+    hippocampi = (
+        hippocampi
+        or placed_structure(prepared.structures, contract)
+        or find_structure(prepared.image, contract, device=str(predictor.device))
+    )
     others = _others(factors)
     here = chances(answer or predictor.answer(prepared, evidence))
     shrunken = smaller_scans(prepared, hippocampi, contract.spacing_xyz_mm, others, reach_mm)

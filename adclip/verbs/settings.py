@@ -101,6 +101,8 @@ class ExplainConfig(_WithRows, Settings):
         "docs/benchmarks.md.")] = DEFAULT_METHOD
     faithfulness: Annotated[str, Setting("How much is measured of each map.", choices=LEVELS)] = "quick"
     finer: Annotated[str, Setting("Tell more apart than the model's patches, for more passes.", choices=FINER)] = "none"
+    shrink: Annotated[bool, Setting("Also shrink the hippocampi in the image and in the table, and show how the answer moves.",
+        flags=("--shrink/--no-shrink",))] = False
     volumes: Volumes = True
     telling: Telling = Telling()  # noqa: RUF009  it is frozen, so it may be shared
     orientation: Orientation = None

@@ -1,12 +1,12 @@
 """Where a structure of the medial temporal lobe lies in a scan that is prepared already, by the networks that measure volumes.
 
-Preprocessing keeps the volumes and not the maps that were summed, and a derivative may have no volumes at all. The networks need about
-a second
-on the model's grid, so the maps are made anew where they are wanted.
+A raw scan that was measured just now has the maps of its structures still; a derivative has not, and may have no volumes at all. There the
+networks make them anew on the model's grid, in about a second.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from adclip.domain import FloatArray, InputContract
 from adclip.imaging.steps.grid import to_grid
 from adclip.imaging.volumes import medial_temporal
 from adclip.imaging.volumes.medial_temporal import CLASSES, SIDE, STRUCTURES, segment_medial_temporal
+from adclip.imaging.volumes.structures import PlacedMap
 
 OF_TEMPLATE = "hippocampus_of_template"
 LEAST_MM3 = 1000.0  # of one hippocampus, in the template's space: a third of a small one; less was not found but missed
@@ -87,6 +88,36 @@ def find_structure(
         wide[-SIDE:] = found
         there = wide[::-1] if mirrored else wide
         sides.append(np.clip(to_grid(there, box.affine_xyz, np.eye(4), contract), 0, 1))
+    return OwnStructure(sides[0], sides[1])
+
+
+def placed_structure(
+    structures: Mapping[str, PlacedMap], contract: InputContract, name: str = "hippocampus"
+) -> OwnStructure | None:
+    """Return a structure out of the maps that measuring left (`PreparedScan.structures`), as `find_structure` does.
+
+    Parameters
+    ----------
+    structures : mapping
+        Empty where nothing was measured.
+    contract : InputContract
+    name : str
+
+    Returns
+    -------
+    OwnStructure or None
+        None where the maps are not there.
+    """
+    if f"{name}_left" not in structures or f"{name}_right" not in structures:
+        return None
+    sides, sizes = [], []
+    for side in ("left", "right"):
+        probability, affine = structures[f"{name}_{side}"]
+        piece = _largest_piece(probability)
+        sizes.append(float(piece.sum()) * abs(float(np.linalg.det(affine[:3, :3]))))
+        sides.append(np.clip(to_grid(piece, affine, np.eye(4), contract), 0, 1))
+    if name == "hippocampus" and min(sizes) < LEAST_MM3:
+        return _of_template(contract)
     return OwnStructure(sides[0], sides[1])
 
 
