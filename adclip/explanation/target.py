@@ -26,12 +26,15 @@ class Target:
         The class that it is held against; None for the mean of all others.
     phrase : str or None
         Free text.
+    score : str or None
+        The score as people write it, `MMSE` for `mmse`; None for classes and phrases.
     """
 
     name: str
     label: str | None = None
     against: str | None = None
     phrase: str | None = None
+    score: str | None = None
 
     @property
     def file_label(self) -> str:
@@ -52,7 +55,7 @@ class Target:
             return f"score of {self.label} minus score of {self.against}"
         if self.label is not None:
             return f"score of {self.label} minus the mean of the other classes"
-        return f"score of {self.name}"
+        return f"the estimated {self.score or self.name}, in standard deviations of the training people"
 
     @property
     def reads_classes(self) -> bool:
@@ -60,7 +63,9 @@ class Target:
         return self.label is not None
 
 
-def parse_target(text: str | None, phrase: str | None, labels: Sequence[str], score: str | None) -> Target | None:
+def parse_target(
+    text: str | None, phrase: str | None, labels: Sequence[str], score: str | None, score_name: str | None = None
+) -> Target | None:
     """Return what `--target` and `--text` ask for; None for the predicted class.
 
     Parameters
@@ -72,7 +77,9 @@ def parse_target(text: str | None, phrase: str | None, labels: Sequence[str], sc
     labels : sequence of str
         The model's classes.
     score : str or None
-        Name of the score that the model estimates.
+        Key of the score that the model estimates.
+    score_name : str or None
+        The same as people write it.
 
     Raises
     ------
@@ -90,7 +97,7 @@ def parse_target(text: str | None, phrase: str | None, labels: Sequence[str], sc
     if text in labels:
         return class_target(text)
     if score is not None and text == score:
-        return Target(text)
+        return Target(text, score=score_name or score)
     for label in labels:
         other = text.removeprefix(label + AGAINST)
         if other != text and other in labels and other != label:

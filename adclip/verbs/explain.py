@@ -52,7 +52,7 @@ def explain(config: ExplainConfig, on_event: OnEvent = ignore) -> ExplainResult:
     record = read_record(model_folder(config.model))
     check_telling(config.telling, record, config.model)
     score = record.task.score_key if record.prompts.mmse_token else None
-    target = parse_target(config.target, config.text, record.labels, score)
+    target = parse_target(config.target, config.text, record.labels, score, record.task.score)
     check_out(config.out)
     scans = gather(config, record, on_event)
     settings = {
