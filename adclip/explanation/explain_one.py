@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from adclip.domain import Prediction, ReadOptions
 from adclip.explanation.faithfulness_record import Faithfulness
-from adclip.explanation.figures import Bar, PageSection, PageTable, draw_overlay
+from adclip.explanation.figures import draw_overlay
+from adclip.explanation.page.content import PageContent
+from adclip.explanation.page.index import PAGE_KIND
+from adclip.explanation.page.render import write_page
 from adclip.prediction.answer import with_flags
 from adclip.prediction.jobs import Job
 from adclip.runtime.paths import write_bytes, write_text
-from adclip.task import Task
 from adclip.told import RescanRange, to_plain
 
 if TYPE_CHECKING:
     from adclip.explanation.attribution import Attribution
+    from adclip.explanation.page.volumes import ViewerImages
     from adclip.explanation.word_relevance import WordRelevance
     from adclip.imaging.prepare import PreparedScan
     from adclip.imaging.volumes.regions import RegionShare
@@ -100,8 +103,8 @@ class Wish:
 
 def explain_one(
     predictor: Predictor, job: Job, options: ReadOptions, wish: Wish, folder: Path
-) -> tuple[Explanation, PageSection]:
-    """Explain one scan and write its files into `folder`: heatmaps, regions.tsv, faithfulness.json, PNG.
+) -> tuple[Explanation, PageContent]:
+    """Explain one scan and write its files into `folder`: heatmaps, tables, faithfulness.json, PNG and page.
 
     Raises
     ------
@@ -161,6 +164,7 @@ def explain_one(
     write_text(folder / files["faithfulness"], json.dumps(record.to_dict(), indent=2) + "\n")
     picture = _picture(stem, prepared, heat, attribution, prediction, model.contract)
     write_bytes(folder / files["figure"], picture)
+    files[PAGE_KIND] = f"{name}.html"
     gains = {key: curves[key] for key in ("deletion_gain", "insertion_gain")}
     if min(gains.values()) <= 0:
         flags.append(NO_BETTER_THAN_CHANCE)
@@ -169,7 +173,9 @@ def explain_one(
         prediction.scores, prediction.probabilities, attribution.shares, gains, files, tuple(flags), prediction.reasons,
         prediction.prevalence, prediction.probabilities_equal, prediction.rescans, prediction.notice,
     )  # fmt: skip
-    return explanation, _section(explanation, prediction, regions, picture, predictor.record.task, told)
+    content, images = _page_of(predictor, prepared, prediction, attribution, told, record, regions, wish, flags)
+    write_page(folder / files[PAGE_KIND], content, picture, images)
+    return explanation, content
 
 
 def _picture(
@@ -185,80 +191,48 @@ def _regions_tsv(regions: list[RegionShare]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _section(
-    explanation: Explanation,
-    prediction: Prediction,
-    regions: list[RegionShare],
-    picture: bytes,
-    task: Task,
-    told: WordRelevance,
-) -> PageSection:
-    from adclip.prediction.answer_lines import rescan_line
-    from adclip.prediction.volume_lines import notes
-
-    facts = {
-        "scan": Path(explanation.scan).name,
-        "status": explanation.status,
-        "prediction": _shares(prediction.probabilities),
-        "scan only": _shares(prediction.scan_only),
-        "metadata only": _shares(prediction.metadata_only),
-        "volumes only": _shares(prediction.volumes_only),
-        "explained": f"score of {explanation.target}"
-        + ("" if explanation.target == task.score_key else " minus the mean of the other classes"),
-        "report it read": prediction.report or "none: the scan alone",
-        "deletion, insertion gain over random": ", ".join(f"{v:+.3f}" for v in explanation.faithfulness.values()),
-        "can the map be believed": _verdict(explanation.flags),
-        "flags": ", ".join(explanation.flags) or "none",
-    }
-    if explanation.reasons:
-        facts[f"why {explanation.status}"] = " ".join(explanation.reasons)
-    if range_of_rescans := rescan_line(prediction.to_dict()):
-        facts["when the scan is changed a little"] = range_of_rescans
-    if prediction.prevalence is not None:
-        facts["prediction, classes equally common"] = _shares(prediction.probabilities_equal)
-        facts["shares of the classes, as given"] = _shares(prediction.prevalence)
-    if prediction.volumes:
-        facts["volumes"] = "; ".join(notes(prediction.volumes, prediction.volumes_source, prediction.flags))
-    if prediction.mmse is not None:
-        facts[f"estimated {task.score}"] = f"{prediction.mmse.estimate:.1f} points"
-    rows = [[r.region.replace("_", " "), f"{r.relevance_share:.1%}", f"{r.volume_share:.1%}", f"{r.ratio:.2f}"]
-            for r in regions]  # fmt: skip
-    table = ("Relevance by region (ratio 1 is chance)", ("region", "relevance", "volume", "ratio"), rows)
-    tables = [_volumes_table(prediction)] if prediction.volumes else []
-    if told.biomarkers:
-        tables.append(_biomarkers_table(told))
-    words = [(word.text, word.relevance) for word in told.words]
-    return PageSection(f"sub-{explanation.subject_id}", picture, facts, [*tables, table], words)
-
-
 def _verdict(flags: Sequence[str]) -> str:
     if NO_BETTER_THAN_CHANCE in flags:
         return "no: patches in one random order move the answer as much as those that it marks, or more"
     return "as far as one random order can tell: patches that it marks move the answer more"
 
 
-def _shares(probabilities: Mapping[str, float] | None) -> str:
-    return ", ".join(f"{label} {value:.0%}" for label, value in (probabilities or {}).items()) or "none"
+def _page_of(
+    predictor: Predictor,
+    prepared: PreparedScan,
+    prediction: Prediction,
+    attribution: Attribution,
+    told: WordRelevance,
+    record: Faithfulness,
+    regions: list[RegionShare],
+    wish: Wish,
+    flags: Sequence[str],
+) -> tuple[PageContent, ViewerImages]:
+    """Return what the page says of a scan, and the images of its viewer."""
+    from adclip.explanation.attribution import enlarge
+    from adclip.explanation.page.places import label_regions, peaks_mm, region_table
+    from adclip.explanation.page.section import faithfulness_curves, section_of
+    from adclip.explanation.page.thumbnail import draw_thumbnail
+    from adclip.explanation.page.volumes import mni_from_shown, viewer_images
+    from adclip.imaging.steps.grid import from_model_order
+    from adclip.imaging.volumes.regions import region_maps
 
-
-def _biomarkers_table(told: WordRelevance) -> PageTable:
-    """Lay out what the report is worth: by its words, and with each biomarker left out."""
-    rows = [
-        [one.name.replace("_", " "), f"{one.relevance:+.3f}", f"{one.left_out:+.3f}"]
-        for one in sorted(told.biomarkers, key=lambda one: -abs(one.left_out))
-    ]
-    header = ("biomarker", "its words", "score with its sentences less score without")
-    return f"The report, by biomarker (all words together {told.together:+.3f})", header, rows
-
-
-def _volumes_table(prediction: Prediction) -> PageTable:
-    """Lay out the volumes with a bar where each stands among healthy people."""
-    from adclip.prediction.volume_lines import CENTILE, HEADERS, rows
-
-    table: list[list[str | Bar]] = []
-    for row in rows(prediction.volumes or {}):
-        cells: list[str | Bar] = [*row.cells]
-        if row.centile is not None:
-            cells[CENTILE] = Bar(row.centile, row.cells[CENTILE])
-        table.append(cells)
-    return "Volumes of brain structures", HEADERS, table
+    contract = predictor.record.model.contract
+    signed = from_model_order(enlarge(attribution.signed, contract.shape)) * prepared.mask
+    labels, codes = label_regions(region_maps(contract))
+    peaks = peaks_mm(signed, labels, codes, contract, mni_from_shown(prepared))
+    grid = attribution.signed.shape
+    patch = [n * size / count for n, size, count in zip(contract.shape, contract.spacing_mm, grid, strict=True)][::-1]
+    curves, orders = faithfulness_curves(record.to_dict())
+    content = section_of(
+        prediction, predictor.record.task, told, target=attribution.target, flags=flags, verdict=_verdict(flags),
+        doubtful=NO_BETTER_THAN_CHANCE in flags or "flat_map" in flags,
+        gains={"deletion gain": record.deletion_gain, "insertion gain": record.insertion_gain},
+        regions=region_table(regions, codes, peaks), curves=curves, orders=orders,
+        provenance={
+            "method": record.method, "resolution of the map": "patches of " + " × ".join(f"{size:g}" for size in patch) + " mm",
+            "replacement of a patch": record.replacement, "target asked for": wish.target or "the predicted class", "seed": str(wish.seed),
+        },
+        thumbnail=draw_thumbnail(prepared.image, signed),
+    )  # fmt: skip
+    return content, viewer_images(prepared, contract, signed, labels)
