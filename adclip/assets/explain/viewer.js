@@ -6,7 +6,7 @@
   const root = document.documentElement;
   const AXES = { ArrowLeft: [-1, 0, 0], ArrowRight: [1, 0, 0], ArrowDown: [0, -1, 0], ArrowUp: [0, 1, 0], PageDown: [0, 0, -1], PageUp: [0, 0, 1] };
   const FOR = "warm", AGAINST = "winter";
-  const HIDE_BELOW_MIN = 1; // NiiVue: colours run from 0, and what is below the smallest value shown is left out
+  const HIDE_BELOW_MIN = 2; // colours run from 0, and what is below `cal_min` is left out: what NiiVue 0.69 does, whose own name says fading
 
   // ---------------------------------------------------------------------------------------------- what stands in the page
 

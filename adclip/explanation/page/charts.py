@@ -82,7 +82,7 @@ def chart_of_curve(curve: Curve, explained: str, orders: int) -> Chart:
         title=f"{curve.name.capitalize()}: the most relevant patches {'removed' if deletes else 'put back'} first",
         x_label=f"share of the brain's patches {'removed' if deletes else 'put back'}",
         y_label=explained,
-        summary=f"{explained} goes from {curve.y[0]:.2f} to {curve.y[-1]:.2f}. It lies {wished} {random}, as it does for a map that"
+        summary=f"The {explained} goes from {curve.y[0]:.2f} to {curve.y[-1]:.2f}. It lies {wished} {random}, as it does for a map that"
         f" can be believed, at {ahead} of {len(curve.x) - 1} steps.",
         x_ticks=x.ticks("{:.0%}"),
         y_ticks=y.ticks("{:.3g}"),
