@@ -3,86 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adclip.domain import Prediction, ReadOptions
-from adclip.explanation.faithfulness.record import Curves, Faithfulness
-from adclip.explanation.figures import Bar, PageSection, PageTable
+from adclip.explanation.faithfulness.record import Faithfulness
 from adclip.explanation.mosaic import Caption, draw_mosaic
-from adclip.explanation.region_table import RegionRow, region_table, to_tsv
-from adclip.explanation.region_words import CAPTION, HEADERS, to_page_rows, to_sentences
+from adclip.explanation.page.content import PageContent
+from adclip.explanation.page.index import PAGE_KIND
+from adclip.explanation.page.render import write_page
+from adclip.explanation.record import Explanation
+from adclip.explanation.region_table import region_table, to_tsv
+from adclip.explanation.region_words import to_sentences
 from adclip.prediction.answer import with_flags
 from adclip.prediction.jobs import Job
 from adclip.runtime.paths import write_bytes, write_text
-from adclip.told import RescanRange, to_plain
 
 if TYPE_CHECKING:
-    from adclip.explanation.attribution import Attribution
     from adclip.explanation.target import Target
-    from adclip.explanation.word_relevance import WordRelevance
     from adclip.imaging.prepare import PreparedScan
     from adclip.prediction.predictor import Predictor
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """One explained scan; `to_dict` is one JSON line of `adclip explain --json`.
-
-    Parameters
-    ----------
-    scan, subject_id, session_id, status
-        As in the prediction.
-    target : str or None
-        Class, two classes, `mmse`, or a phrase.
-    method : str or None
-        How the map was made.
-    scores, probabilities : mapping
-        Equal to those that predict gives.
-    shares : mapping
-        Share of the relevance by road from the patches to the score.
-    faithfulness : mapping
-        Gains of the deletion and insertion curves over random orders, with the mean of healthy people in place of a patch; none where that
-        was not measured.
-    files : mapping
-        Kind -> path below `--out`.
-    flags : tuple of str
-    reasons, prevalence, probabilities_equal, rescans
-        As in the prediction.
-    notice : str
-    error, hint : str or None
-        Where status is `failed`.
-    """
-
-    scan: str
-    subject_id: str | None
-    session_id: str | None
-    status: str
-    target: str | None = None
-    method: str | None = None
-    scores: Mapping[str, float] | None = None
-    probabilities: Mapping[str, float] | None = None
-    shares: Mapping[str, float] = field(default_factory=dict)
-    faithfulness: Mapping[str, float] = field(default_factory=dict)
-    files: Mapping[str, str] = field(default_factory=dict)
-    flags: tuple[str, ...] = ()
-    reasons: tuple[str, ...] = ()
-    prevalence: Mapping[str, float] | None = None
-    probabilities_equal: Mapping[str, float] | None = None
-    rescans: RescanRange | None = None
-    notice: str = ""
-    error: str | None = None
-    hint: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types; `error` and `hint` only where status is failed."""
-        record: dict[str, Any] = to_plain(asdict(self))
-        if self.error is None:
-            record.pop("error")
-            record.pop("hint")
-        return record
 
 
 @dataclass(frozen=True)
@@ -112,11 +53,21 @@ class Wish:
     seed: int
     what_if: bool = False
 
+    @property
+    def asked(self) -> dict[str, str]:
+        """What was asked for, in words: for whoever wants to make the same map again."""
+        return {
+            "target asked for": "the predicted class" if self.target is None else self.target.name,
+            "measured": self.faithfulness,
+            "finer": self.finer,
+            "seed": str(self.seed),
+        }
+
 
 def explain_one(
     predictor: Predictor, job: Job, options: ReadOptions, wish: Wish, folder: Path
-) -> tuple[Explanation, PageSection]:
-    """Explain one scan and write its files into `folder`: heatmaps, regions.tsv, faithfulness.json, PNG.
+) -> tuple[Explanation, PageContent]:
+    """Explain one scan and write its files into `folder`: heatmaps, tables, faithfulness.json, PNG and page.
 
     Raises
     ------
@@ -125,6 +76,10 @@ def explain_one(
     """
     from adclip.explanation.faithfulness.measure import References, measure_map
     from adclip.explanation.finer import attribute_finer
+    from adclip.explanation.page.places import regions_of
+    from adclip.explanation.page.section import section_of
+    from adclip.explanation.page.thumbnail import draw_thumbnail
+    from adclip.explanation.page.volumes import mni_from_shown, viewer_images
     from adclip.explanation.phrases import flags_of_phrase
     from adclip.explanation.references import blurred
     from adclip.explanation.seen import SeenScan
@@ -134,6 +89,7 @@ def explain_one(
     from adclip.explanation.word_relevance import attribute_words, biomarkers_to_tsv, words_to_tsv
     from adclip.imaging.sources.files import MNI, write_nifti
     from adclip.imaging.steps.grid import from_model_order, to_scan_brain
+    from adclip.imaging.volumes.partition import partition
 
     prepared = predictor.prepare(job.item, options)
     evidence = predictor.evidence(prepared, job.visit)
@@ -185,15 +141,25 @@ def explain_one(
         smaller = what_if_image(predictor, prepared, evidence, answer=explained.answer)
         files["what_if"] = f"{stem}_desc-hippocampus_whatif.tsv"
         write_text(folder / files["what_if"], what_if_to_tsv(smaller))
-    picture = _picture(stem, prepared, signed, attribution, prediction, model.contract)
+    picture = _picture(stem, prepared, signed, target.name, prediction, model.contract)
     write_bytes(folder / files["figure"], picture)
-    flags = (*prediction.flags, *faithful.flags)
+    files[PAGE_KIND] = f"{name}.html"
     explanation = Explanation(
         prediction.scan, prediction.subject_id, prediction.session_id, prediction.status, target.name, wish.method,
-        prediction.scores, prediction.probabilities, attribution.roads, _gains(faithful), files, flags, prediction.reasons,
-        prediction.prevalence, prediction.probabilities_equal, prediction.rescans, prediction.notice,
+        prediction.scores, prediction.probabilities, attribution.roads, _gains(faithful), files,
+        (*prediction.flags, *faithful.flags), prediction.reasons, prediction.prevalence, prediction.probabilities_equal,
+        prediction.rescans, prediction.notice,
     )  # fmt: skip
-    return explanation, _section(explanation, prediction, regions, picture, faithful, told)
+    parts = partition(model.contract, prepared.structures)
+    codes = {region.key: code for code, region in enumerate(parts.regions, 1)}
+    content = section_of(
+        prediction, predictor.record.task, told, faithful,
+        regions=regions_of(regions, codes, mni_from_shown(prepared)), sentences=to_sentences(regions, prediction.volumes),
+        what_if=smaller, asked=wish.asked, thumbnail=draw_thumbnail(prepared.image, heat),
+    )  # fmt: skip
+    images = viewer_images(prepared, model.contract, signed, parts.labels(model.contract.shape_xyz))
+    write_page(folder / files[PAGE_KIND], content, picture, images)
+    return explanation, content
 
 
 def _gains(faithful: Faithfulness) -> dict[str, float]:
@@ -204,11 +170,9 @@ def _gains(faithful: Faithfulness) -> dict[str, float]:
     return {"deletion_gain": first.deletion_gain.estimate, "insertion_gain": first.insertion_gain.estimate}
 
 
-def _picture(
-    stem: str, prepared: PreparedScan, heat: Any, attribution: Attribution, prediction: Prediction, contract: Any
-) -> bytes:
+def _picture(stem: str, prepared: PreparedScan, heat: Any, target: str, prediction: Prediction, contract: Any) -> bytes:
     caption = Caption(
-        stem, attribution.target.name, "relevance, share of the largest", prediction.probabilities or {}, prediction.status,
+        stem, target, "relevance, share of the largest", prediction.probabilities or {}, prediction.status,
         prediction.notice,
     )  # fmt: skip
     if prepared.volume is None:  # of a derivative there is no other picture than the one on the model's grid
@@ -217,83 +181,3 @@ def _picture(
         prepared.volume.array, prepared.volume.affine, heat, contract.affine_xyz, caption,
         scan_to_mni=prepared.scan_to_mni, mask=prepared.scan_mask,
     )  # fmt: skip
-
-
-def _section(
-    explanation: Explanation,
-    prediction: Prediction,
-    regions: list[RegionRow],
-    picture: bytes,
-    faithful: Faithfulness,
-    told: WordRelevance,
-) -> PageSection:
-    from adclip.prediction.answer_lines import rescan_line
-    from adclip.prediction.volume_lines import notes
-
-    facts = {
-        "scan": Path(explanation.scan).name,
-        "status": explanation.status,
-        "prediction": _shares(prediction.probabilities),
-        "scan only": _shares(prediction.scan_only),
-        "metadata only": _shares(prediction.metadata_only),
-        "volumes only": _shares(prediction.volumes_only),
-        "explained": faithful.explained,
-        "method": f"{faithful.method}; told apart: {faithful.resolution_mm:.0f} mm, where finest {faithful.fine_resolution_mm:.0f} mm",
-        "report it read": prediction.report or "none: the scan alone",
-        "can the map be believed": faithful.verdict.words,
-        **{f"replaced by {one.reference}": _curves(one) for one in faithful.curves},
-        "flags": ", ".join(explanation.flags) or "none",
-    }
-    if explanation.reasons:
-        facts[f"why {explanation.status}"] = " ".join(explanation.reasons)
-    if range_of_rescans := rescan_line(prediction.to_dict()):
-        facts["when the scan is changed a little"] = range_of_rescans
-    if prediction.prevalence is not None:
-        facts["prediction, classes equally common"] = _shares(prediction.probabilities_equal)
-        facts["shares of the classes, as given"] = _shares(prediction.prevalence)
-    if prediction.volumes:
-        facts["volumes"] = "; ".join(notes(prediction.volumes, prediction.volumes_source, prediction.flags))
-    if prediction.mmse is not None:
-        facts[f"estimated {prediction.score_name}"] = f"{prediction.mmse.estimate:.1f} points"
-    facts["where, and how large"] = " ".join(to_sentences(regions, prediction.volumes))
-    table = (CAPTION, HEADERS, to_page_rows(regions))
-    tables = [_volumes_table(prediction)] if prediction.volumes else []
-    if told.biomarkers:
-        tables.append(_biomarkers_table(told))
-    words = [(word.text, word.relevance) for word in told.words]
-    return PageSection(f"sub-{explanation.subject_id}", picture, facts, [*tables, table], words)
-
-
-def _curves(curves: Curves) -> str:
-    deletion, insertion = curves.deletion_gain, curves.insertion_gain
-    return (
-        f"deletion {deletion.estimate:+.2f} over random orders (better than {deletion.beats} of {deletion.of}), "
-        f"insertion {insertion.estimate:+.2f} (better than {insertion.beats} of {insertion.of})"
-    )
-
-
-def _shares(probabilities: Mapping[str, float] | None) -> str:
-    return ", ".join(f"{label} {value:.0%}" for label, value in (probabilities or {}).items()) or "none"
-
-
-def _biomarkers_table(told: WordRelevance) -> PageTable:
-    """Lay out what the report is worth: by its words, and with each biomarker left out."""
-    rows = [
-        [one.name.replace("_", " "), f"{one.relevance:+.3f}", f"{one.left_out:+.3f}"]
-        for one in sorted(told.biomarkers, key=lambda one: -abs(one.left_out))
-    ]
-    header = ("biomarker", "its words", "score with its sentences less score without")
-    return f"The report, by biomarker (all words together {told.together:+.3f})", header, rows
-
-
-def _volumes_table(prediction: Prediction) -> PageTable:
-    """Lay out the volumes with a bar where each stands among healthy people."""
-    from adclip.prediction.volume_lines import CENTILE, HEADERS, rows
-
-    table: list[list[str | Bar]] = []
-    for row in rows(prediction.volumes or {}):
-        cells: list[str | Bar] = [*row.cells]
-        if row.centile is not None:
-            cells[CENTILE] = Bar(row.centile, row.cells[CENTILE])
-        table.append(cells)
-    return "Volumes of brain structures", HEADERS, table

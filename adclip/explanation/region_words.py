@@ -8,7 +8,9 @@ from typing import Any
 from adclip.explanation.region_table import RegionRow, cell
 from adclip.imaging.volumes.partition import REST, Region
 
-HEADERS = ("region", "relevance", "volume", "ratio", "mm3", "centile", "borders")
+HEADERS = (
+    "region", "relevance", "of the brain", "ratio", "mean, signed", "relevance, L-R", "mm3", "centile", "mm3, L-R", "borders",
+)  # fmt: skip
 CAPTION = "Relevance by region (ratio 1 is chance)"
 USUAL = (10.0, 90.0)  # centiles between which 80 in 100 healthy people lie: a region there is told as of usual size
 AT_MOST, FROM, TOGETHER = (
@@ -24,23 +26,13 @@ _VENTRICLES = frozenset({"lateral_ventricle", "third_ventricle", "fourth_ventric
 Volumes = Mapping[str, Mapping[str, Any]]
 
 
-def to_page_rows(rows: Sequence[RegionRow], at_most: int = 12) -> list[list[str]]:
-    """Return the most relevant regions as cells under `HEADERS`, and one row for all others together."""
-    shown = [row for row in rows if row.relevance_share][:at_most]
-    cells = [
-        [
-            _name(row.region), cell(row.relevance_share, ".1%"), cell(row.volume_share, ".1%"), cell(row.ratio, ".2f"),
-            cell(row.mm3, ".0f"), _short_centile(row), row.region.source,
-        ]
-        for row in shown
+def to_page_cells(row: RegionRow) -> list[str]:
+    """Return what the page says of a region, under `HEADERS`."""
+    return [
+        _name(row.region), cell(row.relevance_share, ".1%"), cell(row.volume_share, ".1%"), cell(row.ratio, ".2f"),
+        cell(row.mean_signed, "+.3f"), cell(row.relevance_asymmetry, "+.2f"), cell(row.mm3, ".0f"), _short_centile(row),
+        cell(row.volume_asymmetry, "+.2f"), row.region.source,
     ]  # fmt: skip
-    others = [row for row in rows if row not in shown]
-    if others:
-        relevance, volume = sum(row.relevance_share or 0.0 for row in others), sum(row.volume_share for row in others)
-        ratio = relevance / volume if volume and shown else None
-        name = f"{len(others)} other regions" if shown else f"all {len(others)} regions"
-        cells.append([name, f"{relevance:.1%}", f"{volume:.1%}", cell(ratio, ".2f"), "n/a", "n/a", ""])
-    return cells
 
 
 def to_sentences(rows: Sequence[RegionRow], volumes: Volumes | None = None) -> list[str]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from adclip.explanation.explain_one import Explanation
-from adclip.explanation.figures import Bar
-from adclip.explanation.work import SECTION
+from adclip.explanation.page.content import PageContent
+from adclip.explanation.page.index import SECTION
+from adclip.explanation.record import Explanation
 from adclip.prediction.reasons import STATUSES
 from adclip.prediction.record_store import FINGERPRINT
 from adclip.prediction.shapes import (
@@ -16,7 +16,7 @@ from adclip.prediction.shapes import (
     told_for_shares_or_not,
     with_keys,
 )
-from adclip.record_schema import TEXT, Schema, any_of, list_of, mapping_of, object_of, of_record, one_of
+from adclip.record_schema import TEXT, Schema, of_record, one_of
 
 
 def explanation() -> Schema:
@@ -31,20 +31,6 @@ def explanation() -> Schema:
 
 def explanation_record() -> Schema:
     """Return the schema of `sub-*_explanation.json`: an explanation, what the page says of the scan, and what decided it."""
-    cells = list_of(any_of(TEXT, of_record(Bar)))
-    parts = [TEXT, list_of(TEXT), list_of(cells)]
-    table: Schema = {
-        "type": "array", "prefixItems": parts, "items": False, "minItems": len(parts),
-        "description": "Caption, header and rows.",
-    }  # fmt: skip
-    word: Schema = {
-        "type": "array", "prefixItems": [TEXT, {"type": "number"}], "items": False, "minItems": 2,
-        "description": "A word of the report and its relevance.",
-    }  # fmt: skip
-    section = object_of(
-        {"title": TEXT, "facts": mapping_of(TEXT), "tables": list_of(table), "words": list_of(word)},
-        description="What the page says of the scan.",
-        optional=("words",),
-    )
+    section = {**of_record(PageContent), "description": "What the page says of the scan."}
     shape = with_keys(explanation(), {FINGERPRINT: fingerprint(), SECTION: section}, optional=(SECTION,))
     return {**shape, "allOf": [*shape["allOf"], {"anyOf": [failed(), {"required": [SECTION]}]}]}

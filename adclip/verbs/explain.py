@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from adclip.explanation.explain_one import Explanation, Wish
-from adclip.explanation.figures import write_page
-from adclip.explanation.work import ExplainWork, sections
+from adclip.explanation.explain_one import Wish
+from adclip.explanation.page.index import write_run_page
+from adclip.explanation.record import Explanation
+from adclip.explanation.work import ExplainWork
 from adclip.prediction.record_store import check_out
 from adclip.prediction.stored import Stored, to_dataclass
 from adclip.runtime.events import OnEvent, ignore
@@ -20,7 +21,7 @@ PAGE = "explain.html"
 
 @dataclass(frozen=True)
 class ExplainResult:
-    """One explanation for each scan of this run, in the order found, read when asked for; and the page with all of them."""
+    """One explanation for each scan of this run, in the order found, read when asked for; and the page that leads to all of them."""
 
     explanations: Sequence[Explanation]
     failed: int
@@ -70,6 +71,6 @@ def explain(config: ExplainConfig, on_event: OnEvent = ignore) -> ExplainResult:
     with store.locked():
         written = sum(1 for _ in store.records(scans.items))
         page = config.out / PAGE
-        write_page(page, "adclip explanation", record.notice, sections(store.records(scans.items), config.out))
+        write_run_page(page, "adclip explanations", record.notice, store.records(scans.items), len(scans.items))
     tell_rest(config, written, scans.every, on_event)
     return ExplainResult(Stored(read, len(scans.jobs)), tally.failed, page)

@@ -11,7 +11,6 @@ from adclip import Predictor
 from adclip.clinical.reports import render, spans
 from adclip.clinical.tables.table import read_table
 from adclip.domain import ScanItem, Visit
-from adclip.explanation.figures import PageSection, render_page
 from adclip.explanation.word_relevance import (
     WordRelevance,
     _owners,
@@ -100,18 +99,10 @@ def test_each_part_of_a_sentence_belongs_to_what_it_tells_of(style):
     assert both <= {"hippocampus"}
 
 
-def test_tables_and_page_hold_them_escaped(predictor, scan, row):
+def test_tables_hold_them(predictor, scan, row):
     told = explain(predictor, scan, row)
     lines = words_to_tsv(told).splitlines()
     assert (
         lines[0].split("\t") == ["word", "start", "end", "biomarker", "relevance"] and len(lines) == len(told.words) + 1
     )
     assert len(biomarkers_to_tsv(told).splitlines()) == len(told.biomarkers) + 1
-    page = render_page(
-        "t", "n", [PageSection("s", b"png", {}, [], [("<b>hippocampus", -0.5), ("3000", 0.25), ("of", 0.03)])]
-    )
-    assert "<b>hippocampus" not in page and "&lt;b&gt;hippocampus" in page
-    assert 'class="against" style="--size: 1.00" title="-0.500"' in page
-    assert 'class="for" style="--size: 0.50" title="+0.250"' in page
-    assert 'style="--size: 0.00" title="+0.030">of' in page, "words that hardly count have no line"
-    assert "by word" not in render_page("t", "n", [PageSection("s", b"png", {}, [])])

@@ -24,7 +24,7 @@ from adclip.cli.catalog import COMMANDS
 from adclip.cli.main import app
 from adclip.errors import ConfigError
 from adclip.evaluation.audits.columns import ColumnMeter
-from adclip.explanation.figures import Bar
+from adclip.explanation.page.content import Cell, Table
 from adclip.model.bases import BUILTIN_FOLDER
 from adclip.model.calibration import EARLIER_KEYS, Calibration
 from adclip.model.record import model_folder
@@ -325,14 +325,24 @@ def test_explanations_and_their_faithfulness(broken, tiny_run):
         assert not validator("explanation").is_valid(record | {key: value}), key
     section = whole["section"]
     assert section["facts"] and section["tables"]
-    # these people's volumes have no norms; where there are some, a bar stands in the place of a number
-    for cell, good in ((Bar(40.0, "40 %"), True), (Bar("40", "40 %"), False)):  # type: ignore[arg-type]
-        tables = [*section["tables"], ["Volumes", ["centile"], [[vars(cell)]]]]
+    # these people's volumes have no norms; where there are some, a bar stands beside the number
+    for cell, good in ((Cell("40 %", 40.0), True), (Cell("40 %", "40"), False)):  # type: ignore[arg-type]
+        tables = [*section["tables"], {"caption": "Volumes", "header": ["centile"], "rows": [[vars(cell)]]}]
         assert validator("explanation-record").is_valid(whole | {"section": section | {"tables": tables}}) is good
+    table = vars(Table("caption", ("region",), ())) | {"header": ["region"]}
     for changed in (
         {"facts": {"age": 70}},
-        {"tables": [["caption", ["region"]]]},
-        {"tables": [["caption", ["region"], [[3]]]]},
+        {"tables": [{name: value for name, value in table.items() if name != "rows"}]},
+        {"tables": [table | {"rows": [[3]]}]},
+        {"curves": [{"name": "deletion"}]},
+        {
+            "regions": {
+                "caption": "c",
+                "header": [],
+                "rows": [{"name": "r", "cells": [], "code": None, "peak_mm": [1.0, 2.0]}],
+            }
+        },
+        {"surprise": 1},
     ):
         assert not validator("explanation-record").is_valid(whole | {"section": section | changed}), changed
     assert not validator("explanation-record").is_valid(

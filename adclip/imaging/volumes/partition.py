@@ -97,6 +97,16 @@ class Partition:
         result: NDArray[np.float64] = self.shares @ np.asarray(array, dtype=np.float64).reshape(-1)
         return result
 
+    def labels(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """Return for each voxel (X, Y, Z) the number, from 1, of the region that has most of it."""
+        most, owner = np.zeros(self.shares.shape[1]), np.zeros(self.shares.shape[1], np.uint8)
+        for place in range(len(self.regions)):
+            start, stop = self.shares.indptr[place], self.shares.indptr[place + 1]
+            voxels, shares = self.shares.indices[start:stop], self.shares.data[start:stop]
+            more = shares > most[voxels]
+            most[voxels[more]], owner[voxels[more]] = shares[more], place + 1
+        return owner.reshape(shape)
+
     def voxels_of(self, place: int, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Return flat indices of a region's voxels in a mask (X, Y, Z): those that are its own by half or more, else all it touches."""
         start, stop = self.shares.indptr[place], self.shares.indptr[place + 1]
