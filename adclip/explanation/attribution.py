@@ -71,16 +71,38 @@ def attribute(explained: Explained, method: str) -> Attribution:
     return to_attribution(explained, method, METHODS[method](explained))
 
 
-def to_attribution(explained: Explained, method: str, found: Relevance, patch_parts: int = 1) -> Attribution:
-    """Put what a method says on the model's grid, the largest value 1; `patch_parts` of a patch are told apart along an axis."""
+def resolution_of(explained: Explained, found: Relevance, patch_parts: int = 1) -> tuple[float, float]:
+    """Return the widths that a map tells apart, in millimetres: in general, and where it is finest.
+
+    Parameters
+    ----------
+    explained : Explained
+    found : Relevance
+        What the method itself says.
+    patch_parts : int
+        Parts of a patch along an axis that are told apart in what is known by patch.
+    """
     contract = explained.predictor.record.model.contract
-    signed, has_no_peak = scaled(found.per_voxel(contract.shape, contract.spacing_mm))
     sizes = zip(contract.spacing_mm, contract.shape, found.grid, strict=True)
     patch_mm = max(spacing * size / count for spacing, size, count in sizes) / patch_parts
+    fine_mm = max(FINE_FWHM_MM, *contract.spacing_mm)
+    coarse_mm = max(patch_mm, fine_mm)
+    return (
+        fine_mm if found.by_patch is None else coarse_mm,
+        coarse_mm if found.by_voxel is None else fine_mm,
+    )
+
+
+def to_attribution(
+    explained: Explained, method: str, found: Relevance, resolution_mm: tuple[float, float] | None = None
+) -> Attribution:
+    """Put what a method says on the model's grid, the largest value 1; `resolution_mm` as `resolution_of` has it, where it is another."""
+    contract = explained.predictor.record.model.contract
+    signed, has_no_peak = scaled(found.per_voxel(contract.shape, contract.spacing_mm))
     is_flat = found.is_flat or has_no_peak
     if is_flat:
         signed = signed * 0
-    fine_mm = max(FINE_FWHM_MM, *contract.spacing_mm)
+    coarse_mm, fine_mm = resolution_mm or resolution_of(explained, found)
     return Attribution(
         signed.numpy().astype(np.float32),
         found.per_patch().double().numpy(),
@@ -88,7 +110,7 @@ def to_attribution(explained: Explained, method: str, found: Relevance, patch_pa
         explained.target,
         method,
         explained.answer,
-        fine_mm if found.by_patch is None and patch_parts == 1 else max(patch_mm, fine_mm),
-        patch_mm if found.by_voxel is None else fine_mm,
+        coarse_mm,
+        fine_mm,
         (FLAT_MAP,) if is_flat else (),
     )

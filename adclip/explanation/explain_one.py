@@ -96,7 +96,7 @@ def explain_one(
     seen = SeenScan(predictor, prepared, evidence)
     explained = seen.explained(wish.target)
     target = explained.target
-    attribution = attribute_finer(explained, wish.method, wish.finer, lambda image: seen.explained(target, image))
+    attribution = attribute_finer(explained, wish.method, wish.finer)
     prediction = with_flags(predictor.to_prediction(job.item, prepared, evidence, explained.answer), job.flags)
     model = predictor.record.model
     heat = from_model_order(attribution.positive) * prepared.mask

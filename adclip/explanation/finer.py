@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import product
 
 import torch
 from torch import Tensor
 
-from adclip.explanation.attribution import Attribution, to_attribution
+from adclip.explanation.attribution import Attribution, resolution_of, to_attribution
 from adclip.explanation.explained import Explained
 from adclip.explanation.methods import METHODS
 from adclip.explanation.relevance import Relevance, enlarge
@@ -18,7 +17,7 @@ HOTTEST = 8  # patches that are looked at again
 PARTS = 2  # of a patch along each axis
 
 
-def attribute_finer(explained: Explained, method: str, finer: str, anew: Callable[[Tensor], Explained]) -> Attribution:
+def attribute_finer(explained: Explained, method: str, finer: str) -> Attribution:
     """Explain one scan with a map finer than its patches.
 
     Parameters
@@ -29,76 +28,74 @@ def attribute_finer(explained: Explained, method: str, finer: str, anew: Callabl
         `none`; `shifts`: the mean of the maps of eight versions of the scan, each moved by a quarter of a patch along every axis and its map
         moved back, which costs eight maps; `occlusion`: the relevance of the `HOTTEST` patches that are known by patch alone is shared out
         among their eight parts by what the number loses when a part is that of the reference, which costs 64 passes.
-    anew : callable
-        Makes the `Explained` of another image of the same person.
     """
     found = METHODS[method](explained)
     if finer == "none" or found.by_patch is None or found.is_flat:
         return to_attribution(explained, method, found)
+    patch_mm, finest_mm = resolution_of(explained, found)
+    half_mm, finest_of_halves_mm = resolution_of(explained, found, PARTS)
     if finer == "shifts":
-        return to_attribution(explained, method, _by_shifts(explained, method, anew), patch_parts=PARTS)
-    return to_attribution(explained, method, _by_occlusion(explained, found), patch_parts=PARTS)
+        return to_attribution(explained, method, _by_shifts(explained, method), (half_mm, finest_of_halves_mm))
+    # most patches are not looked at again, and stay as coarse as they were
+    return to_attribution(explained, method, _by_occlusion(explained, found), (patch_mm, min(half_mm, finest_mm)))
 
 
-def passes(finer: str) -> int:
-    """Return how many more passes through the network a finer map takes, the method's own not counted."""
-    return {"none": 0, "shifts": PARTS**3, "occlusion": HOTTEST * PARTS**3}[finer]
-
-
-def _by_shifts(explained: Explained, method: str, anew: Callable[[Tensor], Explained]) -> Relevance:
-    shape = tuple(explained.image.shape[2:])
+def _by_shifts(explained: Explained, method: str) -> Relevance:
+    """Average the maps of moved scans; the reference moves with the scan, or the movement itself would be explained."""
+    shape: tuple[int, int, int] = explained.predictor.record.model.contract.shape
     steps = [round(SHIFT * size / count) for size, count in zip(shape, explained.grid, strict=True)]
-    total = torch.zeros(shape)
-    for signs in product((-1, 1), repeat=3):
+    ways = list(product((-1, 1), repeat=3))
+    total, roads = torch.zeros(shape), dict[str, float]()
+    for signs in ways:
         by = [sign * step for sign, step in zip(signs, steps, strict=True)]
-        one = METHODS[method](anew(moved(explained.image, by)))
-        share = torch.tensor(one.grid).prod() / torch.tensor(shape).prod()
+        image, reference = moved(explained.image, by), moved(explained.reference, by)
+        one = METHODS[method](Explained(explained.predictor, image, explained.evidence, explained.target, reference))
         voxels = torch.zeros(shape)
         if one.by_patch is not None:
-            voxels = voxels + enlarge(one.by_patch.float().cpu() * share, shape)  # type: ignore[arg-type]  # three of them
+            voxels = voxels + enlarge(one.by_patch.float().cpu() * one.by_patch.numel() / voxels.numel(), shape)
         if one.by_voxel is not None:
             voxels = voxels + one.by_voxel.float().cpu()
         total += moved(voxels[None, None], [-step for step in by])[0, 0]
-    return Relevance(explained.grid, None, total / 2**3)
+        for name, share in one.roads.items():
+            roads[name] = roads.get(name, 0.0) + share / len(ways)
+    return Relevance(explained.grid, None, total / len(ways), roads)
 
 
 def _by_occlusion(explained: Explained, found: Relevance) -> Relevance:
-    """Share the coarse part of the hottest patches out among their parts; what all parts of a patch lose together keeps its sum."""
+    """Share what is known by patch of the hottest patches out among their parts; each patch keeps its sum."""
     assert found.by_patch is not None
-    shape = tuple(explained.image.shape[2:])
-    patch = [size // count for size, count in zip(shape, explained.grid, strict=True)]
-    by_patch = found.by_patch.float().cpu()
-    voxels = enlarge(by_patch / float(torch.tensor(patch).prod()), shape)  # type: ignore[arg-type]
+    shape = explained.predictor.record.model.contract.shape
+    by_patch = found.by_patch.float().cpu().clone()
+    voxels = torch.zeros(shape) if found.by_voxel is None else found.by_voxel.float().cpu().clone()
     hottest = by_patch.abs().flatten().argsort(descending=True)[:HOTTEST].tolist()
     with torch.no_grad():
         whole = float(explained.of_images(explained.image)[0])
-    for place in hottest:
-        corner = [
-            int(index) * size
-            for index, size in zip(torch.unravel_index(torch.tensor(place), explained.grid), patch, strict=True)
-        ]
-        boxes = [_part(corner, patch, part) for part in product(range(PARTS), repeat=3)]
+    for number in hottest:
+        place = tuple(int(index) for index in torch.unravel_index(torch.tensor(number), explained.grid))
+        boxes = [_part(place, part, shape, explained.grid) for part in product(range(PARTS), repeat=3)]
         versions = explained.image.repeat(len(boxes), 1, 1, 1, 1)
         for version, box in zip(versions, boxes, strict=True):
             version[0][box] = explained.reference[0, 0][box]
         with torch.no_grad():
             numbers = torch.cat([explained.of_images(some) for some in versions.split(explained.at_once)])
-        lost = (whole - numbers.float().cpu()) * by_patch.flatten()[place].sign()
+        lost = (whole - numbers.float().cpu()) * by_patch[place].sign()
         shares = lost.clamp(min=0)
         if float(shares.sum()) <= 0:
             continue  # the parts say nothing of this patch: it stays as it is
         for share, box in zip((shares / shares.sum()).tolist(), boxes, strict=True):
-            voxels[box] = by_patch.flatten()[place] * share / voxels[box].numel()
-    return Relevance(
-        found.grid, None, voxels if found.by_voxel is None else voxels + found.by_voxel.float().cpu(), found.roads
-    )
+            voxels[box] += by_patch[place] * share / voxels[box].numel()
+        by_patch[place] = 0
+    return Relevance(found.grid, by_patch, voxels, found.roads)
 
 
-def _part(corner: list[int], patch: list[int], part: tuple[int, ...]) -> tuple[slice, ...]:
+def _part(
+    place: tuple[int, ...], part: tuple[int, ...], shape: tuple[int, int, int], grid: tuple[int, int, int]
+) -> tuple[slice, ...]:
+    """Return the voxels of one part of a patch."""
     box = []
-    for start, size, place in zip(corner, patch, part, strict=True):
-        edges = [start + size * edge // PARTS for edge in range(PARTS + 1)]
-        box.append(slice(edges[place], edges[place + 1]))
+    for patch, half, size, count in zip(place, part, shape, grid, strict=True):
+        first = PARTS * patch + half
+        box.append(slice(size * first // (PARTS * count), size * (first + 1) // (PARTS * count)))
     return tuple(box)
 
 

@@ -65,9 +65,12 @@ class Relevance:
 
 
 def sum_patches(voxels: Tensor, grid: tuple[int, int, int]) -> Tensor:
-    """Sum voxels (D, H, W) up in patches (D', H', W')."""
-    share = torch.tensor(voxels.shape).prod() / torch.tensor(grid).prod()
-    summed: Tensor = torch.nn.functional.adaptive_avg_pool3d(voxels[None, None], grid)[0, 0] * share
+    """Sum voxels (D, H, W) up in patches (D', H', W'), each voxel in the one that holds its centre."""
+    members = []
+    for size, count in zip(voxels.shape, grid, strict=True):
+        patch = ((torch.arange(size) + 0.5) * count / size).floor()
+        members.append((patch[:, None] == torch.arange(count)).to(voxels))
+    summed: Tensor = torch.einsum("dhw,dx,hy,wz->xyz", voxels, *members)
     return summed
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 
 from adclip.errors import ConfigError
 
 AGAINST = "-"  # between the two classes of a contrast
-TEXT_WORDS = 6  # of a phrase, in the name of a file
+TEXT_WORDS, TEXT_LETTERS = 6, 60  # of a phrase, in the name of a file
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Target:
         """The name in letters and digits alone, as BIDS has labels."""
         if self.phrase is not None:
             words = re.findall(r"[0-9a-zA-Z]+", self.phrase)[:TEXT_WORDS]
-            return "text" + "".join(word[:1].upper() + word[1:].lower() for word in words)
+            return "text" + "".join(word[:1].upper() + word[1:].lower() for word in words)[:TEXT_LETTERS]
         if self.against is not None:
             return re.sub(r"[^0-9a-zA-Z]", "", f"{self.label}minus{self.against}")
         return re.sub(r"[^0-9a-zA-Z]", "", self.name)
@@ -84,7 +85,7 @@ def parse_target(
     Raises
     ------
     ConfigError
-        If it is none of these, or both are given.
+        If it is none of these, two classes in more than one way, or both are given.
     """
     if phrase is not None:
         if text is not None:
@@ -98,10 +99,12 @@ def parse_target(
         return class_target(text)
     if score is not None and text == score:
         return Target(text, score=score_name or score)
-    for label in labels:
-        other = text.removeprefix(label + AGAINST)
-        if other != text and other in labels and other != label:
-            return Target(text, label, other)
+    contrasts = [Target(text, one, other) for one, other in permutations(labels, 2) if text == one + AGAINST + other]
+    if len(contrasts) == 1:
+        return contrasts[0]
+    if contrasts:
+        readings = " and ".join(f"{found.label} against {found.against}" for found in contrasts)
+        raise ConfigError.bad_value("--target", f"`{text}` may be {readings}")
     names = [*labels, *([score] if score is not None else [])]
     example = f", or two classes such as {labels[-1]}{AGAINST}{labels[0]}" if len(labels) > 1 else ""
     raise ConfigError.bad_value("--target", f"`{text}` is not one of {', '.join(names)}{example}")

@@ -95,11 +95,15 @@ class CloseUp(nn.Module):
         """
         total = torch.zeros(self.contract.shape, device=values.device)
         for side, part in zip((1.0, -1.0), values.float().sum(dim=1), strict=True):
-            places = []
+            places, inside = [], []
             for place, size in zip(_places(self.contract, side), self.contract.shape, strict=True):
-                places.append((place + 0.5).floor().long().clamp(0, size - 1).to(values.device))
+                index = (place + 0.5).floor().long().to(values.device)
+                # what lies beyond the scan is in no patch either
+                inside.append(((index >= 0) & (index < size)).to(part))
+                places.append(index.clamp(0, size - 1))
+            held = torch.einsum("dhw,d,h,w->dhw", part, *inside)
             total.index_put_(
-                (places[0][:, None, None], places[1][None, :, None], places[2][None, None]), part, accumulate=True
+                (places[0][:, None, None], places[1][None, :, None], places[2][None, None]), held, accumulate=True
             )
         return total * self._box_voxel()
 

@@ -19,11 +19,11 @@ Patches = NDArray[np.float64]
 
 
 def agreement(one: Patches, other: Patches, inside: NDArray[np.int64]) -> float:
-    """Return the Spearman correlation of two maps over the patches that hold brain; 0 where one of them is constant."""
+    """Return the Spearman correlation of two maps over the patches that hold brain; 0 where one of them is constant or no number."""
     from scipy.stats import spearmanr
 
     first, second = one.reshape(-1)[inside], other.reshape(-1)[inside]
-    if len(inside) < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
+    if len(inside) < 3 or not (np.ptp(first) > 0 and np.ptp(second) > 0):
         return 0.0
     return float(spearmanr(first, second).statistic)
 
@@ -79,8 +79,9 @@ def randomise(
     """
     draw = torch.Generator().manual_seed(seed)
     rows = []
-    with _restored(network):
-        for name, part in _from_the_answer(network):
+    parts = _from_the_answer(network)
+    with _restored([part for _, part in parts]):
+        for name, part in parts:
             with torch.no_grad():
                 for weight in part.parameters():
                     order = torch.randperm(weight.numel(), generator=draw).to(weight.device)
@@ -107,11 +108,11 @@ def _from_the_answer(network: nn.Module) -> list[tuple[str, nn.Module]]:
 
 
 @contextmanager
-def _restored(network: nn.Module) -> Iterator[None]:
-    kept = {name: weight.detach().clone() for name, weight in network.named_parameters()}
+def _restored(parts: Sequence[nn.Module]) -> Iterator[None]:
+    kept = [(weight, weight.detach().clone()) for part in parts for weight in part.parameters()]
     try:
         yield
     finally:
         with torch.no_grad():
-            for name, weight in network.named_parameters():
-                weight.copy_(kept[name])
+            for weight, before in kept:
+                weight.copy_(before)

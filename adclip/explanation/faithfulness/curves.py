@@ -61,13 +61,15 @@ def measure_curves(
 
     Notes
     -----
-    With half of the patches replaced, inserting the first half of an order is deleting its second half. So one pass for each random
-    order does for both where a half is all that is asked.
+    With half of the patches replaced, inserting one half of an order is deleting the other. So one pass for each random order does for both
+    where a half is all that is asked: it is the order in the one curve and its reverse in the other. Of an odd number of patches as many are
+    replaced in either.
     """
     size = explained.patches.shape[1]
     counts = [round(len(order) * fraction) for fraction in fractions]
     only_half = tuple(fractions) == HALF
-    masks = [_mask(order[:count], size) for count in counts] + [_mask(order[count:], size) for count in counts]
+    kept = [len(order) - count for count in counts] if only_half else counts
+    masks = [_mask(order[:count], size) for count in counts] + [_mask(order[count:], size) for count in kept]
     if known is None:
         for one in orders:
             masks += [_mask(one[:count], size) for count in counts]

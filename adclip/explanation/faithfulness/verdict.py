@@ -19,7 +19,7 @@ from adclip.explanation.faithfulness.record import (
 
 ALIKE = 0.5  # Spearman; above it a map without the weights is the same map, below it a rescan's is another
 NOT_MEASURED = "not measured (--faithfulness off)"
-NOTHING_TO_SEE = "there is no map: nothing in the scan moves this number"
+NOTHING_TO_SEE = "there is no map: the method finds nothing in the scan that speaks for this"
 
 
 def flags_of(
