@@ -18,11 +18,11 @@ HYPHENS = ("CN-early", "CN", "AD-late", "AD")
     [
         (None, LABELS, "mmse", None),
         ("AD", LABELS, "mmse", Target("AD", "AD")),
-        ("mmse", LABELS, "mmse", Target("mmse")),
+        ("mmse", LABELS, "mmse", Target("mmse", score="mmse")),
         ("AD-CN", LABELS, None, Target("AD-CN", "AD", "CN")),
         ("CN-MCI", LABELS, "mmse", Target("CN-MCI", "CN", "MCI")),
         ("PD-Control", ("Control", "PD"), "moca", Target("PD-Control", "PD", "Control")),
-        ("moca", ("Control", "PD"), "moca", Target("moca")),
+        ("moca", ("Control", "PD"), "moca", Target("moca", score="moca")),
         ("AD-late", HYPHENS, None, Target("AD-late", "AD-late")),
         ("AD-late-CN", HYPHENS, None, Target("AD-late-CN", "AD-late", "CN")),
         ("AD-late-CN-early", HYPHENS, None, Target("AD-late-CN-early", "AD-late", "CN-early")),
@@ -82,7 +82,9 @@ def test_a_long_word_makes_no_name_that_a_disk_refuses():
 def test_each_kind_says_what_it_is():
     assert class_target("AD").described == "score of AD minus the mean of the other classes"
     assert Target("AD-CN", "AD", "CN").described == "score of AD minus score of CN"
-    assert Target("mmse").described == "score of mmse"
+    assert parse_target("mmse", None, LABELS, "mmse", "MMSE").described.startswith(
+        "the estimated MMSE, in standard deviations"
+    )
     assert "`a phrase`" in Target("a phrase", phrase="a phrase").described
     kinds = (class_target("AD"), Target("AD-CN", "AD", "CN"), Target("mmse"), Target("p", phrase="p"))
     assert [kind.reads_classes for kind in kinds] == [True, True, False, False]

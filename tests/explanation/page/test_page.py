@@ -19,15 +19,19 @@ from scipy.spatial.transform import Rotation
 from tiny import CONTRACT
 
 from adclip.domain import SourceGrid, Volume
+from adclip.explanation.faithfulness.record import Curves, Gain
 from adclip.explanation.page import render, volumes
 from adclip.explanation.page.charts import chart_of_curve, chart_of_panel
 from adclip.explanation.page.content import Curve, Line, PageContent, Panel, Word
 from adclip.explanation.page.index import write_run_page
-from adclip.explanation.page.places import label_regions, peaks_mm
+from adclip.explanation.page.measured import curves_of
+from adclip.explanation.page.places import regions_of
 from adclip.explanation.page.render import NIIVUE, NIIVUE_SHA256, render_page
-from adclip.explanation.page.section import faithfulness_curves
 from adclip.explanation.page.volumes import viewer_images
+from adclip.explanation.region_table import region_table
 from adclip.imaging.derivatives.files import PreparedScan
+from adclip.imaging.volumes.partition import partition
+from adclip.model.settings import SMALL
 
 PNG = b"\x89PNG of a picture"
 
@@ -264,39 +268,56 @@ def test_the_same_scan_gives_the_same_bytes():
     assert one == two
 
 
-def test_peaks_lie_in_their_regions():
-    maps = {"brain": np.ones(CONTRACT.shape_xyz)}
-    for place, name in enumerate(("a", "b", "c")):
-        maps[name] = np.zeros(CONTRACT.shape_xyz)
-        maps[name][2 + 4 * place : 5 + 4 * place, 5:9, 5:9] = 1 if name != "c" else 0.1
-    labels, codes = label_regions(maps)
-    signed = np.zeros(CONTRACT.shape_xyz)
-    signed[3, 6, 7], signed[8, 8, 5], signed[15, 15, 15] = 0.4, -0.9, 1.0
+def test_a_click_on_a_region_leads_to_the_peak_of_its_row():
+    """Where the table says that the map is strongest, in the millimetres of the image shown, and with the code of that place."""
+    contract = SMALL.contract
+    parts = partition(contract)
+    codes = {region.key: code for code, region in enumerate(parts.regions, 1)}
+    labels = parts.labels(contract.shape_xyz)
+    mask = np.ones(contract.shape_xyz, dtype=bool)
+    signed = np.zeros(contract.shape_xyz)
+    for key, value in (("hippocampus_left", 0.4), ("insula_right", -0.9)):
+        inside = np.argwhere(labels == codes[key])
+        signed[tuple(inside[len(inside) // 2])] = value
     turned = np.eye(4)
     turned[:3, :3] = Rotation.from_euler("z", 20, degrees=True).as_matrix()
-    peaks = peaks_mm(signed, labels, codes, CONTRACT, turned)
-    assert set(peaks) == {"a", "b"} and codes == {"a": 1, "b": 2, "c": 3}, "c has no voxel of its own"
-    for name, place in (("a", (3, 6, 7)), ("b", (8, 8, 5))):
-        wanted = nib.affines.apply_affine(np.linalg.inv(turned) @ CONTRACT.affine_xyz, place)
-        np.testing.assert_allclose(peaks[name], wanted, atol=0.01)
+    rows = region_table(signed, mask, contract)
+    found = {row.code: row for row in regions_of(rows, codes, turned).rows}
+    assert len(found) == len(parts.regions)
+    for key, sign in (("hippocampus_left", 1), ("insula_right", -1)):
+        mni = nib.affines.apply_affine(turned, found[codes[key]].peak_mm)
+        place = np.rint(nib.affines.apply_affine(np.linalg.inv(contract.affine_xyz), mni)).astype(int)
+        assert labels[tuple(place)] == codes[key] and np.sign(signed[tuple(place)]) == sign
+    assert found[codes["cuneus_left"]].peak_mm is None, "nothing lies there"
 
 
 # ------------------------------------------------------------------------------------------------ charts
 
 
-def test_curves_have_the_interval_of_the_random_orders():
-    orders = [[1.0, 0.9 + step / 1000, 0.8] for step in range(101)]
-    record = {"fractions": [0, 0.25, 0.5], "deletion": [1.0, 0.4, 0.1], "deletion_random": orders,
-              "insertion": [0.1, 0.6, 0.9], "insertion_random": [0.1, 0.2, 0.3]}  # fmt: skip
-    (deletion, insertion), count = faithfulness_curves(record)
-    assert deletion.x == (0, 0.25, 0.5) and count == 1, "the last curve has one order"
-    assert deletion.random_low[1] == pytest.approx(0.9025) and deletion.random_high[1] == pytest.approx(0.9975)
+def measured(fractions, **curves) -> Curves:
+    gain = Gain(0.1, 0.0, 0.2, 8, 8)
+    return Curves("the mean", fractions, **curves, deletion_gain=gain, insertion_gain=gain)
+
+
+def test_curves_have_the_range_of_the_random_orders():
+    orders = tuple((1.0, 0.9 + step / 1000, 0.8) for step in range(101))
+    one = measured((0, 0.25, 0.5), deletion=(1.0, 0.4, 0.1), deletion_random=orders, insertion=(0.1, 0.6, 0.9),
+                   insertion_random=((0.1, 0.2, 0.3),))  # fmt: skip
+    deletion, insertion = curves_of([one])
+    assert deletion.x == (0, 0.25, 0.5) and deletion.reference == "the mean"
+    assert deletion.random_low[1] == pytest.approx(0.9) and deletion.random_high[1] == pytest.approx(1.0)
     assert insertion.random_low == insertion.random_high == (0.1, 0.2, 0.3)
-    (even, _), _ = faithfulness_curves({name: value for name, value in record.items() if name != "fractions"})
-    assert even.x == (0, 0.25, 0.5)
-    assert "at 2 of 2 steps" in chart_of_curve(deletion, "score", 101).summary
+    chart = chart_of_curve(deletion, "score", 101)
+    assert "at 2 of 2 steps" in chart.summary and "in their place the mean" in chart.title
     above = Curve("deletion", (0, 0.5), (1.0, 0.9), (1.0, 0.2), (1.0, 0.3))
     assert "at 0 of 1 steps" in chart_of_curve(above, "score", 101).summary
+
+
+def test_one_fraction_alone_is_told_by_the_table():
+    half = measured(
+        (0.5,), deletion=(0.1,), insertion=(0.9,), deletion_random=((0.5,),) * 8, insertion_random=((0.5,),) * 8
+    )
+    assert curves_of([half]) == ()
 
 
 def test_axes_have_round_numbers_and_run_as_they_are_told():

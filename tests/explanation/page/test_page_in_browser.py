@@ -18,7 +18,6 @@ from tiny import CONTRACT
 
 from adclip.explanation.page.content import Region, Regions
 from adclip.explanation.page.index import write_run_page
-from adclip.explanation.page.places import peaks_mm
 from adclip.explanation.page.render import write_page
 from adclip.explanation.page.volumes import mni_from_shown
 
@@ -56,7 +55,14 @@ def browser() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def peaks() -> dict[str, tuple[float, float, float]]:
     prepared, signed, labels, _ = a_scan()
-    return peaks_mm(signed, labels, CODES, CONTRACT, mni_from_shown(prepared))
+    to_shown = np.linalg.inv(mni_from_shown(prepared)) @ CONTRACT.affine_xyz
+    found = {}
+    for name, code in CODES.items():
+        places = np.argwhere(labels == code)
+        strongest = places[int(np.argmax(np.abs(signed[tuple(places.T)])))]
+        x, y, z = (float(value) for value in to_shown[:3, :3] @ strongest + to_shown[:3, 3])
+        found[name] = (x, y, z)
+    return found
 
 
 @pytest.fixture(scope="module")
