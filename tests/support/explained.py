@@ -76,7 +76,10 @@ def nasty(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return type(value)(**{field.name: nasty(getattr(value, field.name)) for field in dataclasses.fields(value)})
     if isinstance(value, dict):
-        return {f"{NASTY}{place}": item if isinstance(item, float) else nasty(item) for place, item in enumerate(value.values())}
+        return {
+            f"{NASTY}{place}": item if isinstance(item, float) else nasty(item)
+            for place, item in enumerate(value.values())
+        }
     return tuple(nasty(item) for item in value) if isinstance(value, tuple) else value
 
 
