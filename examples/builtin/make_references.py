@@ -1,8 +1,8 @@
 """Write the mean prepared scans of healthy people that maps start from: one for each band of age, of simulated heads alone.
 
-    adclip simulate --out sim7 --subjects 300 --seed 7 --preprocessed
-    adclip simulate --out sim11 --subjects 400 --seed 11 --preprocessed
-    python examples/builtin/make_references.py adclip/assets/references sim7 sim11
+adclip simulate --out sim7 --subjects 300 --seed 7 --preprocessed
+adclip simulate --out sim11 --subjects 400 --seed 11 --preprocessed
+python examples/builtin/make_references.py adclip/assets/references sim7 sim11
 """
 
 # %%

@@ -473,6 +473,27 @@ EXPLANATION = (
         "()",
         ("tests/explanation/test_attribution.py",),
     ),
+    Mutant(
+        "face_in_the_page_of_an_explanation",
+        "adclip/explanation/page/volumes.py",
+        "mask > 0.5, volume.source.affine",
+        "mask > -1, volume.source.affine",
+        ("tests/explanation/page/test_page.py::test_no_face_is_in_the_page",),
+    ),
+    Mutant(
+        "map_of_the_page_laid_on_the_scan_as_if_it_were_the_template",
+        "adclip/explanation/page/volumes.py",
+        "matrix = np.linalg.inv(contract.affine_xyz) @ from_mm @ grid",
+        "matrix = np.linalg.inv(contract.affine_xyz) @ grid",
+        ("tests/explanation/page/test_page.py::test_scan_and_map_lie_on_the_scanner_s_millimetres_whatever_the_axes",),
+    ),
+    Mutant(
+        "scripts_in_names_run_on_the_page",
+        "adclip/explanation/page/render.py",
+        "autoescape=True",
+        "autoescape=False",
+        ("tests/explanation/page/test_page.py::test_every_text_is_escaped_also_inside_of_scripts",),
+    ),
 )
 
 IMAGING = (

@@ -50,7 +50,7 @@
       isSliceMM: true, // slices along the scanner's axes, and millimetres that are the file's also where it is oblique
       isRadiologicalConvention: false, dragAndDropEnabled: false, scrollRequiresFocus: true, logLevel: "error",
       viewModeHotKey: "", clipPlaneHotKey: "", cycleClipPlaneHotKey: "", backColor: [0, 0, 0, 1], crosshairColor: [0.3, 1, 0.4, 0.9],
-      fontColor: [1, 1, 1, 1], showAllOrientationMarkers: true, multiplanarShowRender: niivue.SHOW_RENDER.ALWAYS, show3Dcrosshair: true, crosshairWidth: 0.7, loadingText: "",
+      fontColor: [1, 1, 1, 1], showAllOrientationMarkers: true, multiplanarShowRender: niivue.SHOW_RENDER.ALWAYS, show3Dcrosshair: true, crosshairWidth: 0.8, crosshairWidthUnit: "mm", multiplanarPadPixels: 14, loadingText: "",
     });
     await nv.attachToCanvas(canvas, false);
     const scan = await niivue.NVImage.new(await unpack("scan-data"), "scan.nii", "gray", 1, null, 0, 255);

@@ -61,7 +61,7 @@ class ViewerImages:
     labels_from_mm : list of list of float
         Matrix (4, 4) from the image's millimetres to voxels of `labels`.
     peak_mm : tuple of float
-        Where the map is largest, in the image's millimetres.
+        Where the map is largest, in the image's millimetres; of a map without a value the middle of the brain.
     space : str
         What the millimetres are of, in words.
     averaged : bool
@@ -109,7 +109,7 @@ def viewer_images(
         labels=codes,
         labels_shape=shape,
         labels_from_mm=np.linalg.inv(coarse).tolist(),
-        peak_mm=_peak(signed, contract, from_mm),
+        peak_mm=_peak(signed, prepared.mask, contract, from_mm),
         space="the scan file" if prepared.volume is not None else "MNI152NLin2009aSym",
         averaged=averaged,
     )
@@ -120,10 +120,14 @@ def mni_from_shown(prepared: PreparedScan) -> FloatArray:
     return prepared.scan_to_mni if prepared.volume is not None else np.eye(4)
 
 
-def _peak(signed: NDArray[Any], contract: InputContract, from_mm: FloatArray) -> tuple[float, float, float]:
-    """Return where the map is largest, in the millimetres of the image shown."""
-    to_shown = np.linalg.inv(from_mm) @ contract.affine_xyz
+def _peak(
+    signed: NDArray[Any], mask: NDArray[np.bool_], contract: InputContract, from_mm: FloatArray
+) -> tuple[float, float, float]:
+    """Return where the map is largest, in the millimetres of the image shown; of a map without a value the middle of the brain."""
     place = np.array(np.unravel_index(int(np.argmax(signed)), signed.shape), dtype=float)
+    if signed.max() <= 0 and mask.any():
+        place = np.argwhere(mask).mean(axis=0)
+    to_shown = np.linalg.inv(from_mm) @ contract.affine_xyz
     x, y, z = (round(float(value), 2) for value in to_shown[:3, :3] @ place + to_shown[:3, 3])
     return x, y, z
 

@@ -81,6 +81,7 @@ def test_words_are_marked_by_what_they_are_worth():
     assert 'class="against" style="--size: 1.00" title="-0.500"' in page
     assert 'class="for" style="--size: 0.50" title="+0.250"' in page
     assert 'style="--size: 0.00" title="+0.030">of' in page, "words that hardly count have no line"
+    assert '<th scope="row">&lt;b&gt;hippocampus</th><td>-0.500</td>' in page, "the number is there without a mouse"
 
 
 # ------------------------------------------------------------------------------------------------ what cannot get out
@@ -261,6 +262,14 @@ def test_a_derivative_is_shown_as_it_is_in_mni_space():
     found = nib.affines.apply_affine(relevance.affine, np.unravel_index(values.argmax(), values.shape))
     wanted = nib.affines.apply_affine(CONTRACT.affine_xyz, np.unravel_index(signed.argmax(), signed.shape))
     assert np.linalg.norm(found - wanted) < 4.0
+
+
+def test_a_map_without_a_value_starts_in_the_brain():
+    prepared, signed, labels, _ = a_scan()
+    images = images_of(prepared, 0 * signed, labels)
+    to_grid = np.linalg.inv(CONTRACT.affine_xyz) @ prepared.scan_to_mni
+    assert prepared.mask[tuple(np.rint(nib.affines.apply_affine(to_grid, images.peak_mm)).astype(int))]
+    assert not read(images.relevance.nifti).get_fdata().any()
 
 
 def test_the_same_scan_gives_the_same_bytes():
