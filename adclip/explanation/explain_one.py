@@ -138,11 +138,14 @@ def explain_one(
     prediction = with_flags(predictor.to_prediction(job.item, prepared, evidence, explained.answer), job.flags)
     model = predictor.record.model
     heat = from_model_order(attribution.positive) * prepared.mask
+    signed = from_model_order(attribution.signed) * prepared.mask
 
     stem = job.item.stem
     name = f"{stem}_desc-{target.file_label}_relevance"
     files = {"mni": f"{stem}_space-MNI152NLin2009aSym_desc-{target.file_label}_relevance.nii.gz"}
+    files["mni_signed"] = f"{stem}_space-MNI152NLin2009aSym_stat-signed_desc-{target.file_label}_relevance.nii.gz"
     write_nifti(folder / files["mni"], heat.astype("float32"), model.contract.affine_xyz)
+    write_nifti(folder / files["mni_signed"], signed.astype("float32"), model.contract.affine_xyz)
     if prepared.volume is not None:
         files["heatmap"] = f"{name}.nii.gz"
         on_scan = from_model_grid(to_model_order(heat), model.contract, prepared.scan_to_mni, prepared.volume)

@@ -123,13 +123,17 @@ def render_page(title: str, notice: str, sections: Iterable[PageSection]) -> str
     return "".join(_parts_of_page(title, notice, sections))
 
 
-def write_page(target: Path, title: str, notice: str, sections: Iterable[PageSection]) -> None:
-    """Write what `render_page` returns, whole or not at all, one section in memory at a time."""
+def write_page(
+    target: Path, title: str, notice: str, sections: Iterable[PageSection], group: str | None = None
+) -> None:
+    """Write what `render_page` returns, whole or not at all, one section in memory at a time; `group` is a page to link to."""
     with atomic_path(target) as temporary, temporary.open("w", encoding="utf-8") as stream:
-        stream.writelines(_parts_of_page(title, notice, sections))
+        stream.writelines(_parts_of_page(title, notice, sections, group))
 
 
-def _parts_of_page(title: str, notice: str, sections: Iterable[PageSection]) -> Iterator[str]:
+def _parts_of_page(
+    title: str, notice: str, sections: Iterable[PageSection], group: str | None = None
+) -> Iterator[str]:
     from jinja2 import Environment, StrictUndefined
 
     template = (files("adclip") / "assets" / "explain.html").read_text(encoding="utf-8")
@@ -144,7 +148,7 @@ def _parts_of_page(title: str, notice: str, sections: Iterable[PageSection]) -> 
         }
         for section in sections
     )
-    return environment.from_string(template).generate(title=title, notice=notice, sections=shown)
+    return environment.from_string(template).generate(title=title, notice=notice, sections=shown, group=group)
 
 
 def _size(share: float) -> str:
