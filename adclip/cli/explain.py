@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 
 import typer
 
@@ -22,15 +24,17 @@ def explain_command(ctx: typer.Context, config: ExplainConfig) -> None:
         from adclip.verbs.explain import explain
 
         result = explain(config, on_event)
-    session.show(tables.Records(result.explanations), _draw)
+    session.show(tables.Records(result.explanations), partial(_draw, result.group))
     session.finish(failed=result.failed, total=len(result.explanations))
 
 
-def _draw(records: Sequence[tables.Record]) -> None:
-    """Print what was explained, and where each file is."""
+def _draw(group: Path | None, records: Sequence[tables.Record]) -> None:
+    """Print what was explained, where each file is, and the page of mean maps."""
     names = ("scan", "status", "target")
     tables.draw_table(names, ([tables.text(record.get(name)) for name in names] for record in records))
     for record in records:
         files = record.get("files") or {}
         tables.draw_pairs((kind, tables.text(path)) for kind, path in files.items())
+    if group is not None:
+        tables.draw_pairs([("mean maps", tables.text(group.name))])
     tables.draw_notices(records)

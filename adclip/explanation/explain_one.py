@@ -100,13 +100,13 @@ def explain_one(
     prediction = with_flags(predictor.to_prediction(job.item, prepared, evidence, explained.answer), job.flags)
     model = predictor.record.model
     heat = from_model_order(attribution.positive) * prepared.mask
+    signed = from_model_order(attribution.signed) * prepared.mask
 
     stem = job.item.stem
     label = target.file_label
     name = f"{stem}_desc-{label}_relevance"
     in_mni = f"{stem}_space-MNI152NLin2009aSym_desc-"
     files = {"mni": f"{in_mni}{label}_relevance.nii.gz", "mni_signed": f"{in_mni}{label}signed_relevance.nii.gz"}
-    signed = from_model_order(attribution.signed) * prepared.mask
     for kind, values in (("mni", heat), ("mni_signed", signed)):
         write_nifti(folder / files[kind], values.astype("float32"), model.contract.affine_xyz, space_code=MNI)
     if prepared.volume is not None:

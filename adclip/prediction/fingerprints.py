@@ -19,7 +19,7 @@ from adclip.runtime.hashing import file_sha256
 from adclip.runtime.paths import shown
 from adclip.version import __version__
 
-RECIPE = 1  # raised whenever the same scan, row and model would give another record
+RECIPE = 2  # raised whenever the same scan, row and model would give another record
 # No record says these of a row, and no answer uses them, so a run goes on although they were corrected meanwhile.
 _UNUSED = frozenset({"diagnosis", "cdr_global", "scan"})
 

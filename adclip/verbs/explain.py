@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adclip.explanation.explain_one import Wish
+from adclip.explanation.group_members import find_members
 from adclip.explanation.page.index import write_run_page
 from adclip.explanation.record import Explanation
 from adclip.explanation.work import ExplainWork
@@ -21,11 +22,15 @@ PAGE = "explain.html"
 
 @dataclass(frozen=True)
 class ExplainResult:
-    """One explanation for each scan of this run, in the order found, read when asked for; and the page that leads to all of them."""
+    """One explanation for each scan of this run, in the order found, read when asked for; and the page that leads to all of them.
+
+    `group` is the page of mean maps; None where no more than one scan of the cohort is explained so far.
+    """
 
     explanations: Sequence[Explanation]
     failed: int
     page: Path
+    group: Path | None = None
 
 
 def explain(config: ExplainConfig, on_event: OnEvent = ignore) -> ExplainResult:
@@ -46,6 +51,8 @@ def explain(config: ExplainConfig, on_event: OnEvent = ignore) -> ExplainResult:
     OSError
         If the disk is full; what is done stays.
     """
+    from adclip.explanation.group_files import PAGE as GROUP_PAGE
+    from adclip.explanation.group_files import RESULTS, GroupRun, write_group
     from adclip.explanation.target import parse_target
     from adclip.model.record import model_folder, read_record
     from adclip.prediction.telling import check_telling
@@ -60,7 +67,7 @@ def explain(config: ExplainConfig, on_event: OnEvent = ignore) -> ExplainResult:
         "--target": config.target, "--text": config.text, "--method": config.method, "--faithfulness": config.faithfulness,
         "--finer": config.finer, "--shrink": config.shrink, "--seed": config.seed,
     }  # fmt: skip
-    store = open_store(config, record, scans, "explanation", (PAGE,), settings)
+    store = open_store(config, record, scans, "explanation", (PAGE, *RESULTS), settings)
     wish = Wish(target, config.method, config.faithfulness, config.finer, config.seed, config.shrink)
     work = ExplainWork(model_choice(config), read_options(config), store, anew=config.overwrite, wish=wish)
     tally = work_through(work, scans, config, on_event)
@@ -70,7 +77,12 @@ def explain(config: ExplainConfig, on_event: OnEvent = ignore) -> ExplainResult:
 
     with store.locked():
         written = sum(1 for _ in store.records(scans.items))
-        page = config.out / PAGE
-        write_run_page(page, "adclip explanations", record.notice, store.records(scans.items), len(scans.items))
+        page, members = config.out / PAGE, find_members(store.records(scans.items), record.labels)
+        write_run_page(
+            page, "adclip explanations", record.notice, store.records(scans.items), len(scans.items),
+            group=GROUP_PAGE if members.is_several else None,
+        )  # fmt: skip
+        run = GroupRun(record.model.contract, target, config.method, store.run.model, record.notice, len(scans.every))
+        group = write_group(config.out, members, run)
     tell_rest(config, written, scans.every, on_event)
-    return ExplainResult(Stored(read, len(scans.jobs)), tally.failed, page)
+    return ExplainResult(Stored(read, len(scans.jobs)), tally.failed, page, group)

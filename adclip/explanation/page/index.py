@@ -16,7 +16,15 @@ PAGE_KIND = "page"  # among the `files` of a record
 SECTION = "section"  # of a record: what its page says, see `PageContent`
 
 
-def write_run_page(target: Path, title: str, notice: str, records: Iterable[Mapping[str, Any]], total: int) -> None:
+def write_run_page(
+    target: Path,
+    title: str,
+    notice: str,
+    records: Iterable[Mapping[str, Any]],
+    total: int,
+    *,
+    group: str | None = None,
+) -> None:
     """Write the page that is opened first.
 
     Parameters
@@ -29,6 +37,8 @@ def write_run_page(target: Path, title: str, notice: str, records: Iterable[Mapp
         As the folder keeps them, looked at one at a time.
     total : int
         Scans of the run, those of other shards and those still to be done included.
+    group : str, optional
+        Name of the page of mean maps, where there is one.
 
     Raises
     ------
@@ -41,7 +51,7 @@ def write_run_page(target: Path, title: str, notice: str, records: Iterable[Mapp
                 with atomic_path(target) as temporary:
                     shutil.copyfile(target.parent / page, temporary)
                 return
-    values = {"title": title, "notice": notice, "rows": _rows(records), "total": total}
+    values = {"title": title, "notice": notice, "rows": _rows(records), "total": total, "group": group}
     write_parts(target, generate("index.html", ["theme.js"], values))
 
 
