@@ -124,7 +124,7 @@
     }
     pen.putImageData(pixels, 0, 0);
     byId("scale-low").textContent = signed ? "−1" : "0";
-    byId("scale-told").textContent = "Relevance, without a unit: 1 is the largest value of the map; "
+    byId("scale-told").textContent = "Relevance, without a unit: 1 is the most relevant patch; "
       + (signed ? `above 0 speaks for ${facts.target}, below 0 against it. ` : `it speaks for ${facts.target}. `)
       + `Values nearer to 0 than ${threshold.toFixed(2)} are not drawn.`;
   }

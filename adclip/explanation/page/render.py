@@ -74,8 +74,15 @@ def generate(template: str, scripts: Sequence[str], values: Mapping[str, Any]) -
     code = [read_asset(name) for name in scripts]
     allowed = " ".join(f"'sha256-{_base64(hashlib.sha256(text.encode()).digest())}'" for text in code)
     viewer = f"'sha256-{_base64(bytes.fromhex(NIIVUE_SHA256))}'"
-    policy = f"default-src 'none'; script-src {allowed} {viewer}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
-    own = {"policy": policy, "scripts": [Markup(text) for text in code], "style": Markup(read_asset("page.css"))}  # noqa: S704  files of adclip
+    policy = "; ".join((
+        "default-src 'none'", f"script-src {allowed} {viewer}", "style-src 'unsafe-inline'", "img-src data:", "base-uri 'none'",
+        "form-action 'none'",
+    ))  # fmt: skip
+    own = {
+        "policy": policy,
+        "scripts": [Markup(text) for text in code],  # noqa: S704  files of adclip
+        "style": Markup(read_asset("page.css")),  # noqa: S704
+    }
     yield from environment.get_template(template).generate(**own, **values)
 
 

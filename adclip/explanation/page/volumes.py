@@ -54,7 +54,7 @@ class ViewerImages:
     scan : Layer
         uint8, 0 outside the brain.
     relevance : Layer
-        The signed map, int16 with a scale; 1 is the largest value of the map on the model's grid.
+        The signed map, int16 with a scale, in units of the most relevant patch.
     labels : bytes
         Gzipped uint8 voxels in C order: codes of regions, 0 where there is none; empty where no regions were given.
     labels_shape : tuple of int
@@ -90,7 +90,7 @@ def viewer_images(
     contract : InputContract
         The model's grid.
     signed : ndarray (X, Y, Z)
-        Signed relevance on the model's grid, 1 its largest value, 0 outside the brain.
+        Signed relevance on the model's grid, in units of the most relevant patch, 0 outside the brain.
     labels : ndarray of int (X, Y, Z), optional
         Codes of regions on the model's grid, 0 to 255.
     """
