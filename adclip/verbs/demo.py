@@ -222,7 +222,6 @@ def _localise(cohort: Path, run: Path, config: DemoConfig) -> dict[str, Any]:
     from adclip.prediction.predictor import Predictor
 
     predictor: Predictor = Predictor.from_checkpoint(run, config.device)
-    patch = predictor.record.model.patch
     test, _ = _test_and_train(read_table(cohort / "table.csv").rows, run)
     sick = [visit for visit in test if visit.diagnosis == "AD"][:EXPLAINED_SUBJECTS]
     items = {item.subject_id: item for item in find_scans((cohort,))}
@@ -239,7 +238,7 @@ def _localise(cohort: Path, run: Path, config: DemoConfig) -> dict[str, Any]:
         name = f"{item.stem}_space-MNI152NLin2009aSym_desc-changed_mask.nii.gz"
         changed, _ = read_voxels(item.path.with_name(name))
         shuffled = per_patch.reshape(-1).copy()
-        inside = np.flatnonzero(_brain_patches(prepared.mask, patch))
+        inside = np.flatnonzero(explained.brain_patches().cpu().numpy())
         shuffled[inside] = rng.permutation(shuffled[inside])
         random_map = enlarge_patches(shuffled.reshape(per_patch.shape), predictor.record.model.contract.shape)
         for values, relevance in ((ratios, found.positive), (chances, random_map)):
@@ -257,16 +256,6 @@ def _localise(cohort: Path, run: Path, config: DemoConfig) -> dict[str, Any]:
             bootstrap_interval(np.mean, numbers, subjects=people, seed=config.seed), len(people), len(set(people))
         )
     return result
-
-
-def _brain_patches(mask: Any, patch: tuple[int, int, int]) -> Any:
-    from einops import reduce
-
-    from adclip.imaging.steps.grid import to_model_order
-
-    pd, ph, pw = patch
-    return reduce(to_model_order(mask.astype("float32")), "(d pd) (h ph) (w pw) -> (d h w)", "mean",
-                  pd=pd, ph=ph, pw=pw) > 0  # fmt: skip
 
 
 def _numbers(tuned: FinetuneResult, oracle: dict[str, Any], localisation: dict[str, Any]) -> dict[str, Any]:

@@ -1,14 +1,15 @@
 """Write the mean prepared scans of healthy people that maps start from: one for each band of age, of simulated heads alone.
 
-    adclip simulate --out sim7 --subjects 300 --seed 7 --preprocessed
-    adclip simulate --out sim11 --subjects 400 --seed 11 --preprocessed
-    python examples/builtin/make_references.py adclip/assets/references sim7 sim11
+adclip simulate --out sim7 --subjects 300 --seed 7 --preprocessed
+adclip simulate --out sim11 --subjects 400 --seed 11 --preprocessed
+python examples/builtin/make_references.py adclip/assets/references sim7 sim11
 """
 
 # %%
 import csv
 import gzip
 import hashlib
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -28,7 +29,7 @@ def main() -> None:
             rows = [row for row in csv.DictReader(stream) if row["diagnosis"] == "CN" and row["age_years"]]
         people += [(float(row["age_years"]), cohort / row["scan"]) for row in rows]
     record = []
-    for low, high in zip(BANDS, BANDS[1:], strict=False):
+    for low, high in itertools.pairwise(BANDS):
         first, last = low == BANDS[0], high == BANDS[-1]
         paths = [path for age, path in people if (first or age >= low) and (last or age < high)]
         images = [nib.load(path) for path in paths]

@@ -53,7 +53,9 @@ def test_the_explained_pass_is_the_one_that_decided(predictor, image, cohort, wi
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("method", sorted(METHODS))
-def test_each_method_explains_the_number_of_the_scores_that_predict_gives(either, image, reference, cohort, method, kind):
+def test_each_method_explains_the_number_of_the_scores_that_predict_gives(
+    either, image, reference, cohort, method, kind
+):
     evidence = known_of(either, cohort.visits[2])
     explained = explained_of(either, image, evidence, kind, reference)
     found = attribute(explained, method)
@@ -71,7 +73,11 @@ def test_each_method_explains_the_number_of_the_scores_that_predict_gives(either
         versions = (explained.of_images(image), explained.of_patches(explained.patches, explained.shares))
     assert [float(number) for number in versions] == pytest.approx([wanted, wanted], abs=1e-5)
     # and what is found is a map of a scan
-    assert found.per_patch.shape == CONFIG.token_grid and np.isfinite(found.per_patch).all() and np.ptp(found.per_patch) > 0
+    assert (
+        found.per_patch.shape == CONFIG.token_grid
+        and np.isfinite(found.per_patch).all()
+        and np.ptp(found.per_patch) > 0
+    )
     assert found.signed.shape == CONTRACT.shape and np.isfinite(found.signed).all()
     assert found.flags == () and found.signed.max() == pytest.approx(1)
     assert sum(found.roads.values()) == pytest.approx(1) or not found.roads
@@ -265,12 +271,16 @@ def test_enlarging_keeps_a_constant_and_the_peaks_of_patch_centres():
     np.testing.assert_allclose(wide[1::3, 2::5, :], relevance, atol=1e-6)
 
 
-@pytest.mark.parametrize("grid", [CONFIG.token_grid, (5, 4, 4)], ids=["whole patches", "patches of six and seven voxels"])
+@pytest.mark.parametrize(
+    "grid", [CONFIG.token_grid, (5, 4, 4)], ids=["whole patches", "patches of six and seven voxels"]
+)
 def test_a_patch_is_the_sum_of_its_voxels(grid):
     voxels = torch.randn(CONTRACT.shape, generator=torch.Generator().manual_seed(0))
     found, wanted = sum_patches(voxels, grid), torch.zeros(grid)
     for place in np.ndindex(*CONTRACT.shape):
-        wanted[tuple(int((p + 0.5) * count / size) for p, count, size in zip(place, grid, CONTRACT.shape, strict=True))] += voxels[place]
+        wanted[
+            tuple(int((p + 0.5) * count / size) for p, count, size in zip(place, grid, CONTRACT.shape, strict=True))
+        ] += voxels[place]
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
 
 
@@ -307,7 +317,12 @@ def test_the_largest_value_is_one_and_what_has_none_is_flat():
 
 @pytest.mark.parametrize(
     ("by_patch", "by_voxel", "parts", "wanted"),
-    [(True, False, 1, (40.0, 40.0)), (True, True, 1, (40.0, 6.0)), (False, True, 1, (6.0, 6.0)), (True, False, 2, (20.0, 20.0))],
+    [
+        (True, False, 1, (40.0, 40.0)),
+        (True, True, 1, (40.0, 6.0)),
+        (False, True, 1, (6.0, 6.0)),
+        (True, False, 2, (20.0, 20.0)),
+    ],
 )
 def test_how_fine_a_map_is(predictor, image, evidence, by_patch, by_voxel, parts, wanted):
     """Patches of 40 mm; voxels of 5 mm, smoothed over 6."""

@@ -39,7 +39,11 @@ def test_gradient_times_input(explained):
 
 def test_integrated_gradients_over_voxels(explained):
     wanted = attr.IntegratedGradients(explained.of_images).attribute(
-        explained.image, explained.reference, n_steps=gradients.VOXEL_NODES, method="gausslegendre", internal_batch_size=1
+        explained.image,
+        explained.reference,
+        n_steps=gradients.VOXEL_NODES,
+        method="gausslegendre",
+        internal_batch_size=1,
     )
     alike(METHODS["integrated-gradients"](explained).by_voxel, wanted.detach()[0, 0].float())
 
@@ -121,8 +125,6 @@ def test_words_of_the_report(predictor, image, evidence, kind):
     finally:
         handle.remove()
     by_piece = wanted.detach().sum(-1)[0]
-    by_word = [
-        float(by_piece[torch.tensor((places >= word.start) & (places < word.end))].sum()) for word in told.words
-    ]
+    by_word = [float(by_piece[torch.tensor((places >= word.start) & (places < word.end))].sum()) for word in told.words]
     assert len(by_word) > 10 and WEIGHED.both
     alike(torch.tensor([word.relevance for word in told.words]), torch.tensor(by_word))

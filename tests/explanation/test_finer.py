@@ -59,7 +59,9 @@ def test_how_fine_a_map_is_said_to_be(predictor, image, reference, cohort):
     """Patches of 40 mm and voxels of 5 mm that are smoothed over 6; parts are half as wide."""
 
     def told(way: str) -> tuple[float, float]:
-        found = attribute_finer(explained_of(predictor, image, known_of(predictor, cohort.visits[2]), "AD", reference), METHOD, way)
+        found = attribute_finer(
+            explained_of(predictor, image, known_of(predictor, cohort.visits[2]), "AD", reference), METHOD, way
+        )
         return found.resolution_mm, found.fine_resolution_mm
 
     assert [told(way) for way in FINER] == [(40, 40), (20, 20), (40, 20)]

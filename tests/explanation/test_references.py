@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 
 import nibabel as nib
@@ -42,7 +43,7 @@ def test_the_images_are_those_that_the_record_names():
 
 def test_bands_follow_each_other_and_rest_on_fifty_heads_and_more():
     bands = age_bands()
-    assert all(one.high == two.low for one, two in zip(bands, bands[1:], strict=False))
+    assert all(one.high == two.low for one, two in itertools.pairwise(bands))
     assert all(band.low < band.high and band.people >= 50 for band in bands)
 
 
@@ -82,7 +83,11 @@ def test_on_its_own_grid_it_is_the_stored_image():
 
 def test_older_people_have_larger_ventricles():
     """It is darker where they lie, from 18 mm on the right to 18 on the left: what the bands are there for."""
-    corners = np.linalg.solve(SMALL.contract.affine_xyz, np.array([[-18, -35, 8, 1], [18, 20, 26, 1]]).T)[:3].round().astype(int)
+    corners = (
+        np.linalg.solve(SMALL.contract.affine_xyz, np.array([[-18, -35, 8, 1], [18, 20, 26, 1]]).T)[:3]
+        .round()
+        .astype(int)
+    )
     ventricles = tuple(slice(low, high + 1) for low, high in corners)
     shades = [float(reference_image(SMALL.contract, age)[ventricles].mean()) for age in (60, 72, 77, 85)]
     assert shades == sorted(shades, reverse=True)

@@ -23,7 +23,9 @@ OTHER_GRID = dataclasses.replace(
 )
 
 HALF_OUTSIDE = dataclasses.replace(
-    CONFIG, contract=InputContract(shape=(96, 96, 64), spacing_mm=(2.0, 2.0, 1.0), center_mm=(20.0, -16.0, 40.0)), patch=(8, 8, 8)
+    CONFIG,
+    contract=InputContract(shape=(96, 96, 64), spacing_mm=(2.0, 2.0, 1.0), center_mm=(20.0, -16.0, 40.0)),
+    patch=(8, 8, 8),
 )
 
 
@@ -119,7 +121,9 @@ def test_the_parts_of_the_sum_lie_where_the_volumes_lie() -> None:
     assert grid[..., : grid.shape[-1] // 2].max() == 0 and grid[..., grid.shape[-1] // 2 :].max() > 0
 
 
-@pytest.mark.parametrize("config", [CONFIG, OTHER_GRID, HALF_OUTSIDE], ids=["same grid", "other grid", "box half outside"])
+@pytest.mark.parametrize(
+    "config", [CONFIG, OTHER_GRID, HALF_OUTSIDE], ids=["same grid", "other grid", "box half outside"]
+)
 def test_what_is_spread_over_voxels_is_what_is_shared_out_to_patches(config: ModelConfig) -> None:
     """Each other's counterpart: products with shares, patch by patch, are sums over the patch's voxels."""
     looks, draw = CloseUp(config), torch.Generator().manual_seed(0)

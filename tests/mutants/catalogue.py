@@ -14,6 +14,8 @@ ISOLATION = "tests/verbs/test_isolation.py"
 OF_THE_TEST = f"{ISOLATION}::test_the_people_of_the_test_change_nothing_but_their_own_numbers"
 OF_THE_CALIBRATION = f"{ISOLATION}::test_the_people_of_the_calibration_set_thresholds_and_nothing_else"
 OF_THE_VALIDATION = f"{ISOLATION}::test_the_people_of_the_validation_choose_the_epoch_and_nothing_else"
+EXPLANATION_TESTS = "tests/explanation"
+METHOD_TESTS, FAITHFULNESS_TESTS = f"{EXPLANATION_TESTS}/methods", f"{EXPLANATION_TESTS}/faithfulness"
 PREDICT, NUMBERS, EXPLAIN, TOLD = (f"tests/verbs/test_{name}.py" for name in ("predict", "numbers", "explain", "told"))
 
 
@@ -385,8 +387,8 @@ EXPLANATION = (
     Mutant(
         "heatmap_outside_of_the_brain",
         "adclip/explanation/explain_one.py",
-        "heat = from_model_order(heat_dhw) * prepared.mask",
-        "heat = from_model_order(heat_dhw)",
+        "heat = from_model_order(attribution.positive) * prepared.mask",
+        "heat = from_model_order(attribution.positive)",
         (f"{EXPLAIN}::test_there_is_no_relevance_outside_of_the_brain",),
     ),
     Mutant(
@@ -412,24 +414,150 @@ EXPLANATION = (
     ),
     Mutant(
         "what_speaks_against_a_class_shown_as_speaking_for_it",
-        "adclip/explanation/attribution.py",
-        "return scores[target] - other_scores.mean()",
-        "return other_scores.mean() - scores[target]",
-        ("tests/explanation/test_attribution.py",),
+        "adclip/explanation/explained.py",
+        "return decided[:, place] - others.mean(dim=1)",
+        "return others.mean(dim=1) - decided[:, place]",
+        (f"{EXPLANATION_TESTS}/test_target.py", f"{EXPLANATION_TESTS}/test_attribution.py"),
+    ),
+    Mutant(
+        "contrast_of_two_classes_the_wrong_way_round",
+        "adclip/explanation/explained.py",
+        "return decided[:, place] - decided[:, list(labels).index(target.against)]",
+        "return decided[:, list(labels).index(target.against)] - decided[:, place]",
+        (f"{EXPLANATION_TESTS}/test_target.py", f"{EXPLANATION_TESTS}/test_attribution.py"),
+    ),
+    Mutant(
+        "contrast_read_the_wrong_way_round",
+        "adclip/explanation/target.py",
+        "Target(text, one, other) for one, other in permutations(labels, 2)",
+        "Target(text, other, one) for one, other in permutations(labels, 2)",
+        (f"{EXPLANATION_TESTS}/test_target.py",),
     ),
     Mutant(
         "heatmap_without_what_the_bare_candidates_asked_the_patches",
-        "adclip/explanation/attribution.py",
-        "for record in (fusion, bare_fusion) if record.output is not None]",
-        "for record in (fusion,) if record.output is not None]",
-        ("tests/explanation/test_attribution.py",),
+        "adclip/explanation/methods/grad_eclip.py",
+        "for record in (report, bare) if record.output is not None]",
+        "for record in (report,) if record.output is not None]",
+        (f"{METHOD_TESTS}/test_grad_eclip.py",),
+    ),
+    Mutant(
+        "heatmap_of_the_mmse_by_the_row_of_the_diagnosis",
+        "adclip/explanation/methods/grad_eclip.py",
+        "[1 if explained.of_score else 0]",
+        "[0]",
+        (f"{METHOD_TESTS}/test_grad_eclip.py",),
+    ),
+    Mutant(
+        "closer_look_explained_on_the_wrong_side_of_the_head",
+        "adclip/model/close_up.py",
+        "return torch.stack([both + apart, both - apart])",
+        "return torch.stack([both - apart, both + apart])",
+        (f"{METHOD_TESTS}/test_grad_eclip.py", "tests/model/test_close_up.py"),
+    ),
+    Mutant(
+        "model_left_with_one_head_after_a_comparison",
+        "adclip/explanation/methods/grad_eclip.py",
+        "            item.heads = count",
+        "            item.heads = 1",
+        (f"{METHOD_TESTS}/test_grad_eclip.py",),
+    ),
+    Mutant(
+        "map_from_the_scan_to_the_reference_instead_of_the_other_way",
+        "adclip/explanation/methods/gradients.py",
+        "return _by_voxel(explained, total * (image - reference))",
+        "return _by_voxel(explained, total * (reference - image))",
+        (f"{METHOD_TESTS}/test_gradients.py", f"{EXPLANATION_TESTS}/test_captum.py"),
+    ),
+    Mutant(
+        "gradients_of_noise_that_hangs_on_what_was_drawn_before",
+        "adclip/explanation/methods/gradients.py",
+        "torch.randn(image.shape, generator=draw)",
+        "torch.randn(image.shape)",
+        (f"{METHOD_TESTS}/test_gradients.py",),
+    ),
+    Mutant(
+        "attention_followed_through_prompts_that_are_replaced",
+        "adclip/explanation/methods/rollout.py",
+        "                flow[prompts] = 0",
+        "                pass",
+        (f"{METHOD_TESTS}/test_rollout.py",),
+    ),
+    Mutant(
+        "patches_replaced_that_were_to_be_kept",
+        "adclip/explanation/explained.py",
+        "patches = torch.where(chosen, other_patches, self.patches)",
+        "patches = torch.where(chosen, self.patches, other_patches)",
+        (f"{EXPLANATION_TESTS}/test_attribution.py", f"{METHOD_TESTS}/test_occlusion.py"),
+    ),
+    Mutant(
+        "patch_replaced_but_not_what_the_closer_look_found_in_it",
+        "adclip/explanation/explained.py",
+        "shares = torch.where(chosen[:, None], other_shares, self.shares)",
+        "shares = self.shares.expand(len(some), -1, -1, -1)",
+        (f"{EXPLANATION_TESTS}/test_attribution.py", f"{METHOD_TESTS}/test_occlusion.py"),
+    ),
+    Mutant(
+        "insertion_gain_with_the_wrong_sign",
+        "adclip/explanation/faithfulness/curves.py",
+        "to_gain(insertion.mean() - inserted.mean(axis=1))",
+        "to_gain(inserted.mean(axis=1) - insertion.mean())",
+        (f"{FAITHFULNESS_TESTS}/test_curves.py",),
+    ),
+    Mutant(
+        "map_held_against_orders_that_are_not_random",
+        "adclip/explanation/faithfulness/curves.py",
+        "return [draw.permutation(inside) for _ in range(count)]",
+        "return [np.sort(draw.permutation(inside)) for _ in range(count)]",
+        (f"{FAITHFULNESS_TESTS}/test_curves.py",),
+    ),
+    Mutant(
+        "least_relevant_patches_replaced_first",
+        "adclip/explanation/faithfulness/curves.py",
+        "np.argsort(-per_patch.reshape(-1)[inside], kind=",
+        "np.argsort(per_patch.reshape(-1)[inside], kind=",
+        (f"{FAITHFULNESS_TESTS}/test_curves.py", f"{FAITHFULNESS_TESTS}/test_measure.py"),
+    ),
+    Mutant(
+        "model_left_with_weights_drawn_anew",
+        "adclip/explanation/faithfulness/checks.py",
+        "                weight.copy_(before)",
+        "                pass",
+        (f"{FAITHFULNESS_TESTS}/test_checks.py",),
+    ),
+    Mutant(
+        "map_believed_although_references_disagree",
+        "adclip/explanation/faithfulness/verdict.py",
+        "if worst and min(worst) <= 0 < max(worst):",
+        "if worst and max(worst) <= 0:",
+        (f"{FAITHFULNESS_TESTS}/test_verdict.py",),
+    ),
+    Mutant(
+        "young_head_held_against_the_oldest",
+        "adclip/explanation/references.py",
+        "next((band for band in bands if age < band.high), bands[-1])",
+        "next((band for band in bands if age > band.high), bands[-1])",
+        (f"{EXPLANATION_TESTS}/test_references.py::test_each_age_has_its_band",),
+    ),
+    Mutant(
+        "moved_maps_not_moved_back",
+        "adclip/explanation/finer.py",
+        "total += moved(voxels[None, None], [-step for step in by])[0, 0]",
+        "total += moved(voxels[None, None], by)[0, 0]",
+        (f"{EXPLANATION_TESTS}/test_finer.py",),
     ),
     Mutant(
         "flat_heatmap_not_told_as_one",
         "adclip/explanation/attribution.py",
-        '("flat_map",) if flat or peak <= FLAT else ()',
+        "(FLAT_MAP,) if is_flat else ()",
         "()",
-        ("tests/explanation/test_attribution.py",),
+        (f"{EXPLANATION_TESTS}/test_attribution.py",),
+    ),
+    Mutant(
+        "map_that_hears_no_word_not_told_as_one",
+        "adclip/explanation/phrases.py",
+        "return (SAME_FOR_ANY_TEXT,) if max(found) > ALIKE else ()",
+        "return ()",
+        (f"{EXPLANATION_TESTS}/test_phrases.py",),
     ),
 )
 

@@ -63,7 +63,9 @@ def test_every_file_is_there_and_says_what_it_is(config, result):
         assert len(told["curves"]) == 2 and told["curves"][0]["reference"] != told["curves"][1]["reference"]
         for curves in told["curves"]:
             assert len(curves["deletion"]) == len(curves["insertion"]) == len(curves["fractions"]) == 1
-            assert len(curves["deletion_random"]) == len(curves["insertion_random"]) == curves["deletion_gain"]["of"] == 8
+            assert (
+                len(curves["deletion_random"]) == len(curves["insertion_random"]) == curves["deletion_gain"]["of"] == 8
+            )
         assert one.faithfulness == {
             name: told["curves"][0][name]["estimate"] for name in ("deletion_gain", "insertion_gain")
         }
@@ -178,7 +180,9 @@ def test_a_text_that_cannot_be_explained_is_told_at_once(config, tmp_path, targe
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_whatever_is_explained_the_numbers_are_those_of_predict(config, result, tmp_path, asked, label, words):
-    (one,) = explain(replace(config, inputs=config.inputs[:1], out=tmp_path / "out", faithfulness="off", **asked)).explanations
+    (one,) = explain(
+        replace(config, inputs=config.inputs[:1], out=tmp_path / "out", faithfulness="off", **asked)
+    ).explanations
     first = result.explanations[0]
     assert one.scores == pytest.approx(first.scores, abs=1e-6)
     assert one.probabilities == pytest.approx(first.probabilities, abs=1e-6)
@@ -200,7 +204,9 @@ def test_full_measures_rivals_weights_and_rescans_and_leaves_the_model_as_it_was
         assert len(told["curves"][0]["deletion"]) == 10 and told["randomised"] and told["rescans"]["of"] == 8
 
 
-@pytest.mark.parametrize("changed", [{"method": "occlusion"}, {"faithfulness": "off"}, {"finer": "shifts"}, {"text": "a phrase"}])
+@pytest.mark.parametrize(
+    "changed", [{"method": "occlusion"}, {"faithfulness": "off"}, {"finer": "shifts"}, {"text": "a phrase"}]
+)
 def test_other_settings_do_not_go_on_in_the_folder(config, result, changed):
     with pytest.raises(OutputError, match=f"another --{next(iter(changed))}"):
         explain(replace(config, **changed))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -69,7 +71,9 @@ def state_of(network) -> dict[str, torch.Tensor]:
     return {name: weight.detach().clone() for name, weight in network.named_parameters()}
 
 
-def test_weights_are_drawn_anew_from_the_answer_down_and_put_back_bit_for_bit(either, explained, image, reference, cohort):
+def test_weights_are_drawn_anew_from_the_answer_down_and_put_back_bit_for_bit(
+    either, explained, image, reference, cohort
+):
     network, before = explained.network, state_of(explained.network)
     per_patch = METHODS["grad-eclip"](explained).per_patch().double().numpy()
     inside = np.flatnonzero(explained.brain_patches().numpy())
@@ -83,8 +87,14 @@ def test_weights_are_drawn_anew_from_the_answer_down_and_put_back_bit_for_bit(ei
 
     rows = randomise(anew, network, METHODS["grad-eclip"], per_patch, inside, 0)
     assert [row.down_to for row in rows] == ["cross-attention", "projection", "block 2", "block 1", "patch embedding"]
-    assert all(names < more for names, more in zip(changed, changed[1:], strict=False)), "each step keeps what was drawn before it"
-    heads = ["cross_attention.", "mm_vision_proj.", "vision_encoder.blocks.1.", "vision_encoder.blocks.0.", "vision_encoder.patch_embedding."]
+    assert all(names < more for names, more in itertools.pairwise(changed)), "each step keeps what was drawn before it"
+    heads = [
+        "cross_attention.",
+        "mm_vision_proj.",
+        "vision_encoder.blocks.1.",
+        "vision_encoder.blocks.0.",
+        "vision_encoder.patch_embedding.",
+    ]
     for place, names in enumerate(changed):
         assert all(name.startswith(tuple(heads[: place + 1])) for name in names)
         assert any(name.startswith(heads[place]) for name in names)
@@ -116,6 +126,11 @@ def test_a_map_that_looks_at_the_scan_alone_survives_other_weights(explained, im
     bright = torch.nn.functional.avg_pool3d(image, 8)[0, 0]
     inside = np.flatnonzero(explained.brain_patches().numpy())
     rows = randomise(
-        lambda: explained, explained.network, lambda _: Relevance(CONFIG.token_grid, bright), bright.double().numpy(), inside, 0
+        lambda: explained,
+        explained.network,
+        lambda _: Relevance(CONFIG.token_grid, bright),
+        bright.double().numpy(),
+        inside,
+        0,
     )
     assert [row.agreement for row in rows] == pytest.approx([1.0] * 5)

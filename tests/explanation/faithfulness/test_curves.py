@@ -77,7 +77,9 @@ def test_the_curves_are_sums_of_what_is_left(made_up, weights, fractions):
 def test_no_order_gains_more_than_the_true_one_and_its_reverse_loses(made_up, weights, fractions):
     best = order_of(weights)
     draw = np.random.default_rng(1)
-    curves = [measured(made_up, order, fractions) for order in (best, best[::-1], *(draw.permutation(best) for _ in range(5)))]
+    curves = [
+        measured(made_up, order, fractions) for order in (best, best[::-1], *(draw.permutation(best) for _ in range(5)))
+    ]
     first, reverse, *others = curves
     for gain in (first.deletion_gain, first.insertion_gain):
         assert gain.estimate > 0 and gain.beats == gain.of == ORDERS and gain.low > 0

@@ -106,7 +106,9 @@ def test_a_true_map_is_believed_and_a_reversed_one_is_not(explained, monkeypatch
         assert one.deletion_gain.estimate < 0 > one.insertion_gain.estimate
     assert good.verdict.believed is True and good.flags == ()
     assert bad.verdict.believed is False and bad.flags == ("map_no_better_than_chance",)
-    middling = replace(true, per_patch=random_orders(np.arange(CONFIG.patches), 11)[0].astype(float).reshape(CONFIG.token_grid))
+    middling = replace(
+        true, per_patch=random_orders(np.arange(CONFIG.patches), 11)[0].astype(float).reshape(CONFIG.token_grid)
+    )
     assert measured(explained, found=middling).verdict.believed is not True
 
 

@@ -41,7 +41,11 @@ def by_hand(predictor, image, evidence, number_of: Callable, row: int = 0) -> tu
     """Sum the loops over every road: the tower, the cross-attention of either kind of candidates; and the closer look apart."""
     vision, report, bare = AttentionRecord(), AttentionRecord(), AttentionRecord()
     scores = predictor.score(image, evidence, Records(vision, report, bare))
-    roads = [(vision, predictor.reader.network.vision_encoder.first_patch, [row]), (report, 1, [0, 1, 2]), (bare, 1, [0, 1, 2])]
+    roads = [
+        (vision, predictor.reader.network.vision_encoder.first_patch, [row]),
+        (report, 1, [0, 1, 2]),
+        (bare, 1, [0, 1, 2]),
+    ]
     roads = [road for road in roads if road[0].output is not None]
     sums = [vision.summed] if vision.summed is not None else []
     gradients = torch.autograd.grad(
@@ -107,7 +111,9 @@ def test_the_score_is_asked_for_by_its_own_row(predictor, image, evidence):
 
 def test_a_phrase_is_asked_for_before_the_cross_attention(predictor, image, evidence):
     phrase = predictor.reader.encode([PHRASE], 1).cls[0, 0]
-    wanted, _ = by_hand(predictor, image, evidence, lambda scores: functional.cosine_similarity(scores.image.cls[0], phrase, 0))
+    wanted, _ = by_hand(
+        predictor, image, evidence, lambda scores: functional.cosine_similarity(scores.image.cls[0], phrase, 0)
+    )
     found = grad_eclip(explained_of(predictor, image, evidence, "text"))
     close(found.per_patch(), wanted)
     assert dict(found.roads) == {"vision": pytest.approx(1)}

@@ -76,7 +76,9 @@ def test_what_the_closer_look_finds_lies_in_its_boxes(predictor, image, referenc
     assert set(found.roads) == {"patches", "closer_look"} and sum(found.roads.values()) == pytest.approx(1)
     assert found.roads["closer_look"] > 0.01
     boxes = (close_up.blank(torch.ones(1, 1, *CONTRACT.shape)) == 0).float()
-    near = torch.nn.functional.max_pool3d(boxes, 3, stride=1, padding=1)[0, 0] > 0  # voxels of 5 mm that a box reaches into
+    near = (
+        torch.nn.functional.max_pool3d(boxes, 3, stride=1, padding=1)[0, 0] > 0
+    )  # voxels of 5 mm that a box reaches into
     assert found.by_voxel[boxes[0, 0] > 0].any() and not found.by_voxel[~near].any() and near.float().mean() < 0.5
 
 

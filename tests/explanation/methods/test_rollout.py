@@ -22,7 +22,9 @@ def attention_of(query: torch.Tensor, key: torch.Tensor, heads: int) -> np.ndarr
     for head in range(heads):
         part = slice(head * width, (head + 1) * width)
         for row in range(len(query)):
-            scores = np.array([float(query[row, part].double() @ one.double()) for one in key[:, part]]) / np.sqrt(width)
+            scores = np.array([float(query[row, part].double() @ one.double()) for one in key[:, part]]) / np.sqrt(
+                width
+            )
             weights = np.exp(scores - scores.max())
             total[row] += weights / weights.sum() / heads
     return total
@@ -93,7 +95,9 @@ def test_what_flowed_into_a_prompt_that_is_replaced_ends_there(predictor, image,
 
 
 def test_it_hangs_on_no_class_and_on_no_weight_of_a_source(predictor, image, evidence):
-    maps = [attention_rollout(explained_of(predictor, image, evidence, kind)).by_patch for kind in ("AD", "CN", "AD-CN")]
+    maps = [
+        attention_rollout(explained_of(predictor, image, evidence, kind)).by_patch for kind in ("AD", "CN", "AD-CN")
+    ]
     weigh_by(predictor, Road(metadata=1.0, both=0.0))
     maps.append(attention_rollout(explained_of(predictor, image, evidence, "AD")).by_patch)
     assert all(torch.equal(maps[0], one) for one in maps)
