@@ -11,6 +11,7 @@ from adclip import Predictor
 from adclip.clinical.reports import render, spans
 from adclip.clinical.tables.table import read_table
 from adclip.domain import ScanItem, Visit
+from adclip.explanation.target import parse_target
 from adclip.explanation.word_relevance import (
     WordRelevance,
     _owners,
@@ -51,8 +52,11 @@ def number(predictor, scan, visit, target: int, kept: Visit | None = None) -> fl
     return float(scores[target] - others.mean())
 
 
-def explain(predictor, scan, visit, target="AD") -> WordRelevance:
-    return attribute_words(predictor, predictor.to_image(scan), predictor.evidence(scan, visit), target)
+def explain(predictor, scan, visit, target="AD", phrase=None) -> WordRelevance:
+    with torch.no_grad():
+        tokens = predictor.reader.network.image_tokens(predictor.to_image(scan))
+    wanted = parse_target(None if phrase else target, phrase, predictor.labels, predictor.record.task.score_key)
+    return attribute_words(predictor, tokens, predictor.evidence(scan, visit), wanted)
 
 
 @pytest.mark.parametrize("target", ["CN", "AD"])
@@ -83,6 +87,18 @@ def test_where_no_report_is_read_there_are_no_words(predictor, scan, row):
     assert explain(predictor, scan, None) == WordRelevance()
     assert explain(predictor, scan, Visit(subject_id="x")) == WordRelevance()
     assert explain(predictor, scan, row, predictor.record.task.score_key) == WordRelevance()
+    assert explain(predictor, scan, row, phrase="Ventricular size") == WordRelevance()
+
+
+def test_one_class_against_another_is_the_difference_of_what_words_are_worth(predictor, scan, row):
+    """The number of a contrast is two thirds of that of its first class less the same of the second, of three classes."""
+    ad, cn, contrast = (explain(predictor, scan, row, target) for target in ("AD", "CN", "AD-CN"))
+    wanted = [(one.relevance - two.relevance) * 2 / 3 for one, two in zip(ad.words, cn.words, strict=True)]
+    assert [word.relevance for word in contrast.words] == pytest.approx(wanted, abs=1e-4)
+    assert contrast.together == pytest.approx((ad.together - cn.together) * 2 / 3, abs=1e-4)
+    assert max(abs(word.relevance) for word in contrast.words) > 1e-3
+    left_out = [(one.left_out - two.left_out) * 2 / 3 for one, two in zip(ad.biomarkers, cn.biomarkers, strict=True)]
+    assert [one.left_out for one in contrast.biomarkers] == pytest.approx(left_out, abs=1e-4)
 
 
 @pytest.mark.parametrize("style", ["paper6", "clinical"])

@@ -7,6 +7,7 @@ import torch
 from tiny import CONTRACT, LABELS, PROMPTS, base_network, make_cohort, make_reader
 
 from adclip.domain import Visit
+from adclip.explanation.settings import METHOD_NAMES
 from adclip.model.base_model import load_base
 from adclip.model.build import load_network
 from adclip.model.checkpoint import load_model
@@ -56,12 +57,18 @@ def test_probabilities_of_the_builtin_model(precision, tolerance, visit, exact_p
     torch.testing.assert_close(found, wanted, rtol=0, atol=tolerance)
 
 
-def test_heatmaps_of_the_builtin_model(exact_products):
+@pytest.mark.parametrize("method", sorted(METHOD_NAMES))
+def test_heatmaps_of_the_builtin_model(exact_products, method):
     from adclip.explanation.attribution import attribute
+    from adclip.explanation.explained import Explained
+    from adclip.explanation.target import class_target
 
     image = make_images(load_model("builtin").record.model.contract.shape)[:1]
     models = [Predictor.from_checkpoint("builtin", device, "fp32") for device in ("cpu", "cuda")]
-    maps = [attribute(model, image.to(model.device), model.evidence_of(VISIT, VISIT), "AD") for model in models]
+    maps = [
+        attribute(Explained(model, image.to(model.device), model.evidence_of(VISIT, VISIT), class_target("AD")), method)
+        for model in models
+    ]
     assert maps[0].answer.scores == pytest.approx(maps[1].answer.scores, abs=1e-3)
     assert abs(maps[0].signed - maps[1].signed).max() < 1e-3
 

@@ -22,6 +22,12 @@ OTHER_GRID = dataclasses.replace(
     CONFIG, contract=InputContract(shape=(64, 80, 72), spacing_mm=(2.6, 2.5, 2.4), center_mm=(0.0, -16.0, 4.0))
 )
 
+HALF_OUTSIDE = dataclasses.replace(
+    CONFIG,
+    contract=InputContract(shape=(96, 96, 64), spacing_mm=(2.0, 2.0, 1.0), center_mm=(20.0, -16.0, 40.0)),
+    patch=(8, 8, 8),
+)
+
 
 def place_of(x: float, y: float, z: float, contract: InputContract) -> tuple[int, int, int]:
     """Index (D, H, W) of the voxel at a place in MNI millimetres, by way of the one axis switch."""
@@ -113,6 +119,46 @@ def test_the_parts_of_the_sum_lie_where_the_volumes_lie() -> None:
         torch.testing.assert_close(parts.sum(dim=1) + looks.gather.bias, looks.sum_up(shares))
     grid = parts[0].norm(dim=-1).reshape(CONFIG.token_grid)
     assert grid[..., : grid.shape[-1] // 2].max() == 0 and grid[..., grid.shape[-1] // 2 :].max() > 0
+
+
+@pytest.mark.parametrize(
+    "config", [CONFIG, OTHER_GRID, HALF_OUTSIDE], ids=["same grid", "other grid", "box half outside"]
+)
+def test_what_is_spread_over_voxels_is_what_is_shared_out_to_patches(config: ModelConfig) -> None:
+    """Each other's counterpart: products with shares, patch by patch, are sums over the patch's voxels."""
+    looks, draw = CloseUp(config), torch.Generator().manual_seed(0)
+    told = torch.rand(2, 9, *close_up.SHAPE, generator=draw)
+    worth = torch.randn(1, 2, config.patches, 9, generator=draw)
+    shares = looks.share_out(told)
+    voxels = looks.to_voxels(told * looks.spread(worth))
+    assert voxels.shape == config.contract.shape
+    by_patch = torch.nn.functional.avg_pool3d(voxels[None, None].double(), config.patch, divisor_override=1).flatten()
+    torch.testing.assert_close(by_patch.float(), (worth * shares).sum(dim=(0, 1, 3)), rtol=1e-3, atol=1e-4)
+    assert (shares.sum(dim=(0, 1, 3)) > 0).sum() > 5
+    # the same where every patch is worth the same, which no membership tells: what lies outside of the scan counts nowhere
+    whole = looks.to_voxels(told)
+    by_patch = torch.nn.functional.avg_pool3d(whole[None, None].double(), config.patch, divisor_override=1).flatten()
+    torch.testing.assert_close(by_patch.float(), shares.sum(dim=(0, 1, 3)), rtol=1e-3, atol=1e-4)
+
+
+def test_what_a_share_is_worth_is_the_gradient_of_the_sum() -> None:
+    looks, draw = gathering(CONFIG), torch.Generator().manual_seed(1)
+    shares = torch.rand(1, 2, CONFIG.patches, 9, generator=draw, requires_grad=True)
+    gradient = torch.randn(CONFIG.width, generator=draw)
+    (wanted,) = torch.autograd.grad((looks.sum_up(shares)[0] * gradient).sum(), shares)
+    for patch in (0, CONFIG.patches - 1):
+        torch.testing.assert_close(looks.worth_of_sides(gradient), wanted[0, :, patch], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("x", "side"), [(31.0, 0), (-31.0, 1)])
+def test_a_voxel_of_a_box_lies_on_its_own_side_of_the_scan(x: float, side: int) -> None:
+    values = torch.zeros(2, 9, *close_up.SHAPE)
+    values[side, 4, 13, 16, 9] = 3.0
+    values[side, 6, 13, 16, 9] = -1.0
+    voxels = CloseUp(CONFIG).to_voxels(values)
+    assert torch.nonzero(voxels).tolist() == [list(place_of(x, -22.0, -18.0, CONFIG.contract))]
+    patch_mm3 = torch.tensor([a * b for a, b in zip(CONFIG.patch, CONFIG.contract.spacing_mm, strict=True)]).prod()
+    assert float(voxels.sum() * patch_mm3) == pytest.approx(2 * 8.0)
 
 
 def test_until_it_is_taught_the_sum_adds_nothing_and_then_it_does() -> None:

@@ -10,7 +10,11 @@ import torch
 from tiny import CONFIG, CONTRACT, PROMPTS, finetune_config
 
 from adclip.config import M3D_CLIP, SMALL
-from adclip.explanation.attribution import attribute, enlarge, faithfulness
+from adclip.explanation.attribution import attribute
+from adclip.explanation.faithfulness.curves import TEN_STEPS, measure_curves, random_orders, ranked
+from adclip.explanation.methods import METHODS
+from adclip.explanation.seen import SeenScan
+from adclip.explanation.target import class_target
 from adclip.model.build import build_network
 from adclip.model.published_input import as_published, published_grid
 from adclip.prediction.inputs import to_item
@@ -57,15 +61,21 @@ def predictor(tmp_path_factory, tiny_cohort, tiny_base):
     return Predictor.from_checkpoint(out, "cpu")
 
 
-def test_what_is_explained_is_what_is_predicted_on_the_scans_own_grid(predictor, tiny_cohort):
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_what_is_explained_is_what_is_predicted_on_the_scans_own_grid(predictor, tiny_cohort, method):
     item = to_item(next(tiny_cohort.rglob("*_T1w.nii.gz")))
     prepared = predictor.prepare(item)
-    image = predictor.to_image(prepared)
     evidence = predictor.evidence(prepared, None)
-    found = attribute(predictor, image, evidence, "AD")
+    explained = SeenScan(predictor, prepared, evidence).explained(class_target("AD"))
+    found = attribute(explained, method)
     assert found.answer.scores == pytest.approx(predictor.answer(prepared, evidence).scores, rel=1e-5)
-    assert found.relevance.shape == (5, 4, 4)
-    assert enlarge(found.relevance, CONTRACT.shape).shape == CONTRACT.shape
-    curves = faithfulness(predictor, image, evidence, found, torch.zeros_like(image), 0)
-    assert len(curves["deletion"]) == 11 and curves["deletion"][0] == pytest.approx(curves["deletion_random"][0])
-    assert len(set(curves["deletion"])) > 1, "patches that are taken away change the score"
+    assert found.per_patch.shape == (5, 4, 4) and found.signed.shape == CONTRACT.shape
+    assert found.flags == () and found.signed.max() == pytest.approx(1)
+    inside = np.flatnonzero(explained.brain_patches().numpy())
+    order, orders = ranked(found.per_patch, inside), random_orders(inside, 0)
+    curves = measure_curves(explained, order, orders, (0.0, *TEN_STEPS), explained.reference_patches, "healthy")
+    assert len(curves.deletion) == 11
+    assert [row[0] for row in curves.deletion_random] == pytest.approx([curves.deletion[0]] * len(orders))
+    with torch.no_grad():
+        assert curves.deletion[0] == pytest.approx(float(explained.of_images(explained.image)), abs=1e-4)
+    assert len(set(curves.deletion)) > 1, "patches that are taken away change the score"

@@ -16,7 +16,10 @@ from adclip import Predictor
 from adclip.config import ExplainConfig, PredictConfig
 from adclip.domain import SourceGrid, Volume
 from adclip.errors import ConfigError, OutputError
-from adclip.explanation import attribution
+from adclip.explanation import finer
+from adclip.explanation.methods import METHODS
+from adclip.explanation.relevance import enlarge_patches
+from adclip.explanation.settings import DEFAULT_METHOD
 from adclip.imaging.volumes.regions import mask_ratio, region_maps, share_by_region, template_image
 from adclip.verbs.explain import explain
 from adclip.verbs.predict import predict
@@ -58,9 +61,18 @@ def test_every_file_is_there_and_says_what_it_is(config, result):
         values = heat.get_fdata()
         assert values.min() >= 0 and 0 < values.max() <= 1.0001
         told = json.loads((config.out / one.files["faithfulness"]).read_text())
-        for name in ("deletion", "insertion", "deletion_random", "insertion_random"):
-            assert len(told[name]) == 11
+        assert told["level"] == "quick" and told["method"] == one.method == DEFAULT_METHOD
+        assert len(told["curves"]) == 2 and told["curves"][0]["reference"] != told["curves"][1]["reference"]
+        for curves in told["curves"]:
+            assert len(curves["deletion"]) == len(curves["insertion"]) == len(curves["fractions"]) == 1
+            assert (
+                len(curves["deletion_random"]) == len(curves["insertion_random"]) == curves["deletion_gain"]["of"] == 8
+            )
+        assert one.faithfulness == {
+            name: told["curves"][0][name]["estimate"] for name in ("deletion_gain", "insertion_gain")
+        }
         assert told["target"] == one.target and told["notice"] == one.notice
+        assert set(told["flags"]) <= set(one.flags)
         rows = (config.out / one.files["regions"]).read_text().splitlines()
         assert rows[0].split("\t")[:4] == ["region", "relevance_share", "volume_share", "ratio_to_chance"]
         assert sum(float(row.split("\t")[1]) for row in rows[1:] if row.split("\t")[1] != "n/a") == pytest.approx(
@@ -70,9 +82,10 @@ def test_every_file_is_there_and_says_what_it_is(config, result):
         words = (config.out / one.files["words"]).read_text().splitlines()
         assert len(words) > 10 and {line.count("\t") for line in words} == {4}
         page = (config.out / one.files["page"]).read_text()
-        doubtful = min(one.faithfulness.values()) <= 0
-        assert ("map_no_better_than_chance" in one.flags) is doubtful
-        assert ("no: patches in one random order" in page) or not doubtful
+        gains = [curves[name]["estimate"] for curves in told["curves"] for name in ("deletion_gain", "insertion_gain")]
+        doubtful = {"map_no_better_than_chance", "references_disagree"} & set(one.flags)
+        assert bool(doubtful) is (min(gains) <= 0) and (told["verdict"]["believed"] is False or not doubtful)
+        assert told["verdict"]["words"] in page
         assert "The report, by word" in page and "The report, by biomarker" in page
 
 
@@ -161,11 +174,61 @@ def test_the_maps_of_a_replaced_run_are_not_left_beside_those_of_the_next(config
     assert mine.read_text() == "of a person"
 
 
-@pytest.mark.parametrize("target", ["DLB", "ad"])
+@pytest.mark.parametrize("target", ["DLB", "ad", "AD-", "AD-DLB"])
 def test_an_unknown_target_is_told_at_once(config, tmp_path, target):
     with pytest.raises(ConfigError, match="--target"):
         explain(replace(config, target=target, out=tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("target", "text"), [("AD", "Ventricular size"), (None, ""), (None, "...")])
+def test_a_text_that_cannot_be_explained_is_told_at_once(config, tmp_path, target, text):
+    with pytest.raises(ConfigError, match="--text"):
+        explain(replace(config, target=target, text=text, out=tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("asked", "label", "words"),
+    [
+        ({"target": "AD-CN", "method": "grad-eclip"}, "ADminusCN", True),
+        ({"target": "mmse", "method": "gradient-x-input"}, "mmse", False),
+        ({"text": "Ventricular size", "method": "grad-eclip"}, "textVentricularSize", False),
+        ({"target": "MCI", "finer": "occlusion", "method": "occlusion"}, "MCI", True),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_whatever_is_explained_the_numbers_are_those_of_predict(config, result, tmp_path, asked, label, words):
+    (one,) = explain(
+        replace(config, inputs=config.inputs[:1], out=tmp_path / "out", faithfulness="off", **asked)
+    ).explanations
+    first = result.explanations[0]
+    assert one.scores == pytest.approx(first.scores, abs=1e-6)
+    assert one.probabilities == pytest.approx(first.probabilities, abs=1e-6)
+    assert one.target == asked.get("text", asked.get("target")) and one.method == asked["method"]
+    assert all(f"_desc-{label}_relevance" in name for name in one.files.values())
+    assert ("words" in one.files) is words and one.faithfulness == {}
+    told = json.loads((tmp_path / "out" / one.files["faithfulness"]).read_text())
+    assert told["level"] == "off" and told["curves"] == [] and told["verdict"]["believed"] is None
+    assert nib.load(tmp_path / "out" / one.files["mni"]).get_fdata().max() > 0
+
+
+def test_full_measures_rivals_weights_and_rescans_and_leaves_the_model_as_it_was(config, result, tmp_path):
+    """The second scan is explained after the weights were drawn anew for the first, and has the scores that it had."""
+    asked = replace(config, out=tmp_path / "out", faithfulness="full", method="grad-eclip")
+    for one, before in zip(explain(asked).explanations, result.explanations, strict=True):
+        assert one.scores == pytest.approx(before.scores, abs=1e-6)
+        told = json.loads((asked.out / one.files["faithfulness"]).read_text())
+        assert {rival["method"] for rival in told["rivals"]} == set(METHODS) - {"grad-eclip"}
+        assert len(told["curves"][0]["deletion"]) == 10 and told["randomised"] and told["rescans"]["of"] == 8
+
+
+@pytest.mark.parametrize(
+    "changed", [{"method": "occlusion"}, {"faithfulness": "off"}, {"finer": "shifts"}, {"text": "a phrase"}]
+)
+def test_other_settings_do_not_go_on_in_the_folder(config, result, changed):
+    with pytest.raises(OutputError, match=f"another --{next(iter(changed))}"):
+        explain(replace(config, **changed))
 
 
 # ------------------------------------------------------------------------------------------------ on a raw scan
@@ -181,8 +244,9 @@ def test_the_map_lies_on_the_scan_and_left_stays_left(tmp_path, monkeypatch, tin
     monkeypatch.setattr("adclip.imaging.steps.brain.DeepbetStripper", lambda _device: FakeStripper())
     planted = np.zeros(CONFIG.token_grid)
     planted[1, 2, 2] = 1.0  # a patch left of the middle: x from -40 to 0
-    real = attribution.attribute
-    monkeypatch.setattr(attribution, "attribute", lambda *args: replace(real(*args), relevance=planted, signed=planted))
+    signed = enlarge_patches(planted, CONTRACT.shape)
+    real = finer.attribute_finer
+    monkeypatch.setattr(finer, "attribute_finer", lambda *args: replace(real(*args), per_patch=planted, signed=signed))
     (one,) = explain(ExplainConfig((scan,), tmp_path / "out", model=str(tiny_run), device="cpu")).explanations
     heat, source = nib.load(tmp_path / "out" / one.files["heatmap"]), nib.load(scan)
     assert heat.shape == source.shape
