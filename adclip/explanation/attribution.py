@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adclip.explanation.explained import Explained
-from adclip.explanation.faithfulness.record import FLAT_MAP
+from adclip.explanation.flags import FLAT_MAP
 from adclip.explanation.methods import METHODS
 from adclip.explanation.relevance import FINE_FWHM_MM, Relevance, scaled
 from adclip.explanation.target import Target

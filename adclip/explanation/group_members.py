@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adclip.clinical.tables.people import person_of
-from adclip.explanation.faithfulness.record import FLAT_MAP, NO_BETTER_THAN_CHANCE
+from adclip.explanation.flags import FLAT_MAP, NO_BETTER_THAN_CHANCE
 from adclip.prediction.prevalence import likeliest
 
 MAP_KIND = "mni_signed"  # of a record's files: the map that means are made of

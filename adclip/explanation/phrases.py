@@ -8,7 +8,7 @@ import numpy as np
 
 from adclip.explanation.attribution import Attribution
 from adclip.explanation.faithfulness.checks import agreement
-from adclip.explanation.faithfulness.record import SAME_FOR_ANY_TEXT
+from adclip.explanation.flags import SAME_FOR_ANY_TEXT
 from adclip.explanation.methods import METHODS
 from adclip.explanation.target import Target
 

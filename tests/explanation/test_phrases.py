@@ -8,7 +8,8 @@ from explaining import open_predictor
 
 from adclip.domain import ScanItem
 from adclip.explanation.attribution import attribute
-from adclip.explanation.phrases import OTHER_PHRASES, SAME_FOR_ANY_TEXT, flags_of_phrase
+from adclip.explanation.flags import SAME_FOR_ANY_TEXT
+from adclip.explanation.phrases import OTHER_PHRASES, flags_of_phrase
 from adclip.explanation.references import reference_image
 from adclip.explanation.seen import SeenScan
 from adclip.explanation.target import Target, class_target

@@ -8,14 +8,6 @@ from typing import Any
 
 from adclip.told import to_plain
 
-FLAT_MAP = "flat_map"
-NO_BETTER_THAN_CHANCE = "map_no_better_than_chance"
-UNCERTAIN = "map_not_surely_better_than_chance"
-DISAGREE = "references_disagree"
-SAME_WITHOUT_WEIGHTS = "map_hangs_little_on_weights"
-UNSTABLE = "map_changes_between_rescans"
-SAME_FOR_ANY_TEXT = "map_is_the_same_for_any_text"
-
 
 @dataclass(frozen=True)
 class Gain:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from adclip.explanation.faithfulness.record import (
+from adclip.explanation.faithfulness.record import Curves, Randomised, Stability, Verdict
+from adclip.explanation.flags import (
     DISAGREE,
     NO_BETTER_THAN_CHANCE,
     SAME_FOR_ANY_TEXT,
     SAME_WITHOUT_WEIGHTS,
     UNCERTAIN,
     UNSTABLE,
-    Curves,
-    Randomised,
-    Stability,
-    Verdict,
 )
 
 ALIKE = 0.5  # Spearman; above it a map without the weights is the same map, below it a rescan's is another
