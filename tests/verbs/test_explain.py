@@ -52,7 +52,7 @@ def test_the_scores_are_those_of_predict(config, result):
 def test_every_file_is_there_and_says_what_it_is(config, result):
     for one in result.explanations:
         assert set(one.files) == {
-            "mni", "heatmap", "regions", "faithfulness", "figure", "page", "words", "biomarkers",
+            "mni", "mni_signed", "heatmap", "signed", "regions", "faithfulness", "figure", "page", "words", "biomarkers",
         }  # fmt: skip
         assert all((config.out / name).is_file() for name in one.files.values())
         heat = nib.load(config.out / one.files["mni"])
@@ -206,7 +206,8 @@ def test_whatever_is_explained_the_numbers_are_those_of_predict(config, result, 
     assert one.scores == pytest.approx(first.scores, abs=1e-6)
     assert one.probabilities == pytest.approx(first.probabilities, abs=1e-6)
     assert one.target == asked.get("text", asked.get("target")) and one.method == asked["method"]
-    assert all(f"_desc-{label}_relevance" in name for name in one.files.values())
+    for kind, name in one.files.items():
+        assert f"_desc-{label}{'signed' if kind.endswith('signed') else ''}_relevance" in name
     assert ("words" in one.files) is words and one.faithfulness == {}
     told = json.loads((tmp_path / "out" / one.files["faithfulness"]).read_text())
     assert told["level"] == "off" and told["curves"] == [] and told["verdict"]["believed"] is None

@@ -17,7 +17,7 @@ from adclip.explanation.faithfulness.record import Curves, Gain
 
 ORDERS = 8  # random ones
 HALF = (0.5,)
-TEN_STEPS = tuple(round(0.05 * step, 2) for step in range(11))  # to half of the patches
+TEN_STEPS = tuple(round(0.05 * step, 2) for step in range(1, 11))  # to half of the patches
 SURE = 0.95  # of the prediction interval
 
 

@@ -75,7 +75,8 @@ def chart_of_curve(curve: Curve, explained: str, orders: int) -> Chart:
     wished = "below" if deletes else "above"
     ahead = sum(
         value < low if deletes else value > high
-        for value, low, high in list(zip(curve.y, curve.random_low, curve.random_high, strict=True))[1:]
+        for share, value, low, high in zip(curve.x, curve.y, curve.random_low, curve.random_high, strict=True)
+        if share
     )
     rows = zip(curve.x, curve.y, curve.random_low, curve.random_high, strict=True)
     return Chart(
@@ -84,7 +85,7 @@ def chart_of_curve(curve: Curve, explained: str, orders: int) -> Chart:
         x_label=f"share of the brain's patches {'removed' if deletes else 'put back'}",
         y_label=explained,
         summary=f"The {explained} goes from {curve.y[0]:.2f} to {curve.y[-1]:.2f}. It lies {wished} {random}, as it does for a map that"
-        f" can be believed, at {ahead} of {len(curve.x) - 1} steps.",
+        f" can be believed, at {ahead} of {sum(share > 0 for share in curve.x)} steps.",
         x_ticks=x.ticks("{:.0%}"),
         y_ticks=y.ticks("{:.3g}"),
         band=" ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in outline),

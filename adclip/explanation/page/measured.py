@@ -10,8 +10,15 @@ from adclip.explanation.faithfulness.record import Curves, Faithfulness, Gain, S
 from adclip.explanation.page.content import Cell, Curve, Table
 
 
-def curves_of(measured: Sequence[Curves]) -> tuple[Curve, ...]:
-    """Return deletion and insertion for each reference image; none where one fraction alone was measured, which a table tells better."""
+def curves_of(measured: Sequence[Curves], number: float) -> tuple[Curve, ...]:
+    """Return deletion and insertion for each reference image; none where one fraction alone was measured, which a table tells better.
+
+    Parameters
+    ----------
+    measured : sequence of Curves
+    number : float
+        Of the scan as it is, where deletion begins.
+    """
     curves = []
     for one in measured:
         if len(one.fractions) < 2:
@@ -22,7 +29,8 @@ def curves_of(measured: Sequence[Curves]) -> tuple[Curve, ...]:
         ):
             random = np.array(orders)
             low, high = tuple(random.min(axis=0).tolist()), tuple(random.max(axis=0).tolist())
-            curves.append(Curve(name, one.fractions, values, low, high, one.reference))
+            start, at = ((0.0,), (number,)) if name == "deletion" else ((), ())
+            curves.append(Curve(name, start + one.fractions, at + values, at + low, at + high, one.reference))
     return tuple(curves)
 
 

@@ -83,7 +83,7 @@ def section_of(
         tables=tuple(tables),
         regions=regions,
         sentences=tuple(sentences),
-        curves=curves_of(faithful.curves),
+        curves=curves_of(faithful.curves, faithful.number),
         orders=orders,
         measured=tables_of(faithful),
         what_if=None if what_if is None else _what_if(what_if, prediction.diagnosis),

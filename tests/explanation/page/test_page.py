@@ -309,13 +309,18 @@ def measured(fractions, **curves) -> Curves:
 
 
 def test_curves_have_the_range_of_the_random_orders():
-    orders = tuple((1.0, 0.9 + step / 1000, 0.8) for step in range(101))
-    one = measured((0, 0.25, 0.5), deletion=(1.0, 0.4, 0.1), deletion_random=orders, insertion=(0.1, 0.6, 0.9),
-                   insertion_random=((0.1, 0.2, 0.3),))  # fmt: skip
-    deletion, insertion = curves_of([one])
-    assert deletion.x == (0, 0.25, 0.5) and deletion.reference == "the mean"
+    orders = tuple((0.9 + step / 1000, 0.8) for step in range(101))
+    one = measured((0.25, 0.5), deletion=(0.4, 0.1), deletion_random=orders, insertion=(0.6, 0.9),
+                   insertion_random=((0.2, 0.3),))  # fmt: skip
+    deletion, insertion = curves_of([one], 1.5)
+    assert (
+        deletion.x == (0, 0.25, 0.5)
+        and deletion.y[0] == deletion.random_low[0] == 1.5
+        and insertion.x == (0.25, 0.5)
+        and deletion.reference == "the mean"
+    )
     assert deletion.random_low[1] == pytest.approx(0.9) and deletion.random_high[1] == pytest.approx(1.0)
-    assert insertion.random_low == insertion.random_high == (0.1, 0.2, 0.3)
+    assert insertion.random_low == insertion.random_high == (0.2, 0.3)
     chart = chart_of_curve(deletion, "score", 101)
     assert "at 2 of 2 steps" in chart.summary and "in their place the mean" in chart.title
     above = Curve("deletion", (0, 0.5), (1.0, 0.9), (1.0, 0.2), (1.0, 0.3))
@@ -326,7 +331,7 @@ def test_one_fraction_alone_is_told_by_the_table():
     half = measured(
         (0.5,), deletion=(0.1,), insertion=(0.9,), deletion_random=((0.5,),) * 8, insertion_random=((0.5,),) * 8
     )
-    assert curves_of([half]) == ()
+    assert curves_of([half], 1.0) == ()
 
 
 def test_axes_have_round_numbers_and_run_as_they_are_told():
