@@ -131,9 +131,7 @@ def write_page(
         stream.writelines(_parts_of_page(title, notice, sections, group))
 
 
-def _parts_of_page(
-    title: str, notice: str, sections: Iterable[PageSection], group: str | None = None
-) -> Iterator[str]:
+def _parts_of_page(title: str, notice: str, sections: Iterable[PageSection], group: str | None = None) -> Iterator[str]:
     from jinja2 import Environment, StrictUndefined
 
     template = (files("adclip") / "assets" / "explain.html").read_text(encoding="utf-8")

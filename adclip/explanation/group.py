@@ -178,7 +178,9 @@ class _Sums:
         self.own_alike = 0.0
         self._positive, self._signed = (np.zeros(contract.shape_xyz) for _ in range(2))
         self.patterns = np.zeros(voxels)
-        self._shares: dict[str, list[float]] = {}  # region -> sum, sum of squares, people who have it on top, share of the volume
+        self._shares: dict[
+            str, list[float]
+        ] = {}  # region -> sum, sum of squares, people who have it on top, share of the volume
 
     def add(self, person: _PersonMean) -> NDArray[np.float64] | None:
         """Add one person; return the pattern of the map if it has one."""

@@ -27,7 +27,10 @@ from adclip.told import to_plain
 
 PAGE, TABLE, TABLE_ABOUT = "group.html", "group.tsv", "group.json"
 RESULTS = (PAGE, TABLE, TABLE_ABOUT)
-STATISTICS = {"mean": "what speaks for the target", "signedmean": "what speaks for the target less what speaks against it"}
+STATISTICS = {
+    "mean": "what speaks for the target",
+    "signedmean": "what speaks for the target less what speaks against it",
+}
 UNITS = {
     "mean": "relevance, in that of a map that is even over the brain",
     "signedmean": "signed relevance; each scan's mean absolute value over the brain is 1",
@@ -54,8 +57,10 @@ class GroupMap:
     scans : int
     too_few : bool
         Whether the people are too few to say anything of others.
-    space, method : str
-        Template, and how the maps were made.
+    space : str
+        Template.
+    method : str
+        How the maps of scans were made.
     model : mapping
         Name and hashes.
     notice : str
@@ -151,12 +156,13 @@ def write_group(out: Path, members: Members, run: GroupRun) -> Path | None:
     _remove_maps(out, kept)
     write_text(out / TABLE, _to_tsv(groups, members.failed))
     write_text(out / TABLE_ABOUT, json.dumps(ABOUT, indent=2) + "\n")
+    done = members.explained + members.failed
     made = {
         "model": run.model["name"],
         **{f"SHA-256 of {name}": text for name, text in run.model.items() if name != "name"},
         "method": run.method,
         "explained": "each scan's predicted class" if run.target is None else run.target.described,
-        "scans": f"{members.explained + members.failed} of {run.total} so far",
+        "scans": f"{done} of {run.total}" + (" so far" if done < run.total else ""),
         "space": TEMPLATE_SPACE,
     }
     write_group_page(out / PAGE, run.notice, sections, members, made)
@@ -182,9 +188,7 @@ def _unusable(problem: str) -> OutputError:
 
 def _stem(kind: Kind, statistic: str, wished: Target | None) -> str:
     label = (wished or class_target(kind.target)).file_label or to_label(kind.target)
-    return (
-        f"group_space-{TEMPLATE_SPACE}_predicted-{to_label(kind.predicted)}_stat-{statistic}_desc-{label}_relevance"
-    )
+    return f"group_space-{TEMPLATE_SPACE}_predicted-{to_label(kind.predicted)}_stat-{statistic}_desc-{label}_relevance"
 
 
 def _remove_maps(out: Path, kept: set[str]) -> None:

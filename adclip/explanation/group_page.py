@@ -118,7 +118,13 @@ def _section(one: GroupSection) -> dict[str, Any]:
         )
         for mean in group.regions
     )  # fmt: skip
-    header = ("region", "ratio to chance", "relevance, mean ± SD", "volume", f"people in whom it is among the top {TOP}")
+    header = (
+        "region",
+        "ratio to chance",
+        "relevance, mean ± SD",
+        "volume",
+        f"people in whom it is among the top {TOP}",
+    )
     return {
         "predicted": group.kind.predicted,
         "target": group.kind.target,

@@ -81,9 +81,7 @@ def explain(config: ExplainConfig, on_event: OnEvent = ignore) -> ExplainResult:
             page, "adclip explanation", record.notice, sections(store.records(scans.items), config.out),
             group=GROUP_PAGE if members.is_several else None,
         )  # fmt: skip
-        run = GroupRun(
-            record.model.contract, target, config.method, store.run.model, record.notice, len(scans.every)
-        )
+        run = GroupRun(record.model.contract, target, config.method, store.run.model, record.notice, len(scans.every))
         group = write_group(config.out, members, run)
     tell_rest(config, written, scans.every, on_event)
     return ExplainResult(Stored(read, len(scans.jobs)), tally.failed, page, group)
