@@ -57,8 +57,10 @@ class GroupMap:
     scans : int
     too_few : bool
         Whether the people are too few to say anything of others.
-    space, method : str
-        Template, and how the maps were made.
+    space : str
+        Template.
+    method : str
+        How the maps of scans were made.
     model : mapping
         Name and hashes.
     notice : str
@@ -154,12 +156,13 @@ def write_group(out: Path, members: Members, run: GroupRun) -> Path | None:
     _remove_maps(out, kept)
     write_text(out / TABLE, _to_tsv(groups, members.failed))
     write_text(out / TABLE_ABOUT, json.dumps(ABOUT, indent=2) + "\n")
+    done = members.explained + members.failed
     made = {
         "model": run.model["name"],
         **{f"SHA-256 of {name}": text for name, text in run.model.items() if name != "name"},
         "method": run.method,
         "explained": "each scan's predicted class" if run.target is None else run.target.described,
-        "scans": f"{members.explained + members.failed} of {run.total} so far",
+        "scans": f"{done} of {run.total}" + (" so far" if done < run.total else ""),
         "space": TEMPLATE_SPACE,
     }
     write_group_page(out / PAGE, run.notice, sections, members, made)

@@ -14,7 +14,14 @@ from adclip.explanation.attribution import Attribution
 from adclip.explanation.explained import Explained
 from adclip.explanation.faithfulness.checks import ask_rivals, compare_rescans, randomise
 from adclip.explanation.faithfulness.curves import HALF, TEN_STEPS, measure_curves, random_orders, ranked
-from adclip.explanation.faithfulness.record import Curves, Faithfulness, Randomised, Rival, SelfTestRow, Stability
+from adclip.explanation.faithfulness.record import (
+    Curves,
+    Faithfulness,
+    Randomised,
+    Rival,
+    SelfTestRow,
+    Stability,
+)
 from adclip.explanation.faithfulness.verdict import flags_of, to_verdict
 from adclip.explanation.flags import FLAT_MAP
 from adclip.explanation.methods import METHODS
