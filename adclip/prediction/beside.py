@@ -174,6 +174,13 @@ def repeated(tokens: ImageTokens, count: int) -> ImageTokens:
     )
 
 
+def with_value(model: Asked, prepared: PreparedScan, evidence: Evidence, column: str, value: float) -> Evidence:
+    """Return the evidence with another value in one column, of the row or of the volumes found for the scan, wherever it stands."""
+    if is_found(evidence, column):
+        return replace(evidence, completed=alter(evidence.completed, column, value))
+    return model.evidence(prepared, alter(evidence.row, column, value))
+
+
 def _curve(
     model: Asked,
     question: Question,
@@ -183,9 +190,6 @@ def _curve(
     chances: Chances,
 ) -> Curve:
     column = question.column
-    if is_found(evidence, column):
-        others = [replace(evidence, completed=alter(evidence.completed, column, value)) for value in question.values]
-    else:
-        others = [model.evidence(prepared, alter(evidence.row, column, value)) for value in question.values]
+    others = [with_value(model, prepared, evidence, column, value) for value in question.values]
     answers = answers_to(model, prepared, others)
     return to_curve(question, present_value(evidence, column), here, map(chances, answers))
