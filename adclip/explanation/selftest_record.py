@@ -15,7 +15,9 @@ from adclip.told import to_plain
 
 NAME = "explain_selftest.json"
 RANDOM = "random"  # smooth noise, as fine as the finest map: what knows nothing
-IMAGE = "image"  # how far each voxel of the changed head lies from the unchanged one: the change itself, without any model
+IMAGE = (
+    "image"  # how far each voxel of the changed head lies from the unchanged one: the change itself, without any model
+)
 
 
 @dataclass(frozen=True)
@@ -42,28 +44,28 @@ class PlantedEffect:
 
 @dataclass(frozen=True)
 class TextTest:
-    """Maps of two phrases on the same heads, see `adclip.explanation.selftest_text`.
+    """Maps of two phrases on the same heads, see `adclip.explanation.selftest.phrases`.
 
     Parameters
     ----------
     method : str
-    phrases : tuple of str
+    phrases : sequence of str
         One on the ventricles, one on the entorhinal cortex.
     heads : int
     likeness : float
         Median Spearman correlation of both maps over the patches that hold brain.
-    ventricles, medial_temporal : tuple of float
+    ventricles, medial_temporal : sequence of float
         Mean share of the relevance there, for each phrase.
     differs : bool
         Whether each phrase has surely more where it should, and the maps are not alike.
     """
 
     method: str
-    phrases: tuple[str, ...]
+    phrases: Sequence[str]
     heads: int
     likeness: float
-    ventricles: tuple[float, ...]
-    medial_temporal: tuple[float, ...]
+    ventricles: Sequence[float]
+    medial_temporal: Sequence[float]
     differs: bool
 
 
@@ -124,7 +126,7 @@ def _from_dict(data: dict[str, Any]) -> SelfTest:
     rows = tuple(SelfTestRow(**row) for row in data.pop("rows"))
     effects = tuple(PlantedEffect(**effect) for effect in data.pop("effects", ()))
     if text is not None:
-        text = TextTest(**{key: tuple(value) if isinstance(value, list) else value for key, value in text.items()})
+        text = TextTest(**text)
     return SelfTest(**data, rows=rows, effects=effects, text=text)
 
 

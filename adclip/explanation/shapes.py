@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from adclip.explanation.explain_one import Explanation
+from adclip.explanation.faithfulness.record import Faithfulness, SelfTestRow
 from adclip.explanation.figures import Bar
+from adclip.explanation.selftest_record import SelfTest
 from adclip.explanation.work import SECTION
 from adclip.prediction.reasons import STATUSES
 from adclip.prediction.record_store import FINGERPRINT
@@ -48,3 +50,18 @@ def explanation_record() -> Schema:
     )
     shape = with_keys(explanation(), {FINGERPRINT: fingerprint(), SECTION: section}, optional=(SECTION,))
     return {**shape, "allOf": [*shape["allOf"], {"anyOf": [failed(), {"required": [SECTION]}]}]}
+
+
+def faithfulness() -> Schema:
+    """Return the schema of the file beside a heatmap."""
+    return of_record(Faithfulness)
+
+
+def selftest() -> Schema:
+    """Return the schema of `explain_selftest.json`."""
+    return of_record(SelfTest)
+
+
+def selftest_row() -> Schema:
+    """Return the schema of one line of `adclip explain --selftest --json`."""
+    return of_record(SelfTestRow)

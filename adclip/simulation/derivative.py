@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,9 @@ from adclip.domain import FloatArray, InputContract
 from adclip.simulation.brains import Brain, grid_points
 from adclip.simulation.fields import apply_affine, draw_misalignment, sample, smooth_noise
 from adclip.simulation.paint import Style, brain_share, expose, paint
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Derivative:
     image: FloatArray
     mask: NDArray[np.bool_]
     changed: NDArray[np.bool_]
-    points_mm: object
+    points_mm: Tensor
     misalignment: NDArray[np.float64]
     levels: tuple[float, float]
 

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 SIDES = ("left", "right")
 LOOK = "mild"
-WHOLE_MM, NOWHERE_MM = 10.0, 20.0  # from the structure: how far its loss moves all that it moves in a cohort, and from where nothing
+WHOLE_MM, NOWHERE_MM = (
+    10.0,
+    20.0,
+)  # from the structure: how far its loss moves all that it moves in a cohort, and from where nothing
 # From the mid-plane of the person's template space, which the grid's own is beside by a misalignment: 1 mm and 1.5 degrees.
 STILL_MM, FREE_MM = 4.0, 9.0
 
@@ -176,7 +179,7 @@ def _rise(place: NDArray[np.floating], low: float, high: float) -> NDArray[np.fl
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Sums in another order would give other bytes."""
+    """Let torch sum in one order: another would give other bytes."""
     import torch
 
     threads = torch.get_num_threads()

@@ -7,7 +7,7 @@ method starts from a reference image, the map of the changed head with the uncha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,8 +30,35 @@ if TYPE_CHECKING:
     from adclip.prediction.predictor import Predictor
 
 OF_MAP, OF_REFERENCE = ", change of the map", ", unchanged head as reference"
-SLOW = ("occlusion",)  # one pass a patch
-SLOW_HEADS = 2  # that slow methods explain: one of each side
+SLOW, SLOWEST = (
+    ("integrated-gradients", "smoothgrad"),
+    ("occlusion",),
+)  # sixteen passes back and forth; one pass a patch
+
+
+@dataclass(frozen=True)
+class Heads:
+    """How many heads of a kind methods explain.
+
+    Parameters
+    ----------
+    every : int
+        Heads in all.
+    slow, slowest : int
+        The first of them, for methods that need many passes, and for those that need one a patch.
+    """
+
+    every: int = 12
+    slow: int = 4
+    slowest: int = 2
+
+    def methods_of(self, place: int, methods: Sequence[str]) -> tuple[str, ...]:
+        """Return the methods that explain the head at `place`."""
+        return tuple(
+            name
+            for name in methods
+            if place < (self.slow if name in SLOW else self.slowest if name in SLOWEST else self.every)
+        )
 
 
 @dataclass(frozen=True)
@@ -71,7 +98,7 @@ class PlantedHead:
     image : ndarray (X, Y, Z), float32
     mask : ndarray (X, Y, Z), bool
     changes : tuple of PlantedChange
-        The first is what slow methods explain.
+        The first is what the slowest methods explain.
     """
 
     name: str
@@ -134,7 +161,7 @@ def measure_head(
     contract = predictor.record.model.contract
     brain = to_model_order(head.mask)
     healthy = to_tensor(predictor, reference_image(contract, head.age_years))
-    unchanged = _explain(predictor, to_tensor(predictor, head.image), target, healthy)
+    unchanged = explain_image(predictor, to_tensor(predictor, head.image), target, healthy)
     before = {name: _map_of(unchanged, name) for name in methods}
     draw = torch.Generator().manual_seed(seed)
     found: list[Found] = []
@@ -149,22 +176,21 @@ def measure_head(
 
     for place, change in enumerate(head.changes):
         image = to_tensor(predictor, change.image)
-        changed = _explain(predictor, image, target, healthy)
-        used = [name for name in methods if not place or name not in SLOW]
+        changed = explain_image(predictor, image, target, healthy)
+        used = [name for name in methods if not place or name not in SLOWEST]
         after = {name: _map_of(changed, name) for name in used}
         difference = (image - unchanged.image)[0, 0].abs().cpu()
         blind = smooth(torch.randn(contract.shape, generator=draw), contract.spacing_mm)
         enter({**after, RANDOM: blind, IMAGE: smooth(difference, contract.spacing_mm)}, change)
         enter({name: after[name] - before[name] for name in used}, change, OF_MAP)
-        against = _explain(predictor, image, target, unchanged.image)
-        enter({name: _map_of(against, name) for name in used if name in FROM_REFERENCE}, change, OF_REFERENCE)
+        against = explain_image(predictor, image, target, unchanged.image)
+        enter(
+            {name: _map_of(against, name) for name in used if name in FROM_REFERENCE and name not in SLOWEST},
+            change,
+            OF_REFERENCE,
+        )
         moved.append(Moved(head.name, change.planted, change.remaining, _number(changed) - _number(unchanged)))
     return found, moved
-
-
-def methods_of(place: int, methods: Sequence[str]) -> Iterator[str]:
-    """Yield the methods that explain the head at `place`: slow ones the first heads alone."""
-    return (name for name in methods if place < SLOW_HEADS or name not in SLOW)
 
 
 def to_tensor(predictor: Predictor, image: FloatArray) -> Tensor:
@@ -172,7 +198,8 @@ def to_tensor(predictor: Predictor, image: FloatArray) -> Tensor:
     return torch.from_numpy(to_model_order(image).copy()).float()[None, None].to(predictor.device)
 
 
-def _explain(predictor: Predictor, image: Tensor, target: Target, reference: Tensor) -> Explained:
+def explain_image(predictor: Predictor, image: Tensor, target: Target, reference: Tensor) -> Explained:
+    """Return what is to be explained of an image (1, 1, D, H, W) by the scan alone."""
     return Explained(predictor, image, predictor.evidence_of(None, None), target, reference)
 
 

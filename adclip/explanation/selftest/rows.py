@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from adclip.explanation.faithfulness.record import SelfTestRow
-from adclip.explanation.selftest import Found, Moved
+from adclip.explanation.selftest.measure import Found, Moved
 from adclip.explanation.selftest_record import PlantedEffect
 
 

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import Tensor
 
+from adclip.domain import FloatArray
 from adclip.explanation.attribution import attribute
-from adclip.explanation.explained import Explained
 from adclip.explanation.faithfulness.checks import agreement
 from adclip.explanation.phrases import ALIKE, OTHER_PHRASES
+from adclip.explanation.references import reference_image
+from adclip.explanation.selftest.measure import explain_image, to_tensor
+from adclip.explanation.selftest.rows import mean_of_heads
 from adclip.explanation.selftest_record import TextTest
-from adclip.explanation.selftest_rows import mean_of_heads
 from adclip.explanation.target import Target
 from adclip.imaging.steps.grid import from_model_order
 from adclip.imaging.volumes.regions import share_by_region
@@ -26,14 +27,14 @@ VENTRICLES = ("ventricles",)
 MEDIAL_TEMPORAL = ("hippocampus_left", "hippocampus_right", "entorhinal_left", "entorhinal_right")
 
 
-def compare_phrases(predictor: Predictor, scans: Sequence[tuple[Tensor, Tensor]], method: str) -> TextTest:
+def compare_phrases(predictor: Predictor, heads: Sequence[tuple[FloatArray, float | None]], method: str) -> TextTest:
     """Compare maps of a phrase on ventricles with maps of one on the entorhinal cortex.
 
     Parameters
     ----------
     predictor : Predictor
-    scans : sequence of (Tensor, Tensor)
-        Heads and their references, each (1, 1, D, H, W).
+    heads : sequence of (ndarray (X, Y, Z), float or None)
+        Prepared heads and the ages of their references, years.
     method : str
 
     Returns
@@ -44,11 +45,9 @@ def compare_phrases(predictor: Predictor, scans: Sequence[tuple[Tensor, Tensor]]
     """
     contract = predictor.record.model.contract
     likeness, ventricles, medial = [], [], []
-    for image, reference in scans:
-        explained = [
-            Explained(predictor, image, predictor.evidence_of(None, None), Target(text, phrase=text), reference)
-            for text in (FIRST, SECOND)
-        ]
+    for head, age_years in heads:
+        image, reference = to_tensor(predictor, head), to_tensor(predictor, reference_image(contract, age_years))
+        explained = [explain_image(predictor, image, Target(text, phrase=text), reference) for text in (FIRST, SECOND)]
         maps = [attribute(one, method) for one in explained]
         inside = np.flatnonzero(explained[0].brain_patches().cpu().numpy())
         likeness.append(agreement(maps[0].per_patch, maps[1].per_patch, inside))
@@ -67,7 +66,7 @@ def compare_phrases(predictor: Predictor, scans: Sequence[tuple[Tensor, Tensor]]
     return TextTest(
         method,
         (FIRST, SECOND),
-        len(scans),
+        len(heads),
         middle,
         tuple(of_ventricles.mean(axis=0).tolist()),
         tuple(of_medial.mean(axis=0).tolist()),
