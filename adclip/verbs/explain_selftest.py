@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from adclip.domain import RESEARCH_NOTICE
 from adclip.errors import AdclipError
-from adclip.explanation.settings import METHOD_NAMES
+from adclip.explanation.settings import AUTO, METHOD_NAMES
 from adclip.runtime.events import Advanced, Failed, OnEvent, Started, Step, Warned, ignore
 from adclip.runtime.paths import check_folder, write_text
 from adclip.told import to_plain
@@ -99,7 +99,7 @@ def explain_selftest(config: ExplainConfig, on_event: OnEvent = ignore, heads: H
     first, last = predictor.labels[0], predictor.labels[-1]
     target = Target(f"{last}{AGAINST}{first}", last, first)
     counts = heads or Heads()
-    methods = METHOD_NAMES if config.method is None else (config.method,)
+    methods = METHOD_NAMES if config.method == AUTO else (config.method,)
     found: list[Found] = []
     moved: list[Moved] = []
     for_text: list[tuple[FloatArray, float | None]] = []
@@ -121,13 +121,13 @@ def explain_selftest(config: ExplainConfig, on_event: OnEvent = ignore, heads: H
         on_event(Advanced(TASK, number + 1, head.name))
     if jobs and len(failed) == len(jobs):
         raise failed[0]
-    text = compare_phrases(predictor, for_text, config.map_method)
+    text = compare_phrases(predictor, for_text, config.map_method) if for_text else None
     test = SelfTest(
         predictor.identity["sha256"],
         target.name,
         config.seed,
         to_rows(found),
-        text.differs,
+        None if text is None else text.differs,
         NOTICE,
         to_effects(moved),
         text,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from adclip.clinical.settings import TableOptions
 from adclip.errors import ConfigError
-from adclip.explanation.settings import DEFAULT_METHOD, FINER, LEVELS, METHOD_NAMES
+from adclip.explanation.settings import AUTO, DEFAULT_METHOD, FINER, LEVELS, METHOD_NAMES
 from adclip.prediction.telling import PredictTelling, Telling
 from adclip.settings.setting import Setting, Settings
 from adclip.settings.shared import (
@@ -99,8 +99,8 @@ class ExplainConfig(_WithRows, Settings):
     target: Annotated[str | None, Setting("What to explain: a class, one class against another, or the score; by default the predicted class.",
         metavar="CN|MCI|AD|AD-CN|mmse")] = None
     text: Annotated[str | None, Setting("Explain how like this text the scan is, instead of a target.", metavar="PHRASE")] = None
-    method: Annotated[str | None, Setting(f"How the map is made; by default {DEFAULT_METHOD}.", choices=METHOD_NAMES, note="The default found "
-        "planted changes best, see docs/benchmarks.md. A self-test is of all methods, or of this one.")] = None
+    method: Annotated[str, Setting(f"How the map is made; auto: {DEFAULT_METHOD}, of a self-test all.", choices=(AUTO, *METHOD_NAMES), note="The "
+        "default found planted changes best, see docs/benchmarks.md.")] = AUTO
     faithfulness: Annotated[str, Setting("How much is measured of each map.", choices=LEVELS)] = "quick"
     selftest: Annotated[bool, Setting("Explain no scan: plant known changes in simulated heads, and in INPUT if given, and measure whether maps "
         "find them.", flags=("--selftest",), note="About ten minutes of one core. What is found is stamped on every later map of this model.")] = False
@@ -121,7 +121,7 @@ class ExplainConfig(_WithRows, Settings):
     @property
     def map_method(self) -> str:
         """How maps are made."""
-        return self.method or DEFAULT_METHOD
+        return DEFAULT_METHOD if self.method == AUTO else self.method
 
     def check_together(self) -> None:
         """Refuse what a self-test does not look at, and anything else without a scan."""

@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from adclip.domain import FloatArray
 from adclip.explanation.explained import Explained
@@ -27,6 +25,8 @@ from adclip.explanation.target import Target
 from adclip.imaging.steps.grid import to_model_order
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from adclip.prediction.predictor import Predictor
 
 OF_MAP, OF_REFERENCE = ", change of the map", ", unchanged head as reference"
@@ -158,6 +158,8 @@ def measure_head(
         None of a change that lies outside the mask.
     moved : list of Moved
     """
+    import torch
+
     contract = predictor.record.model.contract
     brain = to_model_order(head.mask)
     healthy = to_tensor(predictor, reference_image(contract, head.age_years))
@@ -195,6 +197,8 @@ def measure_head(
 
 def to_tensor(predictor: Predictor, image: FloatArray) -> Tensor:
     """Return an image (X, Y, Z) as the network takes it, (1, 1, D, H, W)."""
+    import torch
+
     return torch.from_numpy(to_model_order(image).copy()).float()[None, None].to(predictor.device)
 
 
@@ -210,5 +214,7 @@ def _map_of(explained: Explained, method: str) -> Tensor:
 
 
 def _number(explained: Explained) -> float:
+    import torch
+
     with torch.no_grad():
         return float(explained.of_patches(explained.patches, explained.shares)[0])
