@@ -108,8 +108,9 @@ def _parameter(field: Field) -> inspect.Parameter:
     setting, default = field.setting, field.default
     if setting.default_there is not SAME:
         default = setting.default_there
-    elif default == ():
+    if default == ():
         default = None  # how the parser says "never given" of an option that may be repeated
+    is_required = default is dataclasses.MISSING
     declaration: dict[str, Any] = {
         "metavar": setting.metavar or "|".join(setting.choices) or None,
         "help": setting.help_with_unit,
@@ -118,11 +119,11 @@ def _parameter(field: Field) -> inspect.Parameter:
     }
     shape = typer.Argument(**declaration) if setting.is_argument else typer.Option(*setting.flags, **declaration)
     several: Any = list[field.one_kind]  # type: ignore[name-defined]  # made at run time
-    typed = field.kind if not field.is_several else several if field.is_required else several | None
+    typed = field.kind if not field.is_several else several if is_required else several | None
     return inspect.Parameter(
         field.name,
         inspect.Parameter.KEYWORD_ONLY,
-        default=inspect.Parameter.empty if field.is_required else default,
+        default=inspect.Parameter.empty if is_required else default,
         annotation=Annotated[typed, shape],
     )
 

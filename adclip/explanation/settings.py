@@ -13,5 +13,6 @@ METHOD_NAMES = (
     "occlusion",
 )
 DEFAULT_METHOD = "patch-integrated-gradients"  # found planted changes best, see docs/benchmarks.md
+AUTO = "auto"  # in place of a method: the default for maps, and all for a self-test
 LEVELS = ("off", "quick", "full")  # of what is measured of a map
 FINER = ("none", "shifts", "occlusion")  # ways to tell more apart than patches

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from adclip.explanation.faithfulness.record import Faithfulness, SelfTestRow
 from adclip.explanation.page.content import PageContent
 from adclip.explanation.page.index import SECTION
 from adclip.explanation.record import Explanation
+from adclip.explanation.selftest_record import SelfTest
 from adclip.prediction.reasons import STATUSES
 from adclip.prediction.record_store import FINGERPRINT
 from adclip.prediction.shapes import (
@@ -34,3 +36,18 @@ def explanation_record() -> Schema:
     section = {**of_record(PageContent), "description": "What the page says of the scan."}
     shape = with_keys(explanation(), {FINGERPRINT: fingerprint(), SECTION: section}, optional=(SECTION,))
     return {**shape, "allOf": [*shape["allOf"], {"anyOf": [failed(), {"required": [SECTION]}]}]}
+
+
+def faithfulness() -> Schema:
+    """Return the schema of the file beside a heatmap."""
+    return of_record(Faithfulness)
+
+
+def selftest() -> Schema:
+    """Return the schema of `explain_selftest.json`."""
+    return of_record(SelfTest)
+
+
+def selftest_row() -> Schema:
+    """Return the schema of one line of `adclip explain --selftest --json`."""
+    return of_record(SelfTestRow)

@@ -44,7 +44,7 @@ class Setting:
     show_default : bool or str
         Whether the help page tells the default, or what it tells in its place.
     default_there : object
-        Default on the command line, where it is another than from Python.
+        Default on the command line, where it is another than from Python, or where Python has none.
     unit, source : str
         Of the value; where it comes from.
     note : str

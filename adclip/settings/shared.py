@@ -49,9 +49,11 @@ def _check_modality(flag: str, text: str) -> None:
 
 # fmt: off
 # The formatter would spread a setting over seven lines; here it stands on one or two.
-Inputs = Annotated[tuple[Path, ...], Setting("Scans (.nii, .nii.gz, .mgz, .mgh, .img/.hdr), DICOM folders, folders of scans, BIDS "
-    "datasets, adclip derivatives, or a CSV/TSV with a `scan` column.", metavar="INPUT", is_argument=True, called="INPUT",
-    show_default=False)]
+_INPUTS = ("Scans (.nii, .nii.gz, .mgz, .mgh, .img/.hdr), DICOM folders, folders of scans, BIDS datasets, adclip derivatives, or a CSV/TSV "
+    "with a `scan` column.")
+Inputs = Annotated[tuple[Path, ...], Setting(_INPUTS, metavar="INPUT", is_argument=True, called="INPUT", show_default=False)]
+InputsOrNone = Annotated[tuple[Path, ...], Setting(_INPUTS, metavar="INPUT", is_argument=True, called="INPUT", show_default=False,
+    default_there=())]
 OutFolder = Annotated[Path, Setting("Folder to write.", flags=("--out", "-o"), show_default=False)]
 Meta = Annotated[Path | tuple[Path, ...] | None, Setting("Metadata table, joined to the scans by row; several are joined to each other.",
     metavar="FILE")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,9 @@ from adclip.domain import FloatArray, InputContract
 from adclip.simulation.brains import Brain, grid_points
 from adclip.simulation.fields import apply_affine, draw_misalignment, sample, smooth_noise
 from adclip.simulation.paint import Style, brain_share, expose, paint
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -29,13 +33,16 @@ class Derivative:
         Where each voxel lies in the person's template space: a registration is never perfect.
     misalignment : ndarray (4, 4)
         Millimetres of the contract's grid to those of the person's template space, the same as a map.
+    levels : tuple of float
+        Painted intensities that became 0 and 1.
     """
 
     image: FloatArray
     mask: NDArray[np.bool_]
     changed: NDArray[np.bool_]
-    points_mm: object
+    points_mm: Tensor
     misalignment: NDArray[np.float64]
+    levels: tuple[float, float]
 
 
 def source_spacing_mm(contract: InputContract) -> float:
@@ -43,8 +50,10 @@ def source_spacing_mm(contract: InputContract) -> float:
     return max(1.0, round(0.8 * min(contract.spacing_mm), 1))
 
 
-def to_derivative(brain: Brain, style: Style, contract: InputContract, rng: np.random.Generator) -> Derivative:
-    """Paint a brain on the contract's grid."""
+def to_derivative(
+    brain: Brain, style: Style, contract: InputContract, rng: np.random.Generator, like: Derivative | None = None
+) -> Derivative:
+    """Paint a brain on the contract's grid; with the mask and the levels of another scan where it is to be `like` it."""
     import torch
 
     misalignment = draw_misalignment(rng)
@@ -57,6 +66,8 @@ def to_derivative(brain: Brain, style: Style, contract: InputContract, rng: np.r
     edge = smooth_noise(rng, contract.shape_xyz, 12.0 / contract.spacing_mm[0], 1)[0].numpy()
     # the clip keeps the threshold below what the inside of the brain has, so that no holes open there
     mask = inside + 0.12 * np.clip(edge, -2, 2) > rng.uniform(0.35, 0.7)
-    low, high = np.percentile(exposed[mask], contract.percentiles)
+    low, high = (float(level) for level in np.percentile(exposed[mask], contract.percentiles))
+    if like is not None:
+        mask, (low, high) = like.mask, like.levels
     image = np.clip((exposed - low) / (high - low), 0, 1) * mask
-    return Derivative(image.astype(np.float32), mask, brain.changed_in(source_mm), points, misalignment)
+    return Derivative(image.astype(np.float32), mask, brain.changed_in(source_mm), points, misalignment, (low, high))

@@ -64,11 +64,11 @@ def explain(config: ExplainConfig, on_event: OnEvent = ignore) -> ExplainResult:
     check_out(config.out)
     scans = gather(config, record, on_event)
     settings = {
-        "--target": config.target, "--text": config.text, "--method": config.method, "--faithfulness": config.faithfulness,
+        "--target": config.target, "--text": config.text, "--method": config.map_method, "--faithfulness": config.faithfulness,
         "--finer": config.finer, "--shrink": config.shrink, "--seed": config.seed,
     }  # fmt: skip
     store = open_store(config, record, scans, "explanation", (PAGE, *RESULTS), settings)
-    wish = Wish(target, config.method, config.faithfulness, config.finer, config.seed, config.shrink)
+    wish = Wish(target, config.map_method, config.faithfulness, config.finer, config.seed, config.shrink)
     work = ExplainWork(model_choice(config), read_options(config), store, anew=config.overwrite, wish=wish)
     tally = work_through(work, scans, config, on_event)
 

@@ -201,12 +201,6 @@ def _demo_summary() -> Schema:
     )
 
 
-def _faithfulness() -> Schema:
-    from adclip.explanation.faithfulness.record import Faithfulness
-
-    return of_record(Faithfulness)
-
-
 def _group_map() -> Schema:
     from adclip.explanation.group_files import GroupMap
 
@@ -269,8 +263,10 @@ _ENTRIES: tuple[tuple[str, bool, str, Callable[[], Schema]], ...] = (
     ("explanation", True, "`adclip explain --json`", _of("explanation.shapes", "explanation")),
     ("explanation-record", False, "sub-*_explanation.json of explain", _of("explanation.shapes", "explanation_record")),
     ("cohort-run", False, ".adclip/predict.json, .adclip/explain.json", _of("prediction.shapes", "cohort_run")),
-    ("faithfulness", False, "*_relevance_faithfulness.json of explain", _faithfulness),
+    ("faithfulness", False, "*_relevance_faithfulness.json of explain", _of("explanation.shapes", "faithfulness")),
     ("group-map", False, "group_*_relevance.json of explain", _group_map),
+    ("selftest", False, "explain_selftest.json of `adclip explain --selftest`, of a RUN", _of("explanation.shapes", "selftest")),
+    ("selftest-row", True, "`adclip explain --selftest --json`", _of("explanation.shapes", "selftest_row")),
     ("preprocess", True, "`adclip preprocess --json`", _of("imaging.derivatives.shapes", "row")),
     ("preprocess-plan", True, "`adclip preprocess --dry-run --json`", _of("imaging.derivatives.shapes", "planned_row")),
     ("sidecar", False, "*_desc-preproc_T1w.json of preprocess", _of("imaging.derivatives.shapes", "sidecar")),

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 from adclip.clinical.settings import TableOptions
-from adclip.explanation.settings import DEFAULT_METHOD, FINER, LEVELS, METHOD_NAMES
+from adclip.errors import ConfigError
+from adclip.explanation.settings import AUTO, DEFAULT_METHOD, FINER, LEVELS, METHOD_NAMES
 from adclip.prediction.telling import PredictTelling, Telling
 from adclip.settings.setting import Setting, Settings
 from adclip.settings.shared import (
@@ -16,6 +17,7 @@ from adclip.settings.shared import (
     Device,
     DiagnosisPolicy,
     Inputs,
+    InputsOrNone,
     MaxDays,
     Meta,
     Modality,
@@ -87,7 +89,7 @@ class PredictConfig(_WithRows, Settings):
 class ExplainConfig(_WithRows, Settings):
     """Settings of `adclip explain`; the seed also orders the random baseline of the faithfulness curve."""
 
-    inputs: Inputs
+    inputs: InputsOrNone
     out: OutFolder
     meta: Meta = None
     model: Model = "builtin"
@@ -97,9 +99,11 @@ class ExplainConfig(_WithRows, Settings):
     target: Annotated[str | None, Setting("What to explain: a class, one class against another, or the score; by default the predicted class.",
         metavar="CN|MCI|AD|AD-CN|mmse")] = None
     text: Annotated[str | None, Setting("Explain how like this text the scan is, instead of a target.", metavar="PHRASE")] = None
-    method: Annotated[str, Setting("How the map is made.", choices=METHOD_NAMES, note="The default found planted changes best, see "
-        "docs/benchmarks.md.")] = DEFAULT_METHOD
+    method: Annotated[str, Setting(f"How the map is made; auto: {DEFAULT_METHOD}, of a self-test all.", choices=(AUTO, *METHOD_NAMES), note="The "
+        "default found planted changes best, see docs/benchmarks.md.")] = AUTO
     faithfulness: Annotated[str, Setting("How much is measured of each map.", choices=LEVELS)] = "quick"
+    selftest: Annotated[bool, Setting("Explain no scan: plant known changes in simulated heads, and in INPUT if given, and measure whether maps "
+        "find them.", flags=("--selftest",), note="About ten minutes of one core. What is found is stamped on every later map of this model.")] = False
     finer: Annotated[str, Setting("Tell more apart than the model's patches, for more passes.", choices=FINER)] = "none"
     shrink: Annotated[bool, Setting("Also shrink the hippocampi in the image and in the table, and show how the answer moves.",
         flags=("--shrink/--no-shrink",))] = False
@@ -115,6 +119,22 @@ class ExplainConfig(_WithRows, Settings):
     workers: Workers = 1
     shard: Shard = None
     overwrite: Overwrite = False
+
+    @property
+    def map_method(self) -> str:
+        """How maps are made."""
+        return DEFAULT_METHOD if self.method == AUTO else self.method
+
+    def check_together(self) -> None:
+        """Refuse what a self-test does not look at, and anything else without a scan."""
+        super().check_together()
+        if self.selftest:
+            given = {"--target": self.target, "--text": self.text, "--shard": self.shard}
+            for flag, value in given.items():
+                if value is not None:
+                    raise ConfigError.bad_value(flag, "says nothing to --selftest, which has a target and heads of its own", f"leave {flag} out")
+        elif not self.inputs:
+            raise ConfigError.bad_value("INPUT", "missing, there is nothing to explain", "name a scan or a folder of scans; only --selftest needs none")
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,8 @@ CALLED = {
 }  # fmt: skip
 # What an option needs beside it, or changes with it because it says so.
 BESIDE = {"from_scratch": ("--method", "full"), "flip": ()}
+# Options that ask for another function than the command's own.
+ANOTHER = {"selftest": "explain_selftest"}
 
 
 def cases() -> list[Any]:
@@ -84,7 +86,11 @@ def test_an_option_changes_its_own_setting_alone(run, stub, name, field):
     calls = stub(name.replace("-", "_"), AdclipError("stopped here", "nothing"))
     beside = BESIDE.get(field, ())
     run(name, *ASKED[name], *beside)
+    if field in ANOTHER:
+        others = stub(ANOTHER[field], AdclipError("stopped here", "nothing"))
     ran = run(name, *ASKED[name], *beside, *words_for(name, field))
+    if field in ANOTHER:
+        calls += others
     assert len(calls) == 2, ran.stderr
     before, after = map(flat, calls)
     assert [key for key in before if before[key] != after[key]] == [field]

@@ -222,6 +222,30 @@ def test_the_numbers_of_a_fine_tuning_fit_into_80_columns(run, stub, monkeypatch
     assert max(map(len, page)) <= 80
 
 
+def test_a_self_test_is_a_table_for_each_planted_change_and_a_line_a_row(run, stub):
+    row = {
+        "method": "grad-eclip", "planted": "a loss", "heads": 4, "energy_share": 0.12, "energy_low": 0.1, "energy_high": 0.14,
+        "volume_share": 0.0022, "near_share": 0.5, "near_volume_share": 0.05, "own_side": None, "pointing": 0.25, "auc": 0.9,
+    }  # fmt: skip
+    rows = (row, {**row, "planted": "a loss, change of the map", "own_side": 0.75})
+    effect = SimpleNamespace(planted="a loss", heads=4, remaining=0.7, moved=0.2, low=0.1, high=0.3)
+    text = SimpleNamespace(differs=False, likeness=0.98)
+    test = SimpleNamespace(target="AD-CN", effects=(effect,), text=text, notice="Research use only.")
+    calls = stub(
+        "explain_selftest",
+        SimpleNamespace(rows=rows, test=test, record="o/r.json", heads="o/h.tsv", beside_model=None, failed=0, total=4),
+    )
+    page = run("explain", "--selftest", "--out", "o").stdout
+    assert calls[0].inputs == () and calls[0].selftest
+    drawn = [line.split() for line in page.splitlines() if line.startswith("grad-eclip")]
+    shown = ["grad-eclip", "4", "0.120", "(0.100", "to", "0.140)", "0.0022", "0.50", "0.05"]
+    assert drawn == [[*shown, "-", "0.25", "0.90"], [*shown, "0.75", "0.25", "0.90"]]
+    assert "+0.200 (+0.100 to +0.300), 70% of the volume left" in page and "no (Spearman 0.98)" in page
+    assert "for later maps" not in page and page.rstrip().endswith("Research use only.")
+    lines = run("explain", "--selftest", "--out", "o", "--json").stdout.splitlines()
+    assert [json.loads(line) for line in lines] == list(rows)
+
+
 def test_other_pages_draw(run, stub):
     auc = {"value": 0.85, "low": 0.8, "high": 0.9, "n": 20}
     stub("simulate", SimpleNamespace(to_dict=lambda: {"out": "c", "subjects": 2, "counts": {"CN": 2}, "oracle": {"auc": auc}}))  # fmt: skip

@@ -28,3 +28,5 @@ METHODS: dict[str, Method] = {
     "patch-integrated-gradients": patch_integrated_gradients,
     "occlusion": occlusion,
 }
+# Methods whose map is of what differs from the reference image.
+FROM_REFERENCE = ("integrated-gradients", "patch-integrated-gradients", "occlusion")
