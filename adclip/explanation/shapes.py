@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from adclip.explanation.faithfulness.record import Faithfulness, SelfTestRow
+from adclip.explanation.group_files import GroupMap
 from adclip.explanation.page.content import PageContent
 from adclip.explanation.page.index import SECTION
 from adclip.explanation.record import Explanation
@@ -18,7 +19,7 @@ from adclip.prediction.shapes import (
     told_for_shares_or_not,
     with_keys,
 )
-from adclip.record_schema import TEXT, Schema, of_record, one_of
+from adclip.record_schema import TEXT, Schema, mapping_of, of_record, one_of
 
 
 def explanation() -> Schema:
@@ -51,3 +52,9 @@ def selftest() -> Schema:
 def selftest_row() -> Schema:
     """Return the schema of one line of `adclip explain --selftest --json`."""
     return of_record(SelfTestRow)
+
+
+def group_map() -> Schema:
+    """Return the schema of the file beside a mean map."""
+    count: Schema = {"type": "integer", "minimum": 0}
+    return of_record(GroupMap, {"people": count, "scans": count, "model": mapping_of(TEXT)})

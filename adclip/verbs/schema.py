@@ -201,13 +201,6 @@ def _demo_summary() -> Schema:
     )
 
 
-def _group_map() -> Schema:
-    from adclip.explanation.group_files import GroupMap
-
-    count: Schema = {"type": "integer", "minimum": 0}
-    return of_record(GroupMap, {"people": count, "scans": count, "model": mapping_of(TEXT)})
-
-
 def _doctor() -> Schema:
     from adclip.runtime.environment import MISSING, OK, WARN, Finding
 
@@ -264,7 +257,7 @@ _ENTRIES: tuple[tuple[str, bool, str, Callable[[], Schema]], ...] = (
     ("explanation-record", False, "sub-*_explanation.json of explain", _of("explanation.shapes", "explanation_record")),
     ("cohort-run", False, ".adclip/predict.json, .adclip/explain.json", _of("prediction.shapes", "cohort_run")),
     ("faithfulness", False, "*_relevance_faithfulness.json of explain", _of("explanation.shapes", "faithfulness")),
-    ("group-map", False, "group_*_relevance.json of explain", _group_map),
+    ("group-map", False, "group_*_relevance.json of explain", _of("explanation.shapes", "group_map")),
     ("selftest", False, "explain_selftest.json of `adclip explain --selftest`, of a RUN", _of("explanation.shapes", "selftest")),
     ("selftest-row", True, "`adclip explain --selftest --json`", _of("explanation.shapes", "selftest_row")),
     ("preprocess", True, "`adclip preprocess --json`", _of("imaging.derivatives.shapes", "row")),

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -253,8 +254,9 @@ def test_other_pages_draw(run, stub):
     explained = SimpleNamespace(
         to_dict=lambda: {"scan": "a", "status": "ok", "target": "AD", "files": {"page": "a.html"}}
     )
-    stub("explain", SimpleNamespace(explanations=[explained], failed=0))
-    assert "a.html" in run("explain", "a", "--out", "c").stdout
+    stub("explain", SimpleNamespace(explanations=[explained], failed=0, group=Path("c/group.html")))
+    told = run("explain", "a", "--out", "c").stdout
+    assert "a.html" in told and "group.html" in told
     rows = [["AD vs CN", "0.85 (0.80 to 0.90)", 40]]
     stub("demo", SimpleNamespace(to_dict=lambda: {"rows": rows, "predictions": [OK.to_dict()], "files": ["demo.html"]}))
     page = run("demo").stdout
