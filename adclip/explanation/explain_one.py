@@ -112,9 +112,11 @@ def explain_one(
     if prepared.volume is not None:
         files |= {"heatmap": f"{name}.nii.gz", "signed": f"{stem}_desc-{label}signed_relevance.nii.gz"}
         grid = prepared.volume.source
-        for kind, map_dhw in (("heatmap", attribution.positive), ("signed", attribution.signed)):
-            on_scan = to_scan_brain(map_dhw, model.contract, prepared.scan_to_mni, prepared.volume, prepared.scan_mask)
-            write_nifti(folder / files[kind], on_scan.astype("float32"), grid.affine, place=grid.place)
+        on_scan = to_scan_brain(
+            attribution.signed, model.contract, prepared.scan_to_mni, prepared.volume, prepared.scan_mask
+        ).astype("float32")
+        for kind, values in (("heatmap", on_scan.clip(0)), ("signed", on_scan)):
+            write_nifti(folder / files[kind], values, grid.affine, place=grid.place)
     else:
         # a derivative's own grid is the model's: the maps above already lie on it
         files |= {"heatmap": files["mni"], "signed": files["mni_signed"]}

@@ -29,7 +29,7 @@ from adclip.explanation.settings import DEFAULT_METHOD, METHOD_NAMES
 from adclip.explanation.target import class_target
 from adclip.imaging.steps.grid import from_model_order, to_model_order
 from adclip.model.build import build_network
-from adclip.model.settings import ModelConfig, PromptConfig
+from adclip.model.settings import M3D_CLIP, PromptConfig
 from adclip.prediction.inputs import to_item
 from adclip.prediction.jobs import Job
 from adclip.prediction.predictor import Predictor
@@ -41,7 +41,7 @@ def of_size(size: str) -> Predictor:
     predictor = Predictor.from_checkpoint("builtin", "cpu")
     if size == "m3d-clip":
         torch.manual_seed(0)
-        config = ModelConfig()
+        config = M3D_CLIP
         network = build_network(config, PromptConfig()).eval().requires_grad_(False)
         predictor.reader = replace(predictor.reader, network=network, class_texts=None)
         predictor.record = replace(predictor.record, model=config)

@@ -137,6 +137,8 @@ def _scan_of(prepared: PreparedScan, contract: InputContract) -> tuple[NDArray[A
     volume = prepared.volume
     if volume is None:
         return prepared.image, prepared.mask, contract.affine_xyz
+    if prepared.scan_mask is not None:
+        return to_source_order(volume.array, volume), to_source_order(prepared.scan_mask, volume), volume.source.affine
     # linear and cut at one half: nearest would leave steps of the model's voxels in a finer scan
     mask = from_model_grid(to_model_order(prepared.mask.astype(np.float32)), contract, prepared.scan_to_mni, volume)
     return to_source_order(volume.array, volume), mask > 0.5, volume.source.affine
