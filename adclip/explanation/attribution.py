@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adclip.explanation.explained import Explained
-from adclip.explanation.faithfulness.record import FLAT_MAP
 from adclip.explanation.methods import METHODS
 from adclip.explanation.relevance import FINE_FWHM_MM, Relevance, scaled
 from adclip.explanation.target import Target
 from adclip.prediction.answer import Answer
+
+FLAT_MAP = "flat_map"
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from adclip.explanation.explain_one import Explanation
 from adclip.explanation.figures import Bar
+from adclip.explanation.group.files import GroupMap
 from adclip.explanation.work import SECTION
 from adclip.prediction.reasons import STATUSES
 from adclip.prediction.record_store import FINGERPRINT
@@ -27,6 +28,12 @@ def explanation() -> Schema:
     }  # fmt: skip
     shape = of_record(Explanation, changed, optional=("error", "hint"))
     return {**shape, "allOf": [failed_or_done(), told_for_shares_or_not()]}
+
+
+def group_map() -> Schema:
+    """Return the schema of `group_*_relevance.json`."""
+    count: Schema = {"type": "integer", "minimum": 0}
+    return of_record(GroupMap, {"people": count, "scans": count, "model": mapping_of(TEXT)})
 
 
 def explanation_record() -> Schema:

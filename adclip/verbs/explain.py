@@ -8,7 +8,7 @@ from pathlib import Path
 
 from adclip.explanation.explain_one import Explanation, Wish
 from adclip.explanation.figures import write_page
-from adclip.explanation.group_members import find_members
+from adclip.explanation.group.members import find_members
 from adclip.explanation.work import ExplainWork, sections
 from adclip.prediction.record_store import check_out
 from adclip.prediction.stored import Stored, to_dataclass
@@ -50,8 +50,8 @@ def explain(config: ExplainConfig, on_event: OnEvent = ignore) -> ExplainResult:
     OSError
         If the disk is full; what is done stays.
     """
-    from adclip.explanation.group_files import PAGE as GROUP_PAGE
-    from adclip.explanation.group_files import RESULTS, GroupRun, write_group
+    from adclip.explanation.group.files import PAGE as GROUP_PAGE
+    from adclip.explanation.group.files import RESULTS, GroupRun, write_group
     from adclip.explanation.target import parse_target
     from adclip.model.record import model_folder, read_record
     from adclip.prediction.telling import check_telling

@@ -207,13 +207,6 @@ def _faithfulness() -> Schema:
     return of_record(Faithfulness)
 
 
-def _group_map() -> Schema:
-    from adclip.explanation.group_files import GroupMap
-
-    count: Schema = {"type": "integer", "minimum": 0}
-    return of_record(GroupMap, {"people": count, "scans": count, "model": mapping_of(TEXT)})
-
-
 def _doctor() -> Schema:
     from adclip.runtime.environment import MISSING, OK, WARN, Finding
 
@@ -270,7 +263,7 @@ _ENTRIES: tuple[tuple[str, bool, str, Callable[[], Schema]], ...] = (
     ("explanation-record", False, "sub-*_explanation.json of explain", _of("explanation.shapes", "explanation_record")),
     ("cohort-run", False, ".adclip/predict.json, .adclip/explain.json", _of("prediction.shapes", "cohort_run")),
     ("faithfulness", False, "*_relevance_faithfulness.json of explain", _faithfulness),
-    ("group-map", False, "group_*_relevance.json of explain", _group_map),
+    ("group-map", False, "group_*_relevance.json of explain", _of("explanation.shapes", "group_map")),
     ("preprocess", True, "`adclip preprocess --json`", _of("imaging.derivatives.shapes", "row")),
     ("preprocess-plan", True, "`adclip preprocess --dry-run --json`", _of("imaging.derivatives.shapes", "planned_row")),
     ("sidecar", False, "*_desc-preproc_T1w.json of preprocess", _of("imaging.derivatives.shapes", "sidecar")),

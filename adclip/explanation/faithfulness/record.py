@@ -8,7 +8,6 @@ from typing import Any
 
 from adclip.told import to_plain
 
-FLAT_MAP = "flat_map"
 NO_BETTER_THAN_CHANCE = "map_no_better_than_chance"
 UNCERTAIN = "map_not_surely_better_than_chance"
 DISAGREE = "references_disagree"
