@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from adclip.explanation.faithfulness.record import Faithfulness, SelfTestRow
-from adclip.explanation.group_files import GroupMap
+from adclip.explanation.group.files import GroupMap
 from adclip.explanation.page.content import PageContent
 from adclip.explanation.page.index import SECTION
 from adclip.explanation.record import Explanation
@@ -32,6 +32,12 @@ def explanation() -> Schema:
     return {**shape, "allOf": [failed_or_done(), told_for_shares_or_not()]}
 
 
+def group_map() -> Schema:
+    """Return the schema of `group_*_relevance.json`."""
+    count: Schema = {"type": "integer", "minimum": 0}
+    return of_record(GroupMap, {"people": count, "scans": count, "model": mapping_of(TEXT)})
+
+
 def explanation_record() -> Schema:
     """Return the schema of `sub-*_explanation.json`: an explanation, what the page says of the scan, and what decided it."""
     section = {**of_record(PageContent), "description": "What the page says of the scan."}
@@ -52,9 +58,3 @@ def selftest() -> Schema:
 def selftest_row() -> Schema:
     """Return the schema of one line of `adclip explain --selftest --json`."""
     return of_record(SelfTestRow)
-
-
-def group_map() -> Schema:
-    """Return the schema of the file beside a mean map."""
-    count: Schema = {"type": "integer", "minimum": 0}
-    return of_record(GroupMap, {"people": count, "scans": count, "model": mapping_of(TEXT)})

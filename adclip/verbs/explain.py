@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adclip.explanation.explain_one import Wish
-from adclip.explanation.group_members import find_members
+from adclip.explanation.group.members import find_members
 from adclip.explanation.page.index import write_run_page
 from adclip.explanation.record import Explanation
 from adclip.explanation.work import ExplainWork
@@ -51,8 +51,8 @@ def explain(config: ExplainConfig, on_event: OnEvent = ignore) -> ExplainResult:
     OSError
         If the disk is full; what is done stays.
     """
-    from adclip.explanation.group_files import PAGE as GROUP_PAGE
-    from adclip.explanation.group_files import RESULTS, GroupRun, write_group
+    from adclip.explanation.group.files import PAGE as GROUP_PAGE
+    from adclip.explanation.group.files import RESULTS, GroupRun, write_group
     from adclip.explanation.target import parse_target
     from adclip.model.record import model_folder, read_record
     from adclip.prediction.telling import check_telling

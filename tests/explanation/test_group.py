@@ -16,9 +16,9 @@ from jsonschema import Draft202012Validator
 from tiny import CONTRACT, LABELS
 
 from adclip.errors import OutputError
-from adclip.explanation.group import INSIDE, TOP, average
-from adclip.explanation.group_files import PAGE, RESULTS, TABLE, TABLE_ABOUT, GroupRun, write_group
-from adclip.explanation.group_members import Kind, find_members
+from adclip.explanation.group.files import PAGE, RESULTS, TABLE, TABLE_ABOUT, GroupRun, write_group
+from adclip.explanation.group.means import INSIDE, TOP, average
+from adclip.explanation.group.members import Kind, find_members
 from adclip.explanation.target import class_target
 from adclip.imaging.sources.files import write_nifti
 from adclip.imaging.volumes.regions import region_maps, share_by_region
@@ -166,6 +166,7 @@ def test_refer_flat_and_failed_scans_are_left_out_and_counted(brain):
         record("d", flags=["flat_map"]), record("e", status="caution"), failed("f"), record("outside"), record("g", "CN", status="refer"),
     ]  # fmt: skip
     maps = {f"{name}.nii.gz": noise() for name in "abe"}
+    maps["d.nii.gz"] = np.zeros(CONTRACT.shape_xyz)
     maps["outside.nii.gz"] = np.where(brain > 0, -1.0, 1.0)
     members = find_members(records, LABELS)
     groups = {group.kind: group for group in average(members, maps.__getitem__, CONTRACT)}

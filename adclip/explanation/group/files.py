@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from adclip.domain import RESEARCH_NOTICE, TEMPLATE_SPACE, FloatArray, InputContract
 from adclip.errors import OutputError, ScanError
-from adclip.explanation.group import FEWEST, SHOWN_FROM, TOP, Group, average
-from adclip.explanation.group_members import Kind, Members
-from adclip.explanation.group_page import GroupSection, write_group_page
+from adclip.explanation.group.means import FEWEST, SHOWN_FROM, TOP, Group, average
+from adclip.explanation.group.members import Kind, Members
+from adclip.explanation.group.page import GroupSection, write_group_page
 from adclip.explanation.mosaic import Caption, draw_mosaic
 from adclip.explanation.target import Target, class_target
 from adclip.imaging.derivatives.labels import to_label

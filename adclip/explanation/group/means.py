@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adclip.domain import FloatArray, InputContract
-from adclip.explanation.group_members import Kind, Members, Tally
+from adclip.explanation.group.members import Kind, Members, Tally
 from adclip.imaging.volumes.regions import region_maps, share_by_region
 
 FEWEST = 5  # people, below which a mean says nothing of anybody else

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adclip.clinical.tables.people import person_of
-from adclip.explanation.flags import FLAT_MAP, NO_BETTER_THAN_CHANCE
+from adclip.explanation.flags import NO_BETTER_THAN_CHANCE
 from adclip.prediction.prevalence import likeliest
 
 MAP_KIND = "mni_signed"  # of a record's files: the map that means are made of
@@ -40,7 +40,8 @@ class Tally:
     refer : int
         Left out because nobody should rest on their answer (status `refer`).
     flat : int
-        Left out because their map is flat, or has nothing inside the template's brain.
+        Left out because nothing in their map speaks for the target inside the template's brain: a flat map is 0 everywhere. That is known
+        when maps are read.
     checked, doubtful : int
         Of those that count: whose map was held against random orders, and did no better.
     """
@@ -97,8 +98,6 @@ def find_members(records: Iterable[Mapping[str, Any]], labels: Sequence[str]) ->
         tally = found.kinds.setdefault(kind, Tally())
         if record["status"] == "refer":
             tally.refer += 1
-        elif FLAT_MAP in record["flags"]:
-            tally.flat += 1
         else:
             tally.scans += 1
             tally.checked += bool(record["faithfulness"])

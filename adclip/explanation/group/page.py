@@ -11,8 +11,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from adclip.explanation.group import FEWEST, SHOWN_FROM, TOP, Group
-from adclip.explanation.group_members import Members
+from adclip.explanation.group.means import FEWEST, SHOWN_FROM, TOP, Group
+from adclip.explanation.group.members import Members
 from adclip.runtime.paths import atomic_path
 
 
