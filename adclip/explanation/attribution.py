@@ -14,8 +14,6 @@ from adclip.explanation.relevance import FINE_FWHM_MM, Relevance, scaled
 from adclip.explanation.target import Target
 from adclip.prediction.answer import Answer
 
-FLAT_MAP = "flat_map"
-
 
 @dataclass(frozen=True)
 class Attribution:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from adclip.explanation.attribution import FLAT_MAP, Attribution
+from adclip.explanation.attribution import Attribution
 from adclip.explanation.explained import Explained
 from adclip.explanation.faithfulness.checks import ask_rivals, compare_rescans, randomise
 from adclip.explanation.faithfulness.curves import HALF, TEN_STEPS, measure_curves, random_orders, ranked
