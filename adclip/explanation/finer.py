@@ -18,7 +18,7 @@ PARTS = 2  # of a patch along each axis
 
 
 def attribute_finer(explained: Explained, method: str, finer: str) -> Attribution:
-    """Explain one scan with a map finer than its patches.
+    """Explain one scan with a map that hangs less on where its patches lie, or is finer than they are.
 
     Parameters
     ----------
@@ -26,16 +26,17 @@ def attribute_finer(explained: Explained, method: str, finer: str) -> Attributio
     method : str
     finer : str
         `none`; `shifts`: the mean of the maps of eight versions of the scan, each moved by a quarter of a patch along every axis and its map
-        moved back, which costs eight maps; `occlusion`: the relevance of the `HOTTEST` patches that are known by patch alone is shared out
+        moved back, which costs eight maps: borders of patches no longer decide where something seems to lie, but nothing smaller than a patch is
+        told apart; `occlusion`: the relevance of the `HOTTEST` patches that are known by patch alone is shared out
         among their eight parts by what the number loses when a part is that of the reference, which costs 64 passes.
     """
     found = METHODS[method](explained)
     if finer == "none" or found.by_patch is None or found.is_flat:
         return to_attribution(explained, method, found)
     patch_mm, finest_mm = resolution_of(explained, found)
-    half_mm, finest_of_halves_mm = resolution_of(explained, found, PARTS)
+    half_mm, _ = resolution_of(explained, found, PARTS)
     if finer == "shifts":
-        return to_attribution(explained, method, _by_shifts(explained, method), (half_mm, finest_of_halves_mm))
+        return to_attribution(explained, method, _by_shifts(explained, method), (patch_mm, finest_mm))
     # most patches are not looked at again, and stay as coarse as they were
     return to_attribution(explained, method, _by_occlusion(explained, found), (patch_mm, min(half_mm, finest_mm)))
 

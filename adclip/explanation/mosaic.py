@@ -119,10 +119,11 @@ def draw_mosaic(
     def panel(x: float, top: float, wide: float, high: float) -> Any:
         return figure.add_axes((x / width, 1 - (top + high) / height, wide / width, high / height))
 
-    bound = max(largest, -smallest) or 1.0
+    # both ways to the largest value for the target: a strong value against it must not fade that out
+    bound = largest or -smallest or 1.0
     colours = mpl.colormaps["inferno"] if smallest == 0 else _two_way(mpl)
     norm = mpl.colors.Normalize(-bound if smallest < 0 else 0.0, bound)
-    x, levels = _SIDE, [(smallest * HALF, "dotted"), (largest * HALF, "solid")]
+    x, levels = _SIDE, [(max(smallest, -bound) * HALF, "dotted"), (largest * HALF, "solid")]
     for axis, plane in enumerate(PLANES):
         wide, high = _SCALE * widths[axis], _SCALE * heights[axis]
         for place_mm, size in zip(view.places(axis), (1.0, 0.5, 0.5), strict=True):

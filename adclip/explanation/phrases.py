@@ -37,4 +37,4 @@ def flags_of_phrase(explained: Explained, attribution: Attribution, seen: SeenSc
     for other in others:
         relevance = METHODS[attribution.method](seen.explained(Target(other, phrase=other)))
         found.append(agreement(attribution.per_patch, relevance.per_patch().double().numpy(), inside))
-    return (SAME_FOR_ANY_TEXT,) if max(found) > ALIKE else ()
+    return (SAME_FOR_ANY_TEXT,) if min(found) > ALIKE else ()

@@ -49,7 +49,9 @@ class View:
             float(value) for value in np.percentile(inside[:: max(len(inside) // 200_000, 1)], WINDOW)
         )
         if heat.any():
-            index = np.array(np.unravel_index(int(np.argmax(np.abs(heat))), heat.shape))
+            # what speaks for the target comes first, as on the page; where nothing does, what speaks most against it
+            strongest = heat if heat.max() > 0 else -heat
+            index = np.array(np.unravel_index(int(np.argmax(strongest)), heat.shape))
             self.peak_mm = np.clip(heat_affine[:3, :3] @ index + heat_affine[:3, 3], self.low, self.high)
         else:
             self.peak_mm = corners.mean(axis=0)

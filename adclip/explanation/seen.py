@@ -35,7 +35,7 @@ class SeenScan:
         self.predictor, self.prepared, self.evidence = predictor, prepared, evidence
         age = None if evidence.row is None else evidence.row.age_years
         contract = predictor.record.model.contract
-        self.reference_described = band_of(age).described
+        self.reference_described = band_of(age).described + ("" if age is not None else " (age unknown)")
         self.reference = self.to_tensor(reference_image(contract, age))
 
     def to_tensor(self, image: FloatArray) -> Tensor:

@@ -24,7 +24,7 @@ PAGE = "explain.html"
 class ExplainResult:
     """One explanation for each scan of this run, in the order found, read when asked for; and the page that leads to all of them.
 
-    `group` is the page of mean maps; None where no more than one scan of the cohort is explained so far.
+    `group` is the page of mean maps; None where the cohort has only one explained scan, or other shards are still to do theirs.
     """
 
     explanations: Sequence[Explanation]
@@ -47,12 +47,12 @@ def explain(config: ExplainConfig, on_event: OnEvent = ignore) -> ExplainResult:
     Raises
     ------
     AdclipError
-        If nothing can be done at all, or every scan failed (then the first error).
+        If nothing can be done at all, every scan failed (then the first error), or a map of an earlier run is damaged.
     OSError
         If the disk is full; what is done stays.
     """
     from adclip.explanation.group.files import PAGE as GROUP_PAGE
-    from adclip.explanation.group.files import RESULTS, GroupRun, write_group
+    from adclip.explanation.group.files import RESULTS, GroupRun, remove_group, write_group
     from adclip.explanation.target import parse_target
     from adclip.model.record import model_folder, read_record
     from adclip.prediction.telling import check_telling
@@ -78,11 +78,17 @@ def explain(config: ExplainConfig, on_event: OnEvent = ignore) -> ExplainResult:
     with store.locked():
         written = sum(1 for _ in store.records(scans.items))
         page, members = config.out / PAGE, find_members(store.records(scans.items), record.labels)
+        # of a part of the cohort a mean would be another number with each shard, and each would read all maps again
+        has_group = members.is_several and written == len(scans.every)
         write_run_page(
             page, "adclip explanations", record.notice, store.records(scans.items), len(scans.items),
-            group=GROUP_PAGE if members.is_several else None,
+            group=GROUP_PAGE if has_group else None,
         )  # fmt: skip
-        run = GroupRun(record.model.contract, target, config.method, store.run.model, record.notice, len(scans.every))
-        group = write_group(config.out, members, run)
+        group = None
+        if has_group:
+            run = GroupRun(record.model.contract, target, config.map_method, store.run.model, record.notice)
+            group = write_group(config.out, members, run)
+        else:
+            remove_group(config.out)
     tell_rest(config, written, scans.every, on_event)
     return ExplainResult(Stored(read, len(scans.jobs)), tally.failed, page, group)

@@ -104,7 +104,7 @@ class ExplainConfig(_WithRows, Settings):
     faithfulness: Annotated[str, Setting("How much is measured of each map.", choices=LEVELS)] = "quick"
     selftest: Annotated[bool, Setting("Explain no scan: plant known changes in simulated heads, and in INPUT if given, and measure whether maps "
         "find them.", flags=("--selftest",), note="About ten minutes of one core. What is found is stamped on every later map of this model.")] = False
-    finer: Annotated[str, Setting("Tell more apart than the model's patches, for more passes.", choices=FINER)] = "none"
+    finer: Annotated[str, Setting("Make the map hang less on where patches lie (shifts), or look into the hottest of them (occlusion), for more passes.", choices=FINER)] = "none"
     shrink: Annotated[bool, Setting("Also shrink the hippocampi in the image and in the table, and show how the answer moves.",
         flags=("--shrink/--no-shrink",))] = False
     volumes: Volumes = True

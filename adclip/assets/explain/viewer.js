@@ -123,7 +123,7 @@
       pixels.data.set([table[at], table[at + 1], table[at + 2], 255], 4 * i);
     }
     pen.putImageData(pixels, 0, 0);
-    byId("scale-low").textContent = signed ? "−1" : "0";
+    byId("scale-low").textContent = signed ? "−1 and below" : "0";
     byId("scale-told").textContent = "Relevance, without a unit: 1 is the most relevant patch; "
       + (signed ? `above 0 speaks for ${facts.target}, below 0 against it. ` : `it speaks for ${facts.target}. `)
       + `Values nearer to 0 than ${threshold.toFixed(2)} are not drawn.`;

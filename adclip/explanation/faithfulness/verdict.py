@@ -8,6 +8,7 @@ from adclip.explanation.faithfulness.record import Curves, Randomised, Stability
 from adclip.explanation.flags import (
     DISAGREE,
     NO_BETTER_THAN_CHANCE,
+    ONE_WAY_ALONE,
     SAME_FOR_ANY_TEXT,
     SAME_WITHOUT_WEIGHTS,
     UNCERTAIN,
@@ -32,13 +33,19 @@ def flags_of(
     rescans : Stability or None
     """
     flags = []
-    worst = [min(one.deletion_gain.estimate, one.insertion_gain.estimate) for one in curves]
-    beats_all = all(gain.beats == gain.of for one in curves for gain in (one.deletion_gain, one.insertion_gain))
-    if worst and min(worst) <= 0 < max(worst):
-        flags.append(DISAGREE)
-    elif worst and min(worst) <= 0:
+    gains = [(one.deletion_gain, one.insertion_gain) for one in curves]
+    estimates = [gain.estimate for pair in gains for gain in pair]
+    # the sign of either gain hangs on what takes the place of a patch
+    turned = any(
+        min(column) <= 0 < max(column) for column in zip(*([g.estimate for g in pair] for pair in gains), strict=True)
+    )
+    if estimates and max(estimates) <= 0:
         flags.append(NO_BETTER_THAN_CHANCE)
-    elif not beats_all:
+    elif turned:
+        flags.append(DISAGREE)
+    elif estimates and min(estimates) <= 0:
+        flags.append(ONE_WAY_ALONE)
+    elif not all(gain.beats == gain.of for pair in gains for gain in pair):
         flags.append(UNCERTAIN)
     if randomised and randomised[-1].agreement > ALIKE:
         flags.append(SAME_WITHOUT_WEIGHTS)
@@ -59,10 +66,10 @@ def to_verdict(flags: Sequence[str], curves: Sequence[Curves], *, is_flat: bool)
     if NO_BETTER_THAN_CHANCE in flags:
         return Verdict(False, "no: patches that it marks move the number no more than patches taken at random")
     if DISAGREE in flags:
-        good = [one.reference for one in curves if min(one.deletion_gain.estimate, one.insertion_gain.estimate) > 0]
-        return Verdict(
-            False, f"no: patches that it marks move the number only if they are replaced by {' or '.join(good)}"
-        )
+        return Verdict(False, "no: whether patches that it marks matter hangs on what they are replaced by")
+    if ONE_WAY_ALONE in flags:
+        way = "are taken away" if curves[0].deletion_gain.estimate > 0 else "are put back"
+        return Verdict(False, f"no: patches that it marks move the number more than random ones only if they {way}")
     if SAME_WITHOUT_WEIGHTS in flags:
         return Verdict(False, "no: it looks the same when the model's weights are drawn anew")
     if UNSTABLE in flags:

@@ -98,8 +98,6 @@ class GroupRun:
     model : mapping
         Name and hashes.
     notice : str
-    total : int
-        Scans of the run, those still to be done included.
     """
 
     contract: InputContract
@@ -107,11 +105,17 @@ class GroupRun:
     method: str
     model: Mapping[str, str]
     notice: str
-    total: int
 
 
-def write_group(out: Path, members: Members, run: GroupRun) -> Path | None:
-    """Write what the maps below `out` have in common, or take it away where there is one scan alone.
+def remove_group(out: Path) -> None:
+    """Take away what an earlier run told of a group."""
+    _remove_maps(out, set())
+    for name in RESULTS:
+        (out / name).unlink(missing_ok=True)
+
+
+def write_group(out: Path, members: Members, run: GroupRun) -> Path:
+    """Write what the maps below `out` have in common.
 
     Parameters
     ----------
@@ -123,8 +127,8 @@ def write_group(out: Path, members: Members, run: GroupRun) -> Path | None:
 
     Returns
     -------
-    Path or None
-        The page; None where no more than one scan was explained.
+    Path
+        The page.
 
     Raises
     ------
@@ -133,11 +137,6 @@ def write_group(out: Path, members: Members, run: GroupRun) -> Path | None:
     OSError
         If the disk is full.
     """
-    if not members.is_several:
-        _remove_maps(out, set())
-        for name in RESULTS:
-            (out / name).unlink(missing_ok=True)
-        return None
     groups = average(members, lambda name: _read_map(out / name, run.contract), run.contract)
     kept: set[str] = set()
     sections = []
@@ -156,13 +155,12 @@ def write_group(out: Path, members: Members, run: GroupRun) -> Path | None:
     _remove_maps(out, kept)
     write_text(out / TABLE, _to_tsv(groups, members.failed))
     write_text(out / TABLE_ABOUT, json.dumps(ABOUT, indent=2) + "\n")
-    done = members.explained + members.failed
     made = {
         "model": run.model["name"],
         **{f"SHA-256 of {name}": text for name, text in run.model.items() if name != "name"},
         "method": run.method,
         "explained": "each scan's predicted class" if run.target is None else run.target.described,
-        "scans": f"{done} of {run.total}" + (" so far" if done < run.total else ""),
+        "scans": str(members.explained + members.failed),
         "space": TEMPLATE_SPACE,
     }
     write_group_page(out / PAGE, run.notice, sections, members, made)

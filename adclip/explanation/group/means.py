@@ -6,7 +6,6 @@ but inside the sums.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,13 +15,15 @@ from numpy.typing import NDArray
 
 from adclip.domain import FloatArray, InputContract
 from adclip.explanation.group.members import Kind, Members, Tally
-from adclip.imaging.volumes.regions import region_maps, share_by_region
+from adclip.imaging.volumes.regions import region_maps
 
 FEWEST = 5  # people, below which a mean says nothing of anybody else
-SHOWN_FROM = 2  # people: the mean of one is that person's own map
+SHOWN_FROM = 3  # people: of two, whoever has the map of one knows that of the other
 TOP = 3  # regions of a person that count as the most relevant for their size
 INSIDE = 0.5  # share of a voxel from which it belongs to the brain, for correlations
 EVEN = 1e-9  # of a map's length: what varies less over the brain has no pattern to compare
+
+_Values = NDArray[np.float64]  # (N,), over the voxels of the template's brain
 
 
 @dataclass(frozen=True)
@@ -109,12 +110,12 @@ def average(members: Members, read: Callable[[str], NDArray[Any]], contract: Inp
     it should count. Here every map is divided by its own mean over the template's brain, so that each scan has the same amount of relevance
     to share out, and shares of regions of the mean map are the means of people's shares.
     """
-    brain = region_maps(contract)["brain"]
-    sums = {kind: _Sums(contract, int((brain > INSIDE).sum())) for kind in members.kinds}
+    space = _Space(contract)
+    sums = {kind: _Sums(space) for kind in members.kinds}
     for visits in members.people.values():
-        patterns: dict[Kind, NDArray[np.float64]] = {}
+        patterns: dict[Kind, _Values] = {}
         for kind, names in visits.items():
-            own = _PersonMean(brain)
+            own = _PersonMean(space)
             for name in names:
                 if not own.add(read(name)):
                     members.kinds[kind].scans -= 1
@@ -130,40 +131,68 @@ def average(members: Members, read: Callable[[str], NDArray[Any]], contract: Inp
     return [sums[kind].to_group(kind, tally, everybody, count) for kind, tally in members.kinds.items()]
 
 
+class _Space:
+    """The voxels that any of the template's brain is in, and the regions over them."""
+
+    def __init__(self, contract: InputContract) -> None:
+        maps = region_maps(contract)
+        self._within = maps["brain"] > 0
+        self.brain = maps["brain"][self._within].astype(np.float64)
+        self.volume = float(self.brain.sum())
+        self.is_inside = self.brain > INSIDE
+        self.regions = tuple(name for name in maps if name != "brain")
+        self._weights = np.stack([maps[name][self._within] for name in self.regions]).astype(np.float64)
+        self.volumes = self._weights.sum(axis=1) / self.volume
+
+    def values(self, on_grid: NDArray[Any]) -> _Values:
+        """Return the values (N,) of a map (X, Y, Z)."""
+        return on_grid[self._within].astype(np.float64)
+
+    def on_grid(self, values: _Values) -> NDArray[np.float32]:
+        """Return the map (X, Y, Z) of values (N,), 0 elsewhere."""
+        grid = np.zeros(self._within.shape, np.float32)
+        grid[self._within] = values
+        return grid
+
+    def shares(self, positive: _Values) -> _Values:
+        """Return what `share_by_region` does of relevance whose mean over the brain is 1, in the order of `regions`."""
+        return self._weights @ positive / self.volume
+
+
 class _PersonMean:
     """The mean of one person's maps of one kind."""
 
-    def __init__(self, brain: FloatArray) -> None:
-        self._brain, self._volume = brain, float(brain.sum(dtype=np.float64))
+    def __init__(self, space: _Space) -> None:
+        self._space = space
         self.count = 0
-        self._positive, self._signed = (np.zeros(brain.shape) for _ in range(2))
+        self._positive, self._signed = (np.zeros(len(space.brain)) for _ in range(2))
 
-    def add(self, signed: NDArray[Any]) -> bool:
+    def add(self, on_grid: NDArray[Any]) -> bool:
         """Add one scan; tell whether its map has anything that speaks for the target inside the brain."""
-        inside = np.where(self._brain > 0, signed, 0).astype(np.float64)
-        positive = np.clip(inside, 0, None)
-        amount = float((positive * self._brain).sum())
+        signed = self._space.values(on_grid)
+        positive = np.clip(signed, 0, None)
+        amount = float(positive @ self._space.brain)
         if not amount > 0:
             return False
-        self._positive += positive * (self._volume / amount)
-        self._signed += inside * (self._volume / float((np.abs(inside) * self._brain).sum()))
+        self._positive += positive * (self._space.volume / amount)
+        self._signed += signed * (self._space.volume / float(np.abs(signed) @ self._space.brain))
         self.count += 1
         return True
 
     @property
-    def positive(self) -> NDArray[np.float64]:
+    def positive(self) -> _Values:
         return self._positive / self.count
 
     @property
-    def signed(self) -> NDArray[np.float64]:
+    def signed(self) -> _Values:
         return self._signed / self.count
 
-    def pattern(self) -> NDArray[np.float64] | None:
+    def pattern(self) -> _Values | None:
         """Return the signed values in the brain with mean 0 and length 1: two of them multiplied are their correlation.
 
         None where they are all the same.
         """
-        values = self._signed[self._brain > INSIDE]
+        values = self._signed[self._space.is_inside]
         varying = values - values.mean()
         length = float(np.linalg.norm(varying))
         return varying / length if length > EVEN * float(np.linalg.norm(values)) else None
@@ -172,17 +201,15 @@ class _PersonMean:
 class _Sums:
     """Sums over the people of one group."""
 
-    def __init__(self, contract: InputContract, voxels: int) -> None:
-        self._contract = contract
+    def __init__(self, space: _Space) -> None:
+        self._space = space
         self.people = self.patterned = self.own_pairs = 0
         self.own_alike = 0.0
-        self._positive, self._signed = (np.zeros(contract.shape_xyz) for _ in range(2))
-        self.patterns = np.zeros(voxels)
-        self._shares: dict[
-            str, list[float]
-        ] = {}  # region -> sum, sum of squares, people who have it on top, share of the volume
+        self._positive, self._signed = (np.zeros(len(space.brain)) for _ in range(2))
+        self.patterns = np.zeros(int(space.is_inside.sum()))
+        self._shares, self._squares, self._tops = (np.zeros(len(space.regions)) for _ in range(3))
 
-    def add(self, person: _PersonMean) -> NDArray[np.float64] | None:
+    def add(self, person: _PersonMean) -> _Values | None:
         """Add one person; return the pattern of the map if it has one."""
         positive, pattern = person.positive, person.pattern()
         self.people += 1
@@ -191,14 +218,13 @@ class _Sums:
         if pattern is not None:
             self.patterned += 1
             self.patterns += pattern
-        for rank, one in enumerate(share_by_region(positive, self._contract)):
-            sums = self._shares.setdefault(one.region, [0.0, 0.0, 0.0, one.volume_share])
-            sums[0] += one.relevance_share
-            sums[1] += one.relevance_share**2
-            sums[2] += rank < TOP
+        shares = self._space.shares(positive)
+        self._shares += shares
+        self._squares += shares**2
+        self._tops[np.argsort(-shares / self._space.volumes, kind="stable")[:TOP]] += 1
         return pattern
 
-    def to_group(self, kind: Kind, tally: Tally, everybody: NDArray[np.float64], count: int) -> Group:
+    def to_group(self, kind: Kind, tally: Tally, everybody: _Values, count: int) -> Group:
         """Return the means; of too few people how many they are, and nothing else."""
         n = self.people
         if n < SHOWN_FROM:
@@ -209,11 +235,10 @@ class _Sums:
         alike = (float(self.patterns @ self.patterns) - m) / pairs if pairs else None
         is_told = others >= SHOWN_FROM and pairs_others > 0
         across = float(self.patterns @ (everybody - self.patterns)) - self.own_alike
-        regions = [
-            RegionMean(name, total / n, math.sqrt(max(squares - total**2 / n, 0.0) / (n - 1)), volume, top / n)
-            for name, (total, squares, top, volume) in self._shares.items()
-        ]
+        spread = np.sqrt(np.clip(self._squares - self._shares**2 / n, 0, None) / (n - 1))
+        columns = (self._shares / n, spread, self._space.volumes, self._tops / n)
+        regions = [RegionMean(name, *map(float, row)) for name, *row in zip(self._space.regions, *columns, strict=True)]
         return Group(
-            kind, tally, n, (self._positive / n).astype(np.float32), (self._signed / n).astype(np.float32),
+            kind, tally, n, self._space.on_grid(self._positive / n), self._space.on_grid(self._signed / n),
             tuple(sorted(regions, key=lambda one: -one.ratio)), alike, across / pairs_others if is_told else None,
         )  # fmt: skip

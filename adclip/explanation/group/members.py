@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adclip.clinical.tables.people import person_of
-from adclip.explanation.flags import NO_BETTER_THAN_CHANCE
+from adclip.explanation.flags import NOT_BELIEVED
 from adclip.prediction.prevalence import likeliest
 
 MAP_KIND = "mni_signed"  # of a record's files: the map that means are made of
@@ -101,7 +101,7 @@ def find_members(records: Iterable[Mapping[str, Any]], labels: Sequence[str]) ->
         else:
             tally.scans += 1
             tally.checked += bool(record["faithfulness"])
-            tally.doubtful += NO_BETTER_THAN_CHANCE in record["flags"]
+            tally.doubtful += not NOT_BELIEVED.isdisjoint(record["flags"])
             person = found.people.setdefault(person_of(str(record["subject_id"])), {})
             person.setdefault(kind, []).append(record["files"][MAP_KIND])
     order = {label: place for place, label in enumerate(labels)}
