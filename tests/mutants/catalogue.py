@@ -569,8 +569,8 @@ EXPLANATION = (
     Mutant(
         "map_believed_although_references_disagree",
         "adclip/explanation/faithfulness/verdict.py",
-        "if worst and min(worst) <= 0 < max(worst):",
-        "if worst and max(worst) <= 0:",
+        "    elif turned:\n",
+        "    elif False:\n",
         (f"{FAITHFULNESS_TESTS}/test_verdict.py",),
     ),
     Mutant(
@@ -597,7 +597,7 @@ EXPLANATION = (
     Mutant(
         "map_that_hears_no_word_not_told_as_one",
         "adclip/explanation/phrases.py",
-        "return (SAME_FOR_ANY_TEXT,) if max(found) > ALIKE else ()",
+        "return (SAME_FOR_ANY_TEXT,) if min(found) > ALIKE else ()",
         "return ()",
         (f"{EXPLANATION_TESTS}/test_phrases.py",),
     ),

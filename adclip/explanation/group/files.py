@@ -233,7 +233,7 @@ _GROUP_COLUMNS: dict[str, str] = {
     "scans_flat": "scans left out because their map is flat, or has nothing inside the template's brain",
     "scans_failed": "scans that failed; they have no class, and a row of their own",
     "scans_checked": "scans in the mean whose map was held against random orders",
-    "scans_no_better_than_chance": "scans among those whose map did no better; they are in the mean",
+    "scans_no_better_than_chance": "scans among those whose own page says not to believe the map; they are in the mean",
     "correlation_within": "mean correlation of the signed maps of two people of the group, over voxels of the template's brain",
     "correlation_with_others": "the same of one person of the group and another of any other group",
 }

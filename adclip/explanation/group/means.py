@@ -18,7 +18,7 @@ from adclip.explanation.group.members import Kind, Members, Tally
 from adclip.imaging.volumes.regions import region_maps
 
 FEWEST = 5  # people, below which a mean says nothing of anybody else
-SHOWN_FROM = 3  # people: of two, whoever has the map of one knows that of the other
+SHOWN_FROM = 2  # people: the mean of one is that person's own map
 TOP = 3  # regions of a person that count as the most relevant for their size
 INSIDE = 0.5  # share of a voxel from which it belongs to the brain, for correlations
 EVEN = 1e-9  # of a map's length: what varies less over the brain has no pattern to compare
