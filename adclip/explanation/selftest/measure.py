@@ -1,7 +1,7 @@
 """How much of a map lies where a change was planted: heads with and without one known loss, every method, what knows nothing beside it.
 
-A map explains the whole number of a head against the healthy reference, so relevance also lies where that head differs otherwise. Two more
-maps isolate what was planted: the map of the changed head less that of the same head unchanged, in the number's own unit, and, where a
+A map explains the whole number of a head against the healthy reference, so relevance also lies where that head differs otherwise, and some of
+it lies in the region without any loss: the map of the same head unchanged tells how much. Two more maps isolate what was planted: the map of the changed head less that of the same head unchanged, in the number's own unit, and, where a
 method starts from a reference image, the map of the changed head with the unchanged one for it.
 """
 
@@ -29,11 +29,9 @@ if TYPE_CHECKING:
 
     from adclip.prediction.predictor import Predictor
 
-OF_MAP, OF_REFERENCE = ", change of the map", ", unchanged head as reference"
-SLOW, SLOWEST = (
-    ("integrated-gradients", "smoothgrad"),
-    ("occlusion",),
-)  # sixteen passes back and forth; one pass a patch
+OF_UNCHANGED, OF_MAP, OF_REFERENCE = ", map of the head before", ", change of the map", ", unchanged head as reference"
+SLOW = ("integrated-gradients", "smoothgrad")  # sixteen passes back and forth
+SLOWEST = ("occlusion",)  # a pass for each patch
 
 
 @dataclass(frozen=True)
@@ -184,6 +182,7 @@ def measure_head(
         difference = (image - unchanged.image)[0, 0].abs().cpu()
         blind = smooth(torch.randn(contract.shape, generator=draw), contract.spacing_mm)
         enter({**after, RANDOM: blind, IMAGE: smooth(difference, contract.spacing_mm)}, change)
+        enter({name: before[name] for name in used}, change, OF_UNCHANGED)
         enter({name: after[name] - before[name] for name in used}, change, OF_MAP)
         against = explain_image(predictor, image, target, unchanged.image)
         enter(
