@@ -97,4 +97,5 @@ def _draw(group: Path | None, records: Sequence[tables.Record]) -> None:
         tables.draw_pairs((kind, tables.text(path)) for kind, path in files.items())
     if group is not None:
         tables.draw_pairs([("mean maps", tables.text(group.name))])
+    tables.draw_pairs([("open first", "explain.html")])
     tables.draw_notices(records)
