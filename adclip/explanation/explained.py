@@ -67,7 +67,9 @@ class Explained:
             self._bare = reader.bare()
             self.patches, self.shares = self.network.vision_encoder.embed(image)
             self.tokens = self.network.patches_to_tokens(self.patches, self.shares)
-            check_embeddings(self.tokens.cls, "scan")  # as `predict` does: a map of an answer that it refuses would be one of nothing
+            check_embeddings(
+                self.tokens.cls, "scan"
+            )  # as `predict` does: a map of an answer that it refuses would be one of nothing
             scores = score_texts(self.network, self.tokens, self._texts, self._bare)
             self.answer: Answer = predictor.to_answer(scores, evidence)
             self.target = class_target(predictor.diagnosis(self.answer)) if target is None else target

@@ -90,7 +90,7 @@ def to_sentences(rows: Sequence[RegionRow], volumes: Volumes | None = None) -> l
     if measured and _is_usual(measured[0]):
         first = "The most relevant region" + ("" if measured[0] is told[0] else " that was measured")
         sentences.append(
-            f"{first}, the {_name(measured[0].region)}, is of usual size for age and sex: its volume does not explain the relevance."
+            f"{first}, the {_name(measured[0].region)}, is of usual size for age and sex: its volume alone is no reason for the relevance."
             " A map says where the answer comes from, not what was seen there."
         )
     return sentences

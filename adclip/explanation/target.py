@@ -51,12 +51,12 @@ class Target:
     def described(self) -> str:
         """What the number is, in words."""
         if self.phrase is not None:
-            return f"how like the text `{self.phrase}` the scan is (cosine before the cross-attention)"
+            return f"likeness of the scan to the text `{self.phrase}` (cosine before the cross-attention)"
         if self.against is not None:
             return f"score of {self.label} minus score of {self.against}"
         if self.label is not None:
             return f"score of {self.label} minus the mean of the other classes"
-        return f"the estimated {self.score or self.name}, in standard deviations of the training people"
+        return f"estimated {self.score or self.name}, in standard deviations of the training people"
 
     @property
     def reads_classes(self) -> bool:

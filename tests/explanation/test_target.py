@@ -83,7 +83,7 @@ def test_each_kind_says_what_it_is():
     assert class_target("AD").described == "score of AD minus the mean of the other classes"
     assert Target("AD-CN", "AD", "CN").described == "score of AD minus score of CN"
     assert parse_target("mmse", None, LABELS, "mmse", "MMSE").described.startswith(
-        "the estimated MMSE, in standard deviations"
+        "estimated MMSE, in standard deviations"
     )
     assert "`a phrase`" in Target("a phrase", phrase="a phrase").described
     kinds = (class_target("AD"), Target("AD-CN", "AD", "CN"), Target("mmse"), Target("p", phrase="p"))

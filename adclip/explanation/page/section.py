@@ -86,7 +86,7 @@ def section_of(
         curves=curves_of(faithful.curves, faithful.number),
         orders=orders,
         measured=tables_of(faithful),
-        what_if=None if what_if is None else _what_if(what_if, prediction.diagnosis),
+        what_if=None if what_if is None else _what_if(what_if, _told_class(prediction, faithful)),
         self_test=self_test_table(faithful.selftest),
         provenance={
             **{title: str(prediction.model[key]) for key, title in model.items() if key in prediction.model},
@@ -97,6 +97,14 @@ def section_of(
             **(asked or {}),
         },
         thumbnail=thumbnail,
+    )
+
+
+def _told_class(prediction: Prediction, faithful: Faithfulness) -> str | None:
+    """Return the class whose moves are told: the one that is explained, else the answer."""
+    first = faithful.target.split("-")[0]
+    return next(
+        (name for name in (faithful.target, first) if name in (prediction.probabilities or {})), prediction.diagnosis
     )
 
 
