@@ -201,8 +201,8 @@ def test_the_records_say_what_the_networks_were_made_of() -> None:
         assert "Apache License 2.0" in record["notice"]
     assert (ASSETS / "medial_temporal.safetensors").stat().st_size < 3.0e6
     assert (
-        sum(path.stat().st_size for path in ASSETS.parent.rglob("*") if path.is_file()) < 12e6
-    )  # of the whole package
+        sum(path.stat().st_size for path in ASSETS.parent.rglob("*") if path.is_file()) < 14.5e6
+    )  # of the whole package: 12 MB of models, atlas and norms, 2.3 of the viewer in pages
 
 
 def test_every_label_map_was_measured_by_a_network_that_never_saw_it() -> None:
