@@ -13,10 +13,11 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from adclip.errors import CheckpointError
+from adclip.model.attention import AttentionRecord
 from adclip.model.prompts import new_tokens
 from adclip.model.settings import LAST_TEXT_TOKEN, ModelConfig, PromptConfig
 from adclip.model.text import TokenBatch, build_bert, encode_words
-from adclip.model.vision import AttentionRecord, VisionTower
+from adclip.model.vision import VisionTower
 
 TEMPERATURE = 0.07  # CLIP, Radford et al. 2021, arXiv:2103.00020, sec. 2.5
 LARGEST_SCALE = 100.0  # same section

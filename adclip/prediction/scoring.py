@@ -11,10 +11,10 @@ from torch import Tensor
 
 from adclip.clinical.reports import bare_phrase, candidates, usable_fields
 from adclip.domain import Visit
+from adclip.model.attention import AttentionRecord
 from adclip.model.network import ImageTokens, Network, TextTokens
 from adclip.model.numbers import check_embeddings
 from adclip.model.text import tokenize
-from adclip.model.vision import AttentionRecord
 from adclip.task import ALZHEIMER, Task
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ from bench_fusion import read
 from scipy.stats import spearmanr
 
 from adclip.explanation import word_relevance
+from adclip.explanation.target import Target, parse_target
 from adclip.prediction.predictor import Predictor
 from adclip.prediction.scoring import score_tokens
 
@@ -32,6 +33,7 @@ def main() -> None:
     parser.add_argument("--target", default="AD")
     options = parser.parse_args()
     predictor = Predictor.from_checkpoint(options.model, "cpu")
+    target = parse_target(options.target, None, predictor.labels, None)
     data = read(predictor, options.cohort, options.cohort / "table.csv")
     chosen = np.random.default_rng(1).permutation(len(data.visits))[: options.people]
     rows: dict[str, list[float]] = {"integrated": [], "times input": [], "masked": [], "left out": []}
@@ -40,16 +42,18 @@ def main() -> None:
         visit, image = data.visits[place], data.image_batch([place], predictor.device)
         evidence = predictor.evidence_of(visit, visit)
         start = time.process_time()
-        told = word_relevance.attribute_words(predictor, image, evidence, options.target)
+        with torch.no_grad():
+            tokens = predictor.reader.network.image_tokens(image)
+        told = word_relevance.attribute_words(predictor, tokens, evidence, target)
         seconds.append(time.process_time() - start)
         gaps.append(sum(word.relevance for word in told.words) - told.together)
         with mock.patch.object(word_relevance, "NODES", (1.0,)):
-            plain = word_relevance.attribute_words(predictor, image, evidence, options.target)
+            plain = word_relevance.attribute_words(predictor, tokens, evidence, target)
         names = [one.name for one in told.biomarkers]
         rows["integrated"] += [one.relevance for one in told.biomarkers]
         rows["times input"] += [next(o.relevance for o in plain.biomarkers if o.name == name) for name in names]
         rows["left out"] += [one.left_out for one in told.biomarkers]
-        rows["masked"] += masked(predictor, image, evidence, options.target, names)
+        rows["masked"] += masked(predictor, tokens, evidence, target, names)
     print(f"{len(chosen)} people, {len(rows['masked'])} biomarkers; seconds, median {np.median(seconds):.2f}; "
           f"words less what they should add up to, largest {np.abs(gaps).max():.4f}")  # fmt: skip
     for one in ("integrated", "times input"):
@@ -60,16 +64,15 @@ def main() -> None:
 
 
 @torch.no_grad()
-def masked(predictor, image, evidence, target: str, names: list[str]) -> list[float]:  # type: ignore[no-untyped-def]
+def masked(predictor, tokens, evidence, target: Target, names: list[str]) -> list[float]:  # type: ignore[no-untyped-def]
     """What the explained number loses when the words of one biomarker are masked."""
     text, value_spans = word_relevance._report_of(predictor, evidence.completed)
-    number = word_relevance._Number(predictor, evidence, predictor.labels.index(target))
+    number = word_relevance._Number(predictor, evidence, target)
     candidates = list(dict.fromkeys(predictor.reader.report_texts(evidence.completed)))
     places = word_relevance._places(predictor.reader.tokenizer, candidates, text)
     owner = np.array([*word_relevance._owners(text, value_spans), None], dtype=object)[places]
     embeddings = predictor.reader.network.text_tower.embeddings.word_embeddings
     nothing = embeddings.weight[predictor.reader.tokenizer.token_to_id(word_relevance.MASK)]
-    tokens = predictor.reader.network.image_tokens(image)
     found = []
     for name in [None, *names]:
         hidden = torch.tensor((owner == name) & (places >= 0))[..., None] if name else None

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from adclip.config import M3D_CLIP, PromptConfig
 from adclip.errors import InputError
-from adclip.model.attend import attend_in_pieces
+from adclip.model.attention import AttentionRecord, SelfAttention, attend_in_pieces
 from adclip.model.network import LARGEST_SCALE, CrossAttention, Network
+from adclip.model.patches import PatchEmbedding
 from adclip.model.prompts import count_trainable, is_adapter
 from adclip.model.text import TokenBatch, encode_words, tokenize
-from adclip.model.vision import AttentionRecord, PatchEmbedding, SelfAttention, VisionTower
+from adclip.model.vision import VisionTower
 
 TEXTS = ["A photo of NC", "A photo of AD: Hippocampal Vol: 5210.00, Ventricular size: 61230.00"]
 

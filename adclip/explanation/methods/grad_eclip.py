@@ -14,8 +14,8 @@ from torch import Tensor
 
 from adclip.explanation.explained import Explained
 from adclip.explanation.relevance import FLAT, Relevance
+from adclip.model.attention import AttentionRecord, SelfAttention
 from adclip.model.network import CrossAttention, Network
-from adclip.model.vision import AttentionRecord, SelfAttention
 from adclip.prediction.scoring import Records
 
 FLAT_COSINES = 1e-6  # spread of cosines that float32 rounding alone can make

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from adclip.explanation.explained import Explained
 from adclip.explanation.relevance import FLAT, Relevance
-from adclip.model.vision import AttentionRecord, SelfAttention
+from adclip.model.attention import AttentionRecord, SelfAttention
 from adclip.prediction.scoring import Records
 
 IDENTITY = 0.5  # share of a token that the residual connection carries on

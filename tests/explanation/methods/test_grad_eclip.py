@@ -15,8 +15,8 @@ from adclip.explanation.attribution import attribute
 from adclip.explanation.explained import Explained
 from adclip.explanation.methods.grad_eclip import grad_eclip, grad_eclip_single_head
 from adclip.explanation.target import class_target
+from adclip.model.attention import AttentionRecord
 from adclip.model.calibration import Road
-from adclip.model.vision import AttentionRecord
 from adclip.prediction.scoring import Records
 
 
