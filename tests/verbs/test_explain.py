@@ -259,6 +259,10 @@ def test_the_map_lies_on_the_scan_and_left_stays_left(tmp_path, monkeypatch, tin
     found = nib.affines.apply_affine(scan_to_mni, place)
     low = np.array([-40.0, -37.0, -35.0])  # the patch: W index 2 of 4, H index 2 of 5, D index 1 of 4
     assert ((found > low + 5) & (found < low + 35)).all(), found
+    in_mni = nib.load(tmp_path / "out" / one.files["mni"])
+    values = in_mni.get_fdata()
+    found = nib.affines.apply_affine(in_mni.affine, np.argwhere(values > 0.9 * values.max()).mean(0))
+    assert ((found > low + 5) & (found < low + 35)).all(), found
     assert one.scores is not None and list(one.scores) == list(LABELS)
 
 
