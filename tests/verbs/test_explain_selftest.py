@@ -17,7 +17,15 @@ from adclip.config import ExplainConfig
 from adclip.errors import ConfigError, InputError, OutputError
 from adclip.explanation.localisation import Localisation
 from adclip.explanation.methods import FROM_REFERENCE, METHODS
-from adclip.explanation.selftest.measure import OF_MAP, OF_REFERENCE, Heads, PlantedChange, PlantedHead, measure_head
+from adclip.explanation.selftest.measure import (
+    OF_MAP,
+    OF_REFERENCE,
+    OF_UNCHANGED,
+    Heads,
+    PlantedChange,
+    PlantedHead,
+    measure_head,
+)
 from adclip.explanation.selftest.rows import mean_of_heads
 from adclip.explanation.selftest_record import IMAGE, NAME, RANDOM, path_beside, read_selftest
 from adclip.explanation.settings import DEFAULT_METHOD
@@ -65,6 +73,7 @@ def test_every_method_and_what_knows_nothing_has_a_row_of_each_planted_change(re
     for planted in (ONE_SIDED, BOTH_SIDED):
         fast = {RANDOM, IMAGE, *METHODS} - {"occlusion"}
         assert fast <= {method for name, method in rows if name == planted}
+        assert {*METHODS} - {"occlusion"} <= {method for name, method in rows if name == planted + OF_UNCHANGED}
         assert {method for name, method in rows if name == planted + OF_REFERENCE} == {*FROM_REFERENCE} - {"occlusion"}
     assert (ONE_SIDED + OF_MAP, "occlusion") in rows and (BOTH_SIDED, "occlusion") not in rows
     wanted = {"occlusion": 1, "smoothgrad": 2, "integrated-gradients": 2}
@@ -199,6 +208,8 @@ def test_where_nothing_changed_nothing_is_found(config, tiny_cohort):
     assert moved.moved == 0
     whole = {one.method: one.where for one in found if one.planted == "nothing"}
     assert all(whole[name].near_share > 0 for name in methods)
+    before = {one.method: one.where for one in found if one.planted == "nothing" + OF_UNCHANGED}
+    assert before == {name: whole[name] for name in methods}
     nothing = [one for one in found if one.planted in ("nothing" + OF_MAP, "nothing" + OF_REFERENCE)]
     assert len(nothing) == 3
     assert all(one.where.energy_share == one.where.near_share == 0 for one in nothing)
@@ -238,6 +249,7 @@ def test_the_shipped_test_is_of_the_shipped_model():
     found = read_selftest("builtin", model.identity["sha256"])
     assert found is not None and found.target == "AD-CN" and path_beside("builtin").parent == BUILTIN_FOLDER
     assert {row.method for row in found.rows} == {*METHODS, RANDOM, IMAGE}
+    assert {row.method for row in found.rows if row.planted == ONE_SIDED + OF_UNCHANGED} == {*METHODS}
     Draft202012Validator(schema_of("selftest")).validate(found.to_dict())
     assert model_folder("builtin").parent == BUILTIN_FOLDER
 

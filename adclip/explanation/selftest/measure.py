@@ -1,8 +1,9 @@
 """How much of a map lies where a change was planted: heads with and without one known loss, every method, what knows nothing beside it.
 
-A map explains the whole number of a head against the healthy reference, so relevance also lies where that head differs otherwise, and some of
-it lies in the region without any loss: the map of the same head unchanged tells how much. Two more maps isolate what was planted: the map of the changed head less that of the same head unchanged, in the number's own unit, and, where a
-method starts from a reference image, the map of the changed head with the unchanged one for it.
+A map explains the whole number of a head against the healthy reference. So relevance also lies where that head differs otherwise, and some
+lies in the region without any loss; the map of the same head before tells how much. Two more maps isolate what was planted: the map of the
+changed head less that of the head before, in the number's own unit, and, where a method starts from a reference image, the map of the
+changed head with the head before for it.
 """
 
 from __future__ import annotations
