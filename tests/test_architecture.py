@@ -168,6 +168,16 @@ def test_shipped_code_runs_no_foreign_code(path):
     assert not imported(tree_of(path)) & FORBIDDEN_IMPORTS
 
 
+SCRIPTS = sorted(path for ending in ("*.js", "*.html") for path in (PACKAGE / "assets").rglob(ending))
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=name_of)
+def test_shipped_scripts_run_no_text(path):
+    """By name, also where a name is harmless: a rule with exceptions cannot be searched for."""
+    found = re.findall(r"\b(?:eval|exec|Function|importScripts|document\.write)\s*\(", path.read_text(encoding="utf-8"))
+    assert found == []
+
+
 @pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_importing_a_module_is_cheap(path):
     """Heavy packages are imported inside functions; only network and training code need torch in any case."""

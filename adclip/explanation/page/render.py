@@ -18,7 +18,7 @@ from adclip.runtime.paths import atomic_path
 
 MARKED_FROM = 0.08  # words below this share of the most relevant one have no line, so that the others stand out
 NIIVUE = "0.69.0"
-NIIVUE_SHA256 = "47b896b77ec4a5be3ef1949c33ad393b6f45629921f326c279000bcf51bdb4af"  # of niivue.umd.js, as in its notice
+NIIVUE_SHA256 = "a447defbdcd93038990d86a31d0d094c009e16e5dd7488c1527a6a1cae713daa"  # of niivue.umd.js, as in its notice
 
 
 def render_page(content: PageContent, picture: bytes, images: ViewerImages | None = None) -> str:
